@@ -1,0 +1,109 @@
+"""A corpus: a folder of MIDI files, or a text file that lists them. Every file is read, or skipped with a reason."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.errors import MeloError
+from analysis.midi import read_midi
+from analysis.piece import Piece
+
+SUFFIXES = (".mid", ".midi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A file that was not read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A file that was read."""
+
+    path: Path
+    piece: Piece
+
+
+def find_files(corpus: Path) -> list[Path]:
+    """The MIDI files of a corpus, sorted.
+
+    A folder is searched with its subfolders (links to folders are not followed); a text file holds one path a line,
+    relative to itself, blank lines and lines that start with # left out.
+
+    Raises:
+        MeloError: nothing there, or no MIDI file in it.
+    """
+    if corpus.is_dir():
+        names = (Path(at, name) for at, _, files in os.walk(corpus) for name in files)
+        paths = sorted(p for p in names if p.suffix.lower() in SUFFIXES)
+    elif corpus.is_file():
+        paths = _listed(corpus)
+    else:
+        raise MeloError(f"{corpus}: no such folder or list of files; give a folder of .mid files")
+    if not paths:
+        raise MeloError(f"{corpus}: no .mid or .midi file in it; give a folder of MIDI files")
+    return paths
+
+
+def read_files(
+    paths: Sequence[Path],
+    *,
+    meter: tuple[int, int] | None = None,
+    on_file: Callable[[], None] = lambda: None,
+) -> Iterator[Read | Skipped]:
+    """Read files one by one, in order; `on_file` is called after each."""
+    for path in paths:
+        try:
+            yield Read(path=path, piece=read_midi(path, meter=meter))
+        except MeloError as error:
+            yield Skipped(path=path, reason=str(error))
+        on_file()
+
+
+def group_of(piece: Piece) -> str:
+    """A name for all files with exactly these notes, whatever their titles: 16 hex digits of a SHA-256.
+
+    The split into training, validation and test is a hash of the group, so equal files never lie on two sides.
+    """
+    digest = hashlib.sha256(str(piece.ticks_per_quarter).encode())
+    notes = piece.notes
+    for column in (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity):
+        digest.update(column.astype("<i8").tobytes())
+    digest.update(repr([(p.program, p.is_drum) for p in piece.parts]).encode())
+    return digest.hexdigest()[:16]
+
+
+def split_of(group: str) -> str:
+    """"train" (80 %), "validation" (10 %) or "test" (10 %), from the group alone, so it never changes as files are added."""
+    share = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % 100
+    return "train" if share < 80 else "validation" if share < 90 else "test"
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """16 hex digits that change when a file is added, removed, or written to (names, sizes and times; contents are not read)."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            digest.update(f"{path}\0gone\n".encode("utf-8", "surrogateescape"))
+            continue
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def _listed(manifest: Path) -> list[Path]:
+    if manifest.suffix.lower() in SUFFIXES:
+        return [manifest]
+    if manifest.stat().st_size > 256 << 20:
+        raise MeloError(f"{manifest}: too large for a list of files; give a folder, or a text file with one path a line")
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise MeloError(f"{manifest}: not a text file; give a folder, or a text file with one path a line") from error
+    return sorted(manifest.parent / line.strip() for line in lines if line.strip() and not line.startswith("#"))

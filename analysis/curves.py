@@ -1,0 +1,109 @@
+"""Similarity by offset as a rule reads it, and its JSON form `meloctl.offsets/1`."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import MeloError
+from analysis.offsets import RELATIONS, OffsetRow
+
+FORMAT = "meloctl.offsets/1"
+_KEYS = {"format", "pieces", "skipped", "offsets", "source"}
+_ROW_KEYS = {"measure", "relation", "offset", "pairs", "mean", "piece_mean"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Mean similarity by offset, for both relations, in one measure."""
+
+    measure: str
+    same: dict[int, float]
+    """{offset ≥ 1: mean}; a table need not hold every offset."""
+
+    cross: dict[int, float]
+    """{offset ≥ 0: mean}"""
+
+    table_hash: str
+    """16 hex digits of the SHA-256 of the numbers, for provenance."""
+
+
+def table_json(rows: list[OffsetRow], *, pieces: int, skipped: list[dict[str, str]], source: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object of a finished table: what `stats --json` prints and `derive-mask --table` reads."""
+    return {
+        "format": FORMAT,
+        "pieces": pieces,
+        "skipped": skipped,
+        "offsets": [
+            {"measure": r.measure, "relation": r.relation, "offset": r.offset, "pairs": r.pairs, "mean": r.mean, "piece_mean": r.piece_mean}
+            for r in rows
+        ],
+        "source": source,
+    }
+
+
+def read_curves(path: Path, *, measure: str = "pc-jaccard") -> Curves:
+    """The curves of one measure from a table file.
+
+    Raises:
+        MeloError: not such a file, unknown keys, or a mean outside 0..1.
+    """
+    return curves_of(read_json(path, what="table of offsets"), where=str(path), measure=measure)
+
+
+def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curves:
+    """The same from parsed JSON; `where` names it in errors."""
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise MeloError(f'{where}: not a table of offsets (its "format" is not "{FORMAT}"); make one with: meloctl stats FOLDER')
+    refuse_unknown(data, _KEYS, where)
+    curves: dict[str, dict[int, float]] = {relation: {} for relation in RELATIONS}
+    rows = data.get("offsets")
+    if not isinstance(rows, list):
+        raise MeloError(f'{where}: "offsets" must be a list of rows')
+    for i, row in enumerate(rows):
+        at = f"{where}: offsets[{i}]"
+        if not isinstance(row, dict):
+            raise MeloError(f"{at} is not an object")
+        refuse_unknown(row, _ROW_KEYS, at)
+        relation, offset, mean = row.get("relation"), row.get("offset"), row.get("mean")
+        if relation not in RELATIONS:
+            raise MeloError(f"{at}: relation {relation!r} is not one of {', '.join(RELATIONS)}")
+        lowest = 1 if relation == "same" else 0
+        if type(offset) is not int or not lowest <= offset <= 10_000:
+            raise MeloError(f"{at}: offset {offset!r} is not a whole number of bars, {lowest} to 10000")
+        if type(mean) not in (int, float) or not math.isfinite(mean) or not 0 <= mean <= 1:
+            raise MeloError(f"{at}: mean {mean!r} is not a similarity, 0 to 1")
+        if row.get("measure") == measure:
+            if offset in curves[relation]:
+                raise MeloError(f"{at}: {relation} {offset} stands in the table twice")
+            curves[relation][offset] = float(mean)
+    if not curves["same"] or not curves["cross"]:
+        raise MeloError(f"{where}: no {measure} rows for both relations; a mask needs pieces with two parts and two bars or more")
+    digest = hashlib.sha256(json.dumps([measure, curves], sort_keys=True).encode()).hexdigest()[:16]
+    return Curves(
+        measure=measure,
+        same=dict(sorted(curves["same"].items())),
+        cross=dict(sorted(curves["cross"].items())),
+        table_hash=digest,
+    )
+
+
+def read_json(path: Path, *, what: str, most_bytes: int = 64 << 20) -> object:
+    """Parsed JSON of a file that anyone may have written. Raises MeloError when it is missing, huge or not JSON."""
+    try:
+        if path.stat().st_size > most_bytes:
+            raise MeloError(f"{path}: larger than a {what} can be ({most_bytes >> 20} MiB)")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MeloError(f"{path}: cannot read this {what}: {(error.strerror or 'unknown reason').lower()}") from error
+    except (ValueError, RecursionError) as error:
+        raise MeloError(f"{path}: not a {what}: it is not JSON ({str(error)[:80]})") from error
+
+
+def refuse_unknown(data: dict[str, Any], known: set[str], where: str) -> None:
+    """Raise MeloError when an object holds a key that its format does not have."""
+    unknown = sorted(map(str, set(data) - known))
+    if unknown:
+        raise MeloError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")

@@ -1,0 +1,196 @@
+"""A piece: parts, notes and bars as columns of numbers. No file is touched here.
+
+The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count from 0.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.errors import MeloError
+
+Ints = npt.NDArray[np.int64]
+
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
+"""Denominators of a time signature that a piece may have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One instrument's line. Parts of one piece are told apart by their index, never by program alone."""
+
+    program: int
+    """General MIDI program 0..127; for drums the kit, which names no instrument."""
+
+    is_drum: bool
+    """True for a part on MIDI channel 10."""
+
+    name: str = ""
+    """The track's name, for people only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """Notes as columns of equal length N, sorted by (onset, part, pitch, duration, velocity)."""
+
+    onset_tick: Ints
+    """First tick, ≥ 0."""
+
+    duration_tick: Ints
+    """Length in ticks, ≥ 0."""
+
+    pitch: Ints
+    """MIDI pitch 0..127; for drums the instrument of the kit."""
+
+    velocity: Ints
+    """1..127."""
+
+    part: Ints
+    """Index into the piece's parts."""
+
+    def __len__(self) -> int:
+        return len(self.onset_tick)
+
+    @staticmethod
+    def of(
+        onset_tick: npt.ArrayLike,
+        duration_tick: npt.ArrayLike,
+        pitch: npt.ArrayLike,
+        velocity: npt.ArrayLike,
+        part: npt.ArrayLike,
+    ) -> "Notes":
+        """Columns of any integer type, in any order, as sorted Notes."""
+        columns = [np.asarray(c, dtype=np.int64) for c in (onset_tick, duration_tick, pitch, velocity, part)]
+        onset, duration, p, v, q = columns
+        order = np.lexsort((v, duration, p, q, onset))
+        return Notes(onset_tick=onset[order], duration_tick=duration[order], pitch=p[order], velocity=v[order], part=q[order])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Time signatures as stretches; a stretch starts a bar, so a signature inside a bar cuts that bar short.
+
+    S stretches, in order. Lengths of bars need not be whole ticks (1/64 at 120 ticks a quarter is 7.5), so bar
+    numbers are computed in whole numbers from the stretch's own start.
+    """
+
+    ticks_per_quarter: int
+    stretch_tick: Ints
+    """(S,) first tick of each stretch; the first is 0."""
+
+    numerator: Ints
+    """(S,)"""
+
+    denominator: Ints
+    """(S,)"""
+
+    first_bar: Ints
+    """(S,) number of the first bar of each stretch."""
+
+    @staticmethod
+    def of(signatures: Iterable[tuple[int, int, int]], ticks_per_quarter: int) -> "Bars":
+        """Bars from (tick, numerator, denominator), in any order; the last of several at one tick counts; 4/4 before the first.
+
+        Raises MeloError for a signature that no music has (0/4, 4/3).
+        """
+        at: dict[int, tuple[int, int]] = {0: (4, 4)}
+        for tick, numerator, denominator in sorted(signatures, key=lambda s: s[0]):
+            if numerator < 1 or denominator not in DENOMINATORS:
+                raise MeloError(
+                    f"time signature {numerator}/{denominator} at tick {tick}: the numerator must be 1 or more, the denominator one of "
+                    + ", ".join(map(str, DENOMINATORS))
+                )
+            at[tick] = (numerator, denominator)
+        ticks, first = sorted(at), [0]
+        for here, there in zip(ticks, ticks[1:], strict=False):
+            n, d = at[here]
+            first.append(first[-1] - (-(there - here) * d) // (4 * ticks_per_quarter * n))
+        return Bars(
+            ticks_per_quarter=ticks_per_quarter,
+            stretch_tick=np.array(ticks, dtype=np.int64),
+            numerator=np.array([at[t][0] for t in ticks], dtype=np.int64),
+            denominator=np.array([at[t][1] for t in ticks], dtype=np.int64),
+            first_bar=np.array(first, dtype=np.int64),
+        )
+
+    def bar_of(self, tick: npt.ArrayLike) -> Ints:
+        """Number of the bar that holds each tick, same shape as `tick`."""
+        t = np.asarray(tick, dtype=np.int64)
+        s = np.searchsorted(self.stretch_tick, t, side="right") - 1
+        quarter4 = 4 * self.ticks_per_quarter * self.numerator[s]
+        return self.first_bar[s] + (t - self.stretch_tick[s]) * self.denominator[s] // quarter4
+
+    def stretch_of(self, bar: npt.ArrayLike) -> Ints:
+        """Index of the stretch that holds each bar."""
+        return np.searchsorted(self.first_bar, np.asarray(bar), side="right") - 1
+
+    def start_tick(self, bar: npt.ArrayLike) -> Ints:
+        """First whole tick of each bar, same shape as `bar`."""
+        b = np.asarray(bar, dtype=np.int64)
+        s = self.stretch_of(b)
+        return self.stretch_tick[s] - (-(b - self.first_bar[s]) * 4 * self.ticks_per_quarter * self.numerator[s]) // self.denominator[s]
+
+    def signature(self, bar: int) -> tuple[int, int]:
+        """Nominal (numerator, denominator) of one bar."""
+        s = int(self.stretch_of(bar))
+        return int(self.numerator[s]), int(self.denominator[s])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One MIDI file, read."""
+
+    parts: tuple[Part, ...]
+    notes: Notes
+    bars: Bars
+    tempo_tick: Ints
+    """(T,) ticks at which the tempo changes, ascending, the first 0."""
+
+    tempo: npt.NDArray[np.float64]
+    """(T,) quarter notes a minute from each of those ticks on."""
+
+    @property
+    def ticks_per_quarter(self) -> int:
+        return self.bars.ticks_per_quarter
+
+    @property
+    def note_bar(self) -> Ints:
+        """(N,) the bar of each note's onset."""
+        return self.bars.bar_of(self.notes.onset_tick)
+
+    @property
+    def n_bars(self) -> int:
+        """Bars up to and with the one that holds the last onset; 0 for a piece without notes."""
+        return int(self.bars.bar_of(self.notes.onset_tick[-1])) + 1 if len(self.notes) else 0
+
+    def tempo_at(self, tick: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Tempo in force at each tick."""
+        return self.tempo[np.searchsorted(self.tempo_tick, np.asarray(tick), side="right") - 1]
+
+    @property
+    def seconds(self) -> float:
+        """Length to the end of the last note, in seconds."""
+        if not len(self.notes):
+            return 0.0
+        end = int((self.notes.onset_tick + self.notes.duration_tick).max())
+        edges = np.append(self.tempo_tick[self.tempo_tick < end], end)
+        per_tick = 60.0 / (self.tempo[: len(edges) - 1] * self.ticks_per_quarter)
+        return float(np.sum(np.diff(edges) * per_tick))
+
+
+def meter(text: str) -> tuple[int, int]:
+    """(numerator, denominator) of a time signature written as "3/4". Raises MeloError for anything else."""
+    head, slash, tail = text.partition("/")
+    if slash and head.isascii() and tail.isascii() and head.isdigit() and tail.isdigit():
+        n, d = int(head), int(tail)
+        if 1 <= n <= 64 and d in DENOMINATORS:
+            return n, d
+    raise MeloError(f"meter {text!r} is not a time signature: give a numerator 1..64 and a denominator of {DENOMINATORS}, as in --meter 4/4")
+
+
+def quarters(numerator: int, denominator: int) -> Fraction:
+    """Length of a bar in quarter notes, exact."""
+    return Fraction(4 * numerator, denominator)

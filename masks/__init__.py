@@ -1,0 +1,1 @@
+"""Attention masks from measured similarity: the spec, the rules that derive it, and the reference that defines it. Runs without torch."""

@@ -1,0 +1,39 @@
+"""The definition of a mask, in plain loops: slow and obvious. Every fast path is tested equal to it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from masks.spec import MaskSpec
+
+
+def dense_mask(spec: MaskSpec, bar: Sequence[int], part: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Which rows each row may attend to.
+
+    Row q may attend to row k when k is not later than q in generation order, and either both belong to one part and the
+    spec shows `same` at that offset, or they belong to two parts and it shows `cross`. A later row is never seen.
+
+    Args:
+        spec: the mask.
+        bar: (L,) bar of each row, in generation order, so never falling.
+        part: (L,) part of each row; header rows are a part of their own.
+
+    Returns:
+        (L, L) bool, [query, key], True = may attend.
+    """
+    see = np.zeros((len(bar), len(bar)), dtype=np.bool_)
+    for q in range(len(bar)):
+        for k in range(q + 1):
+            relation = "same" if part[q] == part[k] else "cross"
+            see[q, k] = spec.sees(relation, bar[q] - bar[k])
+    return see
+
+
+def dense_summary_mask(spec: MaskSpec, bar: Sequence[int], n_bars: int) -> npt.NDArray[np.bool_]:
+    """Which bar summaries each row may attend to: those of earlier bars, or none when the spec has summaries off.
+
+    Returns:
+        (L, n_bars) bool, [row, bar], True = may attend.
+    """
+    return np.array([[spec.summaries and c < b for c in range(n_bars)] for b in bar], dtype=np.bool_).reshape(len(bar), n_bars)

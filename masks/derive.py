@@ -1,0 +1,105 @@
+"""The seed's rule: from similarity by offset to a mask, with a reason for each choice.
+
+Source: research diary of 2025-11-28, sections 4.1 to 4.3 (the table is data/seed/diary-2025-11-28.json).
+"""
+
+from statistics import median
+
+from analysis.curves import Curves
+from masks.spec import MaskSpec
+
+
+def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: str = "") -> MaskSpec:
+    """A MaskSpec by the seed's rule.
+
+    - `same` is full when the weakest similarity within a part is above the strongest one across parts (offsets ≥ 1);
+      otherwise it holds the offsets above that one (and the best offset, should there be none).
+    - `near` is the leading run of cross offsets above the cross curve's median (offsets ≥ 1).
+    - `far` holds the `n_far` strongest cross offsets beyond `near`.
+
+    Args:
+        curves: similarity by offset; offsets that were not measured are not chosen.
+        n_far: how many far offsets, ≥ 0.
+        version, corpus: recorded as provenance.
+    """
+    same = curves.same
+    across = {k: v for k, v in curves.cross.items() if k >= 1}
+    weakest, strongest = min(same, key=lambda k: (same[k], k)), max(across, key=lambda k: (across[k], -k))
+    chosen, why_same = _same(same, weakest, across, strongest)
+    near, why_near = _near(curves.cross, across)
+    far = tuple(sorted(sorted((k for k in across if k > near), key=lambda k: (-across[k], k))[:n_far]))
+    return MaskSpec(
+        same=chosen,
+        near=near,
+        far=far,
+        summaries=True,
+        same_prior=same,
+        cross_prior=curves.cross,
+        reasons=(
+            why_same,
+            why_near,
+            _far(far, near, across),
+            "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
+        ),
+        source={"rule": "seed", "far": n_far, "measure": curves.measure, "table": curves.table_hash, "corpus": corpus, "meloctl": version},
+    )
+
+
+def _same(
+    same: dict[int, float], weakest: int, across: dict[int, float], strongest: int
+) -> tuple["tuple[int, ...] | str", str]:
+    low, high = same[weakest], across[strongest]
+    if low > high:
+        return "full", (
+            f"Own part: every earlier bar. Even the least alike offset ({_bars(weakest)} back, {low:.3f}) is more alike than "
+            f"the most alike across parts ({_bars(strongest)} back, {high:.3f})."
+        )
+    above = tuple(k for k in sorted(same) if same[k] > high)
+    if above:
+        return above, (
+            f"Own part: only the {len(above)} of {len(same)} offsets that are more alike than the best across parts "
+            f"({_bars(strongest)} back, {high:.3f}): {_list(above)}. The least alike, {_bars(weakest)} back, has {low:.3f}."
+        )
+    best = max(same, key=lambda k: (same[k], -k))
+    return (best,), (
+        f"Own part: only {_bars(best)} back ({same[best]:.3f}), its best; no offset within a part is more alike than the "
+        f"best across parts ({_bars(strongest)} back, {high:.3f})."
+    )
+
+
+def _near(cross: dict[int, float], across: dict[int, float]) -> tuple[int, str]:
+    middle = median(across.values())
+    near = 0
+    while across.get(near + 1, 0.0) > middle:
+        near += 1
+    here = f" (offset 0: {cross[0]:.3f})" if 0 in cross else ""
+    after = f"offset {near + 1} ({across[near + 1]:.3f}) does not" if near + 1 in across else f"offset {near + 1} was not measured"
+    if near == 0:
+        return 0, f"Other parts: the same bar only{here}, where harmony is made. Of the earlier bars, {after} lie above the curve's median ({middle:.4f})."
+    run = ", ".join(f"{k} ({across[k]:.3f})" for k in range(1, near + 1))
+    return near, (
+        f"Other parts: the same bar{here}, where harmony is made, and the {_bars(near)} before it. Offset{'s' if near > 1 else ''} {run} "
+        f"lie{'' if near > 1 else 's'} above the curve's median ({middle:.4f}); {after}."
+    )
+
+
+def _far(far: tuple[int, ...], near: int, across: dict[int, float]) -> str:
+    if not far:
+        return f"Other parts, further back: nothing beyond offset {near}."
+    run = ", ".join(f"{k} bars back ({across[k]:.3f})" for k in far)
+    return f"Other parts, further back: {run}, the most alike beyond offset {near}."
+
+
+def _bars(n: int) -> str:
+    return "1 bar" if n == 1 else f"{n} bars"
+
+
+def _list(offsets: tuple[int, ...]) -> str:
+    """1, 2, 3, 4, 8 as "1–4, 8"."""
+    runs: list[list[int]] = []
+    for k in offsets:
+        if runs and k == runs[-1][-1] + 1:
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)

@@ -1,0 +1,69 @@
+"""A mask, drawn: who sees whom among the cells of a small band, the measured curves behind it, and the reasons."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from analysis.plots import CROSS, GRID, INK, SAME, save
+from masks.spec import MaskSpec
+
+_PARTS, _BARS = 3, 12
+
+
+def draw_mask(spec: MaskSpec, path: Path) -> None:
+    """Write a PNG: cells that attend to cells (3 parts, 12 bars), offsets shown with their similarity, and the reasons."""
+    figure = Figure(figsize=(13, 6.4), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.2, 1))
+    _cells(figure.add_subplot(grid[:, 0]), spec)
+    _offsets(figure.add_subplot(grid[0, 1]), spec)
+    _reasons(figure.add_subplot(grid[1, 1]), spec)
+    save(figure, path)
+
+
+def _cells(axes: Axes, spec: MaskSpec) -> None:
+    bar, part = np.repeat(np.arange(_BARS), _PARTS), np.tile(np.arange(_PARTS), _BARS)
+    colour = np.zeros((len(bar), len(bar)))
+    for q in range(len(bar)):
+        for k in range(q + 1):
+            relation = "same" if part[q] == part[k] else "cross"
+            if spec.sees(relation, int(bar[q] - bar[k])):
+                colour[q, k] = 1 if relation == "same" else 2
+    axes.imshow(colour, cmap=ListedColormap(["#f7f7f7", SAME, CROSS]), vmin=0, vmax=2, interpolation="nearest")
+    edges = np.arange(_BARS + 1) * _PARTS - 0.5
+    axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
+    axes.vlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
+    middle = edges[:-1] + _PARTS / 2
+    axes.set_xticks(middle, range(_BARS))
+    axes.set_yticks(middle, range(_BARS))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="may attend to: bar", ylabel="bar of the row", title=f"{_PARTS} parts in each bar; blue: own part, red: another part")
+
+
+def _offsets(axes: Axes, spec: MaskSpec) -> None:
+    for prior, relation, colour in ((spec.same_prior, "same", SAME), (spec.cross_prior, "cross", CROSS)):
+        offsets = sorted(prior)
+        if not offsets:
+            continue
+        axes.plot(offsets, [prior[k] for k in offsets], "-", color=colour, lw=0.8, alpha=0.5)
+        for shown in (True, False):
+            mine = [k for k in offsets if spec.sees(relation, k) is shown]
+            label = f"{'own part' if relation == 'same' else 'other parts'}, {'shown' if shown else 'hidden'}"
+            if mine:
+                axes.plot(mine, [prior[k] for k in mine], "o", ms=6, color=colour, mfc=colour if shown else "white", label=label)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=GRID, lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(xlabel="offset (bars back)", ylabel="similarity", title="What was measured, and what the mask shows")
+    if spec.same_prior or spec.cross_prior:
+        axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center")
+
+
+def _reasons(axes: Axes, spec: MaskSpec) -> None:
+    axes.axis("off")
+    text = "\n\n".join(textwrap.fill(reason, 88) for reason in spec.reasons)
+    axes.text(0, 1, text, va="top", ha="left", fontsize=9.5, color=INK, transform=axes.transAxes)

@@ -1,0 +1,143 @@
+"""MaskSpec: which earlier rows a row may attend to, by relation and offset, with the reasons. Polarity: True = may attend."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from analysis.curves import read_json, refuse_unknown
+from analysis.errors import MeloError
+
+FORMAT = "meloctl.mask/1"
+MOST_OFFSET = 10_000
+"""No offset is larger: no piece that is read has more bars."""
+
+_KEYS = {"format", "same", "cross", "summaries", "priors", "reasons", "source"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSpec:
+    """What a row of part p in bar b may attend to among rows that are not later in generation order.
+
+    Its own part (`same`): its own bar, and every earlier bar or those at some offsets. Other parts (`cross`): bars at
+    offsets 0..near, and those at the offsets `far`. Header rows are a part of their own. Nothing later is ever seen.
+
+    Raises:
+        MeloError: on values that contradict each other or lie outside their range.
+    """
+
+    same: Literal["full"] | tuple[int, ...]
+    """"full", or the offsets ≥ 1 seen in one's own part, ascending; offset 0 is always seen."""
+
+    near: int
+    """Other parts are seen at offsets 0..near."""
+
+    far: tuple[int, ...]
+    """Offsets beyond `near` at which other parts are also seen, ascending."""
+
+    summaries: bool
+    """Rows also see one summary vector of each earlier bar."""
+
+    same_prior: Mapping[int, float] = field(default_factory=dict)
+    """{offset: similarity} measured within a part; the gates start from it."""
+
+    cross_prior: Mapping[int, float] = field(default_factory=dict)
+    """{offset: similarity} measured across parts."""
+
+    reasons: tuple[str, ...] = ()
+    """One line for each choice."""
+
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """Where it comes from: corpus, hash of the table, rule, version."""
+
+    def __post_init__(self) -> None:
+        if self.same != "full":
+            _check_offsets("same", self.same, lowest=1)
+        if type(self.near) is not int or not 0 <= self.near <= MOST_OFFSET:
+            raise MeloError(f"cross.near is {self.near!r}; it must be a whole number of bars, 0 to {MOST_OFFSET}")
+        _check_offsets("cross.far", self.far, lowest=self.near + 1)
+        if type(self.summaries) is not bool:
+            raise MeloError(f"summaries is {self.summaries!r}; it must be true or false")
+
+    def sees(self, relation: str, offset: int) -> bool:
+        """May a row attend to rows of that relation, `offset` ≥ 0 bars back?"""
+        if relation == "same":
+            return offset == 0 or self.same == "full" or offset in self.same
+        return offset <= self.near or offset in self.far
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object `meloctl.mask/1`."""
+        return {
+            "format": FORMAT,
+            "same": "full" if self.same == "full" else list(self.same),
+            "cross": {"near": self.near, "far": list(self.far)},
+            "summaries": self.summaries,
+            "priors": {
+                "same": {str(k): v for k, v in self.same_prior.items()},
+                "cross": {str(k): v for k, v in self.cross_prior.items()},
+            },
+            "reasons": list(self.reasons),
+            "source": dict(self.source),
+        }
+
+    @staticmethod
+    def from_json(data: object, *, where: str = "mask") -> "MaskSpec":
+        """A spec from parsed JSON; `where` names it in errors. Unknown keys are refused."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise MeloError(f'{where}: not a mask (its "format" is not "{FORMAT}"); make one with: meloctl derive-mask')
+        refuse_unknown(data, _KEYS, where)
+        cross, priors, same = data.get("cross"), data.get("priors", {}), data.get("same")
+        if not isinstance(cross, dict) or not isinstance(priors, dict):
+            raise MeloError(f'{where}: "cross" and "priors" must be objects')
+        refuse_unknown(cross, {"near", "far"}, f"{where}: cross")
+        refuse_unknown(priors, {"same", "cross"}, f"{where}: priors")
+        reasons, source = data.get("reasons", []), data.get("source", {})
+        if not isinstance(reasons, list) or not all(isinstance(r, str) for r in reasons) or not isinstance(source, dict):
+            raise MeloError(f'{where}: "reasons" must be a list of lines and "source" an object')
+        far = cross.get("far")
+        if not isinstance(far, list) or (same != "full" and not isinstance(same, list)):
+            raise MeloError(f'{where}: "same" must be "full" or a list of offsets, "cross.far" a list of offsets')
+        try:
+            return MaskSpec(
+                same="full" if same == "full" else tuple(same),
+                near=cross.get("near"),  # type: ignore[arg-type]
+                far=tuple(far),
+                summaries=data.get("summaries"),  # type: ignore[arg-type]
+                same_prior=_prior(priors.get("same", {})),
+                cross_prior=_prior(priors.get("cross", {})),
+                reasons=tuple(reasons),
+                source=source,
+            )
+        except MeloError as error:
+            raise MeloError(f"{where}: {error}") from error
+
+
+def read_spec(path: Path) -> MaskSpec:
+    """A spec from a file. Raises MeloError when it is missing or not a mask."""
+    return MaskSpec.from_json(read_json(path, what="mask"), where=str(path))
+
+
+def spec_text(spec: MaskSpec) -> str:
+    """The file's text."""
+    return json.dumps(spec.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _check_offsets(name: str, offsets: tuple[int, ...], *, lowest: int) -> None:
+    whole = all(type(k) is int and lowest <= k <= MOST_OFFSET for k in offsets)
+    if not whole or list(offsets) != sorted(set(offsets)):
+        raise MeloError(f"{name} is {list(offsets)!r}; it must hold offsets {lowest} to {MOST_OFFSET}, ascending, each once")
+
+
+def _prior(data: object) -> dict[int, float]:
+    if not isinstance(data, dict):
+        raise MeloError("a prior must be an object of offset: similarity")
+    prior = {}
+    for key, value in data.items():
+        if not (isinstance(key, str) and key.isascii() and key.isdigit() and int(key) <= MOST_OFFSET):
+            raise MeloError(f"a prior's offset {key!r} is not a whole number of bars")
+        if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
+            raise MeloError(f"the prior at offset {key} is {value!r}; a similarity lies in 0 to 1")
+        prior[int(key)] = float(value)
+    return prior
