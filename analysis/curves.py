@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ class Curves:
 
     cross: dict[int, float]
     """{offset ≥ 0: mean}"""
+
+    pairs: dict[str, dict[int, int]] = field(default_factory=dict)
+    """{relation: {offset: pairs compared}}, where the table says how many."""
 
     table_hash: str
     """16 hex digits of the SHA-256 of the numbers, for provenance."""
@@ -59,6 +62,7 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         raise MeloError(f'{where}: not a table of offsets (its "format" is not "{FORMAT}"); make one with: meloctl stats FOLDER')
     refuse_unknown(data, _KEYS, where)
     curves: dict[str, dict[int, float]] = {relation: {} for relation in RELATIONS}
+    pairs: dict[str, dict[int, int]] = {relation: {} for relation in RELATIONS}
     rows = data.get("offsets")
     if not isinstance(rows, list):
         raise MeloError(f'{where}: "offsets" must be a list of rows')
@@ -67,7 +71,7 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         if not isinstance(row, dict):
             raise MeloError(f"{at} is not an object")
         refuse_unknown(row, _ROW_KEYS, at)
-        relation, offset, mean = row.get("relation"), row.get("offset"), row.get("mean")
+        relation, offset, mean, count = (row.get(k) for k in ("relation", "offset", "mean", "pairs"))
         if relation not in RELATIONS:
             raise MeloError(f"{at}: relation {relation!r} is not one of {', '.join(RELATIONS)}")
         lowest = 1 if relation == "same" else 0
@@ -75,17 +79,22 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
             raise MeloError(f"{at}: offset {offset!r} is not a whole number of bars, {lowest} to 10000")
         if type(mean) not in (int, float) or not math.isfinite(mean) or not 0 <= mean <= 1:
             raise MeloError(f"{at}: mean {mean!r} is not a similarity, 0 to 1")
+        if count is not None and (type(count) is not int or count < 1):
+            raise MeloError(f"{at}: pairs {count!r} is not a number of pairs, 1 or more (or null where it is not known)")
         if row.get("measure") == measure:
             if offset in curves[relation]:
                 raise MeloError(f"{at}: {relation} {offset} stands in the table twice")
             curves[relation][offset] = float(mean)
+            if count is not None:
+                pairs[relation][offset] = count
     if not curves["same"] or not curves["cross"]:
         raise MeloError(f"{where}: no {measure} rows for both relations; a mask needs pieces with two parts and two bars or more")
-    digest = hashlib.sha256(json.dumps([measure, curves], sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([measure, curves, pairs], sort_keys=True).encode()).hexdigest()[:16]
     return Curves(
         measure=measure,
         same=dict(sorted(curves["same"].items())),
         cross=dict(sorted(curves["cross"].items())),
+        pairs=pairs,
         table_hash=digest,
     )
 

@@ -124,13 +124,16 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise MeloError(f"cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise MeloError("not a regular file")
         if status.st_size > limits.file_bytes:
             raise MeloError(f"{status.st_size:,} bytes; at most {limits.file_bytes:,} are read")
-        return file.read(limits.file_bytes + 1)
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(limits.file_bytes)
+    finally:
+        os.close(handle)
 
 
 def _of_symusic(score: "Score") -> _Raw:

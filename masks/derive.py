@@ -4,8 +4,10 @@ Source: research diary of 2025-11-28, sections 4.1 to 4.3 (the table is data/see
 """
 
 from statistics import median
+from typing import Literal
 
 from analysis.curves import Curves
+from analysis.errors import MeloError
 from masks.spec import MaskSpec
 
 
@@ -17,16 +19,24 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
     - `near` is the leading run of cross offsets above the cross curve's median (offsets ≥ 1).
     - `far` holds the `n_far` strongest cross offsets beyond `near`.
 
+    An offset that fewer than a tenth as many pairs as the best measured one speak for is not considered: at far offsets
+    only a few long pieces are left, and their mean says little of the others.
+
     Args:
         curves: similarity by offset; offsets that were not measured are not chosen.
         n_far: how many far offsets, ≥ 0.
         version, corpus: recorded as provenance.
+
+    Raises:
+        MeloError: no offset ≥ 1 in one of the curves.
     """
-    same = curves.same
-    across = {k: v for k, v in curves.cross.items() if k >= 1}
+    same, cross = (_well_measured(curves, relation) for relation in ("same", "cross"))
+    across = {k: v for k, v in cross.items() if k >= 1}
+    if not same or not across:
+        raise MeloError("no offset from 1 on was measured for both relations; a mask needs pieces with two parts and two bars or more")
     weakest, strongest = min(same, key=lambda k: (same[k], k)), max(across, key=lambda k: (across[k], -k))
     chosen, why_same = _same(same, weakest, across, strongest)
-    near, why_near = _near(curves.cross, across)
+    near, why_near = _near(cross, across)
     far = tuple(sorted(sorted((k for k in across if k > near), key=lambda k: (-across[k], k))[:n_far]))
     return MaskSpec(
         same=chosen,
@@ -40,14 +50,33 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
             why_near,
             _far(far, near, across),
             "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
+            *_left_out(curves, same, cross),
         ),
         source={"rule": "seed", "far": n_far, "measure": curves.measure, "table": curves.table_hash, "corpus": corpus, "meloctl": version},
     )
 
 
+_THIN = 0.1
+"""Least share of the best measured offset's pairs that an offset needs."""
+
+
+def _well_measured(curves: Curves, relation: str) -> dict[int, float]:
+    """The curve without its thin offsets; a table without counts is taken whole."""
+    means, pairs = getattr(curves, relation), curves.pairs.get(relation, {})
+    least = _THIN * max(pairs.values(), default=0)
+    return {k: v for k, v in means.items() if pairs.get(k, least) >= least}
+
+
+def _left_out(curves: Curves, same: dict[int, float], cross: dict[int, float]) -> list[str]:
+    """A reason for the offsets that were not considered, if any."""
+    thin = [(name, tuple(sorted(set(whole) - set(kept)))) for name, whole, kept in (("own part", curves.same, same), ("other parts", curves.cross, cross))]
+    said = "; ".join(f"{name} {_list(offsets)}" for name, offsets in thin if offsets)
+    return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []
+
+
 def _same(
     same: dict[int, float], weakest: int, across: dict[int, float], strongest: int
-) -> tuple["tuple[int, ...] | str", str]:
+) -> tuple[tuple[int, ...] | Literal["full"], str]:
     low, high = same[weakest], across[strongest]
     if low > high:
         return "full", (
@@ -76,7 +105,10 @@ def _near(cross: dict[int, float], across: dict[int, float]) -> tuple[int, str]:
     after = f"offset {near + 1} ({across[near + 1]:.3f}) does not" if near + 1 in across else f"offset {near + 1} was not measured"
     if near == 0:
         return 0, f"Other parts: the same bar only{here}, where harmony is made. Of the earlier bars, {after} lie above the curve's median ({middle:.4f})."
-    run = ", ".join(f"{k} ({across[k]:.3f})" for k in range(1, near + 1))
+    values = [across[k] for k in range(1, near + 1)]
+    run = ", ".join(f"{k} ({v:.3f})" for k, v in enumerate(values, 1))
+    if near > 4:
+        run = f"1 to {near} ({min(values):.3f} to {max(values):.3f})"
     return near, (
         f"Other parts: the same bar{here}, where harmony is made, and the {_bars(near)} before it. Offset{'s' if near > 1 else ''} {run} "
         f"lie{'' if near > 1 else 's'} above the curve's median ({middle:.4f}); {after}."

@@ -16,7 +16,7 @@ _PARTS, _BARS = 3, 12
 
 def draw_mask(spec: MaskSpec, path: Path) -> None:
     """Write a PNG: cells that attend to cells (3 parts, 12 bars), offsets shown with their similarity, and the reasons."""
-    figure = Figure(figsize=(13, 6.4), layout="constrained")
+    figure = Figure(figsize=(13, 7), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.2, 1))
     _cells(figure.add_subplot(grid[:, 0]), spec)
     _offsets(figure.add_subplot(grid[0, 1]), spec)

@@ -1,0 +1,1 @@
+"""The command line: one file a command group. Parses, calls one library function, prints."""

@@ -1,0 +1,64 @@
+"""What every command shares: the options, one-line errors, progress bars. Results go to stdout, talk to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from meloctl.workspace import Workspace
+
+Work = Annotated[
+    Path | None,
+    typer.Option("--work", help="Workspace folder (default: $MELOCTL_WORK, else ./melo).", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else there.")]
+
+
+def workspace(work: Path | None) -> "Workspace":
+    """The workspace that --work or MELOCTL_WORK names, ./melo otherwise."""
+    from meloctl.workspace import Workspace
+
+    return Workspace(work or Path(os.environ.get("MELOCTL_WORK") or "melo"))
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(lines: list[str], data: dict[str, Any], *, as_json: bool) -> None:
+    """The result on stdout: lines for people, or one JSON object."""
+    print(json.dumps(data, ensure_ascii=False) if as_json else "\n".join(lines), flush=True)
+
+
+@contextmanager
+def progress(*columns: str) -> Iterator["Progress"]:
+    """A progress bar on stderr with the remaining time (the elapsed one at the end); `columns` are further texts, such as "{task.fields[best]}"."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = 120  # a log file has no width; lines must not be cut
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        *(TextColumn(c) for c in columns),
+        console=console,
+    ) as bar:
+        yield bar
+
+
+def wrote(folder: Path, files: list[str]) -> str:
+    """ "Wrote FOLDER/: a, b"."""
+    return f"Wrote {folder}/: {', '.join(files)}"

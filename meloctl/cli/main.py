@@ -1,0 +1,59 @@
+"""The program: its commands, and how it fails. Nothing heavy is imported before a command runs."""
+
+import sys
+
+import typer
+
+from analysis.errors import MeloError
+from meloctl import __version__
+from meloctl.cli import corpus, generate, mask, stats, train
+
+UsageError = typer.BadParameter.__mro__[1]
+"""click's exception of wrong usage; Typer exports only this child of it."""
+
+app = typer.Typer(
+    name="meloctl",
+    help="Measure how bars of your MIDI resemble each other, derive an attention mask, train a music Transformer, write music.",
+    epilog="Start: meloctl stats FOLDER; meloctl derive-mask; meloctl train; meloctl generate --bars 32",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("stats")(stats.stats)
+app.command("derive-mask")(mask.derive_mask)
+app.command("train")(train.train)
+app.command("generate")(generate.generate)
+app.add_typer(corpus.app, name="corpus")
+
+
+@app.callback(invoke_without_command=True)
+def _version(show: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the program. A user's mistake is one line on stderr: status 2 for wrong usage, 1 for anything else."""
+    try:
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
+            print(error.format_message(), file=sys.stderr)
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "meloctl"
+        _fail(f"{command}: {error.format_message().rstrip('.')}. See: {command} --help", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("meloctl: stopped; what was finished is kept, run the same command again to go on", 130)
+    except MeloError as error:
+        _fail(f"meloctl: {error}", 1)
+    except OSError as error:
+        _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int) -> None:
+    print(" ".join(line.split()), file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""Writes music with a trained model."""

@@ -1,0 +1,123 @@
+"""Row by row with cached keys and values: the same states as the full forward, one row at a time.
+
+Rows' keys and values are kept for each layer; when a bar closes, its summary passes through all layers and leaves the
+keys that later summaries see (first projection) and those that rows see (second projection). Shape letters as in
+`meloformer`, for a batch of one.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from meloctl.model.attention import attend, rotation
+from meloctl.model.meloformer import MeloFormer, part_of
+from meloctl.rows.vocabulary import INSTRUMENT, POSITION
+
+
+class Cache:
+    """Keys and values (1, G, N, D) that grow at the end, doubling their room."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.k: Tensor | None = None
+        self.v: Tensor | None = None
+
+    def add(self, k: Tensor, v: Tensor) -> None:
+        """Append (1, G, n, D)."""
+        n = k.shape[2]
+        if self.k is None or self.v is None or self.n + n > self.k.shape[2]:
+            room = max(64, 2 * (self.n + n))
+            self.k, self.v = (self._grown(old, new, room) for old, new in ((self.k, k), (self.v, v)))
+        self.k[:, :, self.n : self.n + n] = k
+        self.v[:, :, self.n : self.n + n] = v
+        self.n += n
+
+    def at(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """K, V of chosen entries, or of a slice."""
+        assert self.k is not None and self.v is not None
+        return self.k[:, :, : self.n][:, :, index], self.v[:, :, : self.n][:, :, index]
+
+    def _grown(self, old: Tensor | None, new: Tensor, room: int) -> Tensor:
+        out = new.new_zeros(*new.shape[:2], room, new.shape[3])
+        if old is not None:
+            out[:, :, : self.n] = old[:, :, : self.n]
+        return out
+
+
+@dataclass(kw_only=True)
+class LayerCache:
+    """What one layer keeps."""
+
+    rows: Cache = field(default_factory=Cache)
+    bars: Cache = field(default_factory=Cache)
+    """Summaries as later summaries see them."""
+
+    second: Cache = field(default_factory=Cache)
+    """Summaries as rows see them."""
+
+
+class Decoder:
+    """Feeds rows to a model one at a time."""
+
+    def __init__(self, model: MeloFormer) -> None:
+        self.model = model
+        self.caches = [LayerCache() for _ in model.layers]
+        self.bar: list[int] = []
+        self.part: list[int] = []
+
+    def start(self) -> Tensor:
+        """(C,) the state that predicts the first row."""
+        return self.model.start
+
+    @torch.no_grad()
+    def step(self, row_F: Tensor) -> Tensor:
+        """(C,) the state that predicts the row after this one; row (8,). A header row closes the bar before it."""
+        model = self.model
+        opens = int(row_F[INSTRUMENT]) == model.vocabulary.bar
+        if opens and self.bar and model.spec.summaries:
+            self._close_bar(self.bar[-1])
+        self.bar.append((self.bar[-1] if self.bar else -1) + opens)
+        self.part.append(int(part_of(row_F, model.vocabulary)))
+        position = row_F[POSITION].clamp(min=0)
+        turn = rotation(torch.tensor(self.bar[-1]), position, model.config.head_width)
+        seen = self._seen()
+        r_1C = model.embed(row_F[None, None])
+        for layer, cache in zip(model.layers, self.caches, strict=True):
+            rows = layer.norm(r_1C)
+            cache.rows.add(*layer.keys(rows, turn))
+            k, v = cache.rows.at(seen)
+            if cache.second.n:
+                k2, v2 = cache.second.at(slice(None))
+                k, v = torch.cat([k2, k], 2), torch.cat([v2, v], 2)
+            everything = torch.ones(1, 1, k.shape[2], dtype=torch.bool)
+            r_1C = layer.feed(layer.add_attention(r_1C, attend(layer.query(rows, turn), k, v, everything)))
+        return model.norm(r_1C)[0, 0]
+
+    def _seen(self) -> Tensor:
+        """Indices of the rows that the newest one may attend to, itself among them."""
+        bar, part = torch.tensor(self.bar), torch.tensor(self.part)
+        offset, same = bar[-1] - bar, part == part[-1]
+        known = range(int(offset.max()) + 1)
+        shown_same, shown_cross = (
+            torch.tensor([self.model.spec.sees(relation, k) for k in known]) for relation in ("same", "cross")
+        )
+        return torch.where(same, shown_same[offset], shown_cross[offset]).nonzero()[:, 0]
+
+    def _close_bar(self, bar: int) -> None:
+        """Compute the summary of a finished bar in every layer."""
+        model = self.model
+        mine = torch.tensor([i for i, b in enumerate(self.bar) if b == bar])
+        turn = rotation(torch.tensor(bar), torch.tensor(0), model.config.head_width)
+        s_1C = model.summary[None, None]
+        for layer, cache in zip(model.layers, self.caches, strict=True):
+            bars = layer.norm(s_1C)
+            cache.bars.add(*layer.keys(bars, turn))
+            k_s, v_s = cache.bars.at(slice(None))
+            k_r, v_r = cache.rows.at(mine)
+            k, v = torch.cat([k_s, k_r], 2), torch.cat([v_s, v_r], 2)
+            everything = torch.ones(1, 1, k.shape[2], dtype=torch.bool)
+            s_1C = layer.add_attention(s_1C, attend(layer.query(bars, turn), k, v, everything))
+            cache.second.add(*layer.second_keys(s_1C, turn))
+            if not layer.last:
+                s_1C = layer.feed(s_1C)

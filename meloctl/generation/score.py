@@ -1,0 +1,94 @@
+"""From generated rows to files: MIDI, piano roll, sound."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analysis.atomic import whole_file
+from analysis.errors import MeloError
+from analysis.piece import Piece
+from analysis.plots import GRID, save
+
+
+def playable(piece: Piece, n_bars: int) -> Piece:
+    """The piece as a synthesizer can play it: no note of a part overlaps its own pitch, none outlasts the last bar.
+
+    A note that is struck again ends where the next one starts, so a reader pairs every note with its own end.
+    """
+    notes = piece.notes
+    order = np.lexsort((notes.onset_tick, notes.pitch, notes.part))
+    onset, end = notes.onset_tick[order], (notes.onset_tick + notes.duration_tick)[order]
+    again = (np.diff(notes.pitch[order]) == 0) & (np.diff(notes.part[order]) == 0)
+    end[:-1] = np.where(again, np.minimum(end[:-1], onset[1:]), end[:-1])
+    end = np.minimum(end, int(piece.bars.start_tick(n_bars)))
+    duration = np.empty_like(end)
+    duration[order] = end - onset
+    return replace(piece, notes=replace(notes, duration_tick=duration))
+
+
+def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
+    """Draw every note against bars, parts in colours, drums on an axis of their own below; bar lines every bar."""
+    pitched = [i for i, p in enumerate(piece.parts) if not p.is_drum]
+    drums = [i for i, p in enumerate(piece.parts) if p.is_drum]
+    ratios = [r for r, some in ((3, pitched), (1, drums)) if some]
+    n_bars = piece.n_bars
+    figure = Figure(figsize=(min(40, max(10, 0.55 * n_bars)), 1.6 + 1.4 * sum(ratios)), layout="constrained")
+    panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+    colours = colormaps["tab10" if len(piece.parts) <= 10 else "tab20"]
+    for axes, members in zip(panels, [m for m in (pitched, drums) if m], strict=True):
+        lines = piece.bars.start_tick(range(n_bars + 1))
+        axes.vlines(lines, 0, 1, transform=axes.get_xaxis_transform(), color=GRID, lw=[1.6 if b % 4 == 0 else 0.6 for b in range(n_bars + 1)])
+        for i in members:
+            mine = piece.notes.part == i
+            axes.barh(
+                piece.notes.pitch[mine],
+                piece.notes.duration_tick[mine],
+                left=piece.notes.onset_tick[mine],
+                height=0.85,
+                color=colours(i % colours.N),
+                alpha=0.85,
+            )
+        axes.set_ylabel("drum" if members is drums else "pitch (60 = middle C)")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlim(0, int(lines[-1]))
+    step = max(1, n_bars // 32)
+    panels[-1].set_xticks(piece.bars.start_tick(range(0, n_bars, step)), range(1, n_bars + 1, step))
+    panels[-1].set_xlabel("bar")
+    panels[0].set_title(title)
+    handles = [Patch(color=colours(i % colours.N), label=part.name) for i, part in enumerate(piece.parts)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
+    save(figure, path)
+
+
+def find_soundfont() -> Path:
+    """The soundfont that an installed pretty_midi carries (it is GPL, so it is used where it lies and never shipped).
+
+    Raises:
+        MeloError: pretty_midi carries none.
+    """
+    from importlib.util import find_spec
+
+    found = find_spec("pretty_midi")
+    folder = Path(found.origin).parent if found and found.origin else None
+    fonts = sorted(folder.glob("*.sf2")) if folder else []
+    if not fonts:
+        raise MeloError("no soundfont found in the installed pretty_midi; give --no-wav, or pip install pretty_midi")
+    return fonts[0]
+
+
+def write_wav(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
+    """Render a MIDI file to a 16-bit WAV file, whole; the loudest sample at -1 dB. Returns its seconds."""
+    from scipy.io import wavfile
+    from symusic import Score, Synthesizer
+
+    audio = np.asarray(Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate).render(Score(str(midi)), stereo=True))
+    audio = audio.T if audio.shape[0] == 2 else audio
+    peak = float(np.abs(audio).max(initial=0.0))
+    scaled = audio / max(peak, 1e-9) * 10 ** (-1 / 20)
+    with whole_file(path) as temporary:
+        wavfile.write(temporary, sample_rate, (scaled * 32767).astype(np.int16))
+    return len(audio) / sample_rate

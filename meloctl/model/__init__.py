@@ -1,0 +1,1 @@
+"""MeloFormer: a decoder over rows and bar summaries, under a mask."""

@@ -1,0 +1,99 @@
+"""The fields of a row, in and out: one embedding a row in, nested heads out.
+
+A row costs one pass of the big model; its fields are then predicted one after the other, each by a small head that sees
+the fields before it. Shape letters: B batch, L rows, N rows of one kind, C width, V values of a field.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from meloctl.rows.vocabulary import ABSENT, FIELDS, HEADER_FIELDS, INSTRUMENT, NOTE_FIELDS, Vocabulary
+
+
+class RowEmbedding(nn.Module):
+    """One vector a row: the sum of its fields' embeddings. An absent field adds a vector of its own."""
+
+    def __init__(self, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size + 1, width) for size in vocabulary.sizes)  # entry 0 is ABSENT
+
+    def forward(self, rows_BLF: Tensor) -> Tensor:
+        """(B, L, 8) fields → (B, L, C)."""
+        fields = (table(rows_BLF[..., f] - ABSENT) for f, table in enumerate(self.tables))
+        return torch.stack(list(fields)).sum(dim=0)
+
+
+class FieldHead(nn.Module):
+    """Logits of one field from the row's state."""
+
+    def __init__(self, width: int, hidden: int, size: int) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width)
+        self.inner = nn.Linear(width, hidden)
+        self.outer = nn.Linear(hidden, size)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(…, C) → (…, V)."""
+        return self.outer(F.silu(self.inner(self.norm(state))))
+
+
+class RowHeads(nn.Module):
+    """Predicts a row field by field: the instrument first, then the fields that its kind of row has."""
+
+    def __init__(self, vocabulary: Vocabulary, width: int, hidden: int) -> None:
+        super().__init__()
+        self.bar, self.end = vocabulary.bar, vocabulary.end
+        self.heads = nn.ModuleList(FieldHead(width, hidden, size) for size in vocabulary.sizes)
+        self.known = nn.ModuleList(nn.Embedding(size, width) for size in vocabulary.sizes[:-1])
+        """What a field's value adds to the state once it is known; the last field of a row is never needed."""
+
+    @torch.no_grad()
+    def start_from(self, shares: Sequence[npt.NDArray[np.float64]]) -> None:
+        """Let an untrained model predict each field's values by their share in the training pieces, all above 0."""
+        for head, share in zip(self.heads, shares, strict=True):
+            head.outer.bias.copy_(torch.from_numpy(np.log(share)))
+
+    def logits(self, field: int, state: Tensor) -> Tensor:
+        """(…, C) → (…, V) logits of one field, given the fields already told to the state."""
+        return self.heads[field](state)
+
+    def tell(self, field: int, value: Tensor, state: Tensor) -> Tensor:
+        """The state that knows a field's value; value (…), state (…, C)."""
+        return state + self.known[field](value)
+
+    def every_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+        """Logits of every field that stands in given rows, each from the fields before it (teacher forcing).
+
+        Returns:
+            {field: (index (M,) of the rows that have the field, logits (M, V))}
+        """
+        instrument_N = rows_NF[:, INSTRUMENT]
+        everyone = torch.arange(len(rows_NF), device=rows_NF.device)
+        out = {INSTRUMENT: (everyone, self.logits(INSTRUMENT, state_NC))}
+        header_N = instrument_N == self.bar
+        for chosen_N, fields in (
+            (header_N, HEADER_FIELDS),
+            (~header_N & (instrument_N != self.end), NOTE_FIELDS),
+        ):
+            index = chosen_N.nonzero()[:, 0]
+            state = self.tell(INSTRUMENT, instrument_N[index], state_NC[index])
+            for field in fields:
+                out[field] = (index, self.logits(field, state))
+                if field != fields[-1]:
+                    state = self.tell(field, rows_NF[index, field], state)
+        return out
+
+    def nats(self, state_NC: Tensor, rows_NF: Tensor) -> Tensor:
+        """(N, 8) −ln p of every field of given rows, 0 where a row lacks the field."""
+        every = self.every_logits(state_NC, rows_NF)
+        columns = []
+        for field in range(len(FIELDS)):
+            index, logits = every[field]
+            nats = F.cross_entropy(logits.float(), rows_NF[index, field], reduction="none")
+            columns.append(nats.new_zeros(len(rows_NF)).index_copy(0, index, nats))
+        return torch.stack(columns, dim=1)

@@ -1,0 +1,215 @@
+"""Piece → rows → piece, exact on the grid.
+
+The grid restarts at every bar line: 12 steps a quarter from the bar's first tick. What the grid does to a piece is counted.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
+from meloctl.rows.names import instrument_name
+from meloctl.rows.vocabulary import (
+    ABSENT,
+    DURATION,
+    FIELDS,
+    INSTRUMENT,
+    NUMBER,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+    Vocabulary,
+)
+
+Rows = npt.NDArray[np.int16]
+"""(L, 8) the rows of a piece in generation order, columns as in FIELDS, ABSENT where a field has no meaning."""
+
+TICKS_PER_QUARTER = 480
+"""Of decoded pieces: every step, and every bar down to 1/64, is a whole number of ticks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridLoss:
+    """What the grid did to one piece's notes. Counts add with +."""
+
+    notes: int = 0
+    moved: int = 0
+    """Notes whose onset lay off the grid."""
+
+    resized: int = 0
+    """Notes whose length changed by more than a hundredth of a quarter note (notation programs end notes a tick early)."""
+
+    merged: int = 0
+    """Notes that fell on another note of their part, with the same onset and pitch."""
+
+    def __add__(self, other: "GridLoss") -> "GridLoss":
+        return GridLoss(
+            notes=self.notes + other.notes,
+            moved=self.moved + other.moved,
+            resized=self.resized + other.resized,
+            merged=self.merged + other.merged,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _GridBars:
+    """Bars as the vocabulary can name them."""
+
+    start_tick: npt.NDArray[np.int64]
+    time_signature: npt.NDArray[np.int64]
+
+
+def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
+    """The rows of a piece, and what the grid cost it.
+
+    Onsets go to the nearest step; one that rounds to its bar's end opens the next bar. Two notes of a part that meet in
+    onset and pitch become one, with the longer length and the louder velocity. A bar that no signature of the vocabulary
+    names (79/4, or one cut short by an odd length) is written as the signatures that add up to it.
+
+    Args:
+        piece: a piece with at least one note.
+        vocabulary: its grid.
+    """
+    notes, step = piece.notes, Fraction(piece.ticks_per_quarter, vocabulary.steps_per_quarter)
+    bars = _grid_bars(piece, vocabulary)
+    bar = np.searchsorted(bars.start_tick, notes.onset_tick, side="right") - 1
+    within = notes.onset_tick - bars.start_tick[bar]
+    position = _nearest(within, step)
+    over = position >= np.array(vocabulary.bar_steps)[bars.time_signature[bar]]
+    bar, position = bar + over, np.where(over, 0, position)
+    length = np.maximum(_nearest(notes.duration_tick, step), 1)
+    duration = _closest(length, vocabulary.durations)
+    change = np.array(vocabulary.durations)[duration] * float(step) - notes.duration_tick
+
+    rows = np.full((len(notes), len(FIELDS)), ABSENT, dtype=np.int16)
+    instrument, number = _part_fields(piece.parts, vocabulary)
+    rows[:, INSTRUMENT], rows[:, NUMBER] = instrument[notes.part], number[notes.part]
+    rows[:, POSITION], rows[:, PITCH], rows[:, DURATION] = position, notes.pitch, duration
+    rows[:, VELOCITY] = _closest(notes.velocity, vocabulary.velocities)
+    rows, bar = _merged(rows, bar)
+    loss = GridLoss(
+        notes=len(notes),
+        moved=int((within * step.denominator % step.numerator != 0).sum()),
+        resized=int((np.abs(change) > piece.ticks_per_quarter / 100).sum()),
+        merged=len(notes) - len(rows),
+    )
+    headers = _headers(piece, bars, int(bar.max()) + 1, vocabulary)
+    every = np.concatenate([headers, rows])
+    order = np.argsort(np.concatenate([np.arange(len(headers)), bar]), kind="stable")  # a header comes before its notes
+    end = np.full((1, len(FIELDS)), ABSENT, dtype=np.int16)
+    end[0, INSTRUMENT] = vocabulary.end
+    return np.concatenate([every[order], end]), loss
+
+
+def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
+    """The piece that rows describe, on a grid of 480 ticks a quarter; an end row may be missing.
+
+    Parts come in the order of (instrument, number); a bar at the end without notes leaves no trace.
+    """
+    rows = rows.astype(np.int64)
+    rows = rows[rows[:, INSTRUMENT] != vocabulary.end]
+    header = rows[:, INSTRUMENT] == vocabulary.bar
+    bar = np.cumsum(header) - 1
+    signatures = [vocabulary.signatures[t] for t in rows[header, TIME_SIGNATURE]]
+    ticks = [4 * TICKS_PER_QUARTER * n // d for n, d in signatures]
+    start = np.concatenate([[0], np.cumsum(ticks, dtype=np.int64)])
+    note, note_bar = rows[~header], bar[~header]
+    keys, part = np.unique(note[:, INSTRUMENT] * vocabulary.numbers + note[:, NUMBER], return_inverse=True)
+    step = TICKS_PER_QUARTER // vocabulary.steps_per_quarter
+    tempo = np.array(vocabulary.tempos)[rows[header, TEMPO]]
+    changes = np.flatnonzero(np.diff(tempo, prepend=0.0))
+    news = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
+    return Piece(
+        parts=tuple(_part(int(k), vocabulary) for k in keys),
+        notes=Notes.of(
+            start[note_bar] + note[:, POSITION] * step,
+            np.array(vocabulary.durations)[note[:, DURATION]] * step,
+            note[:, PITCH],
+            np.array(vocabulary.velocities)[note[:, VELOCITY]],
+            part,
+        ),
+        bars=Bars.of([(int(start[b]), *signatures[b]) for b in news], TICKS_PER_QUARTER),
+        tempo_tick=start[changes],
+        tempo=tempo[changes],
+    )
+
+
+def _part(key: int, vocabulary: Vocabulary) -> Part:
+    instrument, number = divmod(key, vocabulary.numbers)
+    program, is_drum = vocabulary.program_of(instrument)
+    name = instrument_name(program, is_drum)
+    return Part(program=program, is_drum=is_drum, name=name if number == 0 else f"{name} {number + 1}")
+
+
+def _part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Instrument and number of each part; parts that share an instrument are numbered in the order of the file."""
+    instrument = np.array([vocabulary.instrument_of(p.program, p.is_drum) for p in parts], dtype=np.int64)
+    number = np.array([int((instrument[:i] == x).sum()) for i, x in enumerate(instrument)], dtype=np.int64)
+    return instrument, number
+
+
+def _headers(piece: Piece, bars: _GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
+    """(T, 8) one header row a bar; a bar after the last known one, opened by rounding, repeats its signature."""
+    known = np.minimum(np.arange(n_bars), len(bars.start_tick) - 1)
+    rows = np.full((n_bars, len(FIELDS)), ABSENT, dtype=np.int16)
+    rows[:, INSTRUMENT] = vocabulary.bar
+    rows[:, TIME_SIGNATURE] = bars.time_signature[known]
+    tempo = piece.tempo_at(bars.start_tick[known])
+    rows[:, TEMPO] = _closest(np.log(tempo), tuple(np.log(vocabulary.tempos)))
+    return rows
+
+
+def _grid_bars(piece: Piece, vocabulary: Vocabulary) -> _GridBars:
+    """The piece's bars, each under a signature of the vocabulary that has its true length."""
+    index = {s: i for i, s in enumerate(vocabulary.signatures)}
+    start = piece.bars.start_tick(range(piece.n_bars + 1))
+    ticks, signature = [], []
+    for b in range(piece.n_bars):
+        at = int(start[b])
+        for n, d in _named(piece.bars.signature(b), int(start[b + 1]) - at, piece.ticks_per_quarter, index):
+            ticks.append(at)
+            signature.append(index[n, d])
+            at += 4 * piece.ticks_per_quarter * n // d
+    return _GridBars(start_tick=np.array(ticks, dtype=np.int64), time_signature=np.array(signature, dtype=np.int64))
+
+
+def _named(
+    nominal: tuple[int, int], ticks: int, ticks_per_quarter: int, index: dict[tuple[int, int], int]
+) -> list[tuple[int, int]]:
+    """Signatures of the vocabulary that add up to a bar of `ticks`, itself where it is full and has a name."""
+    n, d = nominal
+    if abs(Fraction(4 * ticks_per_quarter * n, d) - ticks) >= 1:  # cut short by the next signature
+        whole = Fraction(ticks, ticks_per_quarter)
+        d = next((d for d in DENOMINATORS if d >= 4 and (whole * d / 4).denominator == 1), 64)
+        n = max(1, math.ceil(whole * d / 4))
+    most = max(m for m, e in index if e == d)
+    return [(min(most, n - done), d) for done in range(0, n, most)]
+
+
+def _merged(rows: Rows, bar: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[np.int64]]:
+    """Rows in order of (bar, instrument, number, position, pitch), one for each, the longest and the loudest kept."""
+    order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, NUMBER], rows[:, INSTRUMENT], bar))
+    rows, bar = rows[order], bar[order]
+    key = np.column_stack([bar, rows[:, [INSTRUMENT, NUMBER, POSITION, PITCH]]])
+    first = np.flatnonzero(np.any(np.diff(key, axis=0, prepend=-1) != 0, axis=1))
+    kept = rows[first].copy()
+    for field in (DURATION, VELOCITY):
+        kept[:, field] = np.maximum.reduceat(rows[:, field], first)
+    return kept, bar[first]
+
+
+def _nearest(ticks: npt.NDArray[np.int64], step: Fraction) -> npt.NDArray[np.int64]:
+    """Nearest whole number of steps, halves up, in whole numbers."""
+    return (2 * ticks * step.denominator + step.numerator) // (2 * step.numerator)
+
+
+def _closest(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], levels: tuple[float, ...]) -> npt.NDArray[np.int64]:
+    """Index of the level nearest to each value, the lower of two."""
+    table = np.asarray(levels)
+    right = np.clip(np.searchsorted(table, values), 1, len(table) - 1)
+    return np.where(values - table[right - 1] <= table[right] - values, right - 1, right)

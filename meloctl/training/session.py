@@ -1,0 +1,169 @@
+"""One `meloctl train`: from the workspace's latest corpus and mask to a finished run."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from analysis.corpus import find_files, fingerprint
+from analysis.errors import MeloError
+from analysis.piece import meter as parse_meter
+from masks.spec import MaskSpec, read_spec
+from meloctl.dataset.batches import Window, windows
+from meloctl.dataset.store import Shard, encode_corpus, read_shard, write_shard
+from meloctl.model.config import PRESETS
+from meloctl.model.meloformer import MeloFormer, n_parameters
+from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+from meloctl.training.baselines import CountingBaseline
+from meloctl.training.checkpoint import load_model
+from meloctl.training.evaluate import evaluate_windows
+from meloctl.training.picture import draw_loss_curve
+from meloctl.training.trainer import TrainConfig, Watcher, train
+from meloctl.workspace import Recipe, Run, Workspace, text_hash
+
+WATCHED_ROWS = 1 << 17
+"""Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
+
+FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", "training.json"]
+
+
+class SessionWatcher(Watcher, Protocol):
+    """What a session tells beyond the training loop."""
+
+    def encoding(self, files: int) -> None:
+        """So many files are about to be encoded as rows."""
+
+    def encoded(self) -> None:
+        """One more file is encoded."""
+
+    def prepared(self, lines: list[str]) -> None:
+        """What the data is and what counting alone achieves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A training run, planned."""
+
+    recipe: Recipe
+    preset: str
+    device: str
+    spec: MaskSpec
+    paths: list[Path]
+    meter: tuple[int, int] | None
+    fingerprint: str
+    config: TrainConfig
+
+
+def plan_session(
+    space: Workspace, *, model: str | None, mask: Path | None, minutes: float, seed: int, learning_rate: float | None
+) -> Session:
+    """What `meloctl train` will do; nothing is written.
+
+    Raises:
+        MeloError: options out of range, no statistics or mask yet, a corpus that is gone.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    preset = model or ("small" if device == "cuda" else "tiny")
+    if preset not in PRESETS:
+        raise MeloError(f"--model {preset}: no such model; choose one of {', '.join(PRESETS)}")
+    if not 0 < minutes <= 100_000:
+        raise MeloError(f"--minutes {minutes:g}: give a time budget above 0")
+    if not 0 <= seed < 1 << 32:
+        raise MeloError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
+    width = PRESETS[preset].width
+    rate = 0.4 / width if learning_rate is None else learning_rate
+    if not 0 < rate <= 1:
+        raise MeloError(f"--learning-rate {rate:g}: give a number above 0 and up to 1")
+    stats = space.latest("stats")
+    corpus = Path(stats.manifest["inputs"]["corpus"])
+    spec = read_spec(mask or space.latest("mask").folder / "mask.json")
+    paths = find_files(corpus)
+    meter = stats.manifest["options"]["meter"]
+    config = TrainConfig(seed=seed, rows_in_batch=2 * PRESETS[preset].context, learning_rate=rate, minutes=minutes)
+    recipe = Recipe(
+        stage="model",
+        command="train",
+        inputs={"corpus": str(corpus), "fingerprint": fingerprint(paths), "meter": meter, "mask": spec.to_json()},
+        options={"model": preset, **asdict(config)},
+        label=preset,
+    )
+    return Session(
+        recipe=recipe,
+        preset=preset,
+        device=device,
+        spec=spec,
+        paths=paths,
+        meter=parse_meter(meter) if meter else None,
+        fingerprint=recipe.inputs["fingerprint"],
+        config=config,
+    )
+
+
+def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Run:
+    """Encode, train, evaluate and draw; a run that was stopped goes on."""
+    vocabulary, folder = default_vocabulary(), space.folder(session.recipe)
+    shard = _shard(space, session, vocabulary, watch)
+    context = PRESETS[session.preset].context
+    training = windows(shard.of_split("train"), context, vocabulary)
+    validation = windows(shard.of_split("validation"), context, vocabulary)
+    if not training or not validation:
+        raise MeloError(
+            f"{shard.split.count('train')} pieces to train on and {shard.split.count('validation')} to validate on; both are needed "
+            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more pieces"
+        )
+    baseline = CountingBaseline(shard.of_split("train"), vocabulary)
+    unigram, bigram = baseline.bits_per_note(validation)
+    watch.prepared(
+        [
+            f"{len(shard)} pieces: {', '.join(f'{shard.split.count(s)} {s}' for s in ('train', 'validation', 'test'))}; {len(shard.rows):,} rows",
+            f"The grid of 12 steps a quarter moves {_share(shard.loss.moved, shard.loss.notes)} of {shard.loss.notes:,} notes, "
+            f"changes the length of {_share(shard.loss.resized, shard.loss.notes)} and merges {_share(shard.loss.merged, shard.loss.notes)}",
+            f"To beat on validation: unigram {unigram:.2f}, bigram by field {bigram:.2f} bits a note",
+        ]
+    )
+    torch.manual_seed(session.config.seed)
+    model = MeloFormer(PRESETS[session.preset], vocabulary, session.spec)
+    model.heads.start_from(baseline.unigram)
+    folder.mkdir(parents=True, exist_ok=True)
+    standing = train(model, training, watched(validation), session.config, folder, watch)
+    best, _ = load_model(folder)
+    quality = evaluate_windows(best.to(session.device), validation, session.config.rows_in_batch, torch.device(session.device))
+    draw_loss_curve(standing.history, unigram, bigram, folder / "loss.png")
+    results: dict[str, Any] = {
+        "model": session.preset,
+        "parameters": n_parameters(model),
+        "why": standing.why,
+        "step": standing.best_step,
+        "seconds": standing.seconds,
+        "bits_per_note": quality.bits_per_note,
+        "unigram_bits_per_note": unigram,
+        "bigram_bits_per_note": bigram,
+        "fields": quality.fields,
+        "grid": asdict(shard.loss),
+        "pieces": {s: shard.split.count(s) for s in ("train", "validation", "test")},
+    }
+    return space.finish(session.recipe, files=FILES, results=results)
+
+
+def watched(validation: list[Window]) -> list[Window]:
+    """Validation windows evenly taken, at most WATCHED_ROWS rows; all of them where they fit."""
+    every = -(-sum(len(w.rows) for w in validation) // WATCHED_ROWS)
+    return validation[::every]
+
+
+def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: SessionWatcher) -> Shard:
+    """The corpus as rows, made once for the same files, meter and vocabulary."""
+    words = json.dumps([session.fingerprint, session.meter, vocabulary.to_json()])
+    stem = space.root / "cache" / f"rows-{text_hash(words)}"
+    if stem.with_suffix(".json").is_file():
+        return read_shard(stem)
+    watch.encoding(len(session.paths))
+    shard = encode_corpus(session.paths, vocabulary, meter=session.meter, on_file=watch.encoded)
+    write_shard(shard, stem)
+    return shard
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %"

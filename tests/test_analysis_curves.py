@@ -1,0 +1,86 @@
+import json
+
+import pytest
+from conftest import ROOT
+
+from analysis.curves import curves_of, read_curves, table_json
+from analysis.errors import MeloError
+from analysis.offsets import OffsetRow
+
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
+
+
+def row(relation="same", offset=1, mean=0.5, **other):
+    return {"measure": "pc-jaccard", "relation": relation, "offset": offset, "pairs": 3, "mean": mean, "piece_mean": None, **other}
+
+
+def table(*rows, **other):
+    return {"format": "meloctl.offsets/1", "pieces": 1, "skipped": [], "offsets": list(rows), "source": {}, **other}
+
+
+def test_the_diary_holds_the_seeds_numbers():
+    curves = read_curves(DIARY)
+    assert curves.same == {
+        1: 0.487, 2: 0.492, 3: 0.444, 4: 0.528, 5: 0.423, 6: 0.454, 7: 0.421, 8: 0.517, 12: 0.464, 16: 0.471, 24: 0.466, 29: 0.389, 32: 0.459,
+    }  # fmt: skip
+    assert curves.cross == {
+        1: 0.251, 2: 0.252, 3: 0.237, 4: 0.263, 5: 0.232, 6: 0.241, 7: 0.231, 8: 0.257, 12: 0.242, 16: 0.245, 24: 0.239, 32: 0.232,
+    }  # fmt: skip
+
+
+def test_what_stats_prints_is_what_derive_mask_reads():
+    rows = [
+        OffsetRow(measure="pc-jaccard", relation=r, offset=k, pairs=7, mean=0.25, deviation=0.1, pieces=2, piece_mean=0.5)
+        for r, k in (("same", 1), ("cross", 0), ("cross", 1))
+    ]
+    data = json.loads(json.dumps(table_json(rows, pieces=2, skipped=[], source={"corpus": "x"})))
+    curves = curves_of(data, where="table")
+    assert (curves.same, curves.cross) == ({1: 0.25}, {0: 0.25, 1: 0.25})
+    assert curves.pairs == {"same": {1: 7}, "cross": {0: 7, 1: 7}}
+
+
+def test_the_hash_follows_the_numbers():
+    one, same, other = (
+        curves_of(table(row(mean=m), row("cross"), pieces=p), where="t").table_hash for m, p in ((0.5, 1), (0.5, 2), (0.6, 1))
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "not a table of offsets"),
+        ({"format": "meloctl.mask/1"}, "not a table of offsets"),
+        (table(row(), row("cross"), extra=1), "unknown key 'extra'"),
+        (table(row(surprise=1)), r"offsets\[0\]: unknown key 'surprise'"),
+        (table(row("beside")), "relation 'beside' is not one of same, cross"),
+        (table(row(offset=0)), "offset 0 is not a whole number of bars, 1"),
+        (table(row(offset=True)), "offset True"),
+        (table(row(offset=1.5)), "offset 1.5"),
+        (table(row(mean=1.5)), "mean 1.5 is not a similarity"),
+        (table(row(mean=float("nan"))), "mean nan"),
+        (table(row(mean="0.5")), "mean '0.5'"),
+        (table(row(pairs=0)), "pairs 0"),
+        (table(row(), row()), "same 1 stands in the table twice"),
+        (table(row()), "no pc-jaccard rows for both relations"),
+        ({**table(), "offsets": "many"}, '"offsets" must be a list'),
+        (table(7), r"offsets\[0\] is not an object"),
+    ],
+)
+def test_bad_tables_are_refused(data, message):
+    with pytest.raises(MeloError, match=message):
+        curves_of(data, where="t")
+
+
+def test_bad_files_are_refused(tmp_path):
+    with pytest.raises(MeloError, match="cannot read this table of offsets: no such file"):
+        read_curves(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(MeloError, match="it is not JSON"):
+        read_curves(tmp_path / "bad.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(MeloError, match="it is not JSON"):
+        read_curves(tmp_path / "deep.json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\x00")
+    with pytest.raises(MeloError, match="it is not JSON"):
+        read_curves(tmp_path / "bytes.json")

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from conftest import piece_of, pieces
+from hypothesis import given
+
+from analysis.errors import MeloError
+from analysis.piece import Bars, meter
+
+
+def test_bars_are_four_four_where_nothing_is_said():
+    bars = Bars.of([], 480)
+    assert bars.bar_of([0, 1919, 1920, 3840]).tolist() == [0, 0, 1, 2]
+    assert bars.signature(7) == (4, 4)
+
+
+def test_a_signature_inside_a_bar_cuts_it_short():
+    # 4/4 at 0, 3/4 at tick 10 of 48: bar 0 lasts 10 ticks, bar 1 starts there
+    bars = Bars.of([(0, 4, 4), (10, 3, 4)], 12)
+    assert bars.bar_of([9, 10, 45, 46]).tolist() == [0, 1, 1, 2]
+    assert bars.start_tick([0, 1, 2]).tolist() == [0, 10, 46]
+
+
+def test_a_late_first_signature_leaves_four_four_before_it():
+    bars = Bars.of([(96, 3, 4)], 12)
+    assert bars.bar_of([47, 48, 96, 132]).tolist() == [0, 1, 2, 3]
+
+
+def test_the_last_of_several_signatures_at_one_tick_counts():
+    assert Bars.of([(0, 3, 4), (0, 5, 8)], 12).signature(0) == (5, 8)
+
+
+def test_bars_that_are_no_whole_ticks_do_not_drift():
+    # 1/64 at 120 ticks a quarter is 7.5 ticks
+    bars = Bars.of([(0, 1, 64)], 120)
+    assert bars.bar_of([7, 8, 14, 15, 22, 23]).tolist() == [0, 1, 1, 2, 2, 3]
+    assert bars.start_tick([1, 2, 3]).tolist() == [8, 15, 23]
+
+
+@given(pieces())
+def test_start_tick_is_the_first_tick_of_its_bar(piece):
+    for b in range(piece.n_bars):
+        start, after = piece.bars.start_tick([b, b + 1]).tolist()
+        inside = np.arange(start, min(after, start + 50))
+        assert (piece.bars.bar_of(inside) == b).all()
+        if b and after > start:
+            assert piece.bars.bar_of(start - 1) < b
+
+
+@pytest.mark.parametrize(("n", "d"), [(0, 4), (4, 3), (-1, 4), (4, 128)])
+def test_impossible_signatures_are_refused(n, d):
+    with pytest.raises(MeloError, match=f"time signature {n}/{d} at tick 5"):
+        Bars.of([(5, n, d)], 480)
+
+
+def test_a_piece_ends_with_the_bar_of_its_last_onset():
+    piece = piece_of([(0, 0, 4, 60), (0, 47, 500, 60)])
+    assert piece.n_bars == 1
+
+
+def test_seconds_follow_the_tempo():
+    # 8 quarters at 120 a minute
+    assert piece_of([(0, 0, 96, 60)], tempo=120).seconds == 4.0
+
+
+def test_meter_reads_a_signature():
+    assert meter("6/8") == (6, 8)
+
+
+@pytest.mark.parametrize("text", ["", "4", "4/", "/4", "4/5", "0/4", "65/4", "-3/4", "four/four", "4/4/4"])
+def test_meter_refuses_anything_else(text):
+    with pytest.raises(MeloError, match="is not a time signature"):
+        meter(text)
