@@ -88,7 +88,9 @@ class _Screen:
 
     def evaluated(self, standing: "Standing") -> None:
         """Validation was measured: bits a note, so far and at best, stand beside the bar."""
+        assert self.training is not None
         self.best = f", best {standing.best:.2f}"
+        self.bar.update(self.training, total=standing.steps)
 
 
 def _lines(results: dict[str, Any]) -> list[str]:

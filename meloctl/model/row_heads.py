@@ -49,8 +49,9 @@ class RowHeads(nn.Module):
         super().__init__()
         self.bar, self.end = vocabulary.bar, vocabulary.end
         self.heads = nn.ModuleList(FieldHead(width, hidden, size) for size in vocabulary.sizes)
-        self.known = nn.ModuleList(nn.Embedding(size, width) for size in vocabulary.sizes[:-1])
-        """What a field's value adds to the state once it is known; the last field of a row is never needed."""
+        told = (INSTRUMENT, *HEADER_FIELDS[:-1], *NOTE_FIELDS[:-1])  # the last field of a row has none after it
+        self.known = nn.ModuleDict({FIELDS[f]: nn.Embedding(vocabulary.sizes[f], width) for f in told})
+        """What a field's value adds to the state once it is known."""
 
     @torch.no_grad()
     def start_from(self, shares: Sequence[npt.NDArray[np.float64]]) -> None:
@@ -64,7 +65,7 @@ class RowHeads(nn.Module):
 
     def tell(self, field: int, value: Tensor, state: Tensor) -> Tensor:
         """The state that knows a field's value; value (…), state (…, C)."""
-        return state + self.known[field](value)
+        return state + self.known[FIELDS[field]](value)
 
     def every_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
         """Logits of every field that stands in given rows, each from the fields before it (teacher forcing).

@@ -72,6 +72,9 @@ class Estimate:
     steps: int
     """Planned, from the very first."""
 
+    most: int
+    """Steps of all epochs."""
+
     done: int
     """Of those, done before the run was stopped; 0 for a new run."""
 
@@ -88,9 +91,15 @@ class Standing:
     """Where training stands; everything that a resumed run needs beside tensors."""
 
     steps: int
-    """Planned steps."""
+    """Planned steps; a plan that time limits is mended at each evaluation, as the true speed shows."""
+
+    most: int
+    """Steps of all epochs: no plan has more."""
 
     step: int = 0
+    next: int = 0
+    """The step of the next evaluation."""
+
     seconds: float = 0.0
     best: float = math.inf
     best_step: int = 0
@@ -141,9 +150,9 @@ def train(
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     standing = _resume(model, optimizer, folder)
     estimate = _estimate(wrapped, training, config, accelerator, standing)
-    standing = standing or Standing(steps=estimate.steps)
+    if standing is None:
+        standing = Standing(steps=estimate.steps, most=estimate.most, next=max(1, estimate.steps // config.evaluations))
     watch.estimated(estimate)
-    every = max(1, standing.steps // config.evaluations)
     wrapped.train()
     began = time.monotonic() - standing.seconds
     meter = _Meter()
@@ -161,7 +170,7 @@ def train(
             meter.add(batch, bits)
             watch.stepped(standing.step, bits, *meter.speed())
             out_of_time = standing.seconds > 60 * config.minutes
-            if standing.step % every == 0 or standing.step == standing.steps or out_of_time:
+            if standing.step >= standing.next or standing.step >= standing.steps or out_of_time:
                 speed, _ = meter.speed()
                 quality = evaluate_windows(model, validation, config.rows_in_batch, accelerator.device)
                 standing.seconds = time.monotonic() - began
@@ -169,6 +178,7 @@ def train(
                 _tell_board(board, standing)
                 if standing.stale == 0:
                     save_model(model, folder, {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields})
+                _plan_on(standing, config)
                 standing.why = _why(standing, config, out_of_time)
                 _save(model, optimizer, standing, folder)
                 watch.evaluated(standing)
@@ -208,7 +218,7 @@ def _groups(model: MeloFormer, config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:
-    """Share of the learning rate at a step: a linear rise, then a cosine down to a tenth."""
+    """Share of the learning rate at a step: a linear rise, then a cosine down to a tenth at the last planned step."""
     rise = max(1, round(steps * warmup))
     if step < rise:
         return (step + 1) / rise
@@ -267,12 +277,13 @@ def _estimate(
     timed = seconds[1:] or seconds  # the first warms up
     one = sum(timed) / len(timed) * 1.05  # the optimizer
     in_epoch = sum(1 for _ in training_batches(training, config.rows_in_batch, vocabulary, seed=config.seed, epoch=0))
-    affordable = int(60 * config.minutes * _MARGIN / one)
-    steps = standing.steps if standing else max(1, min(config.epochs * in_epoch, affordable))
+    most = config.epochs * in_epoch
+    steps = standing.steps if standing else max(1, min(most, int(60 * config.minutes * _MARGIN / one)))
     done = standing.step if standing else 0
     moments = 8 * sum(p.numel() for p in wrapped.parameters())
     return Estimate(
         steps=steps,
+        most=most,
         done=done,
         seconds=(steps - done) * one / _MARGIN,
         rows_per_second=rows / len(chosen) / one,
@@ -305,6 +316,15 @@ def _note(standing: Standing, quality: Quality, *, train_bits: float, rate: floa
             **{f"validation_{name}": bits for name, bits in quality.fields.items()},
         }
     )
+
+
+def _plan_on(standing: Standing, config: TrainConfig) -> None:
+    """Fit the plan to the time that is left, and set the next evaluation. A plan of all epochs that fits stays as it is."""
+    if standing.step < standing.steps:
+        left = 60 * config.minutes - standing.seconds
+        affordable = standing.step + int(left * standing.step / max(standing.seconds, 1e-9))
+        standing.steps = max(standing.step + 1, min(standing.most, affordable))
+    standing.next = standing.step + max(1, standing.steps // config.evaluations)
 
 
 def _why(standing: Standing, config: TrainConfig, out_of_time: bool) -> str:
