@@ -19,7 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
             temporary.unlink()

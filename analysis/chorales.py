@@ -54,7 +54,7 @@ def read_chorale(path: Path) -> Piece | None:
     """
     from music21 import converter
 
-    score = converter.parse(path, forceSource=True, storePickle=False)
+    score: Any = converter.parse(path, forceSource=True, storePickle=False)
     parts = list(score.parts)
     if len(parts) > 4:
         parts = [p for p in parts if p.partName in CHOIR]

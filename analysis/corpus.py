@@ -79,9 +79,29 @@ def group_of(piece: Piece) -> str:
 
 
 def split_of(group: str) -> str:
-    """"train" (80 %), "validation" (10 %) or "test" (10 %), from the group alone, so it never changes as files are added."""
-    share = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % 100
+    """Side of a group: "train" (80 %), "validation" (10 %) or "test" (10 %), from its name alone.
+
+    So it never changes as files are added.
+    """
+    share = _lot(group) % 100
     return "train" if share < 80 else "validation" if share < 90 else "test"
+
+
+def split_groups(groups: Sequence[str]) -> list[str]:
+    """Side of each piece by its group, as `split_of` says.
+
+    In a corpus so small that no group falls on validation, the training group with the highest lot is moved there,
+    provided that another stays to train on.
+    """
+    sides = {group: split_of(group) for group in groups}
+    training = sorted((g for g, side in sides.items() if side == "train"), key=_lot)
+    if "validation" not in sides.values() and len(training) > 1:
+        sides[training[-1]] = "validation"
+    return [sides[group] for group in groups]
+
+
+def _lot(group: str) -> int:
+    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16)
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
@@ -101,7 +121,9 @@ def _listed(manifest: Path) -> list[Path]:
     if manifest.suffix.lower() in SUFFIXES:
         return [manifest]
     if manifest.stat().st_size > 256 << 20:
-        raise MeloError(f"{manifest}: too large for a list of files; give a folder, or a text file with one path a line")
+        raise MeloError(
+            f"{manifest}: too large for a list of files; give a folder, or a text file with one path a line"
+        )
     try:
         lines = manifest.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -33,14 +33,23 @@ class Curves:
     """16 hex digits of the SHA-256 of the numbers, for provenance."""
 
 
-def table_json(rows: list[OffsetRow], *, pieces: int, skipped: list[dict[str, str]], source: dict[str, Any]) -> dict[str, Any]:
+def table_json(
+    rows: list[OffsetRow], *, pieces: int, skipped: list[dict[str, str]], source: dict[str, Any]
+) -> dict[str, Any]:
     """The JSON object of a finished table: what `stats --json` prints and `derive-mask --table` reads."""
     return {
         "format": FORMAT,
         "pieces": pieces,
         "skipped": skipped,
         "offsets": [
-            {"measure": r.measure, "relation": r.relation, "offset": r.offset, "pairs": r.pairs, "mean": r.mean, "piece_mean": r.piece_mean}
+            {
+                "measure": r.measure,
+                "relation": r.relation,
+                "offset": r.offset,
+                "pairs": r.pairs,
+                "mean": r.mean,
+                "piece_mean": r.piece_mean,
+            }
             for r in rows
         ],
         "source": source,
@@ -59,7 +68,9 @@ def read_curves(path: Path, *, measure: str = "pc-jaccard") -> Curves:
 def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curves:
     """The same from parsed JSON; `where` names it in errors."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise MeloError(f'{where}: not a table of offsets (its "format" is not "{FORMAT}"); make one with: meloctl stats FOLDER')
+        raise MeloError(
+            f'{where}: not a table of offsets (its "format" is not "{FORMAT}"); make one with: meloctl stats FOLDER'
+        )
     refuse_unknown(data, _KEYS, where)
     curves: dict[str, dict[int, float]] = {relation: {} for relation in RELATIONS}
     pairs: dict[str, dict[int, int]] = {relation: {} for relation in RELATIONS}
@@ -71,7 +82,10 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         if not isinstance(row, dict):
             raise MeloError(f"{at} is not an object")
         refuse_unknown(row, _ROW_KEYS, at)
-        relation, offset, mean, count = (row.get(k) for k in ("relation", "offset", "mean", "pairs"))
+        relation: Any = row.get("relation")
+        offset: Any = row.get("offset")
+        mean: Any = row.get("mean")
+        count: Any = row.get("pairs")
         if relation not in RELATIONS:
             raise MeloError(f"{at}: relation {relation!r} is not one of {', '.join(RELATIONS)}")
         lowest = 1 if relation == "same" else 0
@@ -80,7 +94,9 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         if type(mean) not in (int, float) or not math.isfinite(mean) or not 0 <= mean <= 1:
             raise MeloError(f"{at}: mean {mean!r} is not a similarity, 0 to 1")
         if count is not None and (type(count) is not int or count < 1):
-            raise MeloError(f"{at}: pairs {count!r} is not a number of pairs, 1 or more (or null where it is not known)")
+            raise MeloError(
+                f"{at}: pairs {count!r} is not a number of pairs, 1 or more (or null where it is not known)"
+            )
         if row.get("measure") == measure:
             if offset in curves[relation]:
                 raise MeloError(f"{at}: {relation} {offset} stands in the table twice")
@@ -88,7 +104,9 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
             if count is not None:
                 pairs[relation][offset] = count
     if not curves["same"] or not curves["cross"]:
-        raise MeloError(f"{where}: no {measure} rows for both relations; a mask needs pieces with two parts and two bars or more")
+        raise MeloError(
+            f"{where}: no {measure} rows for both relations; a mask needs pieces with two parts and two bars or more"
+        )
     digest = hashlib.sha256(json.dumps([measure, curves, pairs], sort_keys=True).encode()).hexdigest()[:16]
     return Curves(
         measure=measure,

@@ -22,7 +22,6 @@ from analysis.piece import Bars, Notes, Part, Piece
 
 if TYPE_CHECKING:
     from miditoolkit import MidiFile
-    from symusic import Score
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -51,7 +50,7 @@ class Limits:
     """Time signatures, and tempos, each."""
 
 
-def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:  # noqa: B008
+def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """Read one MIDI file.
 
     Args:
@@ -65,7 +64,7 @@ def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limit
     return parse_midi(_bytes_of(path, limits), meter=meter, limits=limits)
 
 
-def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:  # noqa: B008
+def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """The same from the bytes of a file."""
     if not data:
         raise MeloError("the file is empty")
@@ -136,7 +135,7 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
         os.close(handle)
 
 
-def _of_symusic(score: "Score") -> _Raw:
+def _of_symusic(score: Any) -> _Raw:
     parts = []
     for track in score.tracks:
         columns = track.notes.numpy()

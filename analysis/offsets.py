@@ -84,9 +84,7 @@ class OffsetTable:
         if self.measure != other.measure:
             raise ValueError(f"a table of {other.measure} cannot be added to one of {self.measure}")
         keys = self.sums.keys() | other.sums.keys()
-        return OffsetTable(
-            self.measure, {k: self.sums.get(k, Sums()) + other.sums.get(k, Sums()) for k in keys}
-        )
+        return OffsetTable(self.measure, {k: self.sums.get(k, Sums()) + other.sums.get(k, Sums()) for k in keys})
 
     def rows(self) -> list[OffsetRow]:
         """Means in reading order: same 1.., then cross 0..."""

@@ -66,7 +66,9 @@ class Notes:
         columns = [np.asarray(c, dtype=np.int64) for c in (onset_tick, duration_tick, pitch, velocity, part)]
         onset, duration, p, v, q = columns
         order = np.lexsort((v, duration, p, q, onset))
-        return Notes(onset_tick=onset[order], duration_tick=duration[order], pitch=p[order], velocity=v[order], part=q[order])
+        return Notes(
+            onset_tick=onset[order], duration_tick=duration[order], pitch=p[order], velocity=v[order], part=q[order]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,8 @@ class Bars:
         for tick, numerator, denominator in sorted(signatures, key=lambda s: s[0]):
             if numerator < 1 or denominator not in DENOMINATORS:
                 raise MeloError(
-                    f"time signature {numerator}/{denominator} at tick {tick}: the numerator must be 1 or more, the denominator one of "
-                    + ", ".join(map(str, DENOMINATORS))
+                    f"time signature {numerator}/{denominator} at tick {tick}: the numerator must be 1 or more, "
+                    f"the denominator one of {', '.join(map(str, DENOMINATORS))}"
                 )
             at[tick] = (numerator, denominator)
         ticks, first = sorted(at), [0]
@@ -131,7 +133,10 @@ class Bars:
         """First whole tick of each bar, same shape as `bar`."""
         b = np.asarray(bar, dtype=np.int64)
         s = self.stretch_of(b)
-        return self.stretch_tick[s] - (-(b - self.first_bar[s]) * 4 * self.ticks_per_quarter * self.numerator[s]) // self.denominator[s]
+        return (
+            self.stretch_tick[s]
+            - (-(b - self.first_bar[s]) * 4 * self.ticks_per_quarter * self.numerator[s]) // self.denominator[s]
+        )
 
     def signature(self, bar: int) -> tuple[int, int]:
         """Nominal (numerator, denominator) of one bar."""
@@ -188,7 +193,9 @@ def meter(text: str) -> tuple[int, int]:
         n, d = int(head), int(tail)
         if 1 <= n <= 64 and d in DENOMINATORS:
             return n, d
-    raise MeloError(f"meter {text!r} is not a time signature: give a numerator 1..64 and a denominator of {DENOMINATORS}, as in --meter 4/4")
+    raise MeloError(
+        f"meter {text!r} is not a time signature: give a numerator 1..64 and a denominator of {DENOMINATORS}, as in --meter 4/4"
+    )
 
 
 def quarters(numerator: int, denominator: int) -> Fraction:

@@ -20,10 +20,21 @@ def draw_offset_curves(rows: Sequence[OffsetRow], path: Path, *, title: str) -> 
         mine = [r for r in rows if r.relation == relation]
         offsets = [r.offset for r in mine]
         axes.plot(offsets, [r.mean for r in mine], "-o", color=colour, ms=3.5, lw=1.6, label=f"{label}, all pairs")
-        axes.plot(offsets, [r.piece_mean for r in mine], "o", mfc="none", color=colour, ms=5, alpha=0.6, label=f"{label}, mean of pieces")
+        axes.plot(
+            offsets,
+            [r.piece_mean for r in mine],
+            "o",
+            mfc="none",
+            color=colour,
+            ms=5,
+            alpha=0.6,
+            label=f"{label}, mean of pieces",
+        )
     for period in range(4, max((r.offset for r in rows), default=4) + 1, 4):
         axes.axvline(period, color=GRID, lw=0.8, zorder=0)
-    axes.set(xlabel="offset (bars back)", ylabel=f"similarity ({rows[0].measure})" if rows else "similarity", title=title)
+    axes.set(
+        xlabel="offset (bars back)", ylabel=f"similarity ({rows[0].measure})" if rows else "similarity", title=title
+    )
     axes.set_ylim(bottom=0)
     axes.set_xticks(range(0, max((r.offset for r in rows), default=0) + 1, 4))
     axes.spines[["top", "right"]].set_visible(False)

@@ -17,5 +17,5 @@ def pc_jaccard(a: npt.NDArray[np.uint16], b: npt.NDArray[np.uint16]) -> npt.NDAr
     Returns:
         Similarity in 0..1, of the broadcast shape. Two empty sets give 0; empty cells are no cells and are not compared.
     """
-    union = _ONES[a | b]
-    return _ONES[a & b] / np.maximum(union, 1)
+    union = np.maximum(_ONES[a | b], 1)
+    return np.asarray(_ONES[a & b] / union, dtype=np.float64)

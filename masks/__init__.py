@@ -1,1 +1,4 @@
-"""Attention masks from measured similarity: the spec, the rules that derive it, and the reference that defines it. Runs without torch."""
+"""Attention masks from measured similarity: the spec, the rule that derives it, the reference that defines it.
+
+Runs without torch.
+"""

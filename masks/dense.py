@@ -36,4 +36,6 @@ def dense_summary_mask(spec: MaskSpec, bar: Sequence[int], n_bars: int) -> npt.N
     Returns:
         (L, n_bars) bool, [row, bar], True = may attend.
     """
-    return np.array([[spec.summaries and c < b for c in range(n_bars)] for b in bar], dtype=np.bool_).reshape(len(bar), n_bars)
+    return np.array([[spec.summaries and c < b for c in range(n_bars)] for b in bar], dtype=np.bool_).reshape(
+        len(bar), n_bars
+    )

@@ -33,7 +33,9 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
     same, cross = (_well_measured(curves, relation) for relation in ("same", "cross"))
     across = {k: v for k, v in cross.items() if k >= 1}
     if not same or not across:
-        raise MeloError("no offset from 1 on was measured for both relations; a mask needs pieces with two parts and two bars or more")
+        raise MeloError(
+            "no offset from 1 on was measured for both relations; a mask needs pieces with two parts and two bars or more"
+        )
     weakest, strongest = min(same, key=lambda k: (same[k], k)), max(across, key=lambda k: (across[k], -k))
     chosen, why_same = _same(same, weakest, across, strongest)
     near, why_near = _near(cross, across)
@@ -52,7 +54,14 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
             "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
             *_left_out(curves, same, cross),
         ),
-        source={"rule": "seed", "far": n_far, "measure": curves.measure, "table": curves.table_hash, "corpus": corpus, "meloctl": version},
+        source={
+            "rule": "seed",
+            "far": n_far,
+            "measure": curves.measure,
+            "table": curves.table_hash,
+            "corpus": corpus,
+            "meloctl": version,
+        },
     )
 
 
@@ -69,7 +78,10 @@ def _well_measured(curves: Curves, relation: str) -> dict[int, float]:
 
 def _left_out(curves: Curves, same: dict[int, float], cross: dict[int, float]) -> list[str]:
     """A reason for the offsets that were not considered, if any."""
-    thin = [(name, tuple(sorted(set(whole) - set(kept)))) for name, whole, kept in (("own part", curves.same, same), ("other parts", curves.cross, cross))]
+    thin = [
+        (name, tuple(sorted(set(whole) - set(kept))))
+        for name, whole, kept in (("own part", curves.same, same), ("other parts", curves.cross, cross))
+    ]
     said = "; ".join(f"{name} {_list(offsets)}" for name, offsets in thin if offsets)
     return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []
 
@@ -102,17 +114,20 @@ def _near(cross: dict[int, float], across: dict[int, float]) -> tuple[int, str]:
     while across.get(near + 1, 0.0) > middle:
         near += 1
     here = f" (offset 0: {cross[0]:.3f})" if 0 in cross else ""
-    after = f"offset {near + 1} ({across[near + 1]:.3f}) does not" if near + 1 in across else f"offset {near + 1} was not measured"
+    after = (
+        f"offset {near + 1} ({across[near + 1]:.3f}) does not"
+        if near + 1 in across
+        else f"offset {near + 1} was not measured"
+    )
+    opening = f"Other parts: the same bar{here}, where harmony is made"
     if near == 0:
-        return 0, f"Other parts: the same bar only{here}, where harmony is made. Of the earlier bars, {after} lie above the curve's median ({middle:.4f})."
+        return 0, f"{opening}, and no other. Of the earlier bars, {after} lie above the curve's median ({middle:.4f})."
     values = [across[k] for k in range(1, near + 1)]
     run = ", ".join(f"{k} ({v:.3f})" for k, v in enumerate(values, 1))
     if near > 4:
         run = f"1 to {near} ({min(values):.3f} to {max(values):.3f})"
-    return near, (
-        f"Other parts: the same bar{here}, where harmony is made, and the {_bars(near)} before it. Offset{'s' if near > 1 else ''} {run} "
-        f"lie{'' if near > 1 else 's'} above the curve's median ({middle:.4f}); {after}."
-    )
+    lie = f"Offset {run} lies" if near == 1 else f"Offsets {run} lie"
+    return near, f"{opening}, and the {_bars(near)} before it. {lie} above the curve's median ({middle:.4f}); {after}."
 
 
 def _far(far: tuple[int, ...], near: int, across: dict[int, float]) -> str:

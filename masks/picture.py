@@ -37,11 +37,16 @@ def _cells(axes: Axes, spec: MaskSpec) -> None:
     axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
     axes.vlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
     middle = edges[:-1] + _PARTS / 2
-    axes.set_xticks(middle, range(_BARS))
-    axes.set_yticks(middle, range(_BARS))
+    names = [str(b) for b in range(_BARS)]
+    axes.set_xticks(middle, names)
+    axes.set_yticks(middle, names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="may attend to: bar", ylabel="bar of the row", title=f"{_PARTS} parts in each bar; blue: own part, red: another part")
+    axes.set(
+        xlabel="may attend to: bar",
+        ylabel="bar of the row",
+        title=f"{_PARTS} parts in each bar; blue: own part, red: another part",
+    )
 
 
 def _offsets(axes: Axes, spec: MaskSpec) -> None:
@@ -54,7 +59,15 @@ def _offsets(axes: Axes, spec: MaskSpec) -> None:
             mine = [k for k in offsets if spec.sees(relation, k) is shown]
             label = f"{'own part' if relation == 'same' else 'other parts'}, {'shown' if shown else 'hidden'}"
             if mine:
-                axes.plot(mine, [prior[k] for k in mine], "o", ms=6, color=colour, mfc=colour if shown else "white", label=label)
+                axes.plot(
+                    mine,
+                    [prior[k] for k in mine],
+                    "o",
+                    ms=6,
+                    color=colour,
+                    mfc=colour if shown else "white",
+                    label=label,
+                )
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=GRID, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

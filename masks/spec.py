@@ -94,7 +94,11 @@ class MaskSpec:
         refuse_unknown(cross, {"near", "far"}, f"{where}: cross")
         refuse_unknown(priors, {"same", "cross"}, f"{where}: priors")
         reasons, source = data.get("reasons", []), data.get("source", {})
-        if not isinstance(reasons, list) or not all(isinstance(r, str) for r in reasons) or not isinstance(source, dict):
+        if (
+            not isinstance(reasons, list)
+            or not all(isinstance(r, str) for r in reasons)
+            or not isinstance(source, dict)
+        ):
             raise MeloError(f'{where}: "reasons" must be a list of lines and "source" an object')
         far = cross.get("far")
         if not isinstance(far, list) or (same != "full" and not isinstance(same, list)):
@@ -127,7 +131,9 @@ def spec_text(spec: MaskSpec) -> str:
 def _check_offsets(name: str, offsets: tuple[int, ...], *, lowest: int) -> None:
     whole = all(type(k) is int and lowest <= k <= MOST_OFFSET for k in offsets)
     if not whole or list(offsets) != sorted(set(offsets)):
-        raise MeloError(f"{name} is {list(offsets)!r}; it must hold offsets {lowest} to {MOST_OFFSET}, ascending, each once")
+        raise MeloError(
+            f"{name} is {list(offsets)!r}; it must hold offsets {lowest} to {MOST_OFFSET}, ascending, each once"
+        )
 
 
 def _prior(data: object) -> dict[int, float]:

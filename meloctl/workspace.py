@@ -24,7 +24,12 @@ from meloctl import __version__
 FORMAT = "meloctl.manifest/1"
 MANIFEST, LATEST = "manifest.json", "latest.json"
 
-BEFORE = {"stats": "meloctl stats FOLDER", "mask": "meloctl derive-mask", "model": "meloctl train", "out": "meloctl generate"}
+BEFORE = {
+    "stats": "meloctl stats FOLDER",
+    "mask": "meloctl derive-mask",
+    "model": "meloctl train",
+    "out": "meloctl generate",
+}
 """The command that fills each stage."""
 
 
@@ -111,7 +116,9 @@ class Workspace:
         """The latest finished run of a stage. Raises MeloError that names the command to run first."""
         pointer = self.root / stage / LATEST
         if not pointer.is_file():
-            raise MeloError(f"nothing in {self.root / stage} yet; run first: {BEFORE[stage]} (or name another workspace with --work)")
+            raise MeloError(
+                f"nothing in {self.root / stage} yet; run first: {BEFORE[stage]} (or name another workspace with --work)"
+            )
         data = read_json(pointer, what="pointer to the latest run")
         name = data.get("folder") if isinstance(data, dict) else None
         if not isinstance(name, str) or "/" in name or not (self.root / stage / name / MANIFEST).is_file():

@@ -85,11 +85,13 @@ def pieces(draw, *, ticks_per_quarter: int | None = None) -> Piece:
     """Random pieces: odd and changing signatures, bars cut short, drums, equal programs, notes off any grid."""
     tpq = ticks_per_quarter or draw(st.sampled_from([1, 24, 96, 100, 120, 480, 1024]))
     programs = draw(st.lists(st.tuples(st.sampled_from([0, 0, 33, 52, 127]), st.booleans()), min_size=1, max_size=5))
-    signs = st.tuples(
-        st.integers(0, 12 * tpq), st.integers(1, 13), st.sampled_from([1, 2, 4, 8, 16, 32, 64])
-    )
+    signs = st.tuples(st.integers(0, 12 * tpq), st.integers(1, 13), st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
     events = st.tuples(
-        st.integers(0, len(programs) - 1), st.integers(0, 24 * tpq), st.integers(0, 9 * tpq), st.integers(0, 127), st.integers(1, 127)
+        st.integers(0, len(programs) - 1),
+        st.integers(0, 24 * tpq),
+        st.integers(0, 9 * tpq),
+        st.integers(0, 127),
+        st.integers(1, 127),
     )
     part, onset, duration, pitch, velocity = zip(*draw(st.lists(events, min_size=1, max_size=40)), strict=True)
     used = sorted(set(part))  # every part of a piece that was read has notes

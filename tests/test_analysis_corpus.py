@@ -5,7 +5,16 @@ import pytest
 from conftest import note, piece_of, smf
 
 from analysis.atomic import write_text
-from analysis.corpus import Read, Skipped, find_files, fingerprint, group_of, read_files, split_of
+from analysis.corpus import (
+    Read,
+    Skipped,
+    find_files,
+    fingerprint,
+    group_of,
+    read_files,
+    split_groups,
+    split_of,
+)
 from analysis.errors import MeloError
 
 
@@ -66,6 +75,17 @@ def test_the_split_is_a_share_of_all_groups_and_never_moves():
     assert abs(sides.count("train") / 4000 - 0.8) < 0.02
     assert abs(sides.count("validation") / 4000 - 0.1) < 0.02
     assert split_of("0123456789abcdef") == "train"
+
+
+def test_a_small_corpus_still_has_something_to_validate_on():
+    training = [g for g in (f"{i:016x}" for i in range(40)) if split_of(g) == "train"][:5]
+    assert sorted(split_groups(training)) == ["train"] * 4 + ["validation"]
+    assert split_groups(training[::-1]) == split_groups(training)[::-1]
+    copies = split_groups([training[0], *training])
+    assert copies[0] == copies[1]  # equal files stay together
+    assert split_groups(training[:1]) == ["train"]
+    many = [f"{i:016x}" for i in range(200)]
+    assert split_groups(many) == [split_of(g) for g in many]
 
 
 def test_a_fingerprint_changes_with_the_files(folder):

@@ -100,7 +100,12 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     (tmp_path / "folder.mid").mkdir()
     os.mkfifo(tmp_path / "pipe.mid")
     (tmp_path / "loop.mid").symlink_to(tmp_path / "loop.mid")
-    for name, reason in (("folder.mid", "regular"), ("pipe.mid", "regular"), ("loop.mid", "cannot be opened"), ("none.mid", "no such file")):
+    for name, reason in (
+        ("folder.mid", "regular"),
+        ("pipe.mid", "regular"),
+        ("loop.mid", "cannot be opened"),
+        ("none.mid", "no such file"),
+    ):
         with pytest.raises(MeloError, match=reason):
             read_midi(tmp_path / name)
 
@@ -134,7 +139,10 @@ def test_a_written_piece_reads_back_the_same(tmp_path_factory, piece):
 
     def content(p):
         names = [(p.parts[i].program if not p.parts[i].is_drum else 0, p.parts[i].is_drum) for i in p.notes.part]
-        rest = zip(*(c.tolist() for c in (p.notes.onset_tick, p.notes.duration_tick, p.notes.pitch, p.notes.velocity)), strict=True)
+        rest = zip(
+            *(c.tolist() for c in (p.notes.onset_tick, p.notes.duration_tick, p.notes.pitch, p.notes.velocity)),
+            strict=True,
+        )
         return sorted(zip(names, rest, strict=True))
 
     assert content(again) == content(piece)

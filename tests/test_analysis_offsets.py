@@ -122,11 +122,15 @@ def write_random_corpus(folder, seed, files):
         for _ in range(random.randint(1, 4)):
             channel, track = random.choice([0, 1, 9]), []
             if random.random() < 0.5:
-                track.append(signature(random.choice([2, 3, 4, 7]), random.choice([2, 3]), delta=random.choice([0, 700])))
+                track.append(
+                    signature(random.choice([2, 3, 4, 7]), random.choice([2, 3]), delta=random.choice([0, 700]))
+                )
             for _ in range(random.randint(1, 60)):
                 if random.random() < 0.1:
                     track.append((0, bytes([0xC0 | channel, random.choice([0, 40])])))
-                track += note(random.randint(40, 80), random.randint(0, 900), rest=random.randint(0, 900), channel=channel)
+                track += note(
+                    random.randint(40, 80), random.randint(0, 900), rest=random.randint(0, 900), channel=channel
+                )
             tracks.append(track)
         path = folder / f"{i}.mid"
         path.write_bytes(smf(*tracks))

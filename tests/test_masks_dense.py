@@ -22,14 +22,7 @@ def layouts(draw):
 def test_the_seeds_mask_drawn():
     # two parts, one row each, bars 0, 3, 4: cross sees offsets 0, 1, 2, 4, not 3
     bar, part = [0, 0, 3, 3, 4, 4], [0, 1, 0, 1, 0, 1]
-    drawn = """
-        1.....
-        11....
-        1.1...
-        .111..
-        11111.
-        111111
-    """.split()
+    drawn = ["1.....", "11....", "1.1...", ".111..", "11111.", "111111"]
     assert [["1" if x else "." for x in row] for row in dense_mask(SEED, bar, part)] == [list(line) for line in drawn]
 
 
@@ -69,7 +62,15 @@ def test_reach_is_the_matrix_multiplied(spec, layers):
     # Rows of one bar stand in the order of parts; reach speaks of earlier bars, and of offset 0 as always heard.
     bars = 14
     bar, part = np.repeat(np.arange(bars), 3), np.tile(np.arange(3), bars)
-    see = np.array([[spec.sees("same" if p == q else "cross", b - c) if b >= c else False for c, q in zip(bar, part, strict=True)] for b, p in zip(bar, part, strict=True)])
+    see = np.array(
+        [
+            [
+                spec.sees("same" if p == q else "cross", b - c) if b >= c else False
+                for c, q in zip(bar, part, strict=True)
+            ]
+            for b, p in zip(bar, part, strict=True)
+        ]
+    )
     heard = np.linalg.matrix_power(see.astype(float), layers) > 0
     last = heard[(bars - 1) * 3 + 1]
     expected = {

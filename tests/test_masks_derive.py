@@ -30,7 +30,14 @@ def test_priors_and_provenance_are_kept():
     table = read_curves(DIARY)
     spec = derive_mask(table, version="1.2", corpus="diary")
     assert (spec.same_prior, spec.cross_prior) == (table.same, table.cross)
-    assert spec.source == {"rule": "seed", "far": 1, "measure": "pc-jaccard", "table": table.table_hash, "corpus": "diary", "meloctl": "1.2"}
+    assert spec.source == {
+        "rule": "seed",
+        "far": 1,
+        "measure": "pc-jaccard",
+        "table": table.table_hash,
+        "corpus": "diary",
+        "meloctl": "1.2",
+    }
 
 
 def test_one_weak_offset_ends_full_sight_of_ones_own_part():
@@ -76,7 +83,11 @@ def test_of_two_equal_offsets_the_nearer_is_taken():
 def test_thin_offsets_are_not_considered():
     # 9 of 100 pairs at offset 3 are too few; there the curves would both have peaked
     spec = derive_mask(
-        curves({1: 0.5, 2: 0.4, 3: 0.0}, {1: 0.2, 2: 0.1, 3: 0.9}, pairs={r: {1: 100, 2: 10, 3: 9} for r in ("same", "cross")})
+        curves(
+            {1: 0.5, 2: 0.4, 3: 0.0},
+            {1: 0.2, 2: 0.1, 3: 0.9},
+            pairs={r: {1: 100, 2: 10, 3: 9} for r in ("same", "cross")},
+        )
     )
     assert (spec.same, spec.near, spec.far) == ("full", 1, (2,))
     assert "Not considered, for too few pairs" in spec.reasons[-1]

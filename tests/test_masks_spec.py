@@ -9,7 +9,14 @@ from analysis.errors import MeloError
 from masks.spec import MaskSpec, read_spec, spec_text
 
 SEED = MaskSpec(
-    same="full", near=2, far=(4,), summaries=True, same_prior={1: 0.5}, cross_prior={0: 0.25}, reasons=("because",), source={"rule": "seed"}
+    same="full",
+    near=2,
+    far=(4,),
+    summaries=True,
+    same_prior={1: 0.5},
+    cross_prior={0: 0.25},
+    reasons=("because",),
+    source={"rule": "seed"},
 )
 
 
@@ -44,7 +51,16 @@ def test_json_round_trip(spec):
 
 @pytest.mark.parametrize(
     "change",
-    [{"same": (1,)}, {"near": 3}, {"far": (5,)}, {"summaries": False}, {"same_prior": {}}, {"cross_prior": {1: 0.1}}, {"reasons": ()}, {"source": {}}],
+    [
+        {"same": (1,)},
+        {"near": 3},
+        {"far": (5,)},
+        {"summaries": False},
+        {"same_prior": {}},
+        {"cross_prior": {1: 0.1}},
+        {"reasons": ()},
+        {"source": {}},
+    ],
 )
 def test_a_changed_spec_stays_changed(change):
     changed = replace(SEED, **change)

@@ -25,7 +25,16 @@ BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
 def small(spec, layers=2, **change):
     torch.manual_seed(0)
-    sizes = {"layers": layers, "width": 24, "heads": 2, "kv_heads": 1, "hidden": 29, "field_hidden": 13, "dropout": 0.0, "context": 64}
+    sizes = {
+        "layers": layers,
+        "width": 24,
+        "heads": 2,
+        "kv_heads": 1,
+        "hidden": 29,
+        "field_hidden": 13,
+        "dropout": 0.0,
+        "context": 64,
+    }
     return MeloFormer(ModelConfig(**{**sizes, **change}), V, spec).double().eval()
 
 
@@ -110,7 +119,8 @@ def expected_sight(spec, bar, part, layers):
     for _ in range(layers):
         if spec.summaries:
             bars = [
-                set().union(*bars[: b + 1], *(rows[i] for i in range(len(bar)) if bar[i] == b)) for b in range(len(bars))
+                set().union(*bars[: b + 1], *(rows[i] for i in range(len(bar)) if bar[i] == b))
+                for b in range(len(bars))
             ]
         rows = [
             set().union(
@@ -155,7 +165,9 @@ def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, layers):
         assert any(len(s) < i + 1 for i, s in enumerate(expected))  # the spec hides something
 
 
-@pytest.mark.parametrize("broken", [{"near": 2}, {"far": (3,)}, {"far": (4, 5)}, {"same": (1, 2)}, {"same": (1, 3, 4)}, {"summaries": True}])
+@pytest.mark.parametrize(
+    "broken", [{"near": 2}, {"far": (3,)}, {"far": (4, 5)}, {"same": (1, 2)}, {"same": (1, 3, 4)}, {"summaries": True}]
+)
 def test_a_mask_broken_by_one_bar_is_noticed(broken):
     rows, bar, part = music(seed=3, bars=9)
     wrong = MaskSpec(**{"same": BARE.same, "near": BARE.near, "far": BARE.far, "summaries": False, **broken})
@@ -182,7 +194,10 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
         other[0, changed] += 1
         after = {f: x for f, (_, x) in heads.every_logits(state, other).items() if len(x)}
         for f in note_fields:
-            assert torch.equal(before[f], after[f]) == (note_fields.index(f) <= note_fields.index(changed)), (changed, f)
+            assert torch.equal(before[f], after[f]) == (note_fields.index(f) <= note_fields.index(changed)), (
+                changed,
+                f,
+            )
 
 
 # batches

@@ -38,7 +38,13 @@ def rows_of(piece):
 
 
 def name(field, value):
-    lists = {INSTRUMENT: V.instruments, DURATION: V.durations, VELOCITY: V.velocities, TIME_SIGNATURE: V.time_signatures, TEMPO: V.tempos}
+    lists = {
+        INSTRUMENT: V.instruments,
+        DURATION: V.durations,
+        VELOCITY: V.velocities,
+        TIME_SIGNATURE: V.time_signatures,
+        TEMPO: V.tempos,
+    }
     return None if value == ABSENT else lists[field][value] if field in lists else int(value)
 
 
@@ -115,8 +121,12 @@ def on_grid(piece):
         counts[instrument] = counts.get(instrument, -1) + 1
         keys.append((str(instrument), counts[instrument]))
     for i in range(len(piece.notes)):
-        onset, duration = (Fraction(int(c[i]), piece.ticks_per_quarter) for c in (piece.notes.onset_tick, piece.notes.duration_tick))
-        out.setdefault((keys[piece.notes.part[i]], onset, int(piece.notes.pitch[i])), []).append((duration, int(piece.notes.velocity[i])))
+        onset, duration = (
+            Fraction(int(c[i]), piece.ticks_per_quarter) for c in (piece.notes.onset_tick, piece.notes.duration_tick)
+        )
+        out.setdefault((keys[piece.notes.part[i]], onset, int(piece.notes.pitch[i])), []).append(
+            (duration, int(piece.notes.velocity[i]))
+        )
     return {k: (max(d for d, _ in v), max(x for _, x in v)) for k, v in out.items()}
 
 
@@ -130,7 +140,9 @@ def grid_pieces(draw):
         n, d = draw(st.sampled_from([(4, 4), (3, 4), (6, 8), (5, 8), (1, 4), (7, 16), (2, 2)]))
         signs.append((tick, n, d))
         tick += 48 * n // d * draw(st.integers(1, 3))
-    note = st.tuples(st.integers(0, len(parts) - 1), st.integers(0, tick - 1), st.sampled_from(V.durations), st.integers(0, 127))
+    note = st.tuples(
+        st.integers(0, len(parts) - 1), st.integers(0, tick - 1), st.sampled_from(V.durations), st.integers(0, 127)
+    )
     notes = draw(st.lists(note, min_size=1, max_size=30))
     used = sorted({n[0] for n in notes})
     notes = [(used.index(p), *rest) for p, *rest in notes]
@@ -144,7 +156,9 @@ def test_the_round_trip_is_exact_on_the_grid(piece):
     assert on_grid(again) == on_grid(piece)
     assert (loss.moved, loss.resized) == (0, 0)
     assert again.n_bars == piece.n_bars
-    assert [again.bars.signature(b) for b in range(again.n_bars)] == [piece.bars.signature(b) for b in range(piece.n_bars)]
+    assert [again.bars.signature(b) for b in range(again.n_bars)] == [
+        piece.bars.signature(b) for b in range(piece.n_bars)
+    ]
     assert again.tempo.tolist() == piece.tempo.tolist()
 
 
@@ -219,7 +233,14 @@ def test_the_grammar_says_what_is_wrong(rows, problem):
         [HEADER, END],
         [HEADER, HEADER, note_row(), END],
         [HEADER, note_row(pitch=60), note_row(pitch=61), note_row(position=1, pitch=0), END],
-        [HEADER, note_row(instrument=9, pitch=127), note_row(instrument=10, pitch=0), HEADER, note_row(instrument=1), END],
+        [
+            HEADER,
+            note_row(instrument=9, pitch=127),
+            note_row(instrument=10, pitch=0),
+            HEADER,
+            note_row(instrument=1),
+            END,
+        ],
     ],
 )
 def test_the_grammar_lets_music_pass(rows):

@@ -47,7 +47,17 @@ class Silent:
 
 
 def config(**change):
-    return TrainConfig(**{"seed": 3, "rows_in_batch": 200, "learning_rate": 3e-3, "minutes": 10.0, "epochs": 4, "evaluations": 4, **change})
+    return TrainConfig(
+        **{
+            "seed": 3,
+            "rows_in_batch": 200,
+            "learning_rate": 3e-3,
+            "minutes": 10.0,
+            "epochs": 8,
+            "evaluations": 4,
+            **change,
+        }
+    )
 
 
 def fresh():
@@ -135,9 +145,9 @@ def test_a_batch_is_learned_by_heart():
 def test_training_improves_and_leaves_a_recipe(tmp_path):
     watch = Silent()
     before = evaluate_windows(fresh(), DATA[1], 200, CPU).bits_per_note
-    standing = train(fresh(), *DATA, config(), tmp_path, watch)
+    standing = train(fresh(), *DATA, config(epochs=40, patience=99), tmp_path, watch)
     assert standing.why == "all steps done"
-    assert standing.best < before - 2
+    assert standing.best < before - 5
     assert standing.step == watch.estimate.steps == len(watch.steps)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert len(metrics) == len(standing.history) >= 4
@@ -147,7 +157,13 @@ def test_training_improves_and_leaves_a_recipe(tmp_path):
     model, quality = load_model(tmp_path)
     again = evaluate_windows(model, DATA[1], 200, CPU).bits_per_note
     assert again == pytest.approx(quality["bits_per_note"]) == pytest.approx(standing.best)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "model.json", "model.safetensors", "tensorboard", "training.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "metrics.csv",
+        "model.json",
+        "model.safetensors",
+        "tensorboard",
+        "training.json",
+    ]
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
@@ -169,9 +185,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after):
 
 
 def test_early_stopping_says_so(tmp_path):
-    standing = train(fresh(), *DATA, config(learning_rate=1e-9, patience=2, epochs=50, evaluations=50), tmp_path, Silent())
+    standing = train(
+        fresh(), *DATA, config(learning_rate=1e-9, patience=2, epochs=50, evaluations=50), tmp_path, Silent()
+    )
     assert "no better for 2 evaluations" in standing.why or standing.stale < 2
-    worse = train(fresh(), *DATA, config(learning_rate=0.9, patience=2, epochs=50, evaluations=50), tmp_path / "b", Silent())
+    worse = train(
+        fresh(), *DATA, config(learning_rate=0.9, patience=2, epochs=50, evaluations=50), tmp_path / "b", Silent()
+    )
     assert worse.why == "no better for 2 evaluations"
     assert worse.best_step < worse.step
 

@@ -41,7 +41,10 @@ def report(lines: list[str], data: dict[str, Any], *, as_json: bool) -> None:
 
 @contextmanager
 def progress(*columns: str) -> Iterator["Progress"]:
-    """A progress bar on stderr with the remaining time (the elapsed one at the end); `columns` are further texts, such as "{task.fields[best]}"."""
+    """A progress bar on stderr with the remaining time, at the end the elapsed one.
+
+    `columns` are further texts, such as "{task.fields[best]}".
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

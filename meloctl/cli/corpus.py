@@ -17,7 +17,10 @@ def _group() -> None:
 
 @app.command()
 def chorales(
-    folder: Annotated[Path | None, typer.Argument(help="Where to write (default: corpus/chorales in the workspace).", show_default=False)] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write (default: corpus/chorales in the workspace).", show_default=False),
+    ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -36,7 +39,11 @@ def chorales(
     origin = folder / "ORIGIN.json"
     about = read_json(origin, what="corpus origin") if origin.is_file() else None
     now = {"source": "music21 corpus, Bach chorales", "music21": version("music21")}
-    if isinstance(about, dict) and {k: about.get(k) for k in now} == now and len(list(folder.glob("*.mid"))) == about.get("pieces"):
+    if (
+        isinstance(about, dict)
+        and {k: about.get(k) for k in now} == now
+        and len(list(folder.glob("*.mid"))) == about.get("pieces")
+    ):
         said = "Unchanged, nothing redone"
     else:
         paths = chorale_paths()
@@ -45,4 +52,8 @@ def chorales(
             about = {**now, "pieces": write_chorales(folder, paths=paths, on_file=lambda: bar.advance(task))}
         write_text(origin, json.dumps(about, indent=1) + "\n")
         said = f"Wrote {about['pieces']} four-part chorales"
-    report([f"{said}: {folder}/", f"Next: meloctl stats {folder}"], {"path": str(folder), "pieces": about["pieces"]}, as_json=as_json)
+    report(
+        [f"{said}: {folder}/", f"Next: meloctl stats {folder}"],
+        {"path": str(folder), "pieces": about["pieces"]},
+        as_json=as_json,
+    )

@@ -11,7 +11,9 @@ def generate(
     bars: Annotated[int, typer.Option("--bars", help="How many bars to write, exactly.")] = 32,
     seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same piece.")] = 0,
     temperature: Annotated[float, typer.Option("--temperature", help="Below 1 is safer, above 1 wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest values with this probability together.")] = 0.95,
+    top_p: Annotated[
+        float, typer.Option("--top-p", help="Draw from the likeliest values with this probability together.")
+    ] = 0.95,
     wav: Annotated[bool, typer.Option("--wav/--no-wav", help="Also render the piece to a WAV file.")] = True,
     work: Work = None,
     as_json: Json = False,

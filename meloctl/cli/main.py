@@ -1,6 +1,7 @@
 """The program: its commands, and how it fails. Nothing heavy is imported before a command runs."""
 
 import sys
+from typing import Any
 
 import typer
 
@@ -8,7 +9,7 @@ from analysis.errors import MeloError
 from meloctl import __version__
 from meloctl.cli import corpus, generate, mask, stats, train
 
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: Any = typer.BadParameter.__mro__[1]
 """click's exception of wrong usage; Typer exports only this child of it."""
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ def _version(show: bool = typer.Option(False, "--version", help="Print the versi
 def run() -> None:
     """Run the program. A user's mistake is one line on stderr: status 2 for wrong usage, 1 for anything else."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="meloctl", standalone_mode=False)
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             print(error.format_message(), file=sys.stderr)

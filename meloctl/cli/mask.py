@@ -10,7 +10,8 @@ from meloctl.cli.common import Json, Work, report, workspace, wrote
 
 def derive_mask(
     table: Annotated[
-        Path | None, typer.Option("--table", help="A table of offsets (default: the latest of meloctl stats).", show_default=False)
+        Path | None,
+        typer.Option("--table", help="A table of offsets (default: the latest of meloctl stats).", show_default=False),
     ] = None,
     far: Annotated[int, typer.Option("--far", help="How many far offsets to show across parts.")] = 1,
     work: Work = None,
@@ -60,7 +61,8 @@ def derive_mask(
         f"Own part: {'every earlier bar' if spec.same == 'full' else f'offsets {list(spec.same)}'}. "
         f"Other parts: offsets 0 to {spec.near}{f' and {list(spec.far)}' if spec.far else ''}. Summaries: on.",
         *(f"  {reason}" for reason in spec.reasons),
-        f"Through two layers, without summaries, a row hears {len(heard['same'])} of offsets 0 to 32 in its own part, {len(heard['cross'])} in others.",
+        f"Through two layers, without summaries, a row hears {len(heard['same'])} of offsets 0 to 32 in its own part, "
+        f"{len(heard['cross'])} in others.",
         said,
         "Next: meloctl train",
     ]

@@ -14,8 +14,16 @@ _SHOWN = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 
 
 def stats(
-    corpus: Annotated[Path, typer.Argument(help="A folder of .mid files (searched with its subfolders), or a text file with one path a line.")],
-    meter: Annotated[str | None, typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False)] = None,
+    corpus: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of .mid files (searched with its subfolders), or a text file with one path a line."
+        ),
+    ],
+    meter: Annotated[
+        str | None,
+        typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False),
+    ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -50,11 +58,17 @@ def stats(
             facts = measure_corpus(paths, meter=override, on_file=lambda: bar.advance(task))
         if not facts.pieces:
             first = facts.skipped[0]
-            raise MeloError(f"none of the {len(paths)} files in {corpus} could be read; the first, {first.path.name}: {first.reason}")
+            raise MeloError(
+                f"none of the {len(paths)} files in {corpus} could be read; the first, {first.path.name}: {first.reason}"
+            )
         skipped = [{"path": str(s.path), "reason": s.reason} for s in facts.skipped]
         table = table_json(facts.table.rows(), pieces=len(facts.pieces), skipped=skipped, source=dict(recipe.inputs))
         write_offsets(facts, table, folder)
-        draw_offset_curves(facts.table.rows(), folder / "offsets.png", title=f"How alike bars are: {recipe.label}, {len(facts.pieces)} pieces")
+        draw_offset_curves(
+            facts.table.rows(),
+            folder / "offsets.png",
+            title=f"How alike bars are: {recipe.label}, {len(facts.pieces)} pieces",
+        )
         files = ["offsets.json", "offsets.csv", "offsets.png", "pieces.parquet"]
         run = space.finish(recipe, files=files, results={"table": table, "lines": _lines(facts)})
         said = wrote(folder, files)
@@ -77,9 +91,15 @@ def _lines(facts: "CorpusFacts") -> list[str]:
         lines.append(f"  and {len(facts.skipped) - 10} more, all in offsets.json")
     if copies := facts.duplicates:
         names = ", ".join(p.name for p in copies[0][:3])
-        lines.append(f"  {sum(map(len, copies))} files share their notes with another (in {len(copies)} groups, the first: {names}); all are counted")
+        lines.append(
+            f"  {sum(map(len, copies))} files share their notes with another (in {len(copies)} groups, the first: {names}); "
+            "all are counted"
+        )
     if beats := sum(p.one_beat_bars for p in pieces):
-        lines.append(f"  {beats} piece{'s have' if beats > 1 else ' has'} bars of one beat, so offsets count beats there: pass --meter 4/4 if the music is in four")
+        lines.append(
+            f"  {beats} piece{'s have' if beats > 1 else ' has'} bars of one beat, so offsets count beats there: "
+            "pass --meter 4/4 if the music is in four"
+        )
     rows: dict[str, dict[int, Any]] = {"same": {}, "cross": {}}
     for row in facts.table.rows():
         rows[row.relation][row.offset] = row

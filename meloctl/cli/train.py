@@ -15,15 +15,26 @@ if TYPE_CHECKING:
 
 def train(
     model: Annotated[
-        str | None, typer.Option("--model", help="tiny, small, base or large (default: tiny on a CPU, small on a GPU).", show_default=False)
+        str | None,
+        typer.Option(
+            "--model", help="tiny, small, base or large (default: tiny on a CPU, small on a GPU).", show_default=False
+        ),
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False)
+        Path | None,
+        typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
     ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", help="Time budget; training ends sooner when it no longer helps.")] = 30.0,
-    seed: Annotated[int, typer.Option("--seed", help="Of the first weights, the order and the keys of the pieces.")] = 0,
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="Time budget; training ends sooner when it no longer helps.")
+    ] = 30.0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the first weights, the order and the keys of the pieces.")
+    ] = 0,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Highest learning rate (default: by the model's width).", show_default=False)
+        float | None,
+        typer.Option(
+            "--learning-rate", help="Highest learning rate (default: by the model's width).", show_default=False
+        ),
     ] = None,
     work: Work = None,
     as_json: Json = False,
@@ -44,7 +55,11 @@ def train(
         with progress("{task.fields[quality]}") as bar:
             run = run_session(space, session, _Screen(bar))
         said = wrote(run.folder, run.manifest["files"])
-    report([*_lines(run.results), said, "Next: meloctl generate --bars 32"], {**run.results, "path": str(run.folder)}, as_json=as_json)
+    report(
+        [*_lines(run.results), said, "Next: meloctl generate --bars 32"],
+        {**run.results, "path": str(run.folder)},
+        as_json=as_json,
+    )
 
 
 class _Screen:
@@ -72,10 +87,11 @@ class _Screen:
 
     def estimated(self, estimate: "Estimate") -> None:
         """The plan is known."""
+        minutes, gigabytes = estimate.seconds / 60, estimate.memory_bytes / 2**30
         self.prepared(
             [
-                f"Estimate: {estimate.steps} steps, about {estimate.seconds / 60:.1f} minutes at {estimate.rows_per_second:,.0f} rows/s, "
-                f"{estimate.memory_bytes / 2**30:.1f} GB of memory"
+                f"Estimate: {estimate.steps - estimate.done} steps, about {minutes:.1f} minutes "
+                f"at {estimate.rows_per_second:,.0f} rows/s, {gigabytes:.1f} GB of memory"
             ]
         )
         self.training = self.bar.add_task("training", total=estimate.steps, completed=estimate.done, quality="")
@@ -97,9 +113,14 @@ def _lines(results: dict[str, Any]) -> list[str]:
     """The result in words."""
     best, unigram, bigram = (results[k] for k in ("bits_per_note", "unigram_bits_per_note", "bigram_bits_per_note"))
     fields = ", ".join(f"{name} {bits:.2f}" for name, bits in results["fields"].items() if bits >= 0.005)
-    verdict = "better than both" if best < min(unigram, bigram) else "NOT better than counting: train longer, or on more pieces"
+    verdict = (
+        "better than both"
+        if best < min(unigram, bigram)
+        else "NOT better than counting: train longer, or on more pieces"
+    )
     return [
-        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, {results['parameters'] / 1e6:.1f}M parameters",
+        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, "
+        f"{results['parameters'] / 1e6:.1f}M parameters",
         f"Validation: {best:.2f} bits a note (unigram {unigram:.2f}, bigram by field {bigram:.2f}: {verdict})",
         f"  by field: {fields}",
     ]

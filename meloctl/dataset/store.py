@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from analysis.atomic import whole_file, write_text
-from analysis.corpus import Skipped, group_of, read_files, split_of
+from analysis.corpus import Skipped, group_of, read_files, split_groups
 from analysis.curves import read_json
 from analysis.errors import MeloError
 from meloctl.rows.codec import GridLoss, Rows, encode
@@ -61,19 +61,19 @@ def encode_corpus(
         MeloError: nothing could be read.
     """
     pieces: list[Rows] = []
-    split: list[str] = []
+    groups: list[str] = []
     loss = GridLoss()
     for found in read_files(paths, meter=meter, on_file=on_file):
         if isinstance(found, Skipped):
             continue
         rows, cost = encode(found.piece, vocabulary)
         pieces.append(rows)
-        split.append(split_of(group_of(found.piece)))
+        groups.append(group_of(found.piece))
         loss += cost
     if not pieces:
         raise MeloError(f"none of the {len(paths)} files could be read; run meloctl stats on the folder to see why")
     first = np.concatenate([[0], np.cumsum([len(r) for r in pieces])]).astype(np.int64)
-    return Shard(rows=np.concatenate(pieces), first=first, split=tuple(split), loss=loss)
+    return Shard(rows=np.concatenate(pieces), first=first, split=tuple(split_groups(groups)), loss=loss)
 
 
 def write_shard(shard: Shard, stem: Path) -> None:

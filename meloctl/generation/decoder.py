@@ -35,7 +35,8 @@ class Cache:
 
     def at(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """K, V of chosen entries, or of a slice."""
-        assert self.k is not None and self.v is not None
+        assert self.k is not None
+        assert self.v is not None
         return self.k[:, :, : self.n][:, :, index], self.v[:, :, : self.n][:, :, index]
 
     def _grown(self, old: Tensor | None, new: Tensor, room: int) -> Tensor:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.atomic import whole_file
-from analysis.errors import MeloError
 from analysis.piece import Piece
 from analysis.plots import GRID, save
 
@@ -41,7 +40,14 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
     colours = colormaps["tab10" if len(piece.parts) <= 10 else "tab20"]
     for axes, members in zip(panels, [m for m in (pitched, drums) if m], strict=True):
         lines = piece.bars.start_tick(range(n_bars + 1))
-        axes.vlines(lines, 0, 1, transform=axes.get_xaxis_transform(), color=GRID, lw=[1.6 if b % 4 == 0 else 0.6 for b in range(n_bars + 1)])
+        axes.vlines(
+            lines,
+            0,
+            1,
+            transform=axes.get_xaxis_transform(),
+            color=GRID,
+            lw=[1.6 if b % 4 == 0 else 0.6 for b in range(n_bars + 1)],
+        )
         for i in members:
             mine = piece.notes.part == i
             axes.barh(
@@ -64,28 +70,14 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
     save(figure, path)
 
 
-def find_soundfont() -> Path:
-    """The soundfont that an installed pretty_midi carries (it is GPL, so it is used where it lies and never shipped).
-
-    Raises:
-        MeloError: pretty_midi carries none.
-    """
-    from importlib.util import find_spec
-
-    found = find_spec("pretty_midi")
-    folder = Path(found.origin).parent if found and found.origin else None
-    fonts = sorted(folder.glob("*.sf2")) if folder else []
-    if not fonts:
-        raise MeloError("no soundfont found in the installed pretty_midi; give --no-wav, or pip install pretty_midi")
-    return fonts[0]
-
-
 def write_wav(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
     """Render a MIDI file to a 16-bit WAV file, whole; the loudest sample at -1 dB. Returns its seconds."""
     from scipy.io import wavfile
     from symusic import Score, Synthesizer
 
-    audio = np.asarray(Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate).render(Score(str(midi)), stereo=True))
+    audio = np.asarray(
+        Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate).render(Score(str(midi)), stereo=True)
+    )
     audio = audio.T if audio.shape[0] == 2 else audio
     peak = float(np.abs(audio).max(initial=0.0))
     scaled = audio / max(peak, 1e-9) * 10 ** (-1 / 20)

@@ -9,7 +9,8 @@ import torch
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from meloctl.generation.sampler import Sampling, generate_rows
-from meloctl.generation.score import draw_piano_roll, find_soundfont, playable, write_wav
+from meloctl.generation.score import draw_piano_roll, playable, write_wav
+from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.training.checkpoint import load_model
@@ -52,13 +53,18 @@ def write_piece(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None]
     again = read_midi(midi)
     if broken or (again.n_bars, len(again.notes)) != (plan.sampling.bars, len(piece.notes)):
         raise MeloError(
-            f"{midi}: reads back as {again.n_bars} bars and {len(again.notes)} notes, not {plan.sampling.bars} and {len(piece.notes)} "
-            f"{broken[:1]}; this is a bug, please report it with the seed {plan.sampling.seed}"
+            f"{midi}: reads back as {again.n_bars} bars and {len(again.notes)} notes, not {plan.sampling.bars} and "
+            f"{len(piece.notes)} {broken[:1]}; this is a bug, please report it with the seed {plan.sampling.seed}"
         )
     files = ["piece.mid", "piece.png"]
-    draw_piano_roll(piece, folder / "piece.png", title=f"{plan.sampling.bars} bars, seed {plan.sampling.seed}, {plan.model_folder.name}")
+    draw_piano_roll(
+        piece,
+        folder / "piece.png",
+        title=f"{plan.sampling.bars} bars, seed {plan.sampling.seed}, {plan.model_folder.name}",
+    )
     if plan.wav:
-        write_wav(midi, folder / "piece.wav", soundfont=find_soundfont())
+        soundfont = tuned_soundfont(find_soundfont(), space.root / "cache")
+        write_wav(midi, folder / "piece.wav", soundfont=soundfont)
         files.append("piece.wav")
     return space.finish(
         plan.recipe,

@@ -46,7 +46,8 @@ class ModelConfig:
                 raise MeloError(f"model: {name} is {sizes[name]!r}; it must be a whole number, 1 or more")
         if self.width % (4 * self.heads) or self.heads % self.kv_heads:
             raise MeloError(
-                f"model: width {self.width} must be a multiple of 4 × heads ({self.heads}), and heads of kv_heads ({self.kv_heads})"
+                f"model: width {self.width} must be a multiple of 4 × heads ({self.heads}), "
+                f"and heads of kv_heads ({self.kv_heads})"
             )
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise MeloError(f"model: dropout is {self.dropout!r}; it must lie in 0 to 1")

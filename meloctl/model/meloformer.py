@@ -10,6 +10,7 @@ Nothing later is ever seen: a row's state predicts the next row. Shape letters: 
 H query heads, G key and value heads, D width of a head, F fields.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +137,7 @@ class MeloFormer(nn.Module):
             self.summary = nn.Parameter(torch.zeros(config.width))
             """Every summary before the first layer."""
 
-        self.layers = nn.ModuleList(
+        self.layers: Sequence[Layer] = nn.ModuleList(  # type: ignore[assignment]
             Layer(config, summaries=spec.summaries, last=i == config.layers - 1) for i in range(config.layers)
         )
         self.norm = nn.RMSNorm(config.width)

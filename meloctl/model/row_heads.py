@@ -48,7 +48,9 @@ class RowHeads(nn.Module):
     def __init__(self, vocabulary: Vocabulary, width: int, hidden: int) -> None:
         super().__init__()
         self.bar, self.end = vocabulary.bar, vocabulary.end
-        self.heads = nn.ModuleList(FieldHead(width, hidden, size) for size in vocabulary.sizes)
+        self.heads: Sequence[FieldHead] = nn.ModuleList(  # type: ignore[assignment]
+            FieldHead(width, hidden, size) for size in vocabulary.sizes
+        )
         told = (INSTRUMENT, *HEADER_FIELDS[:-1], *NOTE_FIELDS[:-1])  # the last field of a row has none after it
         self.known = nn.ModuleDict({FIELDS[f]: nn.Embedding(vocabulary.sizes[f], width) for f in told})
         """What a field's value adds to the state once it is known."""

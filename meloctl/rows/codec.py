@@ -146,7 +146,9 @@ def _part(key: int, vocabulary: Vocabulary) -> Part:
     return Part(program=program, is_drum=is_drum, name=name if number == 0 else f"{name} {number + 1}")
 
 
-def _part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _part_fields(
+    parts: tuple[Part, ...], vocabulary: Vocabulary
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Instrument and number of each part; parts that share an instrument are numbered in the order of the file."""
     instrument = np.array([vocabulary.instrument_of(p.program, p.is_drum) for p in parts], dtype=np.int64)
     number = np.array([int((instrument[:i] == x).sum()) for i, x in enumerate(instrument)], dtype=np.int64)
@@ -208,7 +210,9 @@ def _nearest(ticks: npt.NDArray[np.int64], step: Fraction) -> npt.NDArray[np.int
     return (2 * ticks * step.denominator + step.numerator) // (2 * step.numerator)
 
 
-def _closest(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], levels: tuple[float, ...]) -> npt.NDArray[np.int64]:
+def _closest(
+    values: npt.NDArray[np.int64] | npt.NDArray[np.float64], levels: tuple[float, ...]
+) -> npt.NDArray[np.int64]:
     """Index of the level nearest to each value, the lower of two."""
     table = np.asarray(levels)
     right = np.clip(np.searchsorted(table, values), 1, len(table) - 1)

@@ -59,7 +59,7 @@ class State:
 
 
 def kind_of(row: Row, vocabulary: Vocabulary) -> str:
-    """"header", "note" or "end"."""
+    """ "header", "note" or "end"."""
     if row[INSTRUMENT] == vocabulary.bar:
         return "header"
     return "end" if row[INSTRUMENT] == vocabulary.end else "note"
@@ -151,4 +151,3 @@ def _problem(row: Row, state: State, vocabulary: Vocabulary) -> str:
         elif not allowed(field, row, state, vocabulary)[value]:
             return f"{name} {value} may not stand here"
     return ""
-

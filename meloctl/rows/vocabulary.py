@@ -106,7 +106,11 @@ class Vocabulary:
 
     def program_of(self, instrument: int) -> tuple[int, bool]:
         """(program, is_drum) of an instrument's index; drums are given program 0."""
-        return (0, True) if instrument == self.drums else (int(self.instruments[instrument].removeprefix("program ")), False)
+        return (
+            (0, True)
+            if instrument == self.drums
+            else (int(self.instruments[instrument].removeprefix("program ")), False)
+        )
 
     @cached_property
     def _programs(self) -> dict[int, int]:
@@ -121,12 +125,16 @@ class Vocabulary:
     def from_json(data: object, *, where: str = "vocabulary") -> "Vocabulary":
         """A vocabulary from parsed JSON. Raises MeloError unless it is exactly one that this version can use."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise MeloError(f'{where}: not a vocabulary (its "format" is not "{FORMAT}"); it belongs to another version of meloctl')
+            raise MeloError(
+                f'{where}: not a vocabulary (its "format" is not "{FORMAT}"); it belongs to another version of meloctl'
+            )
         ours = default_vocabulary()
         refuse_unknown(data, {"format", *_declared(ours)}, where)
         if data != ours.to_json():
             wrong = next(k for k, v in ours.to_json().items() if data.get(k) != v)
-            raise MeloError(f"{where}: its {wrong!r} is not what {FORMAT} says; the file is damaged or was made by another version")
+            raise MeloError(
+                f"{where}: its {wrong!r} is not what {FORMAT} says; the file is damaged or was made by another version"
+            )
         return ours
 
 

@@ -1,9 +1,9 @@
 """Checkpoints: weights as safetensors, everything else as JSON. Nothing is unpickled.
 
-    model.safetensors   the best weights so far
-    model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/1)
-    last.safetensors    the training state of an unfinished run: weights, optimizer moments, random state, and its standing
-    training.json       how a finished run went
+model.safetensors   the best weights so far
+model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/1)
+last.safetensors    the training state of an unfinished run: weights, optimizer moments, random state, and its standing
+training.json       how a finished run went
 """
 
 import json
@@ -28,7 +28,9 @@ FORMAT = "meloctl.checkpoint/1"
 
 def save_model(model: MeloFormer, folder: Path, quality: dict[str, Any]) -> None:
     """Write model.safetensors, then model.json."""
-    save_tensors({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors")
+    save_tensors(
+        {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors"
+    )
     about = {
         "format": FORMAT,
         "model": model.config.to_json(),

@@ -13,11 +13,15 @@ def draw_loss_curve(history: Sequence[dict[str, float]], unigram: float, bigram:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     steps = [h["step"] for h in history]
-    axes.plot(steps, [h["train_bits_per_note"] for h in history], "-", color=CROSS, lw=1.4, label="training (with dropout)")
+    axes.plot(
+        steps, [h["train_bits_per_note"] for h in history], "-", color=CROSS, lw=1.4, label="training (with dropout)"
+    )
     axes.plot(steps, [h["validation_bits_per_note"] for h in history], "-o", color=SAME, ms=3.5, label="validation")
     for bits, name in ((unigram, "unigram"), (bigram, "bigram by field")):
         axes.axhline(bits, color=INK, lw=0.9, ls=":")
-        axes.annotate(f"{name}, {bits:.2f}", (1, bits), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8)
+        axes.annotate(
+            f"{name}, {bits:.2f}", (1, bits), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8
+        )
     best = min(history, key=lambda h: h["validation_bits_per_note"])
     axes.annotate(
         f"{best['validation_bits_per_note']:.2f}",

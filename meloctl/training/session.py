@@ -108,18 +108,22 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
     context = PRESETS[session.preset].context
     training = windows(shard.of_split("train"), context, vocabulary)
     validation = windows(shard.of_split("validation"), context, vocabulary)
+    counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
     if not training or not validation:
         raise MeloError(
-            f"{shard.split.count('train')} pieces to train on and {shard.split.count('validation')} to validate on; both are needed "
-            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more pieces"
+            f"{counts['train']} pieces to train on and {counts['validation']} to validate on; both are needed "
+            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
         )
     baseline = CountingBaseline(shard.of_split("train"), vocabulary)
     unigram, bigram = baseline.bits_per_note(validation)
+    moved, resized, merged = (
+        f"{100 * n / shard.loss.notes:.1f} %" for n in (shard.loss.moved, shard.loss.resized, shard.loss.merged)
+    )
     watch.prepared(
         [
-            f"{len(shard)} pieces: {', '.join(f'{shard.split.count(s)} {s}' for s in ('train', 'validation', 'test'))}; {len(shard.rows):,} rows",
-            f"The grid of 12 steps a quarter moves {_share(shard.loss.moved, shard.loss.notes)} of {shard.loss.notes:,} notes, "
-            f"changes the length of {_share(shard.loss.resized, shard.loss.notes)} and merges {_share(shard.loss.merged, shard.loss.notes)}",
+            f"{len(shard)} pieces: {', '.join(f'{n} {side}' for side, n in counts.items())}; {len(shard.rows):,} rows",
+            f"The grid of 12 steps a quarter moves {moved} of {shard.loss.notes:,} notes, changes the length of {resized} "
+            f"and merges {merged}",
             f"To beat on validation: unigram {unigram:.2f}, bigram by field {bigram:.2f} bits a note",
         ]
     )
@@ -129,7 +133,9 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
     folder.mkdir(parents=True, exist_ok=True)
     standing = train(model, training, watched(validation), session.config, folder, watch)
     best, _ = load_model(folder)
-    quality = evaluate_windows(best.to(session.device), validation, session.config.rows_in_batch, torch.device(session.device))
+    quality = evaluate_windows(
+        best.to(session.device), validation, session.config.rows_in_batch, torch.device(session.device)
+    )
     draw_loss_curve(standing.history, unigram, bigram, folder / "loss.png")
     results: dict[str, Any] = {
         "model": session.preset,
@@ -142,7 +148,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
         "bigram_bits_per_note": bigram,
         "fields": quality.fields,
         "grid": asdict(shard.loss),
-        "pieces": {s: shard.split.count(s) for s in ("train", "validation", "test")},
+        "pieces": counts,
     }
     return space.finish(session.recipe, files=FILES, results=results)
 
@@ -163,7 +169,3 @@ def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Se
     shard = encode_corpus(session.paths, vocabulary, meter=session.meter, on_file=watch.encoded)
     write_shard(shard, stem)
     return shard
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %"

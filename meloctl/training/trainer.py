@@ -127,7 +127,12 @@ class Watcher(Protocol):
 
 
 def train(
-    model: MeloFormer, training: list[Window], validation: list[Window], config: TrainConfig, folder: Path, watch: Watcher
+    model: MeloFormer,
+    training: list[Window],
+    validation: list[Window],
+    config: TrainConfig,
+    folder: Path,
+    watch: Watcher,
 ) -> Standing:
     """Train until the steps, the budget or the patience run out; the best model lies in `folder`.
 
@@ -142,7 +147,8 @@ def train(
     """
     if not training or not validation:
         raise MeloError(
-            f"{len(training)} windows to train on and {len(validation)} to validate on; both are needed: give a corpus of more pieces"
+            f"{len(training)} windows to train on and {len(validation)} to validate on; both are needed: "
+            "give a corpus of more pieces"
         )
     torch.manual_seed(config.seed)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
@@ -162,8 +168,9 @@ def train(
             bits = _step(wrapped, optimizer, batch, rate, config, accelerator)
             if not math.isfinite(bits):
                 raise MeloError(
-                    f"the loss is {bits} at step {standing.step} (batch of {batch.n_rows} rows, first bars {batch.first_bar.tolist()[:4]}); "
-                    f"the best model so far (step {standing.best_step}) is kept in {folder}; lower --learning-rate"
+                    f"the loss is {bits} at step {standing.step} (batch of {batch.n_rows} rows, "
+                    f"first bars {batch.first_bar.tolist()[:4]}); the best model so far (step {standing.best_step}) "
+                    f"is kept in {folder}; lower --learning-rate"
                 )
             standing.step += 1
             standing.seconds = time.monotonic() - began
@@ -174,10 +181,12 @@ def train(
                 speed, _ = meter.speed()
                 quality = evaluate_windows(model, validation, config.rows_in_batch, accelerator.device)
                 standing.seconds = time.monotonic() - began
-                _note(standing, quality, train_bits=meter.bits(), rate=rate, speed=speed, config=config)
+                _note(standing, quality, train_bits=meter.bits(), rate=rate, speed=speed)
                 _tell_board(board, standing)
                 if standing.stale == 0:
-                    save_model(model, folder, {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields})
+                    save_model(
+                        model, folder, {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields}
+                    )
                 _plan_on(standing, config)
                 standing.why = _why(standing, config, out_of_time)
                 _save(model, optimizer, standing, folder)
@@ -242,7 +251,12 @@ def _from_step(training: list[Window], model: MeloFormer, config: TrainConfig, s
 
 
 def _step(
-    wrapped: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, rate: float, config: TrainConfig, accelerator: Accelerator
+    wrapped: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    rate: float,
+    config: TrainConfig,
+    accelerator: Accelerator,
 ) -> float:
     """One optimizer step; bits a note of the batch. A loss that is not finite changes nothing."""
     nats: Tensor = wrapped(*tensors_of(batch, accelerator.device))
@@ -259,7 +273,11 @@ def _step(
 
 
 def _estimate(
-    wrapped: torch.nn.Module, training: list[Window], config: TrainConfig, accelerator: Accelerator, standing: Standing | None
+    wrapped: torch.nn.Module,
+    training: list[Window],
+    config: TrainConfig,
+    accelerator: Accelerator,
+    standing: Standing | None,
 ) -> Estimate:
     """Time a few batches, forward and backward, without learning from them, and plan the steps."""
     vocabulary = accelerator.unwrap_model(wrapped).vocabulary
@@ -299,7 +317,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _note(standing: Standing, quality: Quality, *, train_bits: float, rate: float, speed: float, config: TrainConfig) -> None:
+def _note(standing: Standing, quality: Quality, *, train_bits: float, rate: float, speed: float) -> None:
     """Enter an evaluation into the standing."""
     if quality.bits_per_note < standing.best:
         standing.best, standing.best_step, standing.stale = quality.bits_per_note, standing.step, 0
@@ -362,7 +380,9 @@ def _resume(model: MeloFormer, optimizer: torch.optim.Optimizer, folder: Path) -
         torch.set_rng_state(tensors["random"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise MeloError(f"{path}: a damaged training state, or another model's; delete {folder} and train again") from error
+        raise MeloError(
+            f"{path}: a damaged training state, or another model's; delete {folder} and train again"
+        ) from error
     restore_optimizer(optimizer, model, tensors)
     return standing
 

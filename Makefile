@@ -1,0 +1,45 @@
+# make demo: the whole line on Bach's chorales, with pictures and sound.   make test: the tests.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin
+WORK ?= melo
+export MELOCTL_WORK = $(WORK)
+
+.PHONY: demo test test-all lint format type check clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meloctl needs Python 3.11 or later: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(RUN)/meloctl corpus chorales
+	$(RUN)/meloctl stats $(WORK)/corpus/chorales
+	$(RUN)/meloctl derive-mask
+	$(RUN)/meloctl train --minutes 5
+	$(RUN)/meloctl generate --bars 32
+
+test: $(VENV)/installed
+	$(RUN)/python -m pytest -q
+
+test-all: $(VENV)/installed
+	$(RUN)/python -m pytest -q -m 'slow or not slow'
+
+lint: $(VENV)/installed
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+format: $(VENV)/installed
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+type: $(VENV)/installed
+	$(RUN)/mypy --strict analysis masks
+	$(RUN)/mypy meloctl
+
+check: lint type test
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""python -m meloctl."""
+
+from meloctl.cli.main import run
+
+run()

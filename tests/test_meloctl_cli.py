@@ -1,0 +1,347 @@
+"""The program from outside: the four commands one after the other, JSON on stdout, one clear line for every mistake."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, note, smf
+
+from analysis.midi import read_midi
+from meloctl import __version__
+
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
+
+
+def meloctl(*arguments, work, cwd=None):
+    environment = {**os.environ, "MELOCTL_WORK": str(work)}
+    command = [sys.executable, "-m", "meloctl", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
+
+
+def facts(*arguments, work):
+    done = meloctl(*arguments, "--json", work=work)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def write_corpus(folder, files=24, seed=5):
+    """Little songs of two parts: a tune of four bars, told again, over a bass."""
+    random.seed(seed)
+    folder.mkdir(parents=True)
+    for i in range(files):
+        tune = [random.choice([60, 62, 64, 65, 67]) for _ in range(16)]
+        high = [e for pitch in tune * 2 for e in note(pitch, 480)]
+        low = [(0, b"\xc1\x21")] + [e for pitch in tune[::4] * 2 for e in note(pitch - 24, 1920, channel=1)]
+        (folder / f"{i:02d}.mid").write_bytes(smf(high, low))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    """The four commands of the card, one after the other, with no argument but the folder (and a short budget)."""
+    root = tmp_path_factory.mktemp("card")
+    corpus, work = write_corpus(root / "corpus"), root / "melo"
+    (corpus / "broken.mid").write_text("no music")
+    told = {"stats": facts("stats", corpus, work=work)}
+    told["derive-mask"] = facts("derive-mask", work=work)
+    told["train"] = facts("train", "--minutes", "0.3", work=work)
+    told["generate"] = facts("generate", "--bars", "8", work=work)
+    return root, work, told
+
+
+def only(folder):
+    (found,) = [p for p in folder.iterdir() if p.is_dir()]
+    return found
+
+
+def test_stats_tells_and_writes(card):
+    root, work, told = card
+    stats = told["stats"]
+    assert stats["pieces"] == 24
+    (skipped,) = stats["skipped"]
+    assert skipped["path"].endswith("broken.mid")
+    assert "not a MIDI file" in skipped["reason"]
+    rows = {(r["relation"], r["offset"]): r for r in stats["offsets"]}
+    assert set(rows) == {("same", k) for k in range(1, 8)} | {("cross", k) for k in range(8)}
+    assert rows["same", 4]["mean"] == 1.0  # the tune is told again after four bars
+    assert rows["same", 4]["pairs"] == 24 * 2 * 4
+    assert set(rows["same", 4]) == {"measure", "relation", "offset", "pairs", "mean", "piece_mean"}
+    folder = only(work / "stats")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "manifest.json",
+        "offsets.csv",
+        "offsets.json",
+        "offsets.png",
+        "pieces.parquet",
+    ]
+    assert json.loads((folder / "offsets.json").read_text()) == stats
+    table = pd.read_csv(folder / "offsets.csv")
+    assert table["mean"].tolist() == [r["mean"] for r in stats["offsets"]]
+    pieces = pd.read_parquet(folder / "pieces.parquet")
+    assert len(pieces) == 24 * 15
+
+
+def test_the_mask_comes_from_the_statistics(card):
+    _, work, told = card
+    mask = told["derive-mask"]
+    assert mask["format"] == "meloctl.mask/1"
+    assert set(mask) == {"format", "same", "cross", "summaries", "priors", "reasons", "source"}
+    assert mask["priors"]["same"]["4"] == 1.0
+    assert len(mask["reasons"]) >= 4
+    folder = only(work / "mask")
+    assert json.loads((folder / "mask.json").read_text()) == mask
+
+
+def test_training_beats_counting(card):
+    _, work, told = card
+    result = told["train"]
+    assert result["bits_per_note"] < min(result["unigram_bits_per_note"], result["bigram_bits_per_note"])
+    folder = only(work / "model")
+    names = {p.name for p in folder.iterdir()}
+    assert names == {
+        "manifest.json",
+        "model.json",
+        "model.safetensors",
+        "metrics.csv",
+        "loss.png",
+        "training.json",
+        "tensorboard",
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["inputs"]["mask"] == told["derive-mask"]
+    assert manifest["options"]["seed"] == 0
+    assert set(manifest["versions"]) == {"meloctl", "python", "numpy", "symusic", "torch"}
+
+
+def test_generation_gives_the_bars(card):
+    _, work, told = card
+    piece = told["generate"]
+    assert set(piece) == {"path", "bars", "parts", "notes", "seconds"}
+    folder = Path(piece["path"]).parent
+    assert folder.parent == work / "out"
+    again = read_midi(folder / "piece.mid")
+    assert (again.n_bars, len(again.parts), len(again.notes)) == (8, piece["parts"], piece["notes"])
+    assert piece["bars"] == 8
+    assert {p.name for p in folder.iterdir()} == {"manifest.json", "piece.mid", "piece.png", "piece.wav"}
+
+
+def test_nothing_is_redone(card):
+    root, work, told = card
+    files = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name != "latest.json"}
+    assert facts("stats", root / "corpus", work=work) == told["stats"]
+    assert facts("derive-mask", work=work) == told["derive-mask"]
+    assert facts("train", "--minutes", "0.3", work=work) == told["train"]
+    assert facts("generate", "--bars", "8", work=work) == told["generate"]
+    assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name != "latest.json"} == files
+    said = meloctl("stats", root / "corpus", work=work).stdout
+    assert "Unchanged since" in said
+
+
+def test_a_changed_corpus_is_measured_anew(tmp_path):
+    corpus = write_corpus(tmp_path / "corpus", files=2)
+    work = tmp_path / "melo"
+    assert facts("stats", corpus, work=work)["pieces"] == 2
+    (corpus / "new.mid").write_bytes(smf(note(60, 480)))
+    assert facts("stats", corpus, work=work)["pieces"] == 3
+
+
+def test_the_same_seed_writes_the_same_file(card, tmp_path):
+    _, work, _ = card
+    first = facts("generate", "--bars", "5", "--seed", "3", "--no-wav", work=work)
+    data = Path(first["path"]).read_bytes()
+    folder = work / "out"
+    for path in folder.glob("*seed3-5bars*/manifest.json"):
+        path.unlink()
+    again = facts("generate", "--bars", "5", "--seed", "3", "--no-wav", work=work)
+    assert Path(again["path"]).read_bytes() == data
+
+
+def test_people_are_told_what_was_found_and_where(card):
+    root, work, _ = card
+    stats, mask, train, generate = (
+        meloctl(*a, work=work).stdout
+        for a in (
+            ("stats", root / "corpus"),
+            ("derive-mask",),
+            ("train", "--minutes", "0.3"),
+            ("generate", "--bars", "8"),
+        )
+    )
+    assert "24 pieces read, 1 skipped" in stats
+    assert "skipped broken.mid: not a MIDI file" in stats
+    assert "Own part:" in mask
+    assert "bits a note (unigram" in train
+    assert "8 bars" in generate
+    for said in (stats, mask, train, generate):
+        assert str(work) in said
+
+
+def test_the_diary_gives_the_seeds_mask(tmp_path):
+    mask = facts("derive-mask", "--table", DIARY, work=tmp_path / "melo")
+    assert (mask["same"], mask["cross"], mask["summaries"]) == ("full", {"near": 2, "far": [4]}, True)
+
+
+def test_the_workspace_is_named_by_option_environment_or_melo(tmp_path):
+    meloctl("derive-mask", "--table", DIARY, "--work", tmp_path / "a", work=tmp_path / "b")
+    assert (tmp_path / "a" / "mask").is_dir()
+    assert not (tmp_path / "b").exists()
+    meloctl("derive-mask", "--table", DIARY, work="", cwd=tmp_path)
+    assert (tmp_path / "melo" / "mask").is_dir()
+
+
+# mistakes
+
+
+def mistake(*arguments, work, status=1):
+    done = meloctl(*arguments, work=work)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("reading")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("meloctl")
+    return lines[0]
+
+
+def everything_under(folder):
+    return sorted(str(p) for p in folder.rglob("*"))
+
+
+@pytest.fixture
+def garbage(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    for i in range(3):
+        (tmp_path / "text" / f"{i}.mid").write_text("Lorem ipsum dolor sit amet")
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "a.mid").write_bytes(smf(note(60, 480))[:-8])
+    mask = json.loads(subprocess_mask(tmp_path))
+    (tmp_path / "unknown.json").write_text(json.dumps({**mask, "window": 3}))
+    (tmp_path / "table.json").write_text(json.dumps({**json.loads(DIARY.read_text()), "more": 1}))
+    (tmp_path / "nonsense.json").write_text("{]")
+    return tmp_path
+
+
+def subprocess_mask(tmp_path):
+    return meloctl("derive-mask", "--table", DIARY, "--json", work=tmp_path / "aside").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["stats", "{}/empty"], 1, "no .mid or .midi file in it; give a folder of MIDI files"),
+        (["stats", "{}/text"], 1, "none of the 3 files in {}/text could be read; the first, 0.mid: not a MIDI file"),
+        (["stats", "{}/cut"], 1, "a.mid: damaged: Unexpected EOF"),
+        (["stats", "{}/none"], 1, "no such folder"),
+        (["stats", "{}/text", "--meter", "4/5"], 1, "meter '4/5' is not a time signature"),
+        (["derive-mask"], 1, "run first: meloctl stats FOLDER"),
+        (["derive-mask", "--table", "{}/table.json"], 1, "unknown key 'more'"),
+        (["derive-mask", "--table", "{}/nonsense.json"], 1, "it is not JSON"),
+        (["derive-mask", "--table", "{}/empty"], 1, "is a directory"),
+        (["derive-mask", "--table", str(DIARY), "--far", "-1"], 1, "--far -1"),
+        (["train"], 1, "run first: meloctl stats FOLDER"),
+        (["train", "--model", "huge"], 1, "--model huge: no such model; choose one of tiny, small, base, large"),
+        (["train", "--minutes", "0"], 1, "--minutes 0"),
+        (["train", "--minutes", "nan"], 1, "--minutes nan"),
+        (["train", "--seed", "-1"], 1, "--seed -1"),
+        (["train", "--learning-rate", "7"], 1, "--learning-rate 7"),
+        (["generate"], 1, "run first: meloctl train"),
+        (["generate", "--bars", "0"], 1, "--bars 0: give a whole number of bars, 1 to 10000"),
+        (["generate", "--bars", "many"], 2, "meloctl generate: Invalid value for '--bars'"),
+        (["generate", "--colour", "red"], 2, "No such option: --colour"),
+        (["sing"], 2, "No such command 'sing'"),
+        (["stats"], 2, "Missing argument"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(garbage, arguments, status, says):
+    work = garbage / "melo"
+    line = mistake(*(a.replace("{}", str(garbage)) for a in arguments), work=work, status=status)
+    assert says.replace("{}", str(garbage)) in line
+    assert not work.exists()
+
+
+def test_a_mask_with_an_unknown_key_is_refused(card, garbage):
+    _, work, _ = card
+    before = everything_under(work)
+    assert "unknown key 'window'" in mistake("train", "--mask", garbage / "unknown.json", work=work)
+    assert everything_under(work) == before
+
+
+def test_a_damaged_workspace_is_refused(tmp_path):
+    corpus, work = write_corpus(tmp_path / "corpus", files=2), tmp_path / "melo"
+    facts("stats", corpus, work=work)
+    folder = only(work / "stats")
+    (folder / "manifest.json").write_text("{}")
+    assert "not a manifest of this version" in mistake("derive-mask", work=work)
+    (folder / "manifest.json").unlink()
+    assert "names no finished run" in mistake("derive-mask", work=work)
+    (work / "stats" / "latest.json").write_text('{"folder": "../../etc"}')
+    assert "names no finished run" in mistake("derive-mask", work=work)
+
+
+def test_a_vanished_corpus_is_named(tmp_path):
+    corpus, work = write_corpus(tmp_path / "corpus", files=2), tmp_path / "melo"
+    facts("stats", corpus, work=work)
+    facts("derive-mask", work=work)
+    for path in corpus.iterdir():
+        path.unlink()
+    assert "no .mid or .midi file in it" in mistake("train", work=work)
+
+
+def test_too_few_pieces_to_split_are_named(tmp_path):
+    corpus, work = write_corpus(tmp_path / "corpus", files=1), tmp_path / "melo"
+    facts("stats", corpus, work=work)
+    facts("derive-mask", work=work)
+    done = meloctl("train", work=work)
+    assert done.returncode == 1
+    assert "give a corpus of more different pieces" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "not a directory" in mistake("derive-mask", "--table", DIARY, work=tmp_path / "file" / "melo")
+
+
+def test_a_piece_of_one_part_gives_no_mask_and_says_why(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "solo.mid").write_bytes(smf([e for p in (60, 62, 64, 65) for e in note(p, 1920)]))
+    facts("stats", tmp_path / "corpus", work=tmp_path / "melo")
+    assert "pieces with two parts" in mistake("derive-mask", work=tmp_path / "melo")
+
+
+def test_the_version_is_told(tmp_path):
+    assert meloctl("--version", work=tmp_path).stdout.strip() == __version__
+
+
+def test_help_shows_an_example(tmp_path):
+    for command in ("stats", "derive-mask", "train", "generate"):
+        assert f"Example: meloctl {command}" in meloctl(command, "--help", work=tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_fifty_seeds_of_thirty_two_bars(card):
+    from miditoolkit import MidiFile
+
+    from meloctl.generation.sampler import Sampling, generate_rows
+    from meloctl.rows.grammar import check_rows
+    from meloctl.training.checkpoint import load_model
+
+    _, work, _ = card
+    model, _ = load_model(only(work / "model"))
+    for seed in range(50):
+        piece = facts("generate", "--bars", "32", "--seed", seed, "--no-wav", work=work)
+        again = read_midi(Path(piece["path"]))
+        assert again.n_bars == 32 == piece["bars"]
+        other = MidiFile(piece["path"])
+        assert sum(len(i.notes) for i in other.instruments) == piece["notes"]
+        end = max(n.end for i in other.instruments for n in i.notes)
+        assert again.bars.start_tick(31) < end <= again.bars.start_tick(32)
+        rows = generate_rows(model, Sampling(bars=32, seed=seed))
+        assert check_rows(rows, model.vocabulary) == []
+    assert np.isfinite(piece["seconds"])

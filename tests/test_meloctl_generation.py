@@ -1,0 +1,211 @@
+"""Generation: cached states equal the full forward, the bars are exact, the grammar holds, the seed decides."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import piece_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from miditoolkit import MidiFile
+from scipy.io import wavfile
+from symusic import Score
+from test_masks_spec import specs
+from test_meloctl_model import SEED, ZERO, music, small
+
+from analysis.errors import MeloError
+from analysis.midi import read_midi, write_midi
+from analysis.piece import Part
+from meloctl.generation.decoder import Decoder
+from meloctl.generation.sampler import MOST_ROWS_IN_BAR, Sampling, draw, generate_rows
+from meloctl.generation.score import draw_piano_roll, playable, write_wav
+from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
+from meloctl.rows.codec import decode
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
+
+V = default_vocabulary()
+
+
+@settings(max_examples=15)
+@given(specs(most=6), st.integers(0, 10**6))
+def test_cached_states_equal_the_full_forward(spec, seed):
+    model = small(spec, layers=3)
+    rows, *_ = music(seed, bars=7)
+    full = model.states(rows[None], ZERO)[0]
+    decoder = Decoder(model)
+    torch.testing.assert_close(decoder.start(), full[0])
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row), full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=15)
+@given(specs(), st.integers(1, 9), st.integers(0, 10**6))
+def test_the_bars_are_exact_and_the_grammar_holds(spec, bars, seed):
+    # an untrained model draws from everything that the grammar allows, so this is the hardest case
+    model = small(spec)
+    calls = []
+    rows = generate_rows(model, Sampling(bars=bars, seed=seed, top_p=1.0), on_bar=lambda: calls.append(1))
+    assert check_rows(rows, V) == []
+    assert (rows[:, INSTRUMENT] == V.bar).sum() == bars == len(calls)
+    assert decode(rows, V).n_bars == bars
+
+
+def test_a_generated_file_reads_back_in_both_libraries(tmp_path):
+    model = small(SEED)
+    for seed in range(5):
+        rows = generate_rows(model, Sampling(bars=7, seed=seed, top_p=1.0))
+        piece = playable(decode(rows, V), 7)
+        path = tmp_path / f"{seed}.mid"
+        write_midi(piece, path)
+        again = read_midi(path)
+        assert again.n_bars == 7
+        end = int(again.bars.start_tick(7))
+        assert Score(str(path)).end() <= end
+        assert sum(len(i.notes) for i in MidiFile(path).instruments) == len(piece.notes) == len(again.notes)
+        assert sorted(again.notes.onset_tick + again.notes.duration_tick) == sorted(
+            piece.notes.onset_tick + piece.notes.duration_tick
+        )
+
+
+def test_the_seed_decides():
+    model = small(SEED)
+    one, same, other = (generate_rows(model, Sampling(bars=3, seed=s)) for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def always(model, instrument):
+    """Make a model that prefers one instrument whatever comes before."""
+    with torch.no_grad():
+        for head in model.heads.heads:
+            head.outer.weight.zero_()
+            head.outer.bias.zero_()
+        model.heads.heads[INSTRUMENT].outer.bias[instrument] = 1e4
+    return model
+
+
+def test_a_model_that_only_wants_to_end_still_writes_the_bars():
+    rows = generate_rows(always(small(SEED), V.end), Sampling(bars=4))
+    assert rows[:, INSTRUMENT].tolist().count(V.end) == 1
+    assert (rows[:, INSTRUMENT] == V.bar).sum() == 4
+
+
+def test_a_model_that_never_ends_a_bar_is_stopped():
+    # it always wants the last instrument but one, in which a bar has room for more notes than are allowed
+    rows = generate_rows(always(small(SEED), V.end - 1), Sampling(bars=1, top_p=1.0))
+    assert check_rows(rows, V) == []
+    assert len(rows) <= MOST_ROWS_IN_BAR + 2
+
+
+def test_draw_takes_only_what_is_allowed_and_likely():
+    random = np.random.default_rng(0)
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    every = np.ones(4, dtype=bool)
+
+    def drawn(may=every, **change):
+        return {draw(logits, may, Sampling(bars=1, **change), random) for _ in range(400)}
+
+    assert drawn(top_p=1.0) == {0, 1, 2, 3}
+    assert drawn(top_p=0.8) == {0, 1}
+    assert drawn(top_p=0.81) == {0, 1, 2}
+    assert drawn(top_p=1e-9) == {0}
+    assert drawn(temperature=0.05, top_p=1.0) == {0}
+    assert drawn(may=np.array([False, False, True, False]), top_p=0.5) == {2}
+
+
+def test_draw_follows_the_probabilities():
+    random = np.random.default_rng(0)
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
+    sampling = Sampling(bars=1, top_p=1.0)
+    counts = np.bincount([draw(logits, np.ones(3, dtype=bool), sampling, random) for _ in range(4000)])
+    np.testing.assert_allclose(counts / 4000, [0.1, 0.6, 0.3], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bars": 0}, "--bars 0: give a whole number of bars, 1 to 10000"),
+        ({"bars": 10_001}, "--bars 10001"),
+        ({"temperature": 0.0}, "--temperature 0.0"),
+        ({"temperature": float("nan")}, "--temperature nan"),
+        ({"top_p": 0.0}, "--top-p 0.0"),
+        ({"top_p": 1.5}, "--top-p 1.5"),
+        ({"seed": -1}, "--seed -1"),
+    ],
+)
+def test_sampling_out_of_range_is_refused(change, message):
+    with pytest.raises(MeloError, match=message):
+        Sampling(**{"bars": 4, **change})
+
+
+def test_a_note_ends_where_its_pitch_is_struck_again():
+    # same pitch at 0 (long) and 12; another pitch and another part are left alone; the last one ends with the bar
+    piece = piece_of([(0, 0, 100, 60), (0, 12, 6, 60), (0, 0, 20, 64), (1, 0, 30, 60), (1, 40, 100, 60)])
+    notes = playable(piece, 1).notes
+    lengths = {
+        (p, o, x): d for p, o, d, x in zip(notes.part, notes.onset_tick, notes.duration_tick, notes.pitch, strict=True)
+    }
+    assert lengths == {(0, 0, 60): 12, (0, 12, 60): 6, (0, 0, 64): 20, (1, 0, 60): 30, (1, 40, 60): 8}
+
+
+def test_the_piano_roll_is_drawn(tmp_path):
+    parts = (Part(program=0, is_drum=True, name="drums"), Part(program=0, is_drum=False, name="piano"))
+    piece = piece_of([(0, 0, 6, 36), (1, 0, 48, 60), (1, 60, 12, 64)], parts=parts)
+    for name, kept in (("both", [0, 1]), ("drums", [0]), ("piano", [1])):
+        mine = np.isin(piece.notes.part, kept)
+        notes = replace(piece.notes, **{k: v[mine] for k, v in vars(piece.notes).items()})
+        notes = replace(notes, part=np.searchsorted(kept, notes.part))
+        draw_piano_roll(
+            replace(piece, parts=tuple(parts[i] for i in kept), notes=notes), tmp_path / f"{name}.png", title=name
+        )
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def soundfont(tmp_path_factory):
+    return tuned_soundfont(find_soundfont(), tmp_path_factory.mktemp("cache"))
+
+
+def sound(folder, soundfont, pitch, program):
+    """Two seconds of one note: (seconds, rate, samples of both sides)."""
+    piece = piece_of([(0, 0, 1920, pitch)], parts=(Part(program=program, is_drum=False),), ticks_per_quarter=480)
+    write_midi(piece, folder / "a.mid")
+    return write_wav(folder / "a.mid", folder / "a.wav", soundfont=soundfont), *wavfile.read(folder / "a.wav")
+
+
+def test_sound_has_its_length_and_loudness(tmp_path, soundfont):
+    seconds, rate, audio = sound(tmp_path, soundfont, 69, 0)
+    assert (rate, audio.dtype, audio.shape[1]) == (44_100, np.int16, 2)
+    assert len(audio) / rate == pytest.approx(seconds)
+    assert seconds >= 2.0
+    assert np.abs(audio).max() / 32767 == pytest.approx(10 ** (-1 / 20), abs=0.01)
+
+
+@pytest.mark.parametrize("program", [0, 2, 19, 24, 33, 40, 52, 73])
+@pytest.mark.parametrize("pitch", [57, 69])
+def test_sound_is_in_tune(tmp_path, soundfont, program, pitch):
+    _, rate, audio = sound(tmp_path, soundfont, pitch, program)
+    tone = audio[2000 : 2 * rate - 4000, 0].astype(float)
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 1 << 19))
+
+    def comb(cents):
+        """Loudness at the partials of the pitch, so many cents off."""
+        partials = 440 * 2 ** ((pitch - 69 + cents / 100) / 12) * np.arange(1, 7)
+        bins = np.rint(partials / rate * (1 << 19)).astype(int)
+        return sum(spectrum[b - b // 500 : b + b // 500 + 1].max() for b in bins)
+
+    best = max(range(-300, 301, 10), key=comb)
+    assert abs(best) <= 30, f"{best} cents off"
+
+
+def test_a_soundfont_is_tuned_once_and_garbage_refused(tmp_path, soundfont):
+    when = soundfont.stat().st_mtime_ns
+    assert tuned_soundfont(find_soundfont(), soundfont.parent).stat().st_mtime_ns == when
+    (tmp_path / "a.sf2").write_bytes(b"no soundfont")
+    with pytest.raises(MeloError, match="not a soundfont"):
+        tuned_soundfont(tmp_path / "a.sf2", tmp_path)
+    (tmp_path / "b.sf2").write_bytes(b"RIFF\x00\x00\x00\x00sfbk")
+    with pytest.raises(MeloError, match="damaged soundfont"):
+        tuned_soundfont(tmp_path / "b.sf2", tmp_path)
