@@ -8,6 +8,7 @@ from typing import Literal
 
 from analysis.curves import Curves
 from analysis.errors import MeloError
+from masks.describe import offsets_in_words
 from masks.spec import MaskSpec
 
 
@@ -46,7 +47,7 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
         far=far,
         summaries=True,
         same_prior=same,
-        cross_prior=curves.cross,
+        cross_prior=cross,
         reasons=(
             why_same,
             why_near,
@@ -82,7 +83,7 @@ def _left_out(curves: Curves, same: dict[int, float], cross: dict[int, float]) -
         (name, tuple(sorted(set(whole) - set(kept))))
         for name, whole, kept in (("own part", curves.same, same), ("other parts", curves.cross, cross))
     ]
-    said = "; ".join(f"{name} {_list(offsets)}" for name, offsets in thin if offsets)
+    said = "; ".join(f"{name} {offsets_in_words(offsets)}" for name, offsets in thin if offsets)
     return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []
 
 
@@ -99,7 +100,8 @@ def _same(
     if above:
         return above, (
             f"Own part: only the {len(above)} of {len(same)} offsets that are more alike than the best across parts "
-            f"({_bars(strongest)} back, {high:.3f}): {_list(above)}. The least alike, {_bars(weakest)} back, has {low:.3f}."
+            f"({_bars(strongest)} back, {high:.3f}): {offsets_in_words(above)}. "
+            f"The least alike, {_bars(weakest)} back, has {low:.3f}."
         )
     best = max(same, key=lambda k: (same[k], -k))
     return (best,), (
@@ -139,14 +141,3 @@ def _far(far: tuple[int, ...], near: int, across: dict[int, float]) -> str:
 
 def _bars(n: int) -> str:
     return "1 bar" if n == 1 else f"{n} bars"
-
-
-def _list(offsets: tuple[int, ...]) -> str:
-    """1, 2, 3, 4, 8 as "1–4, 8"."""
-    runs: list[list[int]] = []
-    for k in offsets:
-        if runs and k == runs[-1][-1] + 1:
-            runs[-1].append(k)
-        else:
-            runs.append([k])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)

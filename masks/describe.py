@@ -1,9 +1,36 @@
 """What a mask costs and how far it hears, from counts of rows alone, never from the L×L matrix."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from masks.spec import MaskSpec
+
+
+def in_words(spec: MaskSpec) -> str:
+    """The mask in one line."""
+    own = (
+        "every earlier bar"
+        if spec.same == "full"
+        else f"offsets {offsets_in_words(spec.same)}"
+        if spec.same
+        else "its own bar"
+    )
+    near = f"offsets 0 to {spec.near}" if spec.near else "the same bar"
+    far = f", and {offsets_in_words(spec.far)} back" if spec.far else ""
+    return f"Own part: {own}. Other parts: {near}{far}. Summaries: {'on' if spec.summaries else 'off'}."
+
+
+def offsets_in_words(offsets: Sequence[int]) -> str:
+    """1, 2, 3, 4, 8 as "1–4, 8"."""
+    runs: list[list[int]] = []
+    for k in offsets:
+        if runs and k == runs[-1][-1] + 1:
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
 
 
 def density(spec: MaskSpec, rows: npt.NDArray[np.int64]) -> float:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from test_masks_spec import SEED, specs
 
 from masks.dense import dense_mask, dense_summary_mask
-from masks.describe import density, reach
+from masks.describe import density, in_words, reach
 from masks.picture import draw_mask
 from masks.spec import MaskSpec
 
@@ -83,3 +83,9 @@ def test_reach_is_the_matrix_multiplied(spec, layers):
 def test_the_picture_is_drawn(tmp_path):
     draw_mask(SEED, tmp_path / "mask.png")
     assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_mask_in_words():
+    assert in_words(SEED) == "Own part: every earlier bar. Other parts: offsets 0 to 2, and 4 back. Summaries: on."
+    other = MaskSpec(same=(1, 2, 3, 8), near=0, far=(), summaries=False)
+    assert in_words(other) == "Own part: offsets 1–3, 8. Other parts: the same bar. Summaries: off."

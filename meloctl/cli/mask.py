@@ -25,7 +25,7 @@ def derive_mask(
     from analysis.curves import read_curves
     from analysis.errors import MeloError
     from masks.derive import derive_mask as derive
-    from masks.describe import reach
+    from masks.describe import in_words, reach
     from masks.picture import draw_mask
     from masks.spec import MaskSpec, spec_text
     from meloctl import __version__
@@ -58,8 +58,7 @@ def derive_mask(
     spec = MaskSpec.from_json(run.results["mask"])
     heard = reach(spec, 2)
     lines = [
-        f"Own part: {'every earlier bar' if spec.same == 'full' else f'offsets {list(spec.same)}'}. "
-        f"Other parts: offsets 0 to {spec.near}{f' and {list(spec.far)}' if spec.far else ''}. Summaries: on.",
+        in_words(spec),
         *(f"  {reason}" for reason in spec.reasons),
         f"Through two layers, without summaries, a row hears {len(heard['same'])} of offsets 0 to 32 in its own part, "
         f"{len(heard['cross'])} in others.",
