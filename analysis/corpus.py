@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.piece import Piece
@@ -39,8 +41,10 @@ def find_files(corpus: Path) -> list[Path]:
         MeloError: nothing there, or no MIDI file in it.
     """
     if corpus.is_dir():
-        names = (Path(at, name) for at, _, files in os.walk(corpus) for name in files)
-        paths = sorted(p for p in names if p.suffix.lower() in SUFFIXES)
+        closed: list[Path] = []  # folders that may not be read: listed, so that reading them gives the reason
+        walk = os.walk(corpus, onerror=lambda error: closed.append(Path(error.filename)))
+        names = [Path(at, name) for at, _, files in walk for name in files]
+        paths = sorted([p for p in names if p.suffix.lower() in SUFFIXES] + closed)
     elif corpus.is_file():
         paths = _listed(corpus)
     else:
@@ -66,16 +70,22 @@ def read_files(
 
 
 def group_of(piece: Piece) -> str:
-    """A name for all files with exactly these notes, whatever their titles: 16 hex digits of a SHA-256.
+    """A name for all files with exactly these notes in parts of these programs: 16 hex digits of a SHA-256.
 
-    The split into training, validation and test is a hash of the group, so equal files never lie on two sides.
+    Titles, the order of the parts, the resolution in ticks and the tempo make no difference; another key does. The split
+    into training, validation and test is a hash of the group, so equal files never lie on two sides.
     """
-    digest = hashlib.sha256(str(piece.ticks_per_quarter).encode())
-    notes = piece.notes
-    for column in (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity):
-        digest.update(column.astype("<i8").tobytes())
-    digest.update(repr([(p.program, p.is_drum) for p in piece.parts]).encode())
-    return digest.hexdigest()[:16]
+    notes, parts = piece.notes, []
+    onset, duration = (
+        ((c << 20) + piece.ticks_per_quarter // 2) // piece.ticks_per_quarter
+        for c in (notes.onset_tick, notes.duration_tick)
+    )
+    for index, part in enumerate(piece.parts):
+        mine = notes.part == index
+        columns = np.stack([c[mine] for c in (onset, duration, notes.pitch, notes.velocity)]).astype("<i8")
+        program = "drums" if part.is_drum else str(part.program)
+        parts.append(hashlib.sha256(program.encode() + columns.tobytes()).hexdigest())
+    return hashlib.sha256("".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
 def split_of(group: str) -> str:
@@ -104,17 +114,25 @@ def _lot(group: str) -> int:
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16)
 
 
-def fingerprint(paths: Sequence[Path]) -> str:
-    """16 hex digits that change when a file is added, removed, or written to (names, sizes and times; contents are not read)."""
+def fingerprint(paths: Sequence[Path], corpus: Path) -> str:
+    """16 hex digits that change when a file of a corpus is added, removed, or written to.
+
+    Names below the corpus, sizes and times count; contents are not read.
+    """
     digest = hashlib.sha256()
     for path in paths:
+        digest.update(os.fsencode(os.path.relpath(path, corpus)))
         try:
             status = path.stat()
-        except OSError:
-            digest.update(f"{path}\0gone\n".encode("utf-8", "surrogateescape"))
-            continue
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        except (OSError, ValueError):
+            digest.update(b"\0gone\n")
     return digest.hexdigest()[:16]
+
+
+def shown(path: Path) -> str:
+    """A path as text, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _listed(manifest: Path) -> list[Path]:
@@ -125,7 +143,7 @@ def _listed(manifest: Path) -> list[Path]:
             f"{manifest}: too large for a list of files; give a folder, or a text file with one path a line"
         )
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise MeloError(f"{manifest}: not a text file; give a folder, or a text file with one path a line") from error
     return sorted(manifest.parent / line.strip() for line in lines if line.strip() and not line.startswith("#"))

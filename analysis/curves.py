@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import MeloError
+from analysis.json_file import read_json, refuse_unknown
 from analysis.offsets import RELATIONS, OffsetRow
 
 FORMAT = "meloctl.offsets/1"
@@ -91,7 +91,7 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         lowest = 1 if relation == "same" else 0
         if type(offset) is not int or not lowest <= offset <= 10_000:
             raise MeloError(f"{at}: offset {offset!r} is not a whole number of bars, {lowest} to 10000")
-        if type(mean) not in (int, float) or not math.isfinite(mean) or not 0 <= mean <= 1:
+        if type(mean) not in (int, float) or not 0 <= mean <= 1:
             raise MeloError(f"{at}: mean {mean!r} is not a similarity, 0 to 1")
         if count is not None and (type(count) is not int or count < 1):
             raise MeloError(
@@ -115,22 +115,3 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
         pairs=pairs,
         table_hash=digest,
     )
-
-
-def read_json(path: Path, *, what: str, most_bytes: int = 64 << 20) -> object:
-    """Parsed JSON of a file that anyone may have written. Raises MeloError when it is missing, huge or not JSON."""
-    try:
-        if path.stat().st_size > most_bytes:
-            raise MeloError(f"{path}: larger than a {what} can be ({most_bytes >> 20} MiB)")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MeloError(f"{path}: cannot read this {what}: {(error.strerror or 'unknown reason').lower()}") from error
-    except (ValueError, RecursionError) as error:
-        raise MeloError(f"{path}: not a {what}: it is not JSON ({str(error)[:80]})") from error
-
-
-def refuse_unknown(data: dict[str, Any], known: set[str], where: str) -> None:
-    """Raise MeloError when an object holds a key that its format does not have."""
-    unknown = sorted(map(str, set(data) - known))
-    if unknown:
-        raise MeloError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")

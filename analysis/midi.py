@@ -1,4 +1,4 @@
-"""MIDI files in and out: the only file that knows a MIDI library.
+"""MIDI files in, out and into sound: the only file that knows a MIDI library.
 
 symusic reads; miditoolkit is tried once where symusic refuses a small file that players forgive, and writes what we make.
 Every file is hostile: it either gives a Piece or raises MeloError with a reason that a person understands.
@@ -8,7 +8,7 @@ import io
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ from analysis.piece import Bars, Notes, Part, Piece
 if TYPE_CHECKING:
     from miditoolkit import MidiFile
 
+_PAD = bytes(64)
+"""Zeros after the last byte: where a damaged event runs past it, symusic reads these, not whatever lies behind."""
+
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
 
@@ -34,11 +37,14 @@ class Limits:
     file_bytes: int = 16 << 20
     """Size of the file."""
 
-    forgiven_bytes: int = 256 << 10
+    forgiven_bytes: int = 32 << 10
     """Size of a file that the slow second reader is given."""
 
     bars: int = 10_000
     """Bars up to the last onset."""
+
+    bar_quarters: int = 128
+    """Length of a bar in quarter notes."""
 
     notes: int = 500_000
     """Notes in all parts."""
@@ -77,18 +83,25 @@ def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Lim
     if data[12:14] == b"\0\0":
         raise MeloError("damaged: 0 ticks per quarter note")
 
+    _check_chunks(data)
+
     from symusic import Score
 
     try:
-        raw = _of_symusic(Score.from_midi(data))
+        raw = _of_symusic(Score.from_midi(data + _PAD))
     except (RuntimeError, ValueError) as error:
         raw = _second_opinion(data, str(error), limits)
     return _piece(raw, meter=meter, limits=limits)
 
 
 def write_midi(piece: Piece, path: Path) -> None:
-    """Write a piece as a MIDI file, one track a part, whole or not at all."""
+    """Write a piece as a MIDI file, one track a part, whole or not at all.
+
+    MIDI has 15 channels for pitched parts; from the 16th on, parts share channels, and a player may give both one program.
+    A reader that goes by tracks, as this one does, is not misled.
+    """
     from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
+    from mido import MidiFile as MidoFile
 
     out = MidiFile(ticks_per_beat=piece.ticks_per_quarter)
     bars = piece.bars
@@ -102,9 +115,30 @@ def write_midi(piece: Piece, path: Path) -> None:
         columns = (notes.velocity, notes.pitch, notes.onset_tick, notes.onset_tick + notes.duration_tick)
         rows = zip(*(c[mine].tolist() for c in columns), strict=True)
         out.instruments.append(Instrument(part.program, part.is_drum, part.name, [Note(*row) for row in rows]))
-    out.max_tick = int((notes.onset_tick + notes.duration_tick).max(initial=0)) + 1
+    out.max_tick = int((notes.onset_tick + notes.duration_tick).max(initial=0))
     with whole_file(path) as temporary:
-        out.dump(temporary)
+        out.dump(temporary, charset="utf-8")
+        written = MidoFile(temporary, charset="utf-8")
+        for track in written.tracks:
+            track[-1].time = 0  # miditoolkit ends a track one tick after its last event: that tick would open a bar
+        written.save(temporary)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Refuse a file whose chunks run past its end: symusic would read on, and crash or invent notes."""
+    at = 8 + int.from_bytes(data[4:8], "big")
+    while at + 8 <= len(data):
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+    if at > len(data):
+        raise MeloError("damaged: the file ends inside a track")
+
+
+def render_midi(path: Path, *, soundfont: Path, sample_rate: int) -> npt.NDArray[np.float32]:
+    """The sound of a MIDI file, shape (samples, 2), by symusic's synthesizer."""
+    from symusic import Score, Synthesizer
+
+    synthesizer = Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate)
+    return np.asarray(synthesizer.render(Score(str(path)), stereo=True), dtype=np.float32).T
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +155,8 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise MeloError(f"cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
+    except (OSError, ValueError) as error:
+        raise MeloError(f"cannot be opened: {(getattr(error, 'strerror', None) or str(error)).lower()}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -195,7 +229,10 @@ def _piece(raw: _Raw, *, meter: tuple[int, int] | None, limits: Limits) -> Piece
         raise MeloError("damaged: its ticks run past 2^31")
     if notes.pitch.min() < 0 or notes.pitch.max() > 127:
         raise MeloError("damaged: a pitch above 127")
-    bars = Bars.of([(0, *meter)] if meter else _signatures(raw), raw.ticks_per_quarter)
+    signatures = [(0, *meter)] if meter else _signatures(raw)
+    bars = Bars.of(signatures, raw.ticks_per_quarter)
+    for _, n, d in signatures:
+        _within(-(-4 * n // d), limits.bar_quarters, f"quarter notes in a bar of {n}/{d}")
     _within(int(bars.bar_of(notes.onset_tick[-1])) + 1, limits.bars, "bars")
     tick, tempo = _tempos(raw.tempos)
     return Piece(
@@ -207,7 +244,7 @@ def _piece(raw: _Raw, *, meter: tuple[int, int] | None, limits: Limits) -> Piece
     )
 
 
-def _signatures(raw: _Raw) -> Iterable[tuple[int, int, int]]:
+def _signatures(raw: _Raw) -> list[tuple[int, int, int]]:
     if any(tick < 0 for tick, _, _ in raw.signatures):
         raise MeloError("damaged: its ticks run past 2^31")
     return raw.signatures

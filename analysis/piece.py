@@ -5,7 +5,6 @@ The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -189,15 +188,11 @@ class Piece:
 def meter(text: str) -> tuple[int, int]:
     """(numerator, denominator) of a time signature written as "3/4". Raises MeloError for anything else."""
     head, slash, tail = text.partition("/")
-    if slash and head.isascii() and tail.isascii() and head.isdigit() and tail.isdigit():
+    if len(text) <= 8 and slash and head.isascii() and tail.isascii() and head.isdigit() and tail.isdigit():
         n, d = int(head), int(tail)
         if 1 <= n <= 64 and d in DENOMINATORS:
             return n, d
     raise MeloError(
-        f"meter {text!r} is not a time signature: give a numerator 1..64 and a denominator of {DENOMINATORS}, as in --meter 4/4"
+        f"meter {text[:20]!r} is not a time signature: give a numerator 1..64 and a denominator "
+        f"of {DENOMINATORS}, as in --meter 4/4"
     )
-
-
-def quarters(numerator: int, denominator: int) -> Fraction:
-    """Length of a bar in quarter notes, exact."""
-    return Fraction(4 * numerator, denominator)

@@ -32,9 +32,8 @@ def draw_offset_curves(rows: Sequence[OffsetRow], path: Path, *, title: str) -> 
         )
     for period in range(4, max((r.offset for r in rows), default=4) + 1, 4):
         axes.axvline(period, color=GRID, lw=0.8, zorder=0)
-    axes.set(
-        xlabel="offset (bars back)", ylabel=f"similarity ({rows[0].measure})" if rows else "similarity", title=title
-    )
+    axes.set(xlabel="offset (bars back)", ylabel=f"similarity ({rows[0].measure})" if rows else "similarity")
+    axes.set_title(title, parse_math=False)
     axes.set_ylim(bottom=0)
     axes.set_xticks(range(0, max((r.offset for r in rows), default=0) + 1, 4))
     axes.spines[["top", "right"]].set_visible(False)

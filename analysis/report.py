@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.atomic import whole_file, write_text
+from analysis.corpus import shown
 from analysis.engine import CorpusFacts
 
 
@@ -17,7 +18,7 @@ def write_offsets(facts: CorpusFacts, table: dict[str, Any], folder: Path) -> No
         pd.DataFrame([vars(r) for r in facts.table.rows()]).to_csv(temporary, index=False)
     rows = [
         {
-            "path": str(p.path),
+            "path": shown(p.path),
             "group": p.group,
             "bars": p.bars,
             "parts": p.parts,

@@ -79,4 +79,4 @@ def _offsets(axes: Axes, spec: MaskSpec) -> None:
 def _reasons(axes: Axes, spec: MaskSpec) -> None:
     axes.axis("off")
     text = "\n\n".join(textwrap.fill(reason, 88) for reason in spec.reasons)
-    axes.text(0, 1, text, va="top", ha="left", fontsize=9.5, color=INK, transform=axes.transAxes)
+    axes.text(0, 1, text, va="top", ha="left", fontsize=9.5, color=INK, transform=axes.transAxes, parse_math=False)

@@ -1,14 +1,13 @@
 """MaskSpec: which earlier rows a row may attend to, by relation and offset, with the reasons. Polarity: True = may attend."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.curves import read_json, refuse_unknown
 from analysis.errors import MeloError
+from analysis.json_file import read_json, refuse_unknown
 
 FORMAT = "meloctl.mask/1"
 MOST_OFFSET = 10_000
@@ -141,9 +140,9 @@ def _prior(data: object) -> dict[int, float]:
         raise MeloError("a prior must be an object of offset: similarity")
     prior = {}
     for key, value in data.items():
-        if not (isinstance(key, str) and key.isascii() and key.isdigit() and int(key) <= MOST_OFFSET):
-            raise MeloError(f"a prior's offset {key!r} is not a whole number of bars")
-        if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
+        if not (isinstance(key, str) and len(key) <= 5 and key.isascii() and key.isdigit() and str(int(key)) == key):
+            raise MeloError(f"a prior's offset {str(key)[:20]!r} is not a whole number of bars, 0 to 99999")
+        if type(value) not in (int, float) or not 0 <= value <= 1:
             raise MeloError(f"the prior at offset {key} is {value!r}; a similarity lies in 0 to 1")
         prior[int(key)] = float(value)
     return prior

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.atomic import write_text
-from analysis.curves import read_json
 from analysis.errors import MeloError
+from analysis.json_file import read_json
 from meloctl import __version__
 
 FORMAT = "meloctl.manifest/1"
@@ -35,7 +35,7 @@ BEFORE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What makes a run what it is: two equal recipes give the same files."""
+    """What makes a run what it is: a finished run of an equal recipe is not made again."""
 
     stage: str
     command: str
@@ -62,10 +62,23 @@ class Run:
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
 
+    def told(self, section: str, key: str) -> Any:
+        """An entry of the manifest's "inputs", "options" or "results". Raises MeloError when it is not there."""
+        if key not in self.manifest[section]:
+            raise MeloError(
+                f"{self.folder / MANIFEST}: damaged, no {key!r} in its {section}; delete {self.folder} and run again"
+            )
+        return self.manifest[section][key]
+
     @property
-    def results(self) -> dict[str, Any]:
-        """The facts that the command reported."""
-        return dict(self.manifest["results"])
+    def time(self) -> str:
+        """When it was finished."""
+        return str(self.manifest["time"])
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that it wrote."""
+        return sorted(self.manifest["files"])
 
 
 class Workspace:
@@ -80,13 +93,23 @@ class Workspace:
         return self.root / recipe.stage / f"{label}-{recipe.key[:8]}"
 
     def finished(self, recipe: Recipe) -> Run | None:
-        """The finished run of exactly this recipe, made the latest of its stage; None when there is none."""
+        """The finished run of exactly this recipe, made the latest of its stage; None when there is none.
+
+        Raises:
+            MeloError: there is one, but its files are not what was written: they are neither trusted nor overwritten.
+        """
         folder = self.folder(recipe)
         if not (folder / MANIFEST).is_file():
             return None
         run = self._read(folder)
-        if run.manifest["key"] != recipe.key or not all((folder / name).is_file() for name in run.manifest["files"]):
+        if run.manifest["key"] != recipe.key:
             return None
+        for name, written in run.manifest["files"].items():
+            if not (folder / name).is_file() or file_hash(folder / name) != written:
+                raise MeloError(
+                    f"{folder / name}: missing, or not as {BEFORE[recipe.stage]} wrote it; "
+                    f"move what you need out of {folder}, delete it, and run again"
+                )
         self._point(recipe.stage, folder)
         return run
 
@@ -105,7 +128,7 @@ class Workspace:
                 **{name: version(name) for name in ("numpy", "symusic", "torch")},
             },
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "files": sorted(files),
+            "files": {name: file_hash(folder / name) for name in sorted(files)},
             "results": results,
         }
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
@@ -130,7 +153,7 @@ class Workspace:
 
     def _read(self, folder: Path) -> Run:
         data = read_json(folder / MANIFEST, what="manifest")
-        kinds = {"key": str, "inputs": dict, "options": dict, "files": list, "results": dict}
+        kinds = {"key": str, "inputs": dict, "options": dict, "files": dict, "results": dict, "time": str}
         if (
             not isinstance(data, dict)
             or data.get("format") != FORMAT

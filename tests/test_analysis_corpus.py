@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from analysis.corpus import (
     fingerprint,
     group_of,
     read_files,
+    shown,
     split_groups,
     split_of,
 )
@@ -45,6 +47,20 @@ def test_a_loop_of_links_is_not_followed(folder):
     assert len(find_files(folder)) == 3
 
 
+def test_names_may_be_any_bytes(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.mid")).write_bytes(smf(note(60, 10)))
+    (path,) = find_files(tmp_path)
+    assert shown(path).endswith("\\xff.mid")
+    assert isinstance(next(iter(read_files([path]))), Read)
+
+
+def test_a_list_may_hold_nonsense(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa\0b.mid\n")
+    (found,) = read_files(find_files(tmp_path / "list.txt"))
+    assert "cannot be opened" in found.reason
+    assert len(fingerprint([found.path], tmp_path)) == 16
+
+
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(MeloError, match="no such folder"):
         find_files(tmp_path / "none")
@@ -63,11 +79,17 @@ def test_every_file_is_read_or_skipped_with_a_reason(folder):
     assert len(calls) == 3
 
 
-def test_a_group_is_its_notes_and_not_its_titles():
-    a = piece_of([(0, 0, 12, 60), (1, 0, 12, 64)])
+def test_a_group_is_its_notes_and_not_its_titles_order_or_resolution():
+    notes = [(0, 0, 12, 60), (1, 4, 12, 64), (1, 12, 12, 67)]
+    a = piece_of(notes)
     titled = replace(a, parts=tuple(replace(p, name="Violin") for p in a.parts))
-    other = piece_of([(0, 0, 12, 60), (1, 0, 12, 65)])
-    assert group_of(a) == group_of(titled) != group_of(other)
+    fine = piece_of([(p, 40 * o, 40 * d, x) for p, o, d, x in notes], ticks_per_quarter=480)
+    turned = piece_of([(1 - p, o, d, x) for p, o, d, x in notes], parts=a.parts[::-1])
+    assert group_of(a) == group_of(titled) == group_of(fine) == group_of(turned)
+    other_pitch = piece_of([(0, 0, 12, 60), (1, 4, 12, 65), (1, 12, 12, 67)])
+    other_part = piece_of([(0, 0, 12, 60), (0, 4, 12, 64), (1, 12, 12, 67)])
+    other_program = replace(a, parts=(replace(a.parts[0], program=99), a.parts[1]))
+    assert len({group_of(p) for p in (a, other_pitch, other_part, other_program)}) == 4
 
 
 def test_the_split_is_a_share_of_all_groups_and_never_moves():
@@ -88,16 +110,20 @@ def test_a_small_corpus_still_has_something_to_validate_on():
     assert split_groups(many) == [split_of(g) for g in many]
 
 
-def test_a_fingerprint_changes_with_the_files(folder):
+def test_a_fingerprint_changes_with_the_files_and_not_with_the_way_to_them(folder, monkeypatch):
     paths = find_files(folder)
-    before = fingerprint(paths)
-    assert fingerprint(paths) == before != fingerprint(paths[:2])
+    before = fingerprint(paths, folder)
+    assert before != fingerprint(paths[:2], folder)
+    monkeypatch.chdir(folder)
+    assert fingerprint(find_files(Path()), Path()) == before
     (folder / "a.mid").write_bytes(smf(note(60, 10), note(61, 10)))
-    assert fingerprint(paths) != before
-    assert fingerprint([*paths, Path("gone.mid")]) != fingerprint(paths)
+    assert fingerprint(paths, folder) != before
+    assert fingerprint([*paths, Path("gone.mid")], folder) != fingerprint(paths, folder)
 
 
 def test_files_appear_whole(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".partial-a.txt").write_text("left by a killed process")
     write_text(tmp_path / "new" / "a.txt", "one")
     assert (tmp_path / "new" / "a.txt").read_text() == "one"
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]

@@ -72,6 +72,7 @@ def test_the_hash_follows_the_numbers():
         (table(row(mean=1.5)), "mean 1.5 is not a similarity"),
         (table(row(mean=float("nan"))), "mean nan"),
         (table(row(mean="0.5")), "mean '0.5'"),
+        (table(row(mean=10**400)), "mean 1000"),
         (table(row(pairs=0)), "pairs 0"),
         (table(row(), row()), "same 1 stands in the table twice"),
         (table(row()), "no pc-jaccard rows for both relations"),

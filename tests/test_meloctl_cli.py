@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, note, smf
@@ -143,6 +142,38 @@ def test_nothing_is_redone(card):
     assert "Unchanged since" in said
 
 
+def test_what_was_changed_by_hand_is_neither_trusted_nor_overwritten(tmp_path):
+    work = tmp_path / "melo"
+    facts("derive-mask", "--table", DIARY, work=work)
+    path = only(work / "mask") / "mask.json"
+    path.write_text(path.read_text().replace('"near": 2', '"near": 3'))
+    line = mistake("derive-mask", "--table", DIARY, work=work)
+    assert "mask.json: missing, or not as meloctl derive-mask wrote it" in line
+    assert '"near": 3' in path.read_text()
+    path.unlink()
+    assert "mask.json: missing" in mistake("derive-mask", "--table", DIARY, work=work)
+
+
+def test_training_says_when_mask_and_corpus_do_not_belong_together(card, tmp_path):
+    root, work, _ = card
+    other = tmp_path / "melo"
+    facts("stats", root / "corpus", work=other)
+    facts("derive-mask", "--table", DIARY, work=other)
+    said = meloctl("train", "--minutes", "0.02", work=other).stderr
+    assert "was not derived from the latest statistics" in said
+    assert "was not derived" not in meloctl("train", "--minutes", "0.3", work=work).stderr
+
+
+def test_any_file_name_will_do(tmp_path):
+    corpus = write_corpus(tmp_path / "c$a_$b", files=3)
+    (corpus / os.fsdecode(b"\xff.mid")).write_bytes(smf(note(60, 480), note(64, 480)))
+    (corpus / os.fsdecode(b"\xfe.mid")).write_text("no music")
+    for arguments in (("stats", corpus), ("stats", corpus, "--json")):
+        done = meloctl(*arguments, work=tmp_path / "melo")
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["skipped"][0]["path"].endswith("\\xfe.mid")
+
+
 def test_a_changed_corpus_is_measured_anew(tmp_path):
     corpus = write_corpus(tmp_path / "corpus", files=2)
     work = tmp_path / "melo"
@@ -236,7 +267,7 @@ def subprocess_mask(tmp_path):
     [
         (["stats", "{}/empty"], 1, "no .mid or .midi file in it; give a folder of MIDI files"),
         (["stats", "{}/text"], 1, "none of the 3 files in {}/text could be read; the first, 0.mid: not a MIDI file"),
-        (["stats", "{}/cut"], 1, "a.mid: damaged: Unexpected EOF"),
+        (["stats", "{}/cut"], 1, "a.mid: damaged: the file ends inside a track"),
         (["stats", "{}/none"], 1, "no such folder"),
         (["stats", "{}/text", "--meter", "4/5"], 1, "meter '4/5' is not a time signature"),
         (["derive-mask"], 1, "run first: meloctl stats FOLDER"),
@@ -328,20 +359,21 @@ def test_help_shows_an_example(tmp_path):
 def test_fifty_seeds_of_thirty_two_bars(card):
     from miditoolkit import MidiFile
 
-    from meloctl.generation.sampler import Sampling, generate_rows
+    from meloctl.rows.codec import encode
     from meloctl.rows.grammar import check_rows
-    from meloctl.training.checkpoint import load_model
+    from meloctl.rows.vocabulary import default_vocabulary
 
+    vocabulary = default_vocabulary()
     _, work, _ = card
-    model, _ = load_model(only(work / "model"))
     for seed in range(50):
         piece = facts("generate", "--bars", "32", "--seed", seed, "--no-wav", work=work)
         again = read_midi(Path(piece["path"]))
         assert again.n_bars == 32 == piece["bars"]
         other = MidiFile(piece["path"])
-        assert sum(len(i.notes) for i in other.instruments) == piece["notes"]
+        assert sum(len(i.notes) for i in other.instruments) == piece["notes"] == len(again.notes)
         end = max(n.end for i in other.instruments for n in i.notes)
         assert again.bars.start_tick(31) < end <= again.bars.start_tick(32)
-        rows = generate_rows(model, Sampling(bars=32, seed=seed))
-        assert check_rows(rows, model.vocabulary) == []
-    assert np.isfinite(piece["seconds"])
+        rows, loss = encode(again, vocabulary)
+        assert check_rows(rows, vocabulary) == []
+        assert (loss.moved, loss.merged) == (0, 0)
+        assert 32 < piece["seconds"] < 1000

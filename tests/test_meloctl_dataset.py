@@ -42,6 +42,13 @@ def test_windows_are_whole_bars_that_fit():
     assert np.array_equal(np.concatenate([w.rows for w in cut]), rows)
 
 
+def test_a_long_silence_gives_no_window():
+    rows = rows_of([(1, 0, 6, 60), (1, 48 * 100, 6, 60)])
+    cut = windows([rows], 16, V)
+    assert [w.first_bar for w in cut] == [0, 95]
+    assert all((w.rows[:, PITCH] != ABSENT).any() for w in cut)
+
+
 @given(st.integers(1, 9), st.integers(2, 6), st.integers(1, 40))
 def test_windows_cover_a_piece_in_order(count, notes_each, context):
     rows = bars_of(count, notes_each)

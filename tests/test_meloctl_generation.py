@@ -99,6 +99,23 @@ def test_a_model_that_never_ends_a_bar_is_stopped():
     assert len(rows) <= MOST_ROWS_IN_BAR + 2
 
 
+def test_no_more_parts_than_midi_has_channels():
+    # an untrained model draws any instrument; with this many notes it would use hundreds of parts
+    rows = generate_rows(small(SEED), Sampling(bars=60, seed=1, top_p=1.0, temperature=5.0))
+    piece = decode(rows, V)
+    assert len(piece.notes) > 100
+    assert len(piece.parts) == 16
+    assert sum(not p.is_drum for p in piece.parts) <= 15
+
+
+def test_a_model_of_nans_is_refused_in_time():
+    model = small(SEED)
+    with torch.no_grad():
+        model.start.fill_(torch.nan)
+    with pytest.raises(MeloError, match="no finite probabilities"):
+        generate_rows(model, Sampling(bars=2))
+
+
 def test_draw_takes_only_what_is_allowed_and_likely():
     random = np.random.default_rng(0)
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))

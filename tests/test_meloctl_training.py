@@ -14,7 +14,7 @@ from analysis.errors import MeloError
 from meloctl.dataset.batches import Window, collate, windows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, default_vocabulary
 from meloctl.training.baselines import CountingBaseline
-from meloctl.training.checkpoint import load_model, save_model
+from meloctl.training.checkpoint import load_metadata, load_model, save_model
 from meloctl.training.evaluate import evaluate, evaluate_windows
 from meloctl.training.picture import draw_loss_curve
 from meloctl.training.trainer import TrainConfig, _schedule, train
@@ -185,22 +185,36 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after):
 
 
 def test_early_stopping_says_so(tmp_path):
-    standing = train(
-        fresh(), *DATA, config(learning_rate=1e-9, patience=2, epochs=50, evaluations=50), tmp_path, Silent()
-    )
-    assert "no better for 2 evaluations" in standing.why or standing.stale < 2
-    worse = train(
-        fresh(), *DATA, config(learning_rate=0.9, patience=2, epochs=50, evaluations=50), tmp_path / "b", Silent()
-    )
-    assert worse.why == "no better for 2 evaluations"
-    assert worse.best_step < worse.step
+    wild = config(learning_rate=0.9, patience=2, epochs=50, evaluations=50)
+    standing = train(fresh(), *DATA, wild, tmp_path, Silent())
+    assert standing.why == "no better for 2 evaluations"
+    assert standing.best_step < standing.step < standing.most
 
 
-def test_the_budget_ends_training(tmp_path):
+def test_the_budget_ends_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("meloctl.training.trainer._plan_on", lambda *_: None)  # the plan does not see the end coming
+    monkeypatch.setattr("meloctl.training.trainer._MARGIN", 1000.0)
     standing = train(fresh(), *DATA, config(minutes=0.02, epochs=10_000), tmp_path, Silent())
-    assert standing.why in ("0.02 minutes are over", "all steps done")
-    assert standing.seconds < 10
+    assert standing.why == "0.02 minutes are over"
+    assert standing.step < standing.steps
     assert (tmp_path / "model.safetensors").exists()
+
+
+def test_the_plan_follows_the_true_speed(tmp_path):
+    standing = train(fresh(), *DATA, config(minutes=0.02, epochs=10_000), tmp_path, Silent())
+    assert standing.why
+    assert standing.seconds < 10
+
+
+def test_a_run_that_ended_before_its_manifest_is_not_trained_again(tmp_path):
+    first = train(fresh(), *DATA, config(), tmp_path, Silent())
+    watch = Silent()
+    assert train(fresh(), *DATA, config(), tmp_path, watch) == first
+    assert watch.steps == []
+    for damage in ("[]", "{}", json.dumps({**json.loads((tmp_path / "training.json").read_text()), "step": "x"})):
+        (tmp_path / "training.json").write_text(damage)
+        with pytest.raises(MeloError, match="a damaged training record"):
+            train(fresh(), *DATA, config(), tmp_path, Silent())
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(tmp_path):
@@ -274,6 +288,20 @@ def test_damaged_checkpoints_are_refused(saved, tmp_path):
             load_model(saved)
         (saved / "model.json").write_text(good)
     weights = saved / "model.safetensors"
+    good = load_file(weights)
+    for change, message in (
+        ({"start": good["start"].half()}, "weights do not fit"),
+        ({"start": good["start"] * math.nan}, "some weights are not finite"),
+        ({"surplus": good["start"].clone()}, "weights do not fit"),
+    ):
+        save_file({**good, **change}, weights)
+        with pytest.raises(MeloError, match=message):
+            load_model(saved)
+    edit(saved, model={**fresh().config.to_json(), "layers": 20_000})
+    with pytest.raises(MeloError, match="weights do not fit"):
+        load_model(saved)
+    edit(saved, model=fresh().config.to_json())
+    save_file(good, weights)
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(MeloError, match="missing or damaged weights"):
         load_model(saved)
@@ -286,6 +314,23 @@ def test_damaged_checkpoints_are_refused(saved, tmp_path):
 
 def test_a_damaged_training_state_is_refused(tmp_path):
     tmp_path.mkdir(exist_ok=True)
-    save_file({"random": torch.zeros(3)}, tmp_path / "last.safetensors", {"standing": "{}"})
+    state = tmp_path / "last.safetensors"
+    save_file({"random": torch.zeros(3)}, state, {"standing": "{}"})
     with pytest.raises(MeloError, match="a damaged training state"):
         train(fresh(), *DATA, config(), tmp_path, Silent())
+    state.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), *DATA, config(), tmp_path, Silent(stop_after=9))
+    good, lines = load_file(state), load_metadata(state)
+    standing = json.loads(lines["standing"])
+    moment = next(k for k in good if k.startswith("exp_avg."))
+    for tensors, told in (
+        ({**good, moment: good[moment][:1]}, lines),
+        ({k: v for k, v in good.items() if k != moment}, lines),
+        (good, {"standing": json.dumps({**standing, "step": "x"})}),
+        (good, {"standing": "no json"}),
+        (good, {}),
+    ):
+        save_file(tensors, state, told)
+        with pytest.raises(MeloError, match="a damaged training state"):
+            train(fresh(), *DATA, config(), tmp_path, Silent())

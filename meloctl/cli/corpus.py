@@ -33,7 +33,7 @@ def chorales(
 
     from analysis.atomic import write_text
     from analysis.chorales import chorale_paths, write_chorales
-    from analysis.curves import read_json
+    from analysis.json_file import read_json
 
     folder = folder or workspace(work).root / "corpus" / "chorales"
     origin = folder / "ORIGIN.json"

@@ -30,14 +30,13 @@ def generate(
     plan = plan_piece(space, sampling, wav=wav)
     run = space.finished(plan.recipe)
     if run:
-        said = f"Unchanged since {run.manifest['time']}, nothing redone: {run.folder}/"
+        said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         with progress() as bar:
             task = bar.add_task("writing bars", total=bars)
             run = write_piece(space, plan, on_bar=lambda: bar.advance(task))
-        said = wrote(run.folder, run.manifest["files"])
-    facts = {**run.results, "path": str(run.folder / "piece.mid")}
-    names = facts.pop("part_names")
+        said = wrote(run.folder, run.files)
+    facts, names = {**run.told("results", "piece"), "path": str(run.folder / "piece.mid")}, run.told("results", "parts")
     minutes, seconds = divmod(round(facts["seconds"]), 60)
     lines = [
         f"{facts['bars']} bars, {facts['notes']} notes in {facts['parts']} parts ({', '.join(names)}), {minutes}:{seconds:02d}",

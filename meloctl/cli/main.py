@@ -1,5 +1,6 @@
 """The program: its commands, and how it fails. Nothing heavy is imported before a command runs."""
 
+import io
 import sys
 from typing import Any
 
@@ -38,6 +39,9 @@ def _version(show: bool = typer.Option(False, "--version", help="Print the versi
 
 def run() -> None:
     """Run the program. A user's mistake is one line on stderr: status 2 for wrong usage, 1 for anything else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
     try:
         status = app(prog_name="meloctl", standalone_mode=False)
     except UsageError as error:
@@ -47,7 +51,10 @@ def run() -> None:
         command = error.ctx.command_path if error.ctx else "meloctl"
         _fail(f"{command}: {error.format_message().rstrip('.')}. See: {command} --help", 2)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("meloctl: stopped; what was finished is kept, run the same command again to go on", 130)
+        _fail(
+            "meloctl: stopped. The same command begins again; meloctl train goes on from its last evaluation",
+            130,
+        )
     except MeloError as error:
         _fail(f"meloctl: {error}", 1)
     except OSError as error:

@@ -54,8 +54,8 @@ def derive_mask(
         run = space.finish(recipe, files=files, results={"mask": spec.to_json()})
         said = wrote(folder, files)
     else:
-        said = f"Unchanged since {run.manifest['time']}, nothing redone: {folder}/"
-    spec = MaskSpec.from_json(run.results["mask"])
+        said = f"Unchanged since {run.time}, nothing redone: {folder}/"
+    spec = MaskSpec.from_json(run.told("results", "mask"))
     heard = reach(spec, 2)
     lines = [
         in_words(spec),
@@ -65,4 +65,4 @@ def derive_mask(
         said,
         "Next: meloctl train",
     ]
-    report(lines, run.results["mask"], as_json=as_json)
+    report(lines, spec.to_json(), as_json=as_json)

@@ -31,7 +31,7 @@ def stats(
 
     Example: meloctl stats corpus/
     """
-    from analysis.corpus import find_files, fingerprint
+    from analysis.corpus import find_files, fingerprint, shown
     from analysis.curves import table_json
     from analysis.engine import measure_corpus
     from analysis.errors import MeloError
@@ -46,7 +46,7 @@ def stats(
     recipe = Recipe(
         stage="stats",
         command="stats",
-        inputs={"corpus": str(corpus.resolve()), "fingerprint": fingerprint(paths)},
+        inputs={"corpus": str(corpus.resolve()), "fingerprint": fingerprint(paths, corpus)},
         options={"meter": meter},
         label=corpus.resolve().name,
     )
@@ -61,7 +61,7 @@ def stats(
             raise MeloError(
                 f"none of the {len(paths)} files in {corpus} could be read; the first, {first.path.name}: {first.reason}"
             )
-        skipped = [{"path": str(s.path), "reason": s.reason} for s in facts.skipped]
+        skipped = [{"path": shown(s.path), "reason": s.reason} for s in facts.skipped]
         table = table_json(facts.table.rows(), pieces=len(facts.pieces), skipped=skipped, source=dict(recipe.inputs))
         write_offsets(facts, table, folder)
         draw_offset_curves(
@@ -73,8 +73,9 @@ def stats(
         run = space.finish(recipe, files=files, results={"table": table, "lines": _lines(facts)})
         said = wrote(folder, files)
     else:
-        said = f"Unchanged since {run.manifest['time']}, nothing redone: {folder}/"
-    report([*run.results["lines"], said, "Next: meloctl derive-mask"], run.results["table"], as_json=as_json)
+        said = f"Unchanged since {run.time}, nothing redone: {folder}/"
+    lines, table = (run.told("results", key) for key in ("lines", "table"))
+    report([*lines, said, "Next: meloctl derive-mask"], table, as_json=as_json)
 
 
 def _lines(facts: "CorpusFacts") -> list[str]:

@@ -47,19 +47,19 @@ def train(
 
     space = workspace(work)
     session = plan_session(space, model=model, mask=mask, minutes=minutes, seed=seed, learning_rate=learning_rate)
+    for note in session.notes:
+        say(note)
     run = space.finished(session.recipe)
     if run:
-        said = f"Unchanged since {run.manifest['time']}, nothing redone: {run.folder}/"
+        said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         say(f"{session.preset} model on {session.device}; the run lies in {space.folder(session.recipe)}/")
         with progress("{task.fields[quality]}") as bar:
             run = run_session(space, session, _Screen(bar))
-        said = wrote(run.folder, run.manifest["files"])
-    report(
-        [*_lines(run.results), said, "Next: meloctl generate --bars 32"],
-        {**run.results, "path": str(run.folder)},
-        as_json=as_json,
-    )
+        said = wrote(run.folder, run.files)
+    facts = run.told("results", "training")
+    lines = [*_lines(facts), said, "Next: meloctl generate --bars 32"]
+    report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 
 class _Screen:

@@ -46,7 +46,10 @@ class Batch:
 
 
 def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> list[Window]:
-    """Cut each piece at bar lines into windows of at most `context` rows; a bar that is longer alone is cut at its end."""
+    """Cut each piece at bar lines into windows of at most `context` rows; a bar that is longer alone is cut at its end.
+
+    Windows without a note are left out.
+    """
     out = []
     for rows in pieces:
         starts = np.append(np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar), len(rows))
@@ -54,7 +57,9 @@ def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> lis
         while bar < len(starts) - 1:
             fit = int(np.searchsorted(starts, starts[bar] + context, side="right")) - 1
             stop = max(fit, bar + 1)
-            out.append(Window(rows=rows[starts[bar] : min(starts[stop], starts[bar] + context)], first_bar=bar))
+            window = Window(rows=rows[starts[bar] : min(starts[stop], starts[bar] + context)], first_bar=bar)
+            if (window.rows[:, PITCH] != ABSENT).any():  # a long silence teaches nothing
+                out.append(window)
             bar = stop
     return out
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from analysis.atomic import whole_file, write_text
 from analysis.corpus import Skipped, group_of, read_files, split_groups
-from analysis.curves import read_json
 from analysis.errors import MeloError
+from analysis.json_file import read_json
 from meloctl.rows.codec import GridLoss, Rows, encode
 from meloctl.rows.vocabulary import Vocabulary
 

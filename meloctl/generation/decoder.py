@@ -7,9 +7,11 @@ keys that later summaries see (first projection) and those that rows see (second
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from masks.spec import MOST_OFFSET
 from meloctl.model.attention import attend, rotation
 from meloctl.model.meloformer import MeloFormer, part_of
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
@@ -64,8 +66,14 @@ class Decoder:
     def __init__(self, model: MeloFormer) -> None:
         self.model = model
         self.caches = [LayerCache() for _ in model.layers]
-        self.bar: list[int] = []
-        self.part: list[int] = []
+        self.n, self.opened = 0, 0
+        """Rows so far, and the row that opened the current bar."""
+
+        self.bar = np.zeros(64, dtype=np.int64)
+        self.part = np.zeros(64, dtype=np.int64)
+        known = range(MOST_OFFSET + 1)
+        self.same = np.array([model.spec.sees("same", k) for k in known])
+        self.cross = np.array([model.spec.sees("cross", k) for k in known])
 
     def start(self) -> Tensor:
         """(C,) the state that predicts the first row."""
@@ -76,12 +84,10 @@ class Decoder:
         """(C,) the state that predicts the row after this one; row (8,). A header row closes the bar before it."""
         model = self.model
         opens = int(row_F[INSTRUMENT]) == model.vocabulary.bar
-        if opens and self.bar and model.spec.summaries:
-            self._close_bar(self.bar[-1])
-        self.bar.append((self.bar[-1] if self.bar else -1) + opens)
-        self.part.append(int(part_of(row_F, model.vocabulary)))
-        position = row_F[POSITION].clamp(min=0)
-        turn = rotation(torch.tensor(self.bar[-1]), position, model.config.head_width)
+        if opens and self.n and model.spec.summaries:
+            self._close_bar()
+        bar = self._enter(int(part_of(row_F, model.vocabulary)), opens)
+        turn = rotation(torch.tensor(bar), row_F[POSITION].clamp(min=0), model.config.head_width)
         seen = self._seen()
         r_1C = model.embed(row_F[None, None])
         for layer, cache in zip(model.layers, self.caches, strict=True):
@@ -95,20 +101,26 @@ class Decoder:
             r_1C = layer.feed(layer.add_attention(r_1C, attend(layer.query(rows, turn), k, v, everything)))
         return model.norm(r_1C)[0, 0]
 
+    def _enter(self, part: int, opens: bool) -> int:
+        """Note where a new row stands; its bar."""
+        if self.n == len(self.bar):
+            self.bar, self.part = (np.concatenate([a, np.zeros_like(a)]) for a in (self.bar, self.part))
+        bar = int(self.bar[self.n - 1]) + opens if self.n else 0
+        self.bar[self.n], self.part[self.n] = bar, part
+        self.opened = self.n if opens else self.opened
+        self.n += 1
+        return bar
+
     def _seen(self) -> Tensor:
         """Indices of the rows that the newest one may attend to, itself among them."""
-        bar, part = torch.tensor(self.bar), torch.tensor(self.part)
-        offset, same = bar[-1] - bar, part == part[-1]
-        known = range(int(offset.max()) + 1)
-        shown_same, shown_cross = (
-            torch.tensor([self.model.spec.sees(relation, k) for k in known]) for relation in ("same", "cross")
-        )
-        return torch.where(same, shown_same[offset], shown_cross[offset]).nonzero()[:, 0]
+        bar, part = self.bar[: self.n], self.part[: self.n]
+        offset = bar[-1] - bar
+        return torch.from_numpy(np.flatnonzero(np.where(part == part[-1], self.same[offset], self.cross[offset])))
 
-    def _close_bar(self, bar: int) -> None:
-        """Compute the summary of a finished bar in every layer."""
+    def _close_bar(self) -> None:
+        """Compute the summary of the bar that ends with the newest row, in every layer."""
         model = self.model
-        mine = torch.tensor([i for i, b in enumerate(self.bar) if b == bar])
+        bar, mine = int(self.bar[self.n - 1]), slice(self.opened, self.n)
         turn = rotation(torch.tensor(bar), torch.tensor(0), model.config.head_width)
         s_1C = model.summary[None, None]
         for layer, cache in zip(model.layers, self.caches, strict=True):

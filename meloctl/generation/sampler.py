@@ -13,11 +13,14 @@ from meloctl.generation.decoder import Decoder
 from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, State, after, allowed, kind_of
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, Vocabulary
 
 MOST_BARS = 10_000
 MOST_ROWS_IN_BAR = 512
 """A bar that has this many notes is closed."""
+
+MOST_PITCHED, MOST_PARTS = 15, 16
+"""Parts that a piece may have: MIDI has 16 channels, one of them for drums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,10 @@ def generate_rows(model: MeloFormer, sampling: Sampling, *, on_bar: Callable[[],
     vocabulary, random = model.vocabulary, np.random.default_rng(sampling.seed)
     decoder, state, rows = Decoder(model), State(), []
     hidden, bars, in_bar = decoder.start(), 0, 0
+    parts: set[tuple[int, int]] = set()
     while True:
-        row = _row(model, hidden, state, sampling, random, bars=bars, in_bar=in_bar)
+        kinds = _kinds(vocabulary, sampling.bars, bars, in_bar)
+        row = _row(model, hidden, state, sampling, random, kinds, parts)
         rows.append(row)
         state = after(row, state, vocabulary)
         if state.kind == "end":
@@ -68,6 +73,7 @@ def generate_rows(model: MeloFormer, sampling: Sampling, *, on_bar: Callable[[],
                 on_bar()
         else:
             in_bar += 1
+            parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
         hidden = decoder.step(torch.from_numpy(row.astype(np.int64)))
 
 
@@ -78,20 +84,40 @@ def _row(
     state: State,
     sampling: Sampling,
     random: np.random.Generator,
-    *,
-    bars: int,
-    in_bar: int,
+    kinds: npt.NDArray[np.bool_],
+    parts: set[tuple[int, int]],
 ) -> npt.NDArray[np.int16]:
-    """Draw one row, field by field."""
+    """Draw one row, field by field; `kinds` are the instruments that the number of bars leaves, `parts` those so far."""
     vocabulary, heads = model.vocabulary, model.heads
     row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
-    may = allowed(INSTRUMENT, row, state, vocabulary) & _kinds(vocabulary, sampling.bars, bars, in_bar)
+    may = allowed(INSTRUMENT, row, state, vocabulary) & kinds & _playable_instruments(vocabulary, state, parts)
     row[INSTRUMENT] = draw(heads.logits(INSTRUMENT, hidden), may, sampling, random)
     fields = FIELDS_OF[kind_of(row, vocabulary)]
     for last, field in zip(fields, fields[1:], strict=False):
         hidden = heads.tell(last, torch.tensor(int(row[last])), hidden)
-        row[field] = draw(heads.logits(field, hidden), allowed(field, row, state, vocabulary), sampling, random)
+        may = allowed(field, row, state, vocabulary)
+        if field == NUMBER and _is_full(vocabulary, int(row[INSTRUMENT]), parts):
+            may &= np.isin(np.arange(len(may)), [n for i, n in parts if i == row[INSTRUMENT]])
+        row[field] = draw(heads.logits(field, hidden), may, sampling, random)
     return row
+
+
+def _is_full(vocabulary: Vocabulary, instrument: int, parts: set[tuple[int, int]]) -> bool:
+    """May no further part of this instrument enter?"""
+    pitched = sum(i != vocabulary.drums for i, _ in parts)
+    return len(parts) >= MOST_PARTS or (instrument != vocabulary.drums and pitched >= MOST_PITCHED)
+
+
+def _playable_instruments(vocabulary: Vocabulary, state: State, parts: set[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """Instruments of which a part may enter, or has entered and may still play in this bar; header and end rows pass."""
+    may = np.ones(len(vocabulary.instruments), dtype=np.bool_)
+    still = {i for i, n in parts if (i, n) >= state.least[:2]}
+    for instrument in (vocabulary.drums, vocabulary.drums + 1):
+        if _is_full(vocabulary, instrument, parts):
+            whole = slice(instrument, instrument + 1 if instrument == vocabulary.drums else vocabulary.end)
+            may[whole] = False
+    may[list(still)] = True
+    return may
 
 
 def _kinds(vocabulary: Vocabulary, wanted: int, bars: int, in_bar: int) -> npt.NDArray[np.bool_]:
@@ -107,6 +133,8 @@ def _kinds(vocabulary: Vocabulary, wanted: int, bars: int, in_bar: int) -> npt.N
 def draw(logits: Tensor, may: npt.NDArray[np.bool_], sampling: Sampling, random: np.random.Generator) -> int:
     """One value from logits (V,), among those that `may` (V,) allows; at least one must be allowed."""
     scores = np.where(may, logits.double().numpy() / sampling.temperature, -np.inf)
+    if not np.isfinite(scores.max()):
+        raise MeloError("the model gives no finite probabilities; its weights are damaged: train again")
     chance = np.exp(scores - scores.max())
     order = np.argsort(-chance, kind="stable")
     upto = np.cumsum(chance[order])

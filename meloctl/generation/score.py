@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.atomic import whole_file
+from analysis.midi import render_midi
 from analysis.piece import Piece
 from analysis.plots import GRID, save
 
@@ -64,7 +65,7 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
     step = max(1, n_bars // 32)
     panels[-1].set_xticks(piece.bars.start_tick(range(0, n_bars, step)), range(1, n_bars + 1, step))
     panels[-1].set_xlabel("bar")
-    panels[0].set_title(title)
+    panels[0].set_title(title, parse_math=False)
     handles = [Patch(color=colours(i % colours.N), label=part.name) for i, part in enumerate(piece.parts)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
     save(figure, path)
@@ -73,12 +74,8 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
 def write_wav(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
     """Render a MIDI file to a 16-bit WAV file, whole; the loudest sample at -1 dB. Returns its seconds."""
     from scipy.io import wavfile
-    from symusic import Score, Synthesizer
 
-    audio = np.asarray(
-        Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate).render(Score(str(midi)), stereo=True)
-    )
-    audio = audio.T if audio.shape[0] == 2 else audio
+    audio = render_midi(midi, soundfont=soundfont, sample_rate=sample_rate)
     peak = float(np.abs(audio).max(initial=0.0))
     scaled = audio / max(peak, 1e-9) * 10 ** (-1 / 20)
     with whole_file(path) as temporary:

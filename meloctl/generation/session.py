@@ -24,11 +24,12 @@ class PiecePlan:
     recipe: Recipe
     model_folder: Path
     sampling: Sampling
-    wav: bool
+    soundfont: Path | None
+    """What to render with; None leaves the sound out."""
 
 
 def plan_piece(space: Workspace, sampling: Sampling, *, wav: bool) -> PiecePlan:
-    """What `meloctl generate` will do; nothing is written. Raises MeloError when there is no model yet."""
+    """What `meloctl generate` will do; nothing is written. Raises MeloError when there is no model yet, or no soundfont."""
     model = space.latest("model").folder
     recipe = Recipe(
         stage="out",
@@ -37,7 +38,8 @@ def plan_piece(space: Workspace, sampling: Sampling, *, wav: bool) -> PiecePlan:
         options={**asdict(sampling), "wav": wav},
         label=f"{model.name}-seed{sampling.seed}-{sampling.bars}bars",
     )
-    return PiecePlan(recipe=recipe, model_folder=model, sampling=sampling, wav=wav)
+    soundfont = find_soundfont() if wav else None
+    return PiecePlan(recipe=recipe, model_folder=model, sampling=sampling, soundfont=soundfont)
 
 
 def write_piece(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None] = lambda: None) -> Run:
@@ -62,18 +64,19 @@ def write_piece(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None]
         folder / "piece.png",
         title=f"{plan.sampling.bars} bars, seed {plan.sampling.seed}, {plan.model_folder.name}",
     )
-    if plan.wav:
-        soundfont = tuned_soundfont(find_soundfont(), space.root / "cache")
-        write_wav(midi, folder / "piece.wav", soundfont=soundfont)
+    if plan.soundfont:
+        write_wav(midi, folder / "piece.wav", soundfont=tuned_soundfont(plan.soundfont, space.root / "cache"))
         files.append("piece.wav")
     return space.finish(
         plan.recipe,
         files=files,
         results={
-            "bars": again.n_bars,
-            "parts": len(again.parts),
-            "notes": len(again.notes),
-            "seconds": round(again.seconds, 3),
-            "part_names": [p.name for p in piece.parts],
+            "piece": {
+                "bars": again.n_bars,
+                "parts": len(again.parts),
+                "notes": len(again.notes),
+                "seconds": round(again.seconds, 3),
+            },
+            "parts": [p.name for p in piece.parts],
         },
     )

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.curves import refuse_unknown
 from analysis.errors import MeloError
+from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.model/1"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from analysis.curves import refuse_unknown
 from analysis.errors import MeloError
+from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.rows/1"
 

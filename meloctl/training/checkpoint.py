@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from analysis.atomic import whole_file, write_text
-from analysis.curves import read_json, refuse_unknown
 from analysis.errors import MeloError
+from analysis.json_file import read_json, refuse_unknown
 from masks.spec import MaskSpec
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer import MeloFormer
@@ -55,21 +55,30 @@ def load_model(folder: Path) -> tuple[MeloFormer, dict[str, Any]]:
     config = ModelConfig.from_json(about.get("model"), where=f"{where}: model")
     vocabulary = Vocabulary.from_json(about.get("vocabulary"), where=f"{where}: vocabulary")
     spec = MaskSpec.from_json(about.get("mask"), where=f"{where}: mask")
-    weights = load_tensors(folder / "model.safetensors")
+    path = folder / "model.safetensors"
+    weights = load_tensors(path)
+    misfit = MeloError(f"{path}: the weights do not fit the sizes in model.json; train again")
+    if len({name.split(".")[1] for name in weights if name.startswith("layers.")}) != config.layers:
+        raise misfit  # before a model of absurd depth is built
     with torch.device("meta"):
         model = MeloFormer(config, vocabulary, spec)
-    try:
-        model.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise MeloError(f"{folder / 'model.safetensors'}: the weights do not fit the sizes in model.json") from error
+    wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+    if wanted != {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}:
+        raise misfit
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise MeloError(f"{path}: some weights are not finite; train again")
+    model.load_state_dict(weights, assign=True)
     quality = about.get("quality")
     return model.eval(), quality if isinstance(quality, dict) else {}
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write tensors, and lines of metadata, as one safetensors file, whole."""
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    try:
+        with whole_file(path) as temporary:
+            save_file(tensors, temporary, metadata)
+    except SafetensorError as error:
+        raise MeloError(f"{path}: cannot be written ({str(error)[:80]}); is the disk full?") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -96,12 +105,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put back what optimizer_tensors took."""
+    """Put back what optimizer_tensors took.
+
+    Raises:
+        KeyError, ValueError: a tensor is missing or of another shape.
+    """
     for name, parameter in model.named_parameters():
-        state = {}
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            if f"{key}.{name}" in tensors:
-                value = tensors[f"{key}.{name}"]
-                state[key] = value if key == "step" else value.to(parameter.device, parameter.dtype)
-        if state:
-            optimizer.state[parameter] = state
+        moments = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+        if any(m.shape != parameter.shape or m.dtype != parameter.dtype for m in moments.values()):
+            raise ValueError(f"the moments of {name} do not fit")
+        on_device = {key: m.to(parameter.device) for key, m in moments.items()}
+        optimizer.state[parameter] = {"step": tensors[f"step.{name}"].reshape(()), **on_device}

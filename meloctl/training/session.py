@@ -5,17 +5,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.piece import meter as parse_meter
+from masks.describe import density
 from masks.spec import MaskSpec, read_spec
+from meloctl import __version__
 from meloctl.dataset.batches import Window, windows
+from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, encode_corpus, read_shard, write_shard
 from meloctl.model.config import PRESETS
 from meloctl.model.meloformer import MeloFormer, n_parameters
-from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, Vocabulary, default_vocabulary
 from meloctl.training.baselines import CountingBaseline
 from meloctl.training.checkpoint import load_model
 from meloctl.training.evaluate import evaluate_windows
@@ -52,8 +56,9 @@ class Session:
     spec: MaskSpec
     paths: list[Path]
     meter: tuple[int, int] | None
-    fingerprint: str
     config: TrainConfig
+    notes: list[str]
+    """What the user should know before it starts."""
 
 
 def plan_session(
@@ -77,15 +82,30 @@ def plan_session(
     if not 0 < rate <= 1:
         raise MeloError(f"--learning-rate {rate:g}: give a number above 0 and up to 1")
     stats = space.latest("stats")
-    corpus = Path(stats.manifest["inputs"]["corpus"])
-    spec = read_spec(mask or space.latest("mask").folder / "mask.json")
+    corpus, meter = Path(stats.told("inputs", "corpus")), stats.told("options", "meter")
     paths = find_files(corpus)
-    meter = stats.manifest["options"]["meter"]
+    now = fingerprint(paths, corpus)
+    notes = []
+    if now != stats.told("inputs", "fingerprint"):
+        notes.append(f"Note: files in {corpus} have changed since meloctl stats; training takes them as they are now")
+    if mask is None:
+        derived = space.latest("mask")
+        if Path(derived.told("inputs", "table")).parent.name != stats.folder.name:
+            notes.append(
+                f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
+            )
+        mask = derived.folder / "mask.json"
+    spec = read_spec(mask)
     config = TrainConfig(seed=seed, rows_in_batch=2 * PRESETS[preset].context, learning_rate=rate, minutes=minutes)
     recipe = Recipe(
         stage="model",
         command="train",
-        inputs={"corpus": str(corpus), "fingerprint": fingerprint(paths), "meter": meter, "mask": spec.to_json()},
+        inputs={
+            "corpus": str(corpus),
+            "fingerprint": fingerprint(paths, corpus),
+            "meter": meter,
+            "mask": spec.to_json(),
+        },
         options={"model": preset, **asdict(config)},
         label=preset,
     )
@@ -96,8 +116,8 @@ def plan_session(
         spec=spec,
         paths=paths,
         meter=parse_meter(meter) if meter else None,
-        fingerprint=recipe.inputs["fingerprint"],
         config=config,
+        notes=notes,
     )
 
 
@@ -116,6 +136,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
         )
     baseline = CountingBaseline(shard.of_split("train"), vocabulary)
     unigram, bigram = baseline.bits_per_note(validation)
+    shown = mean_density(session.spec, training, vocabulary)
     moved, resized, merged = (
         f"{100 * n / shard.loss.notes:.1f} %" for n in (shard.loss.moved, shard.loss.resized, shard.loss.merged)
     )
@@ -124,6 +145,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
             f"{len(shard)} pieces: {', '.join(f'{n} {side}' for side, n in counts.items())}; {len(shard.rows):,} rows",
             f"The grid of 12 steps a quarter moves {moved} of {shard.loss.notes:,} notes, changes the length of {resized} "
             f"and merges {merged}",
+            f"The mask shows {100 * shown:.0f} % of the pairs of rows that dense causal attention sees",
             f"To beat on validation: unigram {unigram:.2f}, bigram by field {bigram:.2f} bits a note",
         ]
     )
@@ -131,7 +153,15 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
     model = MeloFormer(PRESETS[session.preset], vocabulary, session.spec)
     model.heads.start_from(baseline.unigram)
     folder.mkdir(parents=True, exist_ok=True)
-    standing = train(model, training, watched(validation), session.config, folder, watch)
+    try:
+        standing = train(model, training, watched(validation), session.config, folder, watch)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise MeloError(
+            f"out of memory with --model {session.preset} ({n_parameters(model) / 1e6:.0f}M parameters, batches of "
+            f"{session.config.rows_in_batch} rows); take a smaller --model"
+        ) from error
     best, _ = load_model(folder)
     quality = evaluate_windows(
         best.to(session.device), validation, session.config.rows_in_batch, torch.device(session.device)
@@ -148,9 +178,25 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
         "bigram_bits_per_note": bigram,
         "fields": quality.fields,
         "grid": asdict(shard.loss),
+        "density": shown,
         "pieces": counts,
     }
-    return space.finish(session.recipe, files=FILES, results=results)
+    return space.finish(session.recipe, files=FILES, results={"training": results})
+
+
+def mean_density(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> float:
+    """Share of dense causal attention's pairs that a mask shows, pooled over some hundred windows evenly taken."""
+    shown = pairs = 0.0
+    for window in chosen[:: -(-len(chosen) // 128)]:
+        rows = window.rows.astype(np.int64)
+        bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
+        keys, part = np.unique(rows[:, INSTRUMENT] * vocabulary.numbers + rows[:, NUMBER], return_inverse=True)
+        cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
+        np.add.at(cells, (part, bar), 1)
+        causal = len(rows) * (len(rows) + 1) / 2
+        shown += density(spec, cells) * causal
+        pairs += causal
+    return shown / pairs
 
 
 def watched(validation: list[Window]) -> list[Window]:
@@ -161,7 +207,8 @@ def watched(validation: list[Window]) -> list[Window]:
 
 def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: SessionWatcher) -> Shard:
     """The corpus as rows, made once for the same files, meter and vocabulary."""
-    words = json.dumps([session.fingerprint, session.meter, vocabulary.to_json()])
+    corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
+    words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
     stem = space.root / "cache" / f"rows-{text_hash(words)}"
     if stem.with_suffix(".json").is_file():
         return read_shard(stem)

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from analysis.atomic import whole_file, write_text
 from analysis.errors import MeloError
-from meloctl.dataset.batches import Batch, Window, training_batches
+from analysis.json_file import read_json
+from meloctl.dataset.batches import Batch, Window, batches, training_batches
 from meloctl.model.meloformer import MeloFormer
 from meloctl.training.checkpoint import (
     load_metadata,
@@ -136,7 +137,8 @@ def train(
 ) -> Standing:
     """Train until the steps, the budget or the patience run out; the best model lies in `folder`.
 
-    A run that was stopped goes on from its last evaluation with the same batches, and the same numbers on a CPU.
+    A run that was stopped goes on from its last evaluation with the same batches, and the same numbers on a CPU. One that
+    has ended (training.json) is not trained again.
 
     Args:
         model: fresh; its weights are replaced when the folder holds an unfinished run.
@@ -150,6 +152,8 @@ def train(
             f"{len(training)} windows to train on and {len(validation)} to validate on; both are needed: "
             "give a corpus of more pieces"
         )
+    if (ended := _ended(folder)) is not None:
+        return ended
     torch.manual_seed(config.seed)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95))
@@ -294,7 +298,7 @@ def _estimate(
     torch.set_rng_state(state)
     timed = seconds[1:] or seconds  # the first warms up
     one = sum(timed) / len(timed) * 1.05  # the optimizer
-    in_epoch = sum(1 for _ in training_batches(training, config.rows_in_batch, vocabulary, seed=config.seed, epoch=0))
+    in_epoch = len(batches(training, config.rows_in_batch))
     most = config.epochs * in_epoch
     steps = standing.steps if standing else max(1, min(most, int(60 * config.minutes * _MARGIN / one)))
     done = standing.step if standing else 0
@@ -376,14 +380,38 @@ def _resume(model: MeloFormer, optimizer: torch.optim.Optimizer, folder: Path) -
         return None
     tensors, metadata = load_tensors(path), load_metadata(path)
     try:
-        standing = Standing(**json.loads(metadata["standing"]))
+        standing = _standing(json.loads(metadata["standing"]))
         torch.set_rng_state(tensors["random"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        restore_optimizer(optimizer, model, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MeloError(
             f"{path}: a damaged training state, or another model's; delete {folder} and train again"
         ) from error
-    restore_optimizer(optimizer, model, tensors)
+    return standing
+
+
+def _ended(folder: Path) -> Standing | None:
+    """How a run ended that was stopped after its last step, before its manifest was written; None for any other."""
+    path = folder / "training.json"
+    if not path.is_file():
+        return None
+    try:
+        return _standing(read_json(path, what="training record"))
+    except (TypeError, ValueError) as error:
+        raise MeloError(f"{path}: a damaged training record; delete {folder} and train again") from error
+
+
+def _standing(data: object) -> Standing:
+    """A standing from parsed JSON. Raises TypeError or ValueError for anything else."""
+    if not isinstance(data, dict):
+        raise TypeError("not an object")
+    standing = Standing(**data)
+    fresh = asdict(Standing(steps=0, most=0))
+    if not all(
+        isinstance(getattr(standing, k), (int, float) if type(v) is float else type(v)) for k, v in fresh.items()
+    ):
+        raise TypeError("a value of the wrong kind")
     return standing
 
 
