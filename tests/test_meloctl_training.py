@@ -17,7 +17,8 @@ from meloctl.training.baselines import CountingBaseline
 from meloctl.training.checkpoint import load_metadata, load_model, save_model
 from meloctl.training.evaluate import evaluate, evaluate_windows
 from meloctl.training.picture import draw_loss_curve
-from meloctl.training.trainer import TrainConfig, _schedule, train
+from meloctl.training.plan import Standing, TrainConfig, learning_rate
+from meloctl.training.trainer import train
 
 V = default_vocabulary()
 CPU = torch.device("cpu")
@@ -192,8 +193,8 @@ def test_early_stopping_says_so(tmp_path):
 
 
 def test_the_budget_ends_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("meloctl.training.trainer._plan_on", lambda *_: None)  # the plan does not see the end coming
-    monkeypatch.setattr("meloctl.training.trainer._MARGIN", 1000.0)
+    monkeypatch.setattr("meloctl.training.trainer.plan_on", lambda *_: None)  # the plan does not see the end coming
+    monkeypatch.setattr("meloctl.training.plan._MARGIN", 1000.0)
     standing = train(fresh(), *DATA, config(minutes=0.02, epochs=10_000), tmp_path, Silent())
     assert standing.why == "0.02 minutes are over"
     assert standing.step < standing.steps
@@ -231,7 +232,8 @@ def test_nothing_to_learn_from_is_refused(tmp_path):
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [_schedule(s, 100, 0.1) for s in range(101)]
+    settings = config(warmup=0.1, learning_rate=1.0)
+    rates = [learning_rate(Standing(steps=100, most=100, step=s), settings) for s in range(101)]
     assert rates[0] == 0.1
     assert rates[9] == 1.0
     assert rates[100] == pytest.approx(0.1)

@@ -10,7 +10,7 @@ from meloctl.cli.common import Json, Work, progress, report, say, workspace, wro
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from meloctl.training.trainer import Estimate, Standing
+    from meloctl.training.plan import Estimate, Standing
 
 
 def train(

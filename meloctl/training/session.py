@@ -24,7 +24,8 @@ from meloctl.training.baselines import CountingBaseline
 from meloctl.training.checkpoint import load_model
 from meloctl.training.evaluate import evaluate_windows
 from meloctl.training.picture import draw_loss_curve
-from meloctl.training.trainer import TrainConfig, Watcher, train
+from meloctl.training.plan import TrainConfig
+from meloctl.training.trainer import Watcher, train
 from meloctl.workspace import Recipe, Run, Workspace, text_hash
 
 WATCHED_ROWS = 1 << 17
