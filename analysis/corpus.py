@@ -34,7 +34,8 @@ class Read:
 def find_files(corpus: Path) -> list[Path]:
     """The MIDI files of a corpus, sorted.
 
-    A folder is searched with its subfolders (links to folders are not followed); a text file holds one path a line,
+    A folder is searched with its subfolders (links to folders are not followed, files whose names start with a dot are
+    none of the music); a text file holds one path a line,
     relative to itself, blank lines and lines that start with # left out.
 
     Raises:
@@ -44,7 +45,8 @@ def find_files(corpus: Path) -> list[Path]:
         closed: list[Path] = []  # folders that may not be read: listed, so that reading them gives the reason
         walk = os.walk(corpus, onerror=lambda error: closed.append(Path(error.filename)))
         names = [Path(at, name) for at, _, files in walk for name in files]
-        paths = sorted([p for p in names if p.suffix.lower() in SUFFIXES] + closed)
+        music = [p for p in names if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+        paths = sorted(music + closed)
     elif corpus.is_file():
         paths = _listed(corpus)
     else:

@@ -56,12 +56,12 @@ def derive_mask(
     else:
         said = f"Unchanged since {run.time}, nothing redone: {folder}/"
     spec = MaskSpec.from_json(run.told("results", "mask"))
-    heard = reach(spec, 2)
+    one, two = reach(spec, 1), reach(spec, 2)
     lines = [
         in_words(spec),
         *(f"  {reason}" for reason in spec.reasons),
-        f"Through two layers, without summaries, a row hears {len(heard['same'])} of offsets 0 to 32 in its own part, "
-        f"{len(heard['cross'])} in others.",
+        f"Of offsets 0 to 32, a row sees {len(one['same'])} in its own part and {len(one['cross'])} in others; "
+        f"through two layers it hears {len(two['same'])} and {len(two['cross'])}, without summaries.",
         said,
         "Next: meloctl train",
     ]

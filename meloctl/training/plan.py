@@ -175,6 +175,7 @@ def note(standing: Standing, quality: Quality, *, train_bits: float, rate: float
 
 
 def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str:
+    """Why training ends here, in words; "" while it goes on."""
     if standing.step >= standing.steps:
         return "all steps done"
     if out_of_time:

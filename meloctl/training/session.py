@@ -141,8 +141,12 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
     moved, resized, merged = (
         f"{100 * n / shard.loss.notes:.1f} %" for n in (shard.loss.moved, shard.loss.resized, shard.loss.merged)
     )
+    torch.manual_seed(session.config.seed)
+    model = MeloFormer(PRESETS[session.preset], vocabulary, session.spec)
+    model.heads.start_from(baseline.unigram)
     watch.prepared(
         [
+            f"{session.preset}: {n_parameters(model) / 1e6:.1f}M parameters, windows of up to {context:,} rows",
             f"{len(shard)} pieces: {', '.join(f'{n} {side}' for side, n in counts.items())}; {len(shard.rows):,} rows",
             f"The grid of 12 steps a quarter moves {moved} of {shard.loss.notes:,} notes, changes the length of {resized} "
             f"and merges {merged}",
@@ -150,9 +154,6 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
             f"To beat on validation: unigram {unigram:.2f}, bigram by field {bigram:.2f} bits a note",
         ]
     )
-    torch.manual_seed(session.config.seed)
-    model = MeloFormer(PRESETS[session.preset], vocabulary, session.spec)
-    model.heads.start_from(baseline.unigram)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         standing = train(model, training, watched(validation), session.config, folder, watch)
