@@ -103,7 +103,7 @@ def _row(
 
 
 def _is_full(vocabulary: Vocabulary, instrument: int, parts: set[tuple[int, int]]) -> bool:
-    """May no further part of this instrument enter?"""
+    """True when no further part of this instrument may enter."""
     pitched = sum(i != vocabulary.drums for i, _ in parts)
     return len(parts) >= MOST_PARTS or (instrument != vocabulary.drums and pitched >= MOST_PITCHED)
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from meloctl.generation.sampler import Sampling, generate_rows
@@ -45,7 +43,6 @@ def plan_piece(space: Workspace, sampling: Sampling, *, wav: bool) -> PiecePlan:
 def write_piece(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None] = lambda: None) -> Run:
     """Write piece.mid, piece.png and piece.wav; the MIDI file is read back and must hold what was generated."""
     model, _ = load_model(plan.model_folder)
-    torch.manual_seed(plan.sampling.seed)
     rows = generate_rows(model, plan.sampling, on_bar=on_bar)
     broken = check_rows(rows, model.vocabulary)
     piece = playable(decode(rows, model.vocabulary), plan.sampling.bars)
