@@ -92,6 +92,13 @@ def test_a_model_that_only_wants_to_end_still_writes_the_bars():
     assert (rows[:, INSTRUMENT] == V.bar).sum() == 4
 
 
+def test_a_model_that_only_wants_a_next_bar_closes_the_last_one():
+    # the last bar must hold a note; the first thing it wants after that is to close it
+    rows = generate_rows(always(small(SEED), V.bar), Sampling(bars=3))
+    assert rows[:, INSTRUMENT].tolist().count(V.bar) == 3
+    assert len(rows) == 3 + 1 + 1
+
+
 def test_a_model_that_never_ends_a_bar_is_stopped():
     # it always wants the last instrument but one, in which a bar has room for more notes than are allowed
     rows = generate_rows(always(small(SEED), V.end - 1), Sampling(bars=1, top_p=1.0))

@@ -61,7 +61,7 @@ def generate_rows(model: MeloFormer, sampling: Sampling, *, on_bar: Callable[[],
     parts: set[tuple[int, int]] = set()
     while True:
         kinds = _kinds(vocabulary, sampling.bars, bars, in_bar)
-        row = _row(model, hidden, state, sampling, random, kinds, parts)
+        row = _row(model, hidden, state, sampling, random, kinds, parts, last_bar=bars == sampling.bars)
         rows.append(row)
         state = after(row, state, vocabulary)
         if state.kind == "end":
@@ -86,12 +86,15 @@ def _row(
     random: np.random.Generator,
     kinds: npt.NDArray[np.bool_],
     parts: set[tuple[int, int]],
+    *,
+    last_bar: bool,
 ) -> npt.NDArray[np.int16]:
     """Draw one row, field by field; `kinds` are the instruments that the number of bars leaves, `parts` those so far."""
     vocabulary, heads = model.vocabulary, model.heads
     row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
     may = allowed(INSTRUMENT, row, state, vocabulary) & kinds & _playable_instruments(vocabulary, state, parts)
-    row[INSTRUMENT] = draw(heads.logits(INSTRUMENT, hidden), may, sampling, random)
+    drawn = draw(heads.logits(INSTRUMENT, hidden), may, sampling, random)
+    row[INSTRUMENT] = _closing(drawn, vocabulary, last_bar=last_bar)
     fields = FIELDS_OF[kind_of(row, vocabulary)]
     for last, field in zip(fields, fields[1:], strict=False):
         hidden = heads.tell(last, torch.tensor(int(row[last])), hidden)
@@ -121,13 +124,23 @@ def _playable_instruments(vocabulary: Vocabulary, state: State, parts: set[tuple
 
 
 def _kinds(vocabulary: Vocabulary, wanted: int, bars: int, in_bar: int) -> npt.NDArray[np.bool_]:
-    """Which instruments the number of bars leaves: the piece ends after the last bar and nowhere else."""
+    """Which instruments the number of bars leaves. A header and an end both close the bar, see `_closing`."""
     may = np.ones(len(vocabulary.instruments), dtype=np.bool_)
-    may[vocabulary.bar] = bars < wanted
-    may[vocabulary.end] = bars == wanted and in_bar > 0
+    if bars == wanted and in_bar == 0:
+        may[[vocabulary.bar, vocabulary.end]] = False
     if in_bar >= MOST_ROWS_IN_BAR:
         may[vocabulary.drums : vocabulary.end] = False
     return may
+
+
+def _closing(instrument: int, vocabulary: Vocabulary, *, last_bar: bool) -> int:
+    """What follows where the model closes a bar: the end after the last bar, another bar anywhere else.
+
+    Taking one for the other keeps the model's own probability of closing; forbidding one would leave it to notes.
+    """
+    if instrument not in (vocabulary.bar, vocabulary.end):
+        return instrument
+    return vocabulary.end if last_bar else vocabulary.bar
 
 
 def draw(logits: Tensor, may: npt.NDArray[np.bool_], sampling: Sampling, random: np.random.Generator) -> int:
