@@ -69,6 +69,7 @@ def _offsets(axes: Axes, spec: MaskSpec) -> None:
                     label=label,
                 )
     axes.set_ylim(bottom=0)
+    axes.set_xticks(range(0, max([*spec.same_prior, *spec.cross_prior], default=0) + 1, 4))
     axes.grid(axis="y", color=GRID, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set(xlabel="offset (bars back)", ylabel="similarity", title="What was measured, and what the mask shows")
