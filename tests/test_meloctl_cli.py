@@ -266,7 +266,7 @@ def subprocess_mask(tmp_path):
     ("arguments", "status", "says"),
     [
         (["stats", "{}/empty"], 1, "no .mid or .midi file in it; give a folder of MIDI files"),
-        (["stats", "{}/text"], 1, "none of the 3 files in {}/text could be read; the first, 0.mid: not a MIDI file"),
+        (["stats", "{}/text"], 1, "no file in {}/text could be read (3 tried); the first, 0.mid: not a MIDI file"),
         (["stats", "{}/cut"], 1, "a.mid: damaged: the file ends inside a track"),
         (["stats", "{}/none"], 1, "no such folder"),
         (["stats", "{}/text", "--meter", "4/5"], 1, "meter '4/5' is not a time signature"),

@@ -59,7 +59,7 @@ def stats(
         if not facts.pieces:
             first = facts.skipped[0]
             raise MeloError(
-                f"none of the {len(paths)} files in {corpus} could be read; the first, {first.path.name}: {first.reason}"
+                f"no file in {corpus} could be read ({len(paths)} tried); the first, {first.path.name}: {first.reason}"
             )
         skipped = [{"path": shown(s.path), "reason": s.reason} for s in facts.skipped]
         table = table_json(facts.table.rows(), pieces=len(facts.pieces), skipped=skipped, source=dict(recipe.inputs))
