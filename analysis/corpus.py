@@ -35,8 +35,8 @@ def find_files(corpus: Path) -> list[Path]:
     """The MIDI files of a corpus, sorted.
 
     A folder is searched with its subfolders (links to folders are not followed, files whose names start with a dot are
-    none of the music); a text file holds one path a line,
-    relative to itself, blank lines and lines that start with # left out.
+    none of the music); a .txt file holds one path a line, relative to itself, blank lines and lines that start with # left
+    out; a MIDI file is a corpus of one.
 
     Raises:
         MeloError: nothing there, or no MIDI file in it.
@@ -140,6 +140,10 @@ def shown(path: Path) -> str:
 def _listed(manifest: Path) -> list[Path]:
     if manifest.suffix.lower() in SUFFIXES:
         return [manifest]
+    if manifest.suffix.lower() != ".txt":
+        raise MeloError(
+            f"{manifest}: neither a folder nor MIDI; give a folder, a .mid file, or a .txt file with one path a line"
+        )
     if manifest.stat().st_size > 256 << 20:
         raise MeloError(
             f"{manifest}: too large for a list of files; give a folder, or a text file with one path a line"

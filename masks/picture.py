@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from analysis.plots import CROSS, GRID, INK, SAME, save
 from masks.spec import MaskSpec
 
-_PARTS, _BARS = 3, 12
+_PARTS = 3
 
 
 def draw_mask(spec: MaskSpec, path: Path) -> None:
-    """Write a PNG: cells that attend to cells (3 parts, 12 bars), offsets shown with their similarity, and the reasons."""
+    """Write a PNG: cells that attend to cells (3 parts), offsets shown with their similarity, and the reasons."""
     figure = Figure(figsize=(13, 7), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.2, 1))
     _cells(figure.add_subplot(grid[:, 0]), spec)
@@ -25,28 +25,29 @@ def draw_mask(spec: MaskSpec, path: Path) -> None:
 
 
 def _cells(axes: Axes, spec: MaskSpec) -> None:
-    bar, part = np.repeat(np.arange(_BARS), _PARTS), np.tile(np.arange(_PARTS), _BARS)
-    colour = np.zeros((len(bar), len(bar)))
+    bars = min(36, max(12, spec.near + 4, *(k + 4 for k in spec.far)))
+    bar, part = np.repeat(np.arange(bars), _PARTS), np.tile(np.arange(_PARTS), bars)
+    colour = np.triu(np.full((len(bar), len(bar)), 3.0), k=1)
     for q in range(len(bar)):
         for k in range(q + 1):
             relation = "same" if part[q] == part[k] else "cross"
             if spec.sees(relation, int(bar[q] - bar[k])):
                 colour[q, k] = 1 if relation == "same" else 2
-    axes.imshow(colour, cmap=ListedColormap(["#f7f7f7", SAME, CROSS]), vmin=0, vmax=2, interpolation="nearest")
-    edges = np.arange(_BARS + 1) * _PARTS - 0.5
-    axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
-    axes.vlines(edges, -0.5, len(bar) - 0.5, color="white", lw=1.2)
-    middle = edges[:-1] + _PARTS / 2
-    names = [str(b) for b in range(_BARS)]
+    axes.imshow(
+        colour, cmap=ListedColormap(["#ffffff", SAME, CROSS, "#ececec"]), vmin=0, vmax=3, interpolation="nearest"
+    )
+    edges = np.arange(bars + 1) * _PARTS - 0.5
+    axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=14 / bars)
+    axes.vlines(edges, -0.5, len(bar) - 0.5, color="white", lw=14 / bars)
+    every = 1 if bars <= 16 else 4
+    middle = (edges[:-1] + _PARTS / 2)[::every]
+    names = [str(b) for b in range(1, bars + 1, every)]  # musicians count from 1
     axes.set_xticks(middle, names)
     axes.set_yticks(middle, names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(
-        xlabel="may attend to: bar",
-        ylabel="bar of the row",
-        title=f"{_PARTS} parts in each bar; blue: own part, red: another part",
-    )
+    axes.set(xlabel="may attend to: bar", ylabel="bar of the row")
+    axes.set_title(f"{_PARTS} parts in each bar\nblue: own part, red: another, white: hidden, grey: later", fontsize=10)
 
 
 def _offsets(axes: Axes, spec: MaskSpec) -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -270,6 +272,13 @@ def subprocess_mask(tmp_path):
         (["stats", "{}/cut"], 1, "a.mid: damaged: the file ends inside a track"),
         (["stats", "{}/none"], 1, "no such folder"),
         (["stats", "{}/text", "--meter", "4/5"], 1, "meter '4/5' is not a time signature"),
+        (["stats", "{}/table.json"], 1, "neither a folder nor MIDI"),
+        (["stats", "{}/text", "--meter", ""], 1, "meter '' is not a time signature"),
+        (
+            ["stats", "{}/text", "--work", "{}/table.json"],
+            1,
+            "table.json: not a folder; name a workspace folder with --work",
+        ),
         (["derive-mask"], 1, "run first: meloctl stats FOLDER"),
         (["derive-mask", "--table", "{}/table.json"], 1, "unknown key 'more'"),
         (["derive-mask", "--table", "{}/nonsense.json"], 1, "it is not JSON"),
@@ -353,6 +362,24 @@ def test_the_version_is_told(tmp_path):
 def test_help_shows_an_example(tmp_path):
     for command in ("stats", "derive-mask", "train", "generate"):
         assert f"Example: meloctl {command}" in meloctl(command, "--help", work=tmp_path).stdout
+
+
+def test_an_interrupted_command_says_how_to_go_on(card, tmp_path):
+    root, _, _ = card
+    work = tmp_path / "melo"
+    facts("stats", root / "corpus", work=work)
+    facts("derive-mask", work=work)
+    command = [sys.executable, "-m", "meloctl", "train", "--minutes", "5", "--work", str(work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(work.glob("model/*/tensorboard/*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("meloctl: stopped.")
 
 
 @pytest.mark.slow

@@ -188,7 +188,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after):
 def test_early_stopping_says_so(tmp_path):
     wild = config(learning_rate=0.9, patience=2, epochs=50, evaluations=50)
     standing = train(fresh(), *DATA, wild, tmp_path, Silent())
-    assert standing.why == "no better for 2 evaluations"
+    assert standing.why == f"no better for {standing.stale} evaluations"
+    assert standing.stale >= 2
+    assert standing.step >= standing.steps // 3
     assert standing.best_step < standing.step < standing.most
 
 

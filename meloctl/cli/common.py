@@ -26,7 +26,12 @@ def workspace(work: Path | None) -> "Workspace":
     """The workspace that --work or MELOCTL_WORK names, ./melo otherwise."""
     from meloctl.workspace import Workspace
 
-    return Workspace(work or Path(os.environ.get("MELOCTL_WORK") or "melo"))
+    root = work or Path(os.environ.get("MELOCTL_WORK") or "melo")
+    if root.exists() and not root.is_dir():
+        from analysis.errors import MeloError
+
+        raise MeloError(f"{root}: not a folder; name a workspace folder with --work")
+    return Workspace(root)
 
 
 def say(text: str) -> None:

@@ -13,6 +13,9 @@ from meloctl.cli import corpus, generate, mask, stats, train
 UsageError: Any = typer.BadParameter.__mro__[1]
 """click's exception of wrong usage; Typer exports only this child of it."""
 
+_INTERRUPTED = 130
+"""Status after Ctrl-C, which Typer turns into this number."""
+
 app = typer.Typer(
     name="meloctl",
     help="Measure how bars of your MIDI resemble each other, derive an attention mask, train a music Transformer, write music.",
@@ -51,14 +54,13 @@ def run() -> None:
         command = error.ctx.command_path if error.ctx else "meloctl"
         _fail(f"{command}: {error.format_message().rstrip('.')}. See: {command} --help", 2)
     except (typer.Abort, KeyboardInterrupt):
-        _fail(
-            "meloctl: stopped. The same command begins again; meloctl train goes on from its last evaluation",
-            130,
-        )
+        status = _INTERRUPTED
     except MeloError as error:
         _fail(f"meloctl: {error}", 1)
     except OSError as error:
         _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+    if status == _INTERRUPTED:
+        _fail("meloctl: stopped. The same command begins again; meloctl train goes on from its last evaluation", status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

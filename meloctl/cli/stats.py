@@ -17,7 +17,7 @@ def stats(
     corpus: Annotated[
         Path,
         typer.Argument(
-            help="A folder of .mid files (searched with its subfolders), or a text file with one path a line."
+            help="A folder of .mid files (searched with its subfolders), one .mid file, or a .txt file with one path a line."
         ),
     ],
     meter: Annotated[
@@ -40,7 +40,8 @@ def stats(
     from analysis.report import write_offsets
     from meloctl.workspace import Recipe
 
-    override = parse_meter(meter) if meter else None
+    override = parse_meter(meter) if meter is not None else None
+    meter = f"{override[0]}/{override[1]}" if override else None
     paths = find_files(corpus)
     space = workspace(work)
     recipe = Recipe(
@@ -67,7 +68,7 @@ def stats(
         draw_offset_curves(
             facts.table.rows(),
             folder / "offsets.png",
-            title=f"How alike bars are: {recipe.label}, {len(facts.pieces)} pieces",
+            title=f"How alike bars are: {recipe.label}, {_count(len(facts.pieces))}",
         )
         files = ["offsets.json", "offsets.csv", "offsets.png", "pieces.parquet"]
         run = space.finish(recipe, files=files, results={"table": table, "lines": _lines(facts)})
@@ -78,13 +79,17 @@ def stats(
     report([*lines, said, "Next: meloctl derive-mask"], table, as_json=as_json)
 
 
+def _count(pieces: int) -> str:
+    return f"{pieces} piece{'' if pieces == 1 else 's'}"
+
+
 def _lines(facts: "CorpusFacts") -> list[str]:
     """The result in words."""
     pieces = facts.pieces
     notes, bars = sum(p.notes for p in pieces), sum(p.bars for p in pieces)
     fewest, most = min(p.parts for p in pieces), max(p.parts for p in pieces)
     lines = [
-        f"{len(pieces)} pieces read, {len(facts.skipped)} skipped: {notes:,} notes in {bars:,} bars, "
+        f"{_count(len(pieces))} read, {len(facts.skipped)} skipped: {notes:,} notes in {bars:,} bars, "
         f"{fewest if fewest == most else f'{fewest} to {most}'} parts a piece"
     ]
     lines += [f"  skipped {s.path.name}: {s.reason}" for s in facts.skipped[:10]]

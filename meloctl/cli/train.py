@@ -90,7 +90,7 @@ class _Screen:
         minutes, gigabytes = estimate.seconds / 60, estimate.memory_bytes / 2**30
         self.prepared(
             [
-                f"Estimate: {estimate.steps - estimate.done} steps, about {minutes:.1f} minutes "
+                f"Estimate: about {estimate.steps - estimate.done} steps in {minutes:.1f} minutes "
                 f"at {estimate.rows_per_second:,.0f} rows/s, {gigabytes:.1f} GB of memory"
             ]
         )

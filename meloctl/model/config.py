@@ -81,4 +81,4 @@ PRESETS = {
     "base": ModelConfig(layers=12, width=768, heads=12, kv_heads=6, hidden=2048, field_hidden=384, context=4096),
     "large": ModelConfig(layers=32, width=1024, heads=16, kv_heads=8, hidden=2688, field_hidden=512, context=8192),
 }
-"""small, base and large have the founding documents' 17M, 85M and 397M parameters; tiny is for CPUs."""
+"""small, base and large are within 15 % of the founding documents' 17M, 85M and 397M parameters; tiny is for CPUs."""

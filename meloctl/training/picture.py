@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.plots import CROSS, GRID, INK, SAME, save
 
@@ -27,12 +28,15 @@ def draw_loss_curve(history: Sequence[dict[str, float]], unigram: float, bigram:
         f"{best['validation_bits_per_note']:.2f}",
         (best["step"], best["validation_bits_per_note"]),
         textcoords="offset points",
-        xytext=(0, -14),
-        ha="center",
+        xytext=(7, 0),
+        ha="left",
+        va="center",
         fontsize=9,
         color=SAME,
     )
     axes.set(xlabel="step", ylabel="bits a note", title="Bits a note, all fields together (lower is better)")
+    axes.margins(x=0.09)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, max(unigram, bigram) * 1.15)
     axes.grid(axis="y", color=GRID, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -41,7 +41,7 @@ class TrainConfig:
     """Evaluations over the planned steps."""
 
     patience: int = 6
-    """Evaluations without a better result after which training stops."""
+    """Evaluations without a better result after which training stops, once a third of the plan is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +180,6 @@ def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str
         return "all steps done"
     if out_of_time:
         return f"{config.minutes:g} minutes are over"
-    if standing.stale >= config.patience:
+    if standing.stale >= config.patience and standing.step >= standing.steps // 3:  # early evaluations are noise
         return f"no better for {standing.stale} evaluations"
     return ""
