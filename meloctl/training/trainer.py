@@ -79,12 +79,7 @@ def train(
         for batch in _from_step(training, model, config, standing):
             rate = learning_rate(standing, config)
             bits = _step(wrapped, optimizer, batch, rate, config, accelerator)
-            if not math.isfinite(bits):
-                raise MeloError(
-                    f"the loss is {bits} at step {standing.step} (batch of {batch.n_rows} rows, "
-                    f"first bars {batch.first_bar.tolist()[:4]}); the best model so far (step {standing.best_step}) "
-                    f"is kept in {folder}; lower --learning-rate"
-                )
+            _check_finite(bits, batch, standing, folder)
             standing.step += 1
             standing.seconds = time.monotonic() - began
             meter.add(batch, bits)
@@ -108,6 +103,15 @@ def train(
                 if standing.why:
                     break
     return standing
+
+
+def _check_finite(bits: float, batch: Batch, standing: Standing, folder: Path) -> None:
+    if not math.isfinite(bits):
+        raise MeloError(
+            f"the loss is {bits} at step {standing.step} (batch of {batch.n_rows} rows, first bars "
+            f"{batch.first_bar.tolist()[:4]}); the best model so far (step {standing.best_step}) is kept in {folder}; "
+            "lower --learning-rate"
+        )
 
 
 class _Meter:
