@@ -115,7 +115,6 @@ def write_midi(piece: Piece, path: Path) -> None:
         columns = (notes.velocity, notes.pitch, notes.onset_tick, notes.onset_tick + notes.duration_tick)
         rows = zip(*(c[mine].tolist() for c in columns), strict=True)
         out.instruments.append(Instrument(part.program, part.is_drum, part.name, [Note(*row) for row in rows]))
-    out.max_tick = int((notes.onset_tick + notes.duration_tick).max(initial=0))
     with whole_file(path) as temporary:
         out.dump(temporary, charset="utf-8")
         written = MidoFile(temporary, charset="utf-8")

@@ -103,7 +103,7 @@ def plan_session(
         command="train",
         inputs={
             "corpus": str(corpus),
-            "fingerprint": fingerprint(paths, corpus),
+            "fingerprint": now,
             "meter": meter,
             "mask": spec.to_json(),
         },
@@ -158,7 +158,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
     try:
         standing = train(model, training, watched(validation), session.config, folder, watch)
     except RuntimeError as error:
-        if "memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise MeloError(
             f"out of memory with --model {session.preset} ({n_parameters(model) / 1e6:.0f}M parameters, batches of "
