@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json, refuse_unknown
-from analysis.offsets import RELATIONS, OffsetRow
+from analysis.offsets import RELATIONS
+from analysis.significance import LEVEL, Evidence
+from analysis.tables import OffsetRow
 
 FORMAT = "meloctl.offsets/1"
-_KEYS = {"format", "pieces", "skipped", "offsets", "source"}
-_ROW_KEYS = {"measure", "relation", "offset", "pairs", "mean", "piece_mean"}
+_KEYS = {"format", "pieces", "skipped", "offsets", "peaks", "periods", "evidence", "source"}
+_ROW_KEYS = {
+    *("measure", "relation", "offset", "pairs", "mean", "piece_mean"),
+    *("interval", "piece_interval", "chance", "chance_interval"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +40,45 @@ class Curves:
 
 
 def table_json(
-    rows: list[OffsetRow], *, pieces: int, skipped: list[dict[str, str]], source: dict[str, Any]
+    rows: list[OffsetRow],
+    evidence: Evidence,
+    *,
+    pieces: int,
+    skipped: list[dict[str, str]],
+    source: dict[str, Any],
 ) -> dict[str, Any]:
     """The JSON object of a finished table: what `stats --json` prints and `derive-mask --table` reads."""
     return {
         "format": FORMAT,
         "pieces": pieces,
         "skipped": skipped,
-        "offsets": [
-            {
-                "measure": r.measure,
-                "relation": r.relation,
-                "offset": r.offset,
-                "pairs": r.pairs,
-                "mean": r.mean,
-                "piece_mean": r.piece_mean,
-            }
-            for r in rows
-        ],
+        "offsets": [_row_json(row, evidence) for row in rows],
+        "peaks": [vars(peak) for peak in evidence.peaks],
+        "periods": {m: {r: evidence.period(m, r) for r in RELATIONS} for m in evidence.measures},
+        "evidence": {"level": LEVEL, "shuffled": evidence.shuffled, "shuffles_of_each": evidence.draws},
         "source": source,
     }
+
+
+def _row_json(row: OffsetRow, evidence: Evidence) -> dict[str, Any]:
+    at = (evidence.measures.index(row.measure), RELATIONS.index(row.relation), row.offset)
+    return {
+        "measure": row.measure,
+        "relation": row.relation,
+        "offset": row.offset,
+        "pairs": row.pairs,
+        "mean": row.mean,
+        "interval": _known(*evidence.mean_interval[:, *at]),
+        "piece_mean": row.piece_mean,
+        "piece_interval": _known(*evidence.piece_interval[:, *at]),
+        "chance": _known(evidence.chance[at])[0],
+        "chance_interval": _known(*evidence.chance_interval[:, *at]),
+    }
+
+
+def _known(*values: float) -> list[float | None]:
+    """JSON has no NaN."""
+    return [float(v) if math.isfinite(v) else None for v in values]
 
 
 def read_curves(path: Path, *, measure: str = "pc-jaccard") -> Curves:

@@ -1,80 +1,264 @@
-"""Maps the measures over a corpus and adds up the tables: one piece in memory at a time."""
+"""Maps a function over the files of a corpus in chunks: on several processes, on a Dask cluster, killed and resumed.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+The files are cut into the same chunks whoever works on them. Each finished chunk is one file of results, whole or absent; what
+was finished before a run was killed is not done again. A file on which a worker dies is found, and handed over as such.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from analysis.corpus import Skipped, group_of, read_files
-from analysis.features import pitch_class_sets
-from analysis.offsets import OffsetTable, measure_piece
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from analysis.atomic import whole_file, write_text
+from analysis.cells import Ints
+from analysis.errors import MeloError
+from analysis.json_file import read_json
 
-@dataclass(frozen=True, kw_only=True)
-class PieceFacts:
-    """What is kept of one piece."""
-
-    path: Path
-    group: str
-    bars: int
-    parts: int
-    drums: int
-    """How many of the parts are drums."""
-
-    notes: int
-    seconds: float
-    one_beat_bars: bool
-    """More than half of the bars last one quarter or less."""
-
-    table: OffsetTable
+_KEY = "chunks.json"
+_MOST_CHUNK = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusFacts:
-    """A corpus, measured. Every file is in `pieces` or in `skipped`."""
+class ChunkResult:
+    """What a task gives for one chunk."""
 
-    pieces: list[PieceFacts] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    table: OffsetTable
-
-    @property
-    def duplicates(self) -> list[list[Path]]:
-        """Files with exactly the same notes, grouped; only groups of two or more."""
-        groups: dict[str, list[Path]] = {}
-        for facts in self.pieces:
-            groups.setdefault(facts.group, []).append(facts.path)
-        return [paths for paths in groups.values() if len(paths) > 1]
+    arrays: dict[str, Ints]
+    facts: Any
+    """Anything that JSON can hold."""
 
 
-def measure_corpus(
-    paths: Sequence[Path],
+class Task(Protocol):
+    """Work on a chunk of files; sent to other processes, so it must pickle."""
+
+    def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
+        """Work on files number `first`, `first` + 1, … of the corpus; a worker died on those in `died`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who works."""
+
+    processes: int | None = None
+    """1 works in this process, where a file that crashes the reader ends the run; None is every core for 32 files or more."""
+
+    cluster: str | None = None
+    """Address of a Dask scheduler; its workers must see the files under the same paths."""
+
+
+def chunk_size(n_files: int) -> int:
+    """Files in a chunk: a hundredth of the corpus, 8 to 256."""
+    return min(max(n_files // 100, 8), _MOST_CHUNK)
+
+
+def map_chunks(
+    task: Task,
+    paths: Sequence[str],
+    folder: Path,
     *,
-    meter: tuple[int, int] | None = None,
-    on_file: Callable[[], None] = lambda: None,
-) -> CorpusFacts:
-    """Read and measure files in order; `on_file` is called after each. Nothing readable gives an empty `pieces`."""
-    pieces: list[PieceFacts] = []
-    skipped: list[Skipped] = []
-    total = OffsetTable("pc-jaccard")
-    for found in read_files(paths, meter=meter, on_file=on_file):
-        if isinstance(found, Skipped):
-            skipped.append(found)
-            continue
-        piece = found.piece
-        table = measure_piece(pitch_class_sets(piece))
-        total += table
-        start = piece.bars.start_tick(range(piece.n_bars + 1))
-        short = (start[1:] - start[:-1]) <= piece.ticks_per_quarter
-        pieces.append(
-            PieceFacts(
-                path=found.path,
-                group=group_of(piece),
-                bars=piece.n_bars,
-                parts=len(piece.parts),
-                drums=sum(p.is_drum for p in piece.parts),
-                notes=len(piece.notes),
-                seconds=piece.seconds,
-                one_beat_bars=bool(short.mean() > 0.5),
-                table=table,
-            )
-        )
-    return CorpusFacts(pieces=pieces, skipped=skipped, table=total)
+    key: str,
+    workers: Workers,
+    on_files: Callable[[int], None],
+) -> list[Path]:
+    """Run a task on every chunk of a corpus and return the files of the results, in order.
+
+    Args:
+        folder: where they are kept. Results of another key are thrown away, those of this one are not made again.
+        key: changes whenever the task or the files do.
+        on_files: told how many more files are done.
+    """
+    size = chunk_size(len(paths))
+    starts = range(0, len(paths), size)
+    results = [folder / f"{i:07d}.safetensors" for i in range(len(starts))]
+    _claim(folder, key, size)
+    missing = []
+    for i, start in enumerate(starts):
+        if results[i].is_file():
+            on_files(min(size, len(paths) - start))
+        else:
+            missing.append(i)
+    chunks = ((i, starts[i], paths[starts[i] : starts[i] + size]) for i in missing)
+    for i, result, n in _work(task, chunks, _enough(workers, len(missing) * size)):
+        _write(results[i], result)
+        on_files(n)
+    return results
+
+
+def read_chunk(path: Path) -> ChunkResult:
+    """A chunk's result. Raises MeloError when the file is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            return ChunkResult(arrays=arrays, facts=json.loads((file.metadata() or {})["facts"]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise MeloError(f"{path}: damaged; delete {path.parent} and run again") from error
+
+
+def forget_chunks(folder: Path) -> None:
+    """Delete the results that were needed only to be able to resume."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, result: ChunkResult) -> None:
+    with whole_file(path) as partial:
+        save_file(result.arrays, partial, metadata={"facts": json.dumps(result.facts)})
+
+
+def _claim(folder: Path, key: str, size: int) -> None:
+    """Make the folder ours: throw away results of another key."""
+    mine = {"key": hashlib.sha256(key.encode()).hexdigest(), "files_in_a_chunk": size}
+    note = folder / _KEY
+    if note.is_file():
+        try:
+            if read_json(note, what="note on chunks") == mine:
+                return
+        except MeloError:
+            pass  # a damaged note is no claim
+    shutil.rmtree(folder, ignore_errors=True)
+    write_text(note, json.dumps(mine) + "\n")
+
+
+def _enough(workers: Workers, n_files: int) -> Workers:
+    if workers.cluster or workers.processes:
+        return workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Workers(processes=min(cores, max(n_files // 16, 1)))
+
+
+Chunk = tuple[int, int, Sequence[str]]
+
+
+def _work(task: Task, chunks: Iterator[Chunk], workers: Workers) -> Iterator[tuple[int, ChunkResult, int]]:
+    """(number, result, files) of each chunk, as they are finished."""
+    if workers.processes == 1 and not workers.cluster:
+        for i, first, paths in chunks:
+            yield i, _run(task, first, paths, frozenset()), len(paths)
+        return
+    died: list[Chunk] = []
+    more = True
+    while more:
+        with _executor(workers) as (executor, at_once):
+            running: dict[Future[ChunkResult], Chunk] = {}
+            try:
+                for chunk in chunks:
+                    running[executor.submit(_run, task, chunk[1], chunk[2], frozenset())] = chunk
+                    if len(running) >= at_once:
+                        yield from _finished(running)
+                while running:
+                    yield from _finished(running)
+                more = False
+            except _WorkerDiedError as one:
+                died += [one.chunk, *(chunk for chunk in running.values())]
+    for i, first, paths in died:
+        yield i, _one_by_one(task, first, paths, workers), len(paths)
+
+
+class _WorkerDiedError(Exception):
+    """A worker ended without an answer."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        super().__init__()
+        self.chunk = chunk
+
+
+def _finished(running: dict["Future[ChunkResult]", Chunk]) -> Iterator[tuple[int, ChunkResult, int]]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        chunk = running.pop(future)
+        try:
+            yield chunk[0], future.result(), len(chunk[2])
+        except Exception as error:
+            if _is_death(error):
+                raise _WorkerDiedError(chunk) from error
+            raise
+
+
+def _one_by_one(task: Task, first: int, paths: Sequence[str], workers: Workers) -> ChunkResult:
+    """The result of a chunk during which a worker died, be it this chunk's fault or its neighbour's."""
+    alone = Workers(processes=1 if not workers.cluster else None, cluster=workers.cluster)
+    died: set[int] = set()
+    left = list(range(first, first + len(paths)))
+    while left:
+        with _executor(alone) as (executor, _):
+            try:
+                while left:
+                    path = paths[left[0] - first]
+                    executor.submit(_run, task, left[0], [path], frozenset()).result()
+                    left.pop(0)
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                died.add(left.pop(0))
+    with _executor(alone) as (executor, _):
+        return executor.submit(_run, task, first, paths, frozenset(died)).result()
+
+
+def _is_death(error: Exception) -> bool:
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
+def _run(task: Task, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
+    """In a worker: the matrices are small, so one thread each is fastest."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return task(first, paths, died)
+
+
+@contextmanager
+def _executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
+    """Workers, and how many chunks they are given at once."""
+    if workers.cluster:
+        with _dask(workers.cluster) as client:
+            yield client.get_executor(), 2 * max(len(client.ncores()), 1)
+        return
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    n = workers.processes or 1
+    with ProcessPoolExecutor(n, mp_context=context, initializer=_die_with_parent) as pool:
+        try:
+            yield pool, 2 * n
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MeloError("--cluster needs Dask: pip install 'meloctl[cluster]'") from error
+    try:
+        connect: Any = Client
+        client = connect(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise MeloError(
+            f"--cluster {address}: no Dask scheduler answers there; give its address, as tcp://HOST:8786"
+        ) from error
+    with client:
+        yield client
+
+
+def _die_with_parent() -> None:
+    """In a worker: end when the parent does, however it ends; a pool's workers would otherwise wait for ever."""
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

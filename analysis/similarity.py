@@ -1,21 +1,100 @@
-"""How alike two cells are: one function a measure, each 0 (nothing shared) to 1 (equal)."""
+"""How alike two cells are, 0 (nothing shared) to 1 (equal): the formulas, and the four measures made of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-_ONES = np.array([i.bit_count() for i in range(1 << 12)], dtype=np.float64)
+from analysis import features
+from analysis.cells import Cells
+from analysis.features import Contents, Floats
+
+_EXACT = float(1 << 26)
+"""Unit vectors are rounded to multiples of 1 / _EXACT: a product of two is then exact in any order of addition."""
 
 
-def pc_jaccard(a: npt.NDArray[np.uint16], b: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
-    """Are the same pitch classes struck?  |a ∩ b| / |a ∪ b|.
-
-    The founding diary's "PitchClass similarity": sets of the pitch classes of the notes that start in each bar.
+def jaccard(a: Any, b: Any) -> Floats:
+    """What share of all that lies in either lies in both?  |a ∩ b| / |a ∪ b|.
 
     Args:
-        a, b: pitch-class sets as 12-bit masks, of shapes that broadcast.
+        a, b: (A, items) and (B, items) sets as 1 and 0, dense or sparse, none of them empty.
 
     Returns:
-        Similarity in 0..1, of the broadcast shape. Two empty sets give 0; empty cells are no cells and are not compared.
+        (A, B)
     """
-    union = np.maximum(_ONES[a | b], 1)
-    return np.asarray(_ONES[a & b] / union, dtype=np.float64)
+    shared: Any = a @ b.T
+    if not isinstance(shared, np.ndarray):
+        shared = shared.toarray()
+    return np.asarray(shared / (_size(a)[:, None] + _size(b)[None, :] - shared), dtype=np.float64)
+
+
+def cosine(a: Floats, b: Floats) -> Floats:
+    """How close are the directions of two histograms?  a · b / (|a| |b|), within 1e-7 and the same bits on any machine.
+
+    Args:
+        a, b: (A, items) and (B, items) weights ≥ 0, none of them all zero.
+
+    Returns:
+        (A, B)
+    """
+    return np.minimum(_unit(a) @ _unit(b).T / _EXACT**2, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A named similarity: what is compared of each cell, and how."""
+
+    name: str
+    drums: bool
+    """Whether drums take part; pitch means nothing there."""
+
+    contents: Callable[[Cells], Contents]
+    similarity: Callable[[Any, Any], Floats]
+    question: str
+    """What it asks of two bars, for people."""
+
+
+PC_JACCARD = Measure(
+    name="pc-jaccard",
+    drums=False,
+    contents=features.pitch_classes,
+    similarity=jaccard,
+    question="how many of their pitch classes two bars share",
+)
+NOTE_JACCARD = Measure(
+    name="note-jaccard",
+    drums=False,
+    contents=features.notes,
+    similarity=jaccard,
+    question="how many of their notes are the same: pitch, place in the bar and length",
+)
+PC_COSINE = Measure(
+    name="pc-cosine",
+    drums=False,
+    contents=features.pitch_class_weights,
+    similarity=cosine,
+    question="how alike the pitch classes are, weighed by how long they are held",
+)
+ONSET_JACCARD = Measure(
+    name="onset-jaccard",
+    drums=True,
+    contents=features.onsets,
+    similarity=jaccard,
+    question="how alike the rhythm is: how many onsets fall on the same step, drums among them",
+)
+MEASURES = (PC_JACCARD, NOTE_JACCARD, PC_COSINE, ONSET_JACCARD)
+"""All measures, the default first."""
+
+
+def _size(sets: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(sets.sum(axis=1), dtype=np.float64)
+
+
+def _unit(weights: Floats) -> Floats:
+    """Rows of length 1, rounded to whole multiples of 1 / _EXACT and scaled up by it."""
+    square = np.zeros(len(weights))
+    for column in weights.T:  # one by one, so that the order of addition is the same on any machine
+        square += column * column
+    return np.rint(weights * (_EXACT / np.sqrt(square))[:, None])

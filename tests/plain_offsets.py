@@ -1,9 +1,12 @@
-"""Slow and obvious reference for the likeness of parts' pitch-class sets at bar offsets.
+"""Slow and obvious reference for the likeness of parts' pitch-class sets (pc-jaccard) at bar offsets: mido and loops.
+
+The other measures, families and peaks are in plain_evidence.py, which reads files with what is here.
 
 Usage: python tests/plain_offsets.py FILE_OR_FOLDER...
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterable
 from fractions import Fraction
@@ -15,17 +18,20 @@ DRUM_CHANNEL = 9
 MAX_OFFSET = 32
 
 Part = tuple[int, int, int]  # track number, channel, program
-Note = tuple[Part, int, int]  # part, onset tick, pitch
+Note = tuple[Part, int, int, int]  # part, onset tick, duration in ticks, pitch
 Region = tuple[int, int, int, int]  # start tick, number of its first bar, numerator, denominator
 Cells = dict[int, dict[Part, set[int]]]  # bar -> part -> pitch classes
 Key = tuple[str, int]  # relation, offset
 
 
-def track_notes(track: mido.MidiTrack, track_number: int) -> tuple[list[Note], int]:
-    """The ended notes of one track (drums too), and how many note-ons were never ended."""
+def track_notes(track: mido.MidiTrack, track_number: int) -> list[Note]:
+    """The notes of one track, drums too. A note-off ends the oldest sounding note of its channel and pitch.
+
+    A note that nothing ends is left out.
+    """
     notes: list[Note] = []
     programs: dict[int, int] = {}
-    sounding: dict[tuple[int, int], list[Note]] = {}
+    sounding: dict[tuple[int, int], list[tuple[Part, int]]] = {}
     tick = 0
     for message in track:
         tick += message.time
@@ -33,22 +39,20 @@ def track_notes(track: mido.MidiTrack, track_number: int) -> tuple[list[Note], i
             programs[message.channel] = message.program
         elif message.type == "note_on" and message.velocity > 0:
             part = (track_number, message.channel, programs.get(message.channel, 0))
-            sounding.setdefault((message.channel, message.note), []).append((part, tick, message.note))
+            sounding.setdefault((message.channel, message.note), []).append((part, tick))
         elif message.type in ("note_on", "note_off"):
             waiting = sounding.get((message.channel, message.note), [])
             if waiting:
-                notes.append(waiting.pop(0))
-    dangling = 0
-    for waiting in sounding.values():
-        dangling += len(waiting)
-    return notes, dangling
+                part, onset = waiting.pop(0)
+                notes.append((part, onset, tick - onset, message.note))
+    return notes
 
 
 def all_notes(midi: mido.MidiFile) -> list[Note]:
-    """The ended notes of every track, drums too."""
+    """The notes of every track, drums too."""
     notes: list[Note] = []
     for track_number, track in enumerate(midi.tracks):
-        notes.extend(track_notes(track, track_number)[0])
+        notes.extend(track_notes(track, track_number))
     return notes
 
 
@@ -92,11 +96,20 @@ def bar_of(tick: int, regions: list[Region], ticks_per_beat: int) -> int:
     raise ValueError(f"no bar holds tick {tick}")
 
 
+def bar_first_tick(tick: int, regions: list[Region], ticks_per_beat: int) -> int:
+    """The first whole tick of the bar that holds a tick: its exact start, rounded up."""
+    for start, _, numerator, denominator in reversed(regions):
+        if start <= tick:
+            bar_ticks = Fraction(4 * ticks_per_beat * numerator, denominator)
+            return start + math.ceil((tick - start) // bar_ticks * bar_ticks)
+    raise ValueError(f"no bar holds tick {tick}")
+
+
 def file_cells(midi: mido.MidiFile) -> Cells:
     """Bar -> part -> pitch classes struck in it, without drums and without empty cells."""
     regions = bar_regions(midi)
     cells: Cells = {}
-    for part, tick, pitch in all_notes(midi):
+    for part, tick, _, pitch in all_notes(midi):
         if part[1] == DRUM_CHANNEL:
             continue
         bar = bar_of(tick, regions, midi.ticks_per_beat)

@@ -1,11 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, piece_of
 
 from analysis.curves import curves_of, read_curves, table_json
+from analysis.engine import Workers
 from analysis.errors import MeloError
-from analysis.offsets import OffsetRow
+from analysis.measuring import Measuring, measure_corpus
+from analysis.midi import write_midi
+from analysis.significance import weigh
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
@@ -37,17 +41,22 @@ def test_the_diary_holds_the_seeds_numbers():
     assert curves.cross == {**dict(enumerate(near, 1)), **{12: 0.242, 16: 0.245, 24: 0.239, 32: 0.232}}
 
 
-def test_what_stats_prints_is_what_derive_mask_reads():
-    rows = [
-        OffsetRow(
-            measure="pc-jaccard", relation=r, offset=k, pairs=7, mean=0.25, deviation=0.1, pieces=2, piece_mean=0.5
-        )
-        for r, k in (("same", 1), ("cross", 0), ("cross", 1))
-    ]
-    data = json.loads(json.dumps(table_json(rows, pieces=2, skipped=[], source={"corpus": "x"})))
+def test_what_stats_prints_is_what_derive_mask_reads(tmp_path):
+    piece = piece_of([(p, 48 * b, 12, 60 + b % 3) for p in range(2) for b in range(9)])
+    paths = [str(tmp_path / f"{i}.mid") for i in range(3)]
+    for path in paths:
+        write_midi(piece, Path(path))
+    corpus = measure_corpus(paths, Measuring.of(3), tmp_path / "c", key="k", workers=Workers(processes=1))
+    data = table_json(corpus.table.rows(), weigh(corpus), pieces=3, skipped=[], source={"corpus": "x"})
+    data = json.loads(json.dumps(data, allow_nan=False))
     curves = curves_of(data, where="table")
-    assert (curves.same, curves.cross) == ({1: 0.25}, {0: 0.25, 1: 0.25})
-    assert curves.pairs == {"same": {1: 7}, "cross": {0: 7, 1: 7}}
+    assert curves.same == {k: float(k % 3 == 0) for k in range(1, 9)}
+    assert curves.cross == {k: float(k % 3 == 0) for k in range(9)}
+    assert curves.pairs["same"] == {k: 3 * 2 * (9 - k) for k in range(1, 9)}
+    assert data["periods"]["pc-jaccard"] == {"same": 3, "cross": 3}
+    (first,) = (r for r in data["offsets"] if (r["measure"], r["relation"], r["offset"]) == ("pc-jaccard", "same", 3))
+    assert (first["mean"], first["interval"], first["piece_interval"]) == (1, [1, 1], [1, 1])
+    assert first["chance_interval"][0] < first["chance"] < 1
 
 
 def test_the_hash_follows_the_numbers():

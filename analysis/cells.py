@@ -1,0 +1,96 @@
+"""The cells of a piece: where they are, and which notes lie in which. An empty cell is no cell."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.families import family_of
+from analysis.piece import Piece
+
+Ints = npt.NDArray[np.int64]
+
+STEPS_PER_QUARTER = 12
+"""The grid on which onsets and durations are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The C non-empty cells of some parts of a piece, by bar, in a bar by family, then part; and the N notes in them."""
+
+    bar: Ints
+    """(C,) ascending."""
+
+    part: Ints
+    """(C,) 0..n_parts - 1, numbered by family; not the piece's own numbers."""
+
+    part_family: Ints
+    """(n_parts,) index into FAMILIES, ascending."""
+
+    n_bars: int
+
+    note_cell: Ints
+    """(N,) index of each note's cell."""
+
+    pitch: Ints
+    """(N,)"""
+
+    duration_tick: Ints
+    """(N,)"""
+
+    onset_step: Ints
+    """(N,) nearest step after the bar line, 12 a quarter; a note just before the next bar line may have that line's number."""
+
+    duration_step: Ints
+    """(N,) nearest number of steps, 1 or more."""
+
+    def __len__(self) -> int:
+        return len(self.bar)
+
+    @property
+    def n_parts(self) -> int:
+        return len(self.part_family)
+
+    @property
+    def family(self) -> Ints:
+        """(C,) index into FAMILIES."""
+        return self.part_family[self.part]
+
+
+def cells_of(piece: Piece, *, drums: bool) -> Cells:
+    """The cells of a piece's parts, drums among them or not."""
+    family = np.array([family_of(p) for p in piece.parts], dtype=np.int64)
+    kept = np.array([drums or not p.is_drum for p in piece.parts], dtype=np.bool_)
+    order = np.argsort(family, kind="stable")
+    order = order[kept[order]]
+    rank = np.full(len(family), -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+
+    notes, bar = piece.notes, piece.note_bar
+    part = rank[notes.part]
+    onset, pitch, duration = notes.onset_tick, notes.pitch, notes.duration_tick
+    if not kept.all():
+        mine = part >= 0
+        bar, part, onset, pitch, duration = (c[mine] for c in (bar, part, onset, pitch, duration))
+    n_parts, n_bars = max(len(order), 1), piece.n_bars
+    slot = bar * n_parts + part
+    there = np.zeros(n_bars * n_parts, dtype=np.bool_)
+    there[slot] = True
+    where = np.flatnonzero(there)
+    index = np.cumsum(there) - 1
+    return Cells(
+        bar=where // n_parts,
+        part=where % n_parts,
+        part_family=family[order],
+        n_bars=n_bars,
+        note_cell=index[slot],
+        pitch=pitch,
+        duration_tick=duration,
+        onset_step=_steps(onset - piece.bars.start_tick(np.arange(n_bars))[bar], piece.ticks_per_quarter),
+        duration_step=np.maximum(_steps(duration, piece.ticks_per_quarter), 1),
+    )
+
+
+def _steps(ticks: Ints, ticks_per_quarter: int) -> Ints:
+    """The nearest step, halves up."""
+    return (2 * STEPS_PER_QUARTER * ticks + ticks_per_quarter) // (2 * ticks_per_quarter)

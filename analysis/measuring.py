@@ -1,0 +1,217 @@
+"""Measures a corpus: the task on each chunk of files, and the tables that the chunks add up to."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.cells import Ints
+from analysis.corpus import group_of, shown
+from analysis.engine import ChunkResult, Workers, map_chunks, read_chunk
+from analysis.errors import MeloError
+from analysis.midi import read_midi
+from analysis.offsets import MOST_PAIRS, OFFSETS, FamilySums, Layout, OffsetSums, count_pairs, measure
+from analysis.piece import Piece
+from analysis.shuffle import shuffled_sums
+from analysis.similarity import MEASURES, Measure
+from analysis.tables import OffsetTable
+
+CRASHED = "the reader crashed on it"
+
+MOST_SHUFFLED = 400
+"""At most this many pieces are shuffled, drawn by lot."""
+
+SHUFFLES = 2_000
+"""Shuffles in all, spread over those pieces; no piece gets fewer than 8 or more than 999."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceFacts:
+    """What is kept of one piece beside its sums."""
+
+    path: str
+    """As text, whatever bytes the name has."""
+
+    group: str
+    bars: int
+    parts: int
+    drums: int
+    """How many of the parts are drums."""
+
+    notes: int
+    seconds: float
+    one_beat_bars: bool
+    """More than half of the bars last one quarter or less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """The task: read each file of a chunk, measure it, shuffle those on which the lot fell."""
+
+    measures: tuple[str, ...] = tuple(m.name for m in MEASURES)
+    meter: tuple[int, int] | None = None
+    by_family: bool = True
+    shuffled: frozenset[int] = frozenset()
+    """Numbers of the files that are shuffled."""
+
+    draws: int = 0
+    """Shuffles of each of them."""
+
+    seed: int = 0
+
+    @staticmethod
+    def of(n_files: int, *, meter: tuple[int, int] | None = None, seed: int = 0) -> "Measuring":
+        """All measures, with families and shuffles, of a corpus of that many files."""
+        rng = np.random.default_rng([seed, n_files])
+        lot = rng.choice(n_files, min(n_files, MOST_SHUFFLED), replace=False, shuffle=False)
+        draws = min(max(-(-SHUFFLES // max(len(lot), 1)), 8), 999)
+        return Measuring(meter=meter, seed=seed, shuffled=frozenset(lot.tolist()), draws=draws)
+
+    def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
+        """Sums of each piece, of the chunk, and of the shuffles; facts of each piece; skipped files with their reasons."""
+        kinds = [m for m in MEASURES if m.name in self.measures]
+        names = tuple(m.name for m in kinds)
+        total, pieces, skipped = OffsetTable.empty(names, dtype=np.int64), [], []
+        pairs, similarity, drawn, shuffles = [], [], [], []
+        for number, path in enumerate(paths, first):
+            try:
+                if number in died:
+                    raise MeloError(CRASHED)
+                piece = read_midi(Path(path), meter=self.meter)
+                sums, shuffle = self._measure(piece, number, kinds)
+            except MeloError as error:
+                skipped.append({"path": shown(Path(path)), "reason": str(error)})
+                continue
+            pieces.append(asdict(facts_of(piece, path)))
+            pairs.append(np.stack([s.pairs for s, _ in sums]))
+            similarity.append(np.stack([s.similarity for s, _ in sums]))
+            for m, (by_offset, by_family) in enumerate(sums):
+                total.add_piece(m, by_offset, by_family)
+            if shuffle is not None:
+                drawn.append(len(pieces) - 1)
+                shuffles.append(shuffle)
+        shape = (len(kinds), 2, OFFSETS)
+        return ChunkResult(
+            arrays={
+                **total.arrays(),
+                "of_piece.pairs": _stack(pairs, shape),
+                "of_piece.similarity": _stack(similarity, shape),
+                "shuffled.piece": np.array(drawn, dtype=np.int64),
+                "shuffled.similarity": _stack(shuffles, (self.draws, *shape)),
+            },
+            facts={"measures": names, "pieces": pieces, "skipped": skipped},
+        )
+
+    def _measure(
+        self, piece: Piece, number: int, kinds: list[Measure]
+    ) -> tuple[list[tuple[OffsetSums, FamilySums | None]], Ints | None]:
+        """Sums of each measure, and (draws, M, 2, OFFSETS) similarities of the shuffles, if the lot fell on this one."""
+        shuffle = number in self.shuffled
+        layouts: dict[tuple[bool, bool], Layout] = {}
+
+        def layout(drums: bool, by_family: bool) -> Layout:
+            found = layouts.get((drums, by_family))
+            if not found:
+                found = layouts[drums, by_family] = Layout.of(piece, drums=drums, by_family=by_family)
+                if (pairs := count_pairs(found)) > MOST_PAIRS:
+                    raise MeloError(f"its bars would need {pairs:,} comparisons; at most {MOST_PAIRS:,} are made")
+            return found
+
+        sums, draws = [], list[Ints]()
+        for i, kind in enumerate(kinds):
+            here = layout(kind.drums, self.by_family)
+            contents = kind.contents(here.cells)
+            sums.append(measure(here, contents, kind))
+            if shuffle and len(draws) == i:
+                rng = np.random.default_rng([self.seed, number, i])
+                drawn = shuffled_sums(layout(kind.drums, False), contents, kind, draws=self.draws, rng=rng)
+                draws += [] if drawn is None else [drawn]
+        return sums, np.stack(draws, axis=1) if shuffle and len(draws) == len(kinds) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A corpus, measured: its table and totals, and the chunks that hold what belongs to each piece."""
+
+    table: OffsetTable
+    chunks: tuple[Path, ...]
+    pieces: int
+    skipped: int
+    shuffled: int
+    draws: int
+    """Shuffles of each shuffled piece."""
+
+    notes: int
+    bars: int
+    parts: tuple[int, int]
+    """Fewest and most parts of a piece."""
+
+    one_beat_bars: int
+    """Pieces with bars of one beat."""
+
+    def each_chunk(self) -> Iterator[ChunkResult]:
+        """The chunks in the order of the files, one in memory at a time."""
+        return map(read_chunk, self.chunks)
+
+    def each_skipped(self) -> Iterator[dict[str, str]]:
+        """Path and reason of each file that was skipped."""
+        for chunk in self.each_chunk():
+            yield from chunk.facts["skipped"]
+
+
+def measure_corpus(
+    paths: Sequence[str],
+    task: Measuring,
+    folder: Path,
+    *,
+    key: str,
+    workers: Workers,
+    on_files: Callable[[int], None] = lambda _: None,
+) -> Measured:
+    """Measure files in chunks, as `map_chunks` does it, and add the chunks up. The same bits whoever works."""
+    chunks = map_chunks(task, paths, folder, key=key, workers=workers, on_files=on_files)
+    total = OffsetTable.empty(task.measures, dtype=object)
+    skipped = shuffled = notes = bars = pieces = one_beat = 0
+    fewest, most = 1 << 30, 0
+    for chunk in map(read_chunk, chunks):
+        total += OffsetTable.from_arrays(task.measures, chunk.arrays)
+        skipped += len(chunk.facts["skipped"])
+        shuffled += len(chunk.arrays["shuffled.piece"])
+        for p in chunk.facts["pieces"]:
+            pieces, notes, bars = pieces + 1, notes + p["notes"], bars + p["bars"]
+            fewest, most = min(fewest, p["parts"]), max(most, p["parts"])
+            one_beat += p["one_beat_bars"]
+    return Measured(
+        table=total,
+        chunks=tuple(chunks),
+        pieces=pieces,
+        skipped=skipped,
+        shuffled=shuffled,
+        draws=task.draws,
+        notes=notes,
+        bars=bars,
+        parts=(min(fewest, most), most),
+        one_beat_bars=one_beat,
+    )
+
+
+def facts_of(piece: Piece, path: str) -> PieceFacts:
+    """Facts of a piece that was read from `path`."""
+    start = piece.bars.start_tick(np.arange(piece.n_bars + 1))
+    short = np.diff(start) <= piece.ticks_per_quarter
+    return PieceFacts(
+        path=shown(Path(path)),
+        group=group_of(piece),
+        bars=piece.n_bars,
+        parts=len(piece.parts),
+        drums=sum(p.is_drum for p in piece.parts),
+        notes=len(piece.notes),
+        seconds=piece.seconds,
+        one_beat_bars=bool(short.mean() > 0.5),
+    )
+
+
+def _stack(arrays: list[Any], shape: tuple[int, ...]) -> Ints:
+    return np.stack(arrays) if arrays else np.zeros((0, *shape), dtype=np.int64)

@@ -1,0 +1,214 @@
+"""Is it real? Intervals over pieces, what chance gives, and a test of every offset for a peak over its neighbours.
+
+- Interval: pieces are drawn with replacement, a thousand times, and the 2.5th and 97.5th percentile are taken
+  (Efron & Tibshirani 1993, chapter 13).
+- Chance: corpora in which every piece is replaced by one of its shuffles (`analysis.shuffle`).
+- Peak of offset k in a piece: D(k) = s(k) - (s(k - 1) + s(k + 1)) / 2, s the piece's own means. Its mean over pieces is held
+  against the same mean of the corpora of chance. p is corrected for the number of offsets by the largest standardised D
+  over all of them (Westfall & Young 1993, section 2.5).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from analysis.engine import ChunkResult
+from analysis.features import Floats
+from analysis.measuring import Measured
+from analysis.offsets import RELATIONS, UNIT
+
+LEVEL = 0.01
+"""A peak counts as real at this p or below: of a hundred corpora without any, about one shows one."""
+
+LEAST_PEAK = 0.005
+"""A peak that is lower than this is none, however certain: nobody hears it."""
+
+_RESAMPLES, _CHANCES = 1_000, 1_999
+_PERCENT = (2.5, 97.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """One offset of one curve, held against its neighbours."""
+
+    measure: str
+    relation: str
+    offset: int
+    pieces: int
+    height: float
+    """Mean over pieces of D(k)."""
+
+    interval: tuple[float, float]
+    """95 % over pieces."""
+
+    effect: float
+    """Height in standard deviations of D(k) over pieces; 0 where there is one piece or no spread."""
+
+    p: float
+    """Chance of a peak as certain anywhere in the curve, were the order of bars without meaning."""
+
+    @property
+    def real(self) -> bool:
+        """Certain enough, high enough, and not carried by a few pieces."""
+        return self.p <= LEVEL and self.height >= LEAST_PEAK and self.interval[0] > 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """What speaks for the numbers of a table. Arrays by measure, relation and offset; NaN where nothing was measured."""
+
+    measures: tuple[str, ...]
+    mean_interval: Floats
+    """(2, M, 2, OFFSETS) low and high of the mean over all pairs."""
+
+    piece_interval: Floats
+    """(2, M, 2, OFFSETS) the same of the mean of piece means."""
+
+    chance: Floats
+    """(M, 2, OFFSETS) mean over all pairs in the corpora of chance."""
+
+    chance_interval: Floats
+    """(2, M, 2, OFFSETS)"""
+
+    peaks: tuple[Peak, ...]
+    """Of each curve, offsets 2 to 31."""
+
+    pieces: int
+    shuffled: int
+    """Pieces that were shuffled."""
+
+    draws: int
+    """Shuffles of each."""
+
+    def period(self, measure: str, relation: str) -> int | None:
+        """The period of a curve in bars, or None: see `period_of`."""
+        return period_of([p for p in self.peaks if (p.measure, p.relation) == (measure, relation)])
+
+
+def period_of(peaks: list[Peak]) -> int | None:
+    """The smallest offset whose peak is real and at least half as high as the highest real one of the curve.
+
+    Twice a period is a period too, hence the smallest; small ripples between the great peaks are none, hence the half.
+    """
+    real = [p for p in peaks if p.real]
+    highest = max((p.height for p in real), default=0.0)
+    return min((p.offset for p in real if 2 * p.height >= highest), default=None)
+
+
+def weigh(measured: Measured, *, seed: int = 0) -> Evidence:
+    """Evidence for a measured corpus, in one pass over its chunks for the intervals and one for chance."""
+    with threadpool_limits(1):  # the same bits on any number of cores
+        means, piece_means, heights, deviation, counts = _intervals(measured, seed)
+        chance, chance_interval, p = _chance(measured, seed)
+    measures = measured.table.measures
+    peaks = tuple(
+        Peak(
+            measure=measures[m],
+            relation=RELATIONS[r],
+            offset=k,
+            pieces=int(counts[m, r, k]),
+            height=float(heights[0, m, r, k]),
+            interval=(float(heights[1, m, r, k]), float(heights[2, m, r, k])),
+            effect=float(heights[0, m, r, k] / deviation[m, r, k]) if deviation[m, r, k] > 0 else 0.0,
+            p=float(p[m, r, k]),
+        )
+        for m, r, k in np.argwhere(counts > 0).tolist()
+    )
+    return Evidence(
+        measures=measures,
+        mean_interval=means,
+        piece_interval=piece_means,
+        chance=chance,
+        chance_interval=chance_interval,
+        peaks=peaks,
+        pieces=measured.pieces,
+        shuffled=measured.shuffled,
+        draws=measured.draws,
+    )
+
+
+def peak_heights(pairs: npt.NDArray[np.int64], similarity: npt.NDArray[np.int64]) -> Floats:
+    """D(k) of pieces from their sums, both (…, OFFSETS); NaN where one of the three offsets was not measured."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        s = np.where(pairs > 0, similarity / (pairs * float(UNIT)), np.nan)
+    d = np.full(s.shape, np.nan)
+    d[..., 1:-1] = s[..., 1:-1] - (s[..., :-2] + s[..., 2:]) / 2
+    d[..., :2] = np.nan  # offset 1 has no neighbour that is not the bar itself, or the bar's own harmony
+    return d
+
+
+def _intervals(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Intervals of both means; height and interval of each D(k); its deviation and number of pieces."""
+    rng = np.random.default_rng([seed, 1])
+    shape = measured.table.pairs.shape
+    totals = np.zeros((_RESAMPLES, 6, *shape))
+    exact = np.zeros((3, *shape))  # number, sum and sum of squares of D(k)
+    for weights, chunk in _resampled(measured, rng):
+        pairs, similarity = chunk.arrays["of_piece.pairs"], chunk.arrays["of_piece.similarity"] / float(UNIT)
+        some = pairs > 0
+        d = peak_heights(pairs, chunk.arrays["of_piece.similarity"])
+        known, d = np.isfinite(d), np.nan_to_num(d)
+        exact += np.stack([known.sum(axis=0), d.sum(axis=0), (d * d).sum(axis=0)])
+        columns = np.stack([pairs, similarity, some, similarity / np.maximum(pairs, 1), known, d], axis=1)
+        totals += (weights @ columns.reshape(len(pairs), -1)).reshape(totals.shape)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = [totals[:, i + 1] / totals[:, i] for i in (0, 2, 4)]
+        n, mean = exact[0], exact[1] / exact[0]
+        deviation = np.sqrt(np.maximum(exact[2] - n * mean**2, 0) / (n - 1))
+    means, piece_means, heights = (_percentiles(r) for r in ratios)
+    return means, piece_means, np.concatenate([mean[None], heights]), np.where(n > 1, deviation, 0.0), n
+
+
+def _resampled(measured: Measured, rng: np.random.Generator) -> Iterator[tuple[Floats, ChunkResult]]:
+    """Chunk by chunk, how often each resample holds each piece: draws with replacement from the whole corpus."""
+    left = np.full(_RESAMPLES, measured.pieces)
+    pieces_left = measured.pieces
+    for chunk in measured.each_chunk():
+        here = len(chunk.arrays["of_piece.pairs"])
+        if not here:
+            continue
+        drawn = rng.binomial(left, here / pieces_left) if here < pieces_left else left
+        yield rng.multinomial(drawn, np.full(here, 1 / here)).astype(np.float64), chunk
+        left, pieces_left = left - drawn, pieces_left - here
+
+
+def _chance(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Mean and interval of the curves of chance, and p of each D(k)."""
+    rng = np.random.default_rng([seed, 2])
+    shape = measured.table.pairs.shape
+    sums, heights = np.zeros((_CHANCES, *shape)), np.zeros((_CHANCES, *shape))
+    pairs_total, observed, known_total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for chunk in measured.each_chunk():
+        for i, draws in zip(chunk.arrays["shuffled.piece"].tolist(), chunk.arrays["shuffled.similarity"], strict=True):
+            pairs = chunk.arrays["of_piece.pairs"][i]
+            d = peak_heights(pairs, chunk.arrays["of_piece.similarity"][i])
+            pairs_total += pairs
+            known_total += np.isfinite(d)
+            observed += np.nan_to_num(d)
+            lot = rng.integers(0, len(draws), _CHANCES)
+            sums += (draws / float(UNIT))[lot]
+            heights += np.nan_to_num(peak_heights(pairs, draws))[lot]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        curves = sums / pairs_total
+        heights, observed = heights / known_total, observed / known_total
+    interval = _percentiles(curves)
+    return curves.mean(axis=0), interval, _corrected_p(observed, heights)
+
+
+def _corrected_p(observed: Floats, chance: Floats) -> Floats:
+    """p of each offset against the largest standardised height anywhere in its curve, in each corpus of chance."""
+    centre, spread = chance.mean(axis=0), chance.std(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = np.where(spread > 0, (observed - centre) / spread, -np.inf)
+        by_chance = np.where(spread > 0, (chance - centre) / spread, -np.inf)
+    largest = by_chance.max(axis=-1, keepdims=True)
+    p = (1 + (largest >= z).sum(axis=0)) / (1 + len(chance))
+    return np.asarray(np.where(np.isfinite(observed), p, np.nan))
+
+
+def _percentiles(values: Floats) -> Floats:
+    """(2, …) low and high over the first axis; NaN where nothing was measured in some resample."""
+    return np.percentile(values, _PERCENT, axis=0)

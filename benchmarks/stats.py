@@ -1,0 +1,142 @@
+"""Measuring a corpus: ours beside bare parsing (the floor) and beside plain loops over mido, in one run.
+
+    python benchmarks/stats.py FOLDER [--json] [--memory]
+
+One process, the same files, CPU time, each contestant several times in turns and its fastest turn taken (plain loops once: they
+take minutes). `--memory` adds the peak memory of whole runs over 500 and over 20,000 files, copied and transposed.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import symusic  # noqa: E402
+from plain_offsets import corpus_table  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
+
+from analysis.engine import Workers  # noqa: E402
+from analysis.measuring import Measuring, measure_corpus  # noqa: E402
+
+TURNS = 5
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def side_by_side(paths: list[str]) -> dict[str, float]:
+    """Pieces a second of each contestant."""
+    one = Measuring(measures=("pc-jaccard",), by_family=False)
+    every = Measuring()
+    contestants: dict[str, Callable[[], object]] = {
+        "floor": lambda: [symusic.Score(path) for path in paths],
+        "pc_jaccard": lambda: one(0, paths, frozenset()),
+        "all_measures": lambda: every(0, paths, frozenset()),
+    }
+    with threadpool_limits(1):
+        fastest = {name: min(cpu_seconds(work) for _ in range(1)) for name, work in contestants.items()}  # warm up
+        for _ in range(TURNS):
+            for name, work in contestants.items():
+                fastest[name] = min(fastest[name], cpu_seconds(work))
+        fastest["plain"] = cpu_seconds(lambda: corpus_table(paths))
+    return {name: len(paths) / seconds for name, seconds in fastest.items()}
+
+
+def copies(paths: list[str], folder: Path, n: int) -> list[str]:
+    """`n` files: the given ones over and over, each round a semitone higher."""
+    made = []
+    for i in range(n):
+        path = folder / f"{i:06d}.mid"
+        if i < len(paths):
+            path.write_bytes(Path(paths[i]).read_bytes())
+        else:
+            score = symusic.Score(paths[i % len(paths)])
+            score.shift_pitch(i // len(paths) % 12 - 6).dump_midi(path)
+        made.append(str(path))
+    return made
+
+
+def two_processes(paths: list[str], folder: Path) -> float:
+    """How many times as fast two processes are as one, starting them included; in turns, the fastest of each."""
+    seconds = {1: float("inf"), 2: float("inf")}
+    for turn in range(3):
+        for n in seconds:
+            start = time.perf_counter()
+            measure_corpus(paths, Measuring(), folder / f"{turn}-{n}", key="", workers=Workers(processes=n))
+            seconds[n] = min(seconds[n], time.perf_counter() - start)
+    return seconds[1] / seconds[2]
+
+
+def peak_mb(files: Path, work: Path) -> float:
+    """Peak memory of a whole `meloctl stats` and of its largest process, in MiB."""
+    command = [sys.executable, str(Path(__file__)), "--child", str(files), str(work)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def child(files: str, work: str) -> None:
+    """One `meloctl stats` in this process; prints its peak memory, or its largest worker's if that is more."""
+    from meloctl.cli.stats import stats
+
+    sys.stdout, shown = sys.stderr, sys.stdout
+    stats(Path(files), None, None, None, Path(work), False)
+    peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(max(peaks), file=shown)
+
+
+def memory(paths: list[str], folder: Path) -> dict[str, float]:
+    """Peak memory for 500 and for 20,000 files."""
+    found = {}
+    for n in (500, 20_000):
+        files = folder / f"files{n}"
+        files.mkdir()
+        copies(paths, files, n)
+        found[f"peak_mb_{n}"] = peak_mb(files, folder / f"work{n}")
+    return {**found, "memory_ratio": found["peak_mb_20000"] / found["peak_mb_500"]}
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    if sys.argv[1:2] == ["--child"]:
+        child(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    options = parser.parse_args()
+    paths = sorted(map(str, options.folder.rglob("*.mid")))
+    if not paths:
+        parser.error(f"{options.folder}: no .mid file in it")
+    found = side_by_side(paths)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "many").mkdir()
+        found["two_processes"] = two_processes(copies(paths, folder / "many", 2_000), folder)
+        if options.memory:
+            found |= memory(paths, folder)
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(f"{len(paths)} files, pieces a second of CPU time:")
+    for name in ("floor", "pc_jaccard", "all_measures", "plain"):
+        print(f"  {name:13s}{found[name]:10.1f}   {found['floor'] / found[name]:7.2f} × the floor's time")
+    print(f"pc_jaccard is {found['pc_jaccard'] / found['plain']:.0f} times as fast as plain loops")
+    print(f"two processes are {found['two_processes']:.2f} times as fast as one")
+    if options.memory:
+        print(f"peak memory {found['peak_mb_500']:.0f} MiB for 500 files, {found['peak_mb_20000']:.0f} for 20,000")
+
+
+if __name__ == "__main__":
+    main()

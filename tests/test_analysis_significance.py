@@ -1,0 +1,149 @@
+"""Shuffles, intervals and the test of peaks: answers by hand, and planted truths."""
+
+import numpy as np
+import pytest
+from conftest import piece_of, pieces
+from hypothesis import given
+
+from analysis.engine import Workers
+from analysis.features import Contents
+from analysis.measuring import Measuring, measure_corpus
+from analysis.midi import write_midi
+from analysis.offsets import OFFSETS, UNIT, Layout, measure
+from analysis.piece import Part
+from analysis.shuffle import _orders, shuffled_sums
+from analysis.significance import LEVEL, Peak, _corrected_p, peak_heights, period_of, weigh
+from analysis.similarity import MEASURES, PC_JACCARD
+
+
+def peak(offset, height, *, p=0.0005, low=None, relation="same"):
+    return Peak(
+        measure="pc-jaccard",
+        relation=relation,
+        offset=offset,
+        pieces=9,
+        height=height,
+        interval=(height / 2 if low is None else low, 2 * height),
+        effect=1.0,
+        p=p,
+    )
+
+
+def test_peak_height_by_hand():
+    pairs = np.zeros(OFFSETS, dtype=np.int64)
+    pairs[1:6] = 10
+    similarity = np.zeros(OFFSETS, dtype=np.int64)
+    similarity[1:6] = [UNIT, 2 * UNIT, 8 * UNIT, 2 * UNIT, 3 * UNIT]  # means .1 .2 .8 .2 .3
+    heights = peak_heights(pairs, similarity)
+    assert heights[2:5] == pytest.approx([0.2 - 0.45, 0.8 - 0.2, 0.2 - 0.55])
+    assert np.isnan(np.delete(heights, [2, 3, 4])).all()  # offset 1 has none, 5 lacks a neighbour
+
+
+def test_a_period_is_the_smallest_of_the_great_peaks():
+    assert period_of([peak(2, 0.05), peak(4, 0.2), peak(8, 0.24), peak(12, 0.2)]) == 4
+    assert period_of([peak(4, 0.02), peak(8, 0.2), peak(16, 0.2)]) == 8
+    assert period_of([]) is None
+
+
+def test_a_peak_must_be_certain_high_enough_and_carried_by_many_pieces():
+    assert peak(4, 0.2, p=LEVEL).real
+    assert period_of([peak(4, 0.2, p=LEVEL + 0.001), peak(6, 0.004), peak(8, 0.2, low=-0.01)]) is None
+
+
+def test_p_is_corrected_for_the_number_of_offsets():
+    chance = np.random.default_rng(0).normal(size=(9_999, 1, 30))
+    observed = np.zeros((1, 30))
+    observed[0, 3], observed[0, 7] = 3.0, 9.0
+    p = _corrected_p(observed, chance)[0]
+    one_by_one = (1 + (chance[:, 0, 3] >= 3.0).sum()) / 10_000
+    assert p[7] == 1 / 10_000
+    assert one_by_one < 0.005 < p[3]  # among 30 offsets a height of 3 deviations is nothing rare
+    assert p[3] == pytest.approx(1 - (1 - 0.00135) ** 30, abs=0.01)
+    assert (p[[0, 1, 2]] > 0.9).all()
+
+
+@given(pieces(ticks_per_quarter=24))
+def test_a_shuffle_is_the_piece_with_its_bars_in_another_order(piece):
+    for kind in MEASURES:
+        layout = Layout.of(piece, drums=kind.drums, by_family=False)
+        contents = kind.contents(layout.cells)
+        got = shuffled_sums(layout, contents, kind, draws=3, rng=np.random.default_rng(5))
+        for order, sums in zip(_orders(layout.cells.part, 3, np.random.default_rng(5)), got, strict=True):
+            assert (layout.cells.part[order] == layout.cells.part).all()
+            assert sorted(order) == list(range(len(order)))
+            shuffled = Contents(items=contents.items, of_cell=contents.of_cell[order])
+            assert (measure(layout, shuffled, kind)[0].similarity == sums).all()
+
+
+def test_shuffles_of_one_part_tend_to_the_mean_over_all_pairs_of_its_bars():
+    piece = piece_of([(0, 48 * b, 12, 60 + (b in (0, 1, 2))) for b in range(7)])  # 3 of one kind, 4 of another
+    layout = Layout.of(piece, drums=False, by_family=False)
+    sums = shuffled_sums(
+        layout, PC_JACCARD.contents(layout.cells), PC_JACCARD, draws=4_000, rng=np.random.default_rng(0)
+    )
+    alike = (3 * 2 + 4 * 3) / (7 * 6)
+    assert sums[:, 0, 1].mean() / (6 * UNIT) == pytest.approx(alike, abs=0.01)
+    assert sums[:, 0, 5].mean() / (2 * UNIT) == pytest.approx(alike, abs=0.015)
+
+
+def corpus_of(many, tmp_path):
+    folder = tmp_path / "midi"
+    folder.mkdir()
+    for i, piece in enumerate(many):
+        write_midi(piece, folder / f"{i:03d}.mid")
+    paths = sorted(map(str, folder.iterdir()))
+    return measure_corpus(paths, Measuring.of(len(paths)), tmp_path / "chunks", key="k", workers=Workers(processes=1))
+
+
+def loop(rng, bars, period, *, copied=0.9):
+    """One part of bars of three random notes; with a period, most bars are copies of the one `period` before."""
+    made = []
+    for b in range(bars):
+        again = period and b >= period and rng.random() < copied
+        made.append(made[b - period] if again else rng.choice(12, 3, replace=False) + 60)
+    notes = [(0, 48 * b + 12 * i, 12, int(p)) for b, chord in enumerate(made) for i, p in enumerate(chord)]
+    return piece_of(notes, parts=(Part(program=0, is_drum=False),))
+
+
+@pytest.mark.parametrize("period", [None, 3, 4, 6, 8])
+def test_a_planted_period_is_found(tmp_path, period):
+    rng = np.random.default_rng(period or 0)
+    evidence = weigh(corpus_of([loop(rng, 40, period) for _ in range(10)], tmp_path))
+    assert evidence.period("pc-jaccard", "same") == period
+    real = {p.offset for p in evidence.peaks if p.real and p.measure == "pc-jaccard"}
+    assert all(k % period == 0 for k in real) if period else not real
+
+
+def test_one_piece_is_enough_for_a_clear_period(tmp_path):
+    evidence = weigh(corpus_of([loop(np.random.default_rng(1), 64, 4)], tmp_path))
+    assert evidence.period("pc-jaccard", "same") == 4
+    assert evidence.draws == 999
+
+
+def test_the_interval_of_a_mean_over_pieces_is_that_of_the_textbook(tmp_path):
+    """Every piece has one pair at offset 1, alike in a third of them: the interval of a proportion."""
+    many = [piece_of([(0, 0, 12, 60), (0, 48, 12, 60 if i % 3 == 0 else 61)]) for i in range(90)]
+    evidence = weigh(corpus_of(many, tmp_path))
+    low, high = evidence.mean_interval[:, 0, 0, 1]
+    spread = 1.96 * (1 / 3 * 2 / 3 / 90) ** 0.5
+    assert (low, high) == (pytest.approx(1 / 3 - spread, abs=0.02), pytest.approx(1 / 3 + spread, abs=0.02))
+    assert evidence.piece_interval[:, 0, 0, 1].tolist() == [low, high]
+    assert np.isnan(evidence.mean_interval[:, 0, 0, 2]).all()
+
+
+def test_the_same_corpus_gives_the_same_evidence(tmp_path):
+    many = [loop(np.random.default_rng(i), 20, 4) for i in range(12)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    a, b = weigh(corpus_of(many, tmp_path / "a")), weigh(corpus_of(many, tmp_path / "b"))
+    assert a.peaks == b.peaks
+    assert np.array_equal(a.mean_interval, b.mean_interval, equal_nan=True)
+
+
+def test_chance_has_the_height_of_the_bars_of_a_piece(tmp_path):
+    """Two bars that alternate: shuffled, a pair is alike in (n/2 - 1) / (n - 1) of all cases."""
+    piece = piece_of([(0, 48 * b, 12, 60 + b % 2) for b in range(16)])
+    evidence = weigh(corpus_of([piece] * 9, tmp_path))
+    assert evidence.chance[0, 0, 1:12] == pytest.approx(np.full(11, 7 / 15), abs=0.02)
+    low, high = evidence.chance_interval[:, 0, 0, 4]
+    assert low < 7 / 15 < high

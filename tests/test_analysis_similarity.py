@@ -1,0 +1,113 @@
+"""The four measures: known answers, and the formulas over random sets."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+from conftest import piece_of
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from analysis.cells import cells_of
+from analysis.piece import Part
+from analysis.similarity import MEASURES, NOTE_JACCARD, ONSET_JACCARD, PC_COSINE, PC_JACCARD, cosine, jaccard
+
+NAMES = ["pc-jaccard", "note-jaccard", "pc-cosine", "onset-jaccard"]
+
+
+def sets(*members, items=12):
+    return np.array([[1.0 if i in m else 0.0 for i in range(items)] for m in members])
+
+
+def test_jaccard_by_hand():
+    c_major, a_minor, e_flat = {0, 4, 7}, {9, 0, 4}, {3, 7, 10}
+    got = jaccard(sets(c_major), sets(a_minor, e_flat, c_major, {1}))
+    assert got.tolist() == [[2 / 4, 1 / 5, 1, 0]]
+
+
+@given(st.sets(st.integers(0, 11), min_size=1), st.sets(st.integers(0, 11), min_size=1))
+def test_jaccard_is_the_formula_dense_and_sparse(a, b):
+    for form in (np.asarray, csr_array):
+        assert jaccard(form(sets(a)), form(sets(b))).tolist() == [[len(a & b) / len(a | b)]]
+
+
+def test_cosine_by_hand():
+    a, b = np.array([[3.0, 4.0, 0.0]]), np.array([[4.0, 3.0, 0.0], [0.0, 0.0, 9.0], [30.0, 40.0, 0.0]])
+    assert cosine(a, b)[0] == pytest.approx([24 / 25, 0, 1], abs=1e-7)
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=12, max_size=12), min_size=2, max_size=5))
+def test_cosine_is_the_formula_whatever_the_order_of_addition(rows):
+    weights = np.array([r for r in rows if any(r)] or [[1] * 12], dtype=np.float64)
+    got = cosine(weights, weights)
+    for i, a in enumerate(weights.tolist()):
+        for j, b in enumerate(weights.tolist()):
+            plain = sum(x * y for x, y in zip(a, b, strict=True))
+            plain /= sqrt(sum(x * x for x in a)) * sqrt(sum(y * y for y in b))
+            assert got[i, j] == pytest.approx(plain, abs=1e-7)
+    turned = weights[:, ::-1].copy()
+    assert (cosine(turned, turned) == got).all()
+
+
+def similarity_of_two_bars(measure, first, second, *, drums=False):
+    """Of bars 0 and 1 of one part, each given as (onset step, duration in steps, pitch); 12 ticks a quarter."""
+    notes = [
+        (0, 48 * bar + onset, length, pitch) for bar, ns in enumerate((first, second)) for onset, length, pitch in ns
+    ]
+    cells = cells_of(piece_of(notes, parts=(Part(program=0, is_drum=drums),)), drums=measure.drums)
+    contents = measure.contents(cells)
+    return float(measure.similarity(contents.items, contents.items)[tuple(contents.of_cell)])
+
+
+C_CHORD = [(0, 12, 60), (0, 12, 64), (24, 24, 67)]
+BROKEN = [(0, 12, 60), (12, 12, 64), (24, 12, 67), (36, 12, 72)]  # the same chord, one note at a time
+
+
+def test_pc_jaccard_hears_pitch_classes_alone():
+    assert similarity_of_two_bars(PC_JACCARD, C_CHORD, BROKEN) == 1
+
+
+def test_note_jaccard_hears_pitch_place_and_length():
+    assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, BROKEN) == 1 / 6  # only c' on the first beat
+    assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, C_CHORD) == 1
+    octave_up = [(onset, length, pitch + 12) for onset, length, pitch in C_CHORD]
+    assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, octave_up) == 0
+
+
+def test_pc_cosine_weighs_by_length():
+    # c 12, e 12, g 24 against c 24, e 12, g 12: 12·24 + 12·12 + 24·12 = 720 over 12² + 12² + 24² = 864
+    assert similarity_of_two_bars(PC_COSINE, C_CHORD, BROKEN) == pytest.approx(720 / 864, abs=1e-7)
+
+
+def test_a_note_of_no_length_counts_one_tick():
+    assert similarity_of_two_bars(PC_COSINE, [(0, 0, 60)], [(0, 9, 72)]) == pytest.approx(1, abs=1e-7)
+
+
+def test_onset_jaccard_hears_rhythm_alone():
+    assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN) == 2 / 4
+    assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN, drums=True) == 2 / 4
+
+
+def test_onsets_go_to_the_nearest_step_and_stay_in_their_bar():
+    ticks = 96  # a quarter: 8 ticks a step
+    notes = [(0, 3, 8, 60), (0, 4, 8, 61), (0, 4 * ticks - 1, 8, 62), (0, 4 * ticks, 8, 63)]
+    cells = cells_of(piece_of(notes, ticks_per_quarter=ticks), drums=False)
+    assert cells.onset_step.tolist() == [0, 1, 48, 0]
+    assert cells.bar[cells.note_cell].tolist() == [0, 0, 0, 1]
+
+
+def test_drums_take_part_in_rhythm_only():
+    parts = (Part(program=0, is_drum=True), Part(program=33, is_drum=False))
+    piece = piece_of([(0, 0, 12, 36), (1, 0, 12, 60)], parts=parts)
+    assert {m.name: len(cells_of(piece, drums=m.drums)) for m in MEASURES} == dict(
+        zip(NAMES, (1, 1, 1, 2), strict=True)
+    )
+
+
+def test_cells_are_sorted_by_bar_then_family_then_part():
+    parts = tuple(Part(program=p, is_drum=d) for p, d in ((40, False), (0, True), (33, False), (35, False)))
+    piece = piece_of([(3, 0, 1, 60), (0, 0, 1, 60), (1, 0, 1, 60), (2, 48, 1, 60), (1, 96, 1, 60)], parts=parts)
+    cells = cells_of(piece, drums=True)
+    assert cells.part_family.tolist() == [4, 4, 5, 16]  # bass, bass, strings, drums
+    assert list(zip(cells.bar.tolist(), cells.part.tolist(), strict=True)) == [(0, 1), (0, 2), (0, 3), (1, 0), (2, 3)]
