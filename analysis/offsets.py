@@ -8,8 +8,8 @@ cells in each bar that have each content (N), the sums over all pairs of two bar
 taken out again.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -37,8 +37,6 @@ MOST_PAIRS = 1 << 27
 _GOOD_CELLS, _GOOD_BARS, _MOST_CELLS = 512, 32, 2_048
 """Cells in a stretch of bars that is measured at once, the 32 bars before it counted: this many, or this many bars, but not more
 than the last unless 33 bars alone hold more. Sums over all pairs of so many cells stay below 2^53, so they are exact."""
-
-_F = len(FAMILIES)
 
 
 @dataclass(kw_only=True)
@@ -68,52 +66,59 @@ class FamilySums:
 
     cross_similarity: Ints
 
+    @staticmethod
+    def empty() -> "FamilySums":
+        """No pairs at all."""
+        same, cross = (OFFSETS, len(FAMILIES)), (OFFSETS, len(FAMILIES), len(FAMILIES))
+        zeros = [np.zeros(shape, dtype=np.int64) for shape in (same, same, cross, cross)]
+        return FamilySums(
+            same_pairs=zeros[0], same_similarity=zeros[1], cross_pairs=zeros[2], cross_similarity=zeros[3]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """The cells of a piece, cut into stretches of bars that are measured one after the other."""
 
     cells: Cells
+    families: Ints
+    """(F,) families told apart, as indices into FAMILIES; empty when they are not, and F is 1."""
+
     blocks: tuple["Block", ...]
-    by_family: bool
 
     @staticmethod
     def of(piece: Piece, *, drums: bool, by_family: bool) -> "Layout":
         """Layout of a piece's parts, with drums or without."""
         cells = cells_of(piece, drums=drums)
-        return Layout(cells=cells, blocks=tuple(_blocks(cells, by_family)), by_family=by_family)
+        families = np.unique(cells.part_family) if by_family else np.zeros(0, dtype=np.int64)
+        return Layout(cells=cells, families=families, blocks=tuple(_blocks(cells, families)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Bars start..stop and the 32 before them: which groups of cells (a bar's, or a bar's of one family) meet at which offset."""
+    """Some bars and the 32 before them. A group is the cells of one bar and family; empty groups count, bars before 0 too."""
 
     window: slice
-    """Cells of the block's bars and of those before."""
+    """Cells of the block's own bars and of those before."""
 
-    group_first: Ints
-    """(groups + 1,) first cell of each group; cells of a group are neighbours."""
-
-    first_late: int
-    """Groups from this one on belong to the block's own bars."""
-
-    code: Ints
-    """(groups, own groups) offset · F² + families of both, flat; one past the last code where they do not meet."""
-
-    place: Ints
-    """(P, bars before and own) 1 + index in the window of each cell of the grid of parts and bars, 0 where it is empty."""
-
-    own: int
-    """How many of those bars are the block's own: the last."""
-
-    self_code: Ints
-    """(own cells,) code of each own cell with itself."""
-
-    self_cell: slice
+    own: slice
     """Own cells within the window."""
 
-    pairs: tuple[Ints, Ints, Ints]
-    """Counts of pairs: by code, of same-part pairs by (part, offset), of self pairs by code."""
+    own_family: Ints
+    """(own cells,) number of their family, 0..F - 1."""
+
+    group_first: Ints
+    """((32 + own bars) · F + 1,) first cell of each group in the window; cells of a group are neighbours."""
+
+    place: Ints
+    """(P, 32 + own bars) 1 + index in the window of each cell of the grid of parts and bars, 0 where it is empty."""
+
+    pairs: tuple[Ints, Ints, Ints] = ()  # type: ignore[assignment]
+    """Numbers of pairs, as `group_sums`, `part_sums` and `self_sums` give sums."""
+
+    @property
+    def n_families(self) -> int:
+        return (len(self.group_first) - 1) // self.place.shape[1]
 
 
 def count_pairs(layout: Layout) -> int:
@@ -125,77 +130,86 @@ def count_pairs(layout: Layout) -> int:
 
 def measure(layout: Layout, contents: Contents, kind: Measure) -> tuple[OffsetSums, FamilySums | None]:
     """Sums of one measure over one piece; `contents` are `kind.contents(layout.cells)`."""
-    n_codes, n_parts = _n_codes(layout.by_family), layout.cells.n_parts
-    everything = np.zeros((3, n_codes), dtype=np.int64)
-    itself = np.zeros((3, n_codes), dtype=np.int64)
-    within = np.zeros((3, n_parts, OFFSETS), dtype=np.int64)
+    f = max(len(layout.families), 1)
+    everything = np.zeros((3, OFFSETS, f, f), dtype=np.int64)
+    within = np.zeros((3, layout.cells.n_parts, OFFSETS), dtype=np.int64)
+    itself = np.zeros((3, f), dtype=np.int64)
     for block in layout.blocks:
         of_cell = contents.of_cell[block.window]
+        items = contents.items
         if len(layout.blocks) > 1:
             used, of_cell = np.unique(of_cell, return_inverse=True)
-            items = contents.items[used]
-        else:
-            items = contents.items
-        likeness = kind.similarity(items, items)
-        of_cell = of_cell + 1
-        for i, values in enumerate((likeness, likeness * likeness)):
-            table = table_of(values)
-            everything[1 + i] += group_sums(block, table, of_cell, n_codes)
-            within[1 + i] += part_sums(block, table, of_cell)
-            own = of_cell[block.self_cell]
-            itself[1 + i] += _sums_by(block.self_code, table[own, own], n_codes)
+            items = items[used]
+        likeness, of_cell = kind.similarity(items, items), of_cell + 1
+        tables = [table_of(likeness), table_of(np.square(likeness, out=likeness))]
+        within[1:] += part_sums(block, tables, of_cell)
+        for i, table in enumerate(tables, 1):
+            everything[i] += group_sums(block, table, of_cell)
+            itself[i] += self_sums(block, table, of_cell)
         for total, counted in zip((everything, within, itself), block.pairs, strict=True):
             total[0] += counted
-    return _offset_sums(everything, within, itself), (
-        _family_sums(everything, within, itself, layout.cells.part_family) if layout.by_family else None
-    )
+    families = _family_sums(everything, within, itself, layout) if len(layout.families) else None
+    return _offset_sums(everything, within, itself), families
 
 
 def table_of(likeness: Floats) -> Floats:
     """(D, D) similarities as (D + 1, D + 1) whole multiples of 1 / UNIT; index 0 is silence, like nothing."""
     n = len(likeness)
     table = np.zeros((n + 1, n + 1))
-    table[1:, 1:] = likeness * UNIT
+    np.multiply(likeness, UNIT, out=table[1:, 1:])
     return np.rint(table, out=table)
 
 
-def group_sums(block: Block, table: Floats, of_cell: Ints, n_codes: int) -> Ints:
-    """Sums of a table over all pairs of cells of a block, by code: each cell also with itself, both directions at offset 0.
+def group_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
+    """Sums of a table over all pairs of a block: every cell also with itself, and at offset 0 both directions.
 
     Args:
         table: from `table_of`.
         of_cell: (cells in the window,) index into the table, 1 or more.
+
+    Returns:
+        (OFFSETS, F, F) by offset, family of the later cell, family of the earlier one.
     """
-    everyone = (np.ones(len(of_cell)), of_cell, block.group_first)
-    counts = csr_array(everyone, shape=(len(block.group_first) - 1, len(table)))
-    late = block.group_first[block.first_late :]
+    f, first = block.n_families, block.group_first
+    bars, late = block.place.shape[1], first[MAX_OFFSET * f :]
+    every = csr_array((np.ones(len(of_cell)), of_cell, first), shape=(bars * f, len(table)))
     own = csr_array(
         (np.ones(late[-1] - late[0]), of_cell[late[0] :], late - late[0]), shape=(len(late) - 1, len(table))
     )
-    sums = np.asarray(counts @ (own @ table).T, dtype=np.float64)
-    return _sums_by(block.code, sums.ravel(), n_codes)
+    sums = np.ascontiguousarray(every @ (own @ table).T).reshape(bars, f, bars - MAX_OFFSET, f)
+    down, earlier, along, later = sums.strides
+    diagonals = np.lib.stride_tricks.as_strided(
+        sums[MAX_OFFSET:],  # own bar o meets bar o + 32 - k of the window at offset k
+        shape=(bars - MAX_OFFSET, OFFSETS, f, f),
+        strides=(down + along, -down, later, earlier),
+        writeable=False,
+    )
+    return np.asarray(diagonals.sum(axis=0), dtype=np.int64)
 
 
-def part_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
-    """Sums of a table over the pairs of a block within each part, shape (P, OFFSETS); offset 0 is left at 0."""
+def part_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
+    """Sums of each table over the pairs of a block within each part, shape (tables, P, OFFSETS); offset 0 is left at 0."""
     content = np.concatenate([[0], of_cell])[block.place]
-    late = content[:, MAX_OFFSET:] * len(table)
+    late = content[:, MAX_OFFSET:] * len(tables[0])
     early = np.lib.stride_tricks.sliding_window_view(content, OFFSETS, axis=1)[:, :, ::-1]
-    sums: Ints = table.ravel().take(late[:, :, None] + early).sum(axis=1).astype(np.int64)
-    sums[:, 0] = 0
+    both = late[:, :, None] + early
+    sums = np.stack([table.ravel().take(both).sum(axis=1) for table in tables]).astype(np.int64)
+    sums[:, :, 0] = 0
     return sums
 
 
-def _n_codes(by_family: bool) -> int:
-    return OFFSETS * (_F * _F if by_family else 1)
+def self_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
+    """Sums of a table over own cells with themselves, by family, shape (F,)."""
+    mine = of_cell[block.own]
+    sums = np.bincount(block.own_family, weights=table[mine, mine], minlength=block.n_families)
+    return np.asarray(sums, dtype=np.int64)
 
 
-def _sums_by(code: Ints, values: Floats, n_codes: int) -> Ints:
-    """Sums by code; the last, "beyond", is dropped."""
-    return np.bincount(code, weights=values, minlength=n_codes + 1)[:n_codes].astype(np.int64)
+_ONE = np.array([[0.0, 0.0], [0.0, 1.0]])
+"""The table that counts pairs."""
 
 
-def _blocks(cells: Cells, by_family: bool) -> Iterator[Block]:
+def _blocks(cells: Cells, families: Ints) -> Iterator[Block]:
     per_bar = np.bincount(cells.bar, minlength=cells.n_bars)
     first = np.concatenate([[0], np.cumsum(per_bar)])
     start = 0
@@ -204,71 +218,50 @@ def _blocks(cells: Cells, by_family: bool) -> Iterator[Block]:
         good, most = (int(np.searchsorted(first, first[low] + n, side="right")) - 1 for n in (_GOOD_CELLS, _MOST_CELLS))
         stop = min(max(good, min(start + _GOOD_BARS, most), start + 1), cells.n_bars)
         if first[stop] > first[start]:  # drums alone have no cells where pitch is measured
-            yield _block(cells, by_family, start, stop, slice(int(first[low]), int(first[stop])))
+            yield _block(cells, families, start, stop, slice(int(first[low]), int(first[stop])))
         start = stop
 
 
-def _block(cells: Cells, by_family: bool, start: int, stop: int, window: slice) -> Block:
-    bar, part = cells.bar[window], cells.part[window]
-    families = _F if by_family else 1
-    family = cells.part_family[part] if by_family else np.zeros(len(part), dtype=np.int64)
-    key = bar * families + family  # ascending: cells are sorted by bar, then family
-    group_first = np.flatnonzero(np.diff(key, prepend=-1, append=key[-1] + 1))
-    groups, size = key[group_first[:-1]], np.diff(group_first)
-    group_bar, group_family = groups // families, groups % families
-    first_late = int(np.searchsorted(group_bar, start))
-    n_codes = _n_codes(by_family)
-    late = group_bar * families * families + group_family * families
-    early = group_bar * families * families - group_family
-    code = late[None, first_late:] - early[:, None]
-    apart = group_bar[None, first_late:] - group_bar[:, None]
-    code[(apart < 0) | (apart > MAX_OFFSET)] = n_codes
-    first_own = int(np.searchsorted(bar, start))
-    own_family = family[first_own:]
-    n_own = stop - start
-    place = np.zeros((cells.n_parts, MAX_OFFSET + n_own), dtype=np.int64)
-    place[part, bar - start + MAX_OFFSET] = np.arange(1, len(bar) + 1)
-    self_code = own_family * families + own_family
+def _block(cells: Cells, families: Ints, start: int, stop: int, window: slice) -> Block:
+    bar, part = cells.bar[window] - start + MAX_OFFSET, cells.part[window]
+    f, bars = max(len(families), 1), stop - start + MAX_OFFSET
+    family = np.searchsorted(families, cells.part_family)[part] if len(families) else np.zeros_like(part)
+    place = np.zeros((cells.n_parts, bars), dtype=np.int64)
+    place[part, bar] = np.arange(1, len(bar) + 1)
+    first_own = int(np.searchsorted(bar, MAX_OFFSET))
     block = Block(
         window=window,
-        group_first=group_first,
-        first_late=first_late,
-        code=code.ravel(),
+        own=slice(first_own, len(bar)),
+        own_family=family[first_own:],
+        group_first=np.searchsorted(bar * f + family, np.arange(bars * f + 1)),
         place=place,
-        own=n_own,
-        self_code=self_code,
-        self_cell=slice(first_own, len(bar)),
-        pairs=(
-            _sums_by(code.ravel(), np.multiply.outer(size, size[first_late:]).ravel().astype(np.float64), n_codes),
-            np.zeros(0, dtype=np.int64),
-            np.bincount(self_code, minlength=n_codes),
-        ),
     )
-    everyone = np.ones(len(bar), dtype=np.int64)
-    return Block(**{**vars(block), "pairs": (block.pairs[0], part_sums(block, _ONE, everyone), block.pairs[2])})
-
-
-_ONE = np.array([[0.0, 0.0], [0.0, 1.0]])
-"""The table that counts pairs."""
+    one = np.ones(len(bar), dtype=np.int64)
+    counts = group_sums(block, _ONE, one), part_sums(block, [_ONE], one)[0], self_sums(block, _ONE, one)
+    return replace(block, pairs=counts)
 
 
 def _offset_sums(everything: Ints, within: Ints, itself: Ints) -> OffsetSums:
     """Relations from sums over all pairs, over pairs within a part, and over cells with themselves; (3, …) each."""
-    all_pairs = everything.reshape(3, OFFSETS, -1).sum(axis=2)
-    same = within.sum(axis=1)
+    all_pairs, same = everything.sum(axis=(2, 3)), within.sum(axis=1)
     cross = all_pairs - same
     cross[:, 0] = (all_pairs[:, 0] - itself.sum(axis=1)) // 2
     sums = np.stack([same, cross], axis=1)
     return OffsetSums(pairs=sums[0], similarity=sums[1], square=sums[2])
 
 
-def _family_sums(everything: Ints, within: Ints, itself: Ints, part_family: Ints) -> FamilySums:
-    same = np.zeros((2, OFFSETS, _F), dtype=np.int64)
-    for p, f in enumerate(part_family.tolist()):
-        same[:, :, f] += within[:2, p]
-    cross = everything[:2].reshape(2, OFFSETS, _F, _F).copy()
-    diagonal = np.arange(_F)
+def _family_sums(everything: Ints, within: Ints, itself: Ints, layout: Layout) -> FamilySums:
+    used, f = layout.families, len(layout.families)
+    of_part = np.searchsorted(used, layout.cells.part_family)
+    same = np.zeros((2, OFFSETS, f), dtype=np.int64)
+    np.add.at(same, (slice(None), slice(None), of_part), within[:2].transpose(0, 2, 1))
+    cross, diagonal = everything[:2].copy(), np.arange(f)
     cross[:, :, diagonal, diagonal] -= same
-    cross[:, 0] -= itself[:2].reshape(2, OFFSETS, _F, _F)[:, 0]
-    cross[:, 0, diagonal, diagonal] //= 2
-    return FamilySums(same_pairs=same[0], same_similarity=same[1], cross_pairs=cross[0], cross_similarity=cross[1])
+    cross[:, 0, diagonal, diagonal] = (cross[:, 0, diagonal, diagonal] - itself[:2]) // 2
+    sums = FamilySums.empty()
+    for i, (within_part, across) in enumerate(
+        ((sums.same_pairs, sums.cross_pairs), (sums.same_similarity, sums.cross_similarity))
+    ):
+        within_part[:, used] = same[i]
+        across[np.ix_(np.arange(OFFSETS), used, used)] = cross[i]
+    return sums

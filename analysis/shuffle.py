@@ -38,8 +38,8 @@ def shuffled_sums(
     for d in range(draws):
         for block in layout.blocks:
             mine = of_cell[d, block.window]
-            sums[d, 0] += part_sums(block, table, mine).sum(axis=0)
-            sums[d, 1] += group_sums(block, table, mine, OFFSETS)
+            sums[d, 0] += part_sums(block, [table], mine)[0].sum(axis=0)
+            sums[d, 1] += group_sums(block, table, mine)[:, 0, 0]
     sums[:, 1, 1:] -= sums[:, 0, 1:]
     sums[:, 1, 0] = (sums[:, 1, 0] - itself) // 2
     return sums

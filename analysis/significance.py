@@ -89,13 +89,17 @@ class Evidence:
 
 
 def period_of(peaks: list[Peak]) -> int | None:
-    """The smallest offset whose peak is real and at least half as high as the highest real one of the curve.
+    """The smallest offset with a real peak that is at least half as high as the highest at its multiples up to 16 bars.
 
-    Twice a period is a period too, hence the smallest; small ripples between the great peaks are none, hence the half.
+    Twice a period is a period too, hence the smallest. A ripple below a greater pulse is none, hence the half: where every
+    second bar is a little more alike and every fourth much more, the period is 4. Beyond 16 bars the few bars that are left
+    to compare are the repeats of whole sections, which say nothing against a shorter period.
     """
-    real = [p for p in peaks if p.real]
-    highest = max((p.height for p in real), default=0.0)
-    return min((p.offset for p in real if 2 * p.height >= highest), default=None)
+    real = {p.offset: p.height for p in peaks if p.real}
+    for offset, height in sorted(real.items()):
+        if all(2 * height >= real.get(multiple, 0.0) for multiple in range(2 * offset, 17, offset)):
+            return offset
+    return None
 
 
 def weigh(measured: Measured, *, seed: int = 0) -> Evidence:

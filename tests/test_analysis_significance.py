@@ -42,6 +42,11 @@ def test_peak_height_by_hand():
 def test_a_period_is_the_smallest_of_the_great_peaks():
     assert period_of([peak(2, 0.05), peak(4, 0.2), peak(8, 0.24), peak(12, 0.2)]) == 4
     assert period_of([peak(4, 0.02), peak(8, 0.2), peak(16, 0.2)]) == 8
+    assert period_of([peak(2, 0.07), peak(4, 0.07), peak(6, 0.3), peak(8, 0.07), peak(12, 0.3)]) == 6
+    assert (
+        period_of([peak(8, 0.3), peak(16, 0.5), peak(24, 0.9)]) == 8
+    )  # AABA: the last A stands 24 bars after the first
+    assert period_of([peak(24, 0.9)]) == 24
     assert period_of([]) is None
 
 

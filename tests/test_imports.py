@@ -12,7 +12,7 @@ MAY = {
     "masks": {"analysis", "masks"},
     "meloctl": {"analysis", "masks", "meloctl"},
 }
-HEAVY = {"torch", "accelerate", "safetensors", "tensorboard"}
+HEAVY = {"torch", "accelerate", "tensorboard"}
 
 
 def imported(path):
