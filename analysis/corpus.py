@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,15 +78,15 @@ def group_of(piece: Piece) -> str:
     into training, validation and test is a hash of the group, so equal files never lie on two sides.
     """
     notes, parts = piece.notes, []
-    onset, duration = (
-        ((c << 20) + piece.ticks_per_quarter // 2) // piece.ticks_per_quarter
-        for c in (notes.onset_tick, notes.duration_tick)
-    )
-    for index, part in enumerate(piece.parts):
-        mine = notes.part == index
-        columns = np.stack([c[mine] for c in (onset, duration, notes.pitch, notes.velocity)]).astype("<i8")
+    by_part = np.argsort(notes.part.astype(np.int16), kind="stable")
+    columns = np.empty((4, len(notes)), dtype="<i8")
+    for column, c in zip(columns, (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity), strict=True):
+        np.take(c, by_part, out=column)
+    columns[:2] = ((columns[:2] << 20) + piece.ticks_per_quarter // 2) // piece.ticks_per_quarter
+    ends = np.cumsum(np.bincount(notes.part, minlength=len(piece.parts))).tolist()
+    for part, start, end in zip(piece.parts, [0, *ends], ends, strict=False):
         program = "drums" if part.is_drum else str(part.program)
-        parts.append(hashlib.sha256(program.encode() + columns.tobytes()).hexdigest())
+        parts.append(hashlib.sha256(program.encode() + columns[:, start:end].tobytes()).hexdigest())
     return hashlib.sha256("".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
@@ -97,6 +97,25 @@ def split_of(group: str) -> str:
     """
     share = _lot(group) % 100
     return "train" if share < 80 else "validation" if share < 90 else "test"
+
+
+def merged_groups(groups: Sequence[str], cluster: Iterable[int]) -> list[str]:
+    """One name for all files of a cluster of near copies: of its files' own names, the one that lies nearest to training.
+
+    Args:
+        groups: each file's own name, which near copies may share (`analysis.likeness.Sketch.key`, or `group_of`).
+        cluster: a number for each file, equal for files of one cluster (`analysis.likeness.clusters`).
+
+    A file without near copies keeps its own name, whatever else is added. When a near copy is added, or a file that links two
+    clusters, and its name differs, all of them go to the side that was nearest to training among them: what was trained on is
+    never held out later; a piece can only leave the test side for validation, and validation for training. (`split_groups`
+    has one exception, for corpora that would have nothing to validate on.)
+    """
+    nearest: dict[int, str] = {}
+    members = list(zip(cluster, groups, strict=True))
+    for label, group in members:
+        nearest[label] = min(nearest.get(label, group), group, key=_from_training)
+    return [nearest[label] for label, _ in members]
 
 
 def split_groups(groups: Sequence[str]) -> list[str]:
@@ -110,6 +129,11 @@ def split_groups(groups: Sequence[str]) -> list[str]:
     if "validation" not in sides.values() and len(training) > 1:
         sides[training[-1]] = "validation"
     return [sides[group] for group in groups]
+
+
+def _from_training(group: str) -> tuple[int, str]:
+    """Smaller for names that lie farther inside training."""
+    return _lot(group) % 100, group
 
 
 def _lot(group: str) -> int:

@@ -1,6 +1,6 @@
 """The definition of a mask, in plain loops: slow and obvious. Every fast path is tested equal to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,16 +8,20 @@ import numpy.typing as npt
 from masks.spec import MaskSpec
 
 
-def dense_mask(spec: MaskSpec, bar: Sequence[int], part: Sequence[int]) -> npt.NDArray[np.bool_]:
+def dense_mask(
+    spec: MaskSpec, bar: Sequence[int], part: Sequence[int], drums: Collection[int] = ()
+) -> npt.NDArray[np.bool_]:
     """Which rows each row may attend to.
 
     Row q may attend to row k when k is not later than q in generation order, and either both belong to one part and the
-    spec shows `same` at that offset, or they belong to two parts and it shows `cross`. A later row is never seen.
+    spec shows `same` at that offset, or they belong to two parts and it shows `cross` (`drums`, where one of the two parts
+    is drums). A later row is never seen.
 
     Args:
         spec: the mask.
         bar: (L,) bar of each row, in generation order, so never falling.
         part: (L,) part of each row; header rows are a part of their own.
+        drums: the parts that are drums.
 
     Returns:
         (L, L) bool, [query, key], True = may attend.
@@ -25,7 +29,8 @@ def dense_mask(spec: MaskSpec, bar: Sequence[int], part: Sequence[int]) -> npt.N
     see = np.zeros((len(bar), len(bar)), dtype=np.bool_)
     for q in range(len(bar)):
         for k in range(q + 1):
-            relation = "same" if part[q] == part[k] else "cross"
+            drummed = part[q] in drums or part[k] in drums
+            relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
             see[q, k] = spec.sees(relation, bar[q] - bar[k])
     return see
 

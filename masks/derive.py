@@ -8,11 +8,18 @@ from typing import Literal
 
 from analysis.curves import Curves
 from analysis.errors import MeloError
-from masks.describe import offsets_in_words
+from masks.describe import drums_in_words, offsets_in_words
 from masks.spec import MaskSpec
 
 
-def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: str = "") -> MaskSpec:
+def derive_mask(
+    curves: Curves,
+    *,
+    n_far: int = 1,
+    drums: Literal["masked", "exempt"] = "masked",
+    version: str = "",
+    corpus: str = "",
+) -> MaskSpec:
     """A MaskSpec by the seed's rule.
 
     - `same` is full when the weakest similarity within a part is above the strongest one across parts (offsets ≥ 1);
@@ -26,12 +33,13 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
     Args:
         curves: similarity by offset; offsets that were not measured are not chosen.
         n_far: how many far offsets, ≥ 0.
+        drums: what the mask says between drums and other parts.
         version, corpus: recorded as provenance.
 
     Raises:
         MeloError: no offset ≥ 1 in one of the curves.
     """
-    same, cross = (_well_measured(curves, relation) for relation in ("same", "cross"))
+    same, cross = (well_measured(curves, relation) for relation in ("same", "cross"))
     across = {k: v for k, v in cross.items() if k >= 1}
     if not same or not across:
         raise MeloError(
@@ -45,6 +53,7 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
         same=chosen,
         near=near,
         far=far,
+        drums=drums,
         summaries=True,
         same_prior=same,
         cross_prior=cross,
@@ -52,8 +61,9 @@ def derive_mask(curves: Curves, *, n_far: int = 1, version: str = "", corpus: st
             why_same,
             why_near,
             _far(far, near, across),
+            *drums_in_words(drums),
             "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
-            *_left_out(curves, same, cross),
+            *left_out(curves),
         ),
         source={
             "rule": "seed",
@@ -70,18 +80,18 @@ _THIN = 0.1
 """Least share of the best measured offset's pairs that an offset needs."""
 
 
-def _well_measured(curves: Curves, relation: str) -> dict[int, float]:
-    """The curve without its thin offsets; a table without counts is taken whole."""
+def well_measured(curves: Curves, relation: str) -> dict[int, float]:
+    """{offset: mean similarity} of a relation without its thin offsets; a table without counts is taken whole."""
     means, pairs = getattr(curves, relation), curves.pairs.get(relation, {})
     least = _THIN * max(pairs.values(), default=0)
     return {k: v for k, v in means.items() if pairs.get(k, least) >= least}
 
 
-def _left_out(curves: Curves, same: dict[int, float], cross: dict[int, float]) -> list[str]:
+def left_out(curves: Curves) -> list[str]:
     """A reason for the offsets that were not considered, if any."""
     thin = [
-        (name, tuple(sorted(set(whole) - set(kept))))
-        for name, whole, kept in (("own part", curves.same, same), ("other parts", curves.cross, cross))
+        (name, sorted(set(getattr(curves, relation)) - set(well_measured(curves, relation))))
+        for name, relation in (("own part", "same"), ("other parts", "cross"))
     ]
     said = "; ".join(f"{name} {offsets_in_words(offsets)}" for name, offsets in thin if offsets)
     return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from masks.spec import MaskSpec
+from masks.row_pairs import RowPairs
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 
 
 def in_words(spec: MaskSpec) -> str:
@@ -17,9 +18,24 @@ def in_words(spec: MaskSpec) -> str:
         if spec.same
         else "its own bar"
     )
-    near = f"offsets 0 to {spec.near}" if spec.near else "the same bar"
+    near = (
+        "every earlier bar"
+        if spec.near == MOST_OFFSET
+        else f"offsets 0 to {spec.near}"
+        if spec.near
+        else "the same bar"
+    )
     far = f", and {offsets_in_words(spec.far)} back" if spec.far else ""
-    return f"Own part: {own}. Other parts: {near}{far}. Summaries: {'on' if spec.summaries else 'off'}."
+    drums = " Between drums and other parts: every earlier bar." if spec.drums == "exempt" else ""
+    return f"Own part: {own}. Other parts: {near}{far}.{drums} Summaries: {'on' if spec.summaries else 'off'}."
+
+
+def drums_in_words(drums: str) -> list[str]:
+    """The reason for exempt drums; none for masked ones, which are a part like any other."""
+    exempt = (
+        "Drums: they see, and are seen by, other parts at every earlier bar. Similarity of pitch says nothing of them."
+    )
+    return [exempt] if drums == "exempt" else []
 
 
 def offsets_in_words(offsets: Sequence[int]) -> str:
@@ -33,40 +49,38 @@ def offsets_in_words(offsets: Sequence[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
 
 
-def density(spec: MaskSpec, rows: npt.NDArray[np.int64]) -> float:
-    """Share of dense causal attention's pairs that the mask shows, 0..1.
+def sight(spec: MaskSpec, offsets: int) -> npt.NDArray[np.bool_]:
+    """(3, offsets) what `spec.sees` says of each of RELATIONS at offsets 0, 1, …"""
+    return np.array([[spec.sees(relation, k) for k in range(offsets)] for relation in RELATIONS], dtype=np.bool_)
 
-    Args:
-        spec: the mask.
-        rows: (P, T) rows in each cell, header rows as one of the P parts.
-    """
-    n_bars = rows.shape[1]
-    total = rows.sum(axis=0)
-    shown = float((total * (total + 1) // 2).sum())
-    for offset in range(1, n_bars):
-        later, earlier = rows[:, offset:], rows[:, :-offset]
-        same = float((later * earlier).sum())
-        every = float((total[offset:] * total[:-offset]).sum())
-        shown += same * spec.sees("same", offset) + (every - same) * spec.sees("cross", offset)
-    n = float(total.sum())
-    return shown / (n * (n + 1) / 2) if n else 0.0
+
+def density(spec: MaskSpec, pairs: RowPairs) -> float:
+    """Share of dense causal attention's pairs of rows that the mask shows, 0..1; 0 where there are no rows."""
+    shown = float((pairs.counts * sight(spec, pairs.counts.shape[1])).sum())
+    return shown / pairs.total if pairs.total else 0.0
 
 
 def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]]:
     """Which offsets below `bars` a row hears from through `layers` layers of row attention, summaries left out.
 
+    The piece has three pitched parts or more, and drums; the row is of a pitched part.
+
     Returns:
-        {"same": offsets within its own part, "cross": offsets in a given other part}, for a piece of three parts or more.
+        {"same": offsets within its own part, "cross": offsets in a given other part, "drums": offsets in the drums}
     """
-    same = np.array([spec.sees("same", k) for k in range(bars)])
-    cross = np.array([spec.sees("cross", k) for k in range(bars)])
-    own, other = np.eye(1, bars, dtype=np.bool_)[0], np.zeros(bars, dtype=np.bool_)
+    same, cross, drums = sight(spec, bars)
+    own, other, drum = (
+        np.eye(1, bars, dtype=np.bool_)[0],
+        np.zeros(bars, dtype=np.bool_),
+        np.zeros(bars, dtype=np.bool_),
+    )
     for _ in range(layers):
-        own, other = (
-            _sum(own, same) | _sum(other, cross),
-            _sum(other, same) | _sum(own, cross) | _sum(other, cross),
+        own, other, drum = (
+            _sum(own, same) | _sum(other, cross) | _sum(drum, drums),
+            _sum(other, same) | _sum(own, cross) | _sum(other, cross) | _sum(drum, drums),
+            _sum(drum, same) | _sum(own, drums) | _sum(other, drums),
         )
-    return {"same": np.flatnonzero(own).tolist(), "cross": np.flatnonzero(other).tolist()}
+    return {name: np.flatnonzero(heard).tolist() for name, heard in zip(RELATIONS, (own, other, drum), strict=True)}
 
 
 def _sum(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

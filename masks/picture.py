@@ -8,10 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from analysis.offsets import MAX_OFFSET
 from analysis.plots import CROSS, GRID, INK, SAME, save
-from masks.spec import MaskSpec
+from masks.spec import RELATIONS, MaskSpec
 
 _PARTS = 3
+_DRUMS = "#8a6bb1"
+"""Colour of what drums see of other parts, and others of them, where that is not masked."""
 
 
 def draw_mask(spec: MaskSpec, path: Path) -> None:
@@ -25,16 +28,23 @@ def draw_mask(spec: MaskSpec, path: Path) -> None:
 
 
 def _cells(axes: Axes, spec: MaskSpec) -> None:
-    bars = min(36, max(12, spec.near + 4, *(k + 4 for k in spec.far)))
+    offsets = () if spec.same == "full" else spec.same
+    bars = min(36, max(12, spec.near + 4, *(k + 4 for k in (*spec.far, *offsets))))
     bar, part = np.repeat(np.arange(bars), _PARTS), np.tile(np.arange(_PARTS), bars)
-    colour = np.triu(np.full((len(bar), len(bar)), 3.0), k=1)
+    exempt = spec.drums == "exempt"
+    colour = np.triu(np.full((len(bar), len(bar)), 4.0), k=1)
     for q in range(len(bar)):
         for k in range(q + 1):
-            relation = "same" if part[q] == part[k] else "cross"
+            drummed = exempt and 0 in (part[q], part[k])
+            relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
             if spec.sees(relation, int(bar[q] - bar[k])):
-                colour[q, k] = 1 if relation == "same" else 2
+                colour[q, k] = 1 + RELATIONS.index(relation)
     axes.imshow(
-        colour, cmap=ListedColormap(["#ffffff", SAME, CROSS, "#ececec"]), vmin=0, vmax=3, interpolation="nearest"
+        colour,
+        cmap=ListedColormap(["#ffffff", SAME, CROSS, _DRUMS, "#ececec"]),
+        vmin=0,
+        vmax=4,
+        interpolation="nearest",
     )
     edges = np.arange(bars + 1) * _PARTS - 0.5
     axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=14 / bars)
@@ -47,35 +57,40 @@ def _cells(axes: Axes, spec: MaskSpec) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="may attend to: bar", ylabel="bar of the row")
-    axes.set_title(f"{_PARTS} parts in each bar\nblue: own part, red: another, white: hidden, grey: later", fontsize=10)
+    parts = f"{_PARTS} parts in each bar" + (", the first of them drums" if exempt else "")
+    drums = ", violet: drums and another" if exempt else ""
+    axes.set_title(f"{parts}\nblue: own part, red: another{drums}, white: hidden, grey: later", fontsize=10)
 
 
 def _offsets(axes: Axes, spec: MaskSpec) -> None:
-    for prior, relation, colour in ((spec.same_prior, "same", SAME), (spec.cross_prior, "cross", CROSS)):
-        offsets = sorted(prior)
-        if not offsets:
-            continue
-        axes.plot(offsets, [prior[k] for k in offsets], "-", color=colour, lw=0.8, alpha=0.5)
+    measured = bool(spec.same_prior or spec.cross_prior)
+    every = range(MAX_OFFSET + 1)
+    curves = (
+        (spec.same_prior if measured else dict.fromkeys(every, 1.0), "same", SAME),
+        (spec.cross_prior if measured else dict.fromkeys(every, 0.0), "cross", CROSS),
+    )
+    for values, relation, colour in curves:
+        if measured:
+            axes.plot(sorted(values), [values[k] for k in sorted(values)], "-", color=colour, lw=0.8, alpha=0.5)
         for shown in (True, False):
-            mine = [k for k in offsets if spec.sees(relation, k) is shown]
+            mine = [k for k in sorted(values) if spec.sees(relation, k) is shown]
             label = f"{'own part' if relation == 'same' else 'other parts'}, {'shown' if shown else 'hidden'}"
+            fill = colour if shown else "white"
             if mine:
-                axes.plot(
-                    mine,
-                    [prior[k] for k in mine],
-                    "o",
-                    ms=6,
-                    color=colour,
-                    mfc=colour if shown else "white",
-                    label=label,
-                )
-    axes.set_ylim(bottom=0)
-    axes.set_xticks(range(0, max([*spec.same_prior, *spec.cross_prior], default=0) + 1, 4))
-    axes.grid(axis="y", color=GRID, lw=0.6)
+                axes.plot(mine, [values[k] for k in mine], "o", ms=6, color=colour, mfc=fill, label=label)
+    most = max(max(values, default=0) for values, *_ in curves)
+    axes.set_xticks(range(0, most + 1, 4 * (1 + most // 64)))
+    axes.set_xlabel("offset (bars back)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(xlabel="offset (bars back)", ylabel="similarity", title="What was measured, and what the mask shows")
-    if spec.same_prior or spec.cross_prior:
-        axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center")
+    if measured:
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", color=GRID, lw=0.6)
+        axes.set(ylabel="similarity", title="What was measured, and what the mask shows")
+    else:
+        axes.set_ylim(-1.5, 2)
+        axes.set_yticks([0, 1], ["other parts", "own part"])
+        axes.set_title("What the mask shows; no similarity is recorded in it")
+    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center")
 
 
 def _reasons(axes: Axes, spec: MaskSpec) -> None:

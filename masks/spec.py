@@ -1,7 +1,7 @@
 """MaskSpec: which earlier rows a row may attend to, by relation and offset, with the reasons. Polarity: True = may attend."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,12 @@ FORMAT = "meloctl.mask/1"
 MOST_OFFSET = 10_000
 """No offset is larger: no piece that is read has more bars."""
 
-_KEYS = {"format", "same", "cross", "summaries", "priors", "reasons", "source"}
+RELATIONS = ("same", "cross", "drums")
+"""What two rows may be to each other: of one part; of two parts, neither of them drums; of two parts, drums among them."""
+
+DRUMS = ("masked", "exempt")
+
+_KEYS = {"format", "same", "cross", "drums", "summaries", "priors", "reasons", "source"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,8 @@ class MaskSpec:
 
     Its own part (`same`): its own bar, and every earlier bar or those at some offsets. Other parts (`cross`): bars at
     offsets 0..near, and those at the offsets `far`. Header rows are a part of their own. Nothing later is ever seen.
+    Between drums and another part (`drums`) the mask says what it says across parts, or, when drums are exempt, shows
+    every earlier bar. What a drums part sees of itself is `same`.
 
     Raises:
         MeloError: on values that contradict each other or lie outside their range.
@@ -35,6 +42,9 @@ class MaskSpec:
 
     far: tuple[int, ...]
     """Offsets beyond `near` at which other parts are also seen, ascending."""
+
+    drums: Literal["masked", "exempt"] = "masked"
+    """"exempt": what measures of pitch, which say nothing about drums, would hide between drums and other parts is shown."""
 
     summaries: bool
     """Rows also see one summary vector of each earlier bar."""
@@ -57,14 +67,23 @@ class MaskSpec:
         if type(self.near) is not int or not 0 <= self.near <= MOST_OFFSET:
             raise MeloError(f"cross.near is {self.near!r}; it must be a whole number of bars, 0 to {MOST_OFFSET}")
         _check_offsets("cross.far", self.far, lowest=self.near + 1)
+        if self.drums not in DRUMS:
+            raise MeloError(f'drums is {self.drums!r}; it must be "masked" or "exempt"')
         if type(self.summaries) is not bool:
             raise MeloError(f"summaries is {self.summaries!r}; it must be true or false")
 
     def sees(self, relation: str, offset: int) -> bool:
-        """May a row attend to rows of that relation, `offset` ≥ 0 bars back?"""
+        """May a row attend to rows of that relation (one of RELATIONS), `offset` ≥ 0 bars back?
+
+        Raises:
+            ValueError: no such relation.
+        """
+        if relation not in RELATIONS:
+            raise ValueError(f"relation {relation!r} is not one of {', '.join(RELATIONS)}")
         if relation == "same":
             return offset == 0 or self.same == "full" or offset in self.same
-        return offset <= self.near or offset in self.far
+        exempt = relation == "drums" and self.drums == "exempt"
+        return exempt or offset <= self.near or offset in self.far
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object `meloctl.mask/1`."""
@@ -72,6 +91,7 @@ class MaskSpec:
             "format": FORMAT,
             "same": "full" if self.same == "full" else list(self.same),
             "cross": {"near": self.near, "far": list(self.far)},
+            "drums": self.drums,
             "summaries": self.summaries,
             "priors": {
                 "same": {str(k): v for k, v in self.same_prior.items()},
@@ -107,6 +127,7 @@ class MaskSpec:
                 same="full" if same == "full" else tuple(same),
                 near=cross.get("near"),  # type: ignore[arg-type]
                 far=tuple(far),
+                drums=data.get("drums", "masked"),
                 summaries=data.get("summaries"),  # type: ignore[arg-type]
                 same_prior=_prior(priors.get("same", {})),
                 cross_prior=_prior(priors.get("cross", {})),
@@ -125,6 +146,14 @@ def read_spec(path: Path) -> MaskSpec:
 def spec_text(spec: MaskSpec) -> str:
     """The file's text."""
     return json.dumps(spec.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def near_and_far(offsets: Iterable[int]) -> tuple[int, tuple[int, ...]]:
+    """Offsets ≥ 1 as `near` (how far the run from 1 on reaches, 0 where 1 is not among them) and `far` (the others)."""
+    chosen, near = set(offsets), 0
+    while near + 1 in chosen:
+        near += 1
+    return near, tuple(sorted(k for k in chosen if k > near))
 
 
 def _check_offsets(name: str, offsets: tuple[int, ...], *, lowest: int) -> None:

@@ -25,10 +25,12 @@ FORMAT = "meloctl.manifest/1"
 MANIFEST, LATEST = "manifest.json", "latest.json"
 
 BEFORE = {
+    "check": "meloctl corpus check FOLDER",
     "stats": "meloctl stats FOLDER",
     "mask": "meloctl derive-mask",
     "model": "meloctl train",
     "out": "meloctl generate",
+    "report": "meloctl report",
 }
 """The command that fills each stage."""
 

@@ -1,6 +1,9 @@
 """The definition itself, on matrices that can be drawn, and what is computed without the matrix."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_masks_spec import SEED, specs
@@ -8,7 +11,8 @@ from test_masks_spec import SEED, specs
 from masks.dense import dense_mask, dense_summary_mask
 from masks.describe import density, in_words, reach
 from masks.picture import draw_mask
-from masks.spec import MaskSpec
+from masks.row_pairs import row_pairs
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 
 
 @st.composite
@@ -33,6 +37,15 @@ def test_one_offset_of_ones_own_part_drawn():
     assert (dense_mask(spec, range(5), [0] * 5) == expected).all()
 
 
+def test_exempt_drums_drawn():
+    # parts 0 (drums), 1, 2, one row each, bars 0 and 3: no part sees another 3 back, but drums do, and are seen
+    spec = replace(SEED, same=(3,), drums="exempt")
+    bar, part = [0, 0, 0, 3, 3, 3], [0, 1, 2, 0, 1, 2]
+    drawn = ["1.....", "11....", "111...", "1111..", "11.11.", "1.1111"]
+    assert [["1" if x else "." for x in row] for row in dense_mask(spec, bar, part, {0})] == [list(x) for x in drawn]
+    assert (dense_mask(spec, bar, part) == dense_mask(replace(spec, drums="masked"), bar, part, {0})).all()
+
+
 def test_summaries_of_earlier_bars_are_seen():
     assert dense_summary_mask(SEED, [0, 1, 1, 2], 3).tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0]]
     off = MaskSpec(same="full", near=0, far=(), summaries=False)
@@ -46,42 +59,62 @@ def test_nothing_later_is_seen_and_everyone_sees_itself(spec, layout):
     assert see.diagonal().all()
 
 
-@given(specs(), layouts())
-def test_density_is_the_share_of_the_matrix(spec, layout):
+@given(specs(), layouts(), st.sets(st.integers(0, 3), max_size=2))
+def test_density_is_the_share_of_the_matrix(spec, layout, drums):
     bar, part = (np.array(x) for x in layout)
     rows = np.zeros((part.max() + 1, bar.max() + 1), dtype=np.int64)
     np.add.at(rows, (part, bar), 1)
-    see = dense_mask(spec, *layout)
+    see = dense_mask(spec, *layout, drums)
     n = len(bar)
-    assert density(spec, rows) == see.sum() / (n * (n + 1) / 2)
+    assert density(spec, row_pairs(rows, drums=drums)) == see.sum() / (n * (n + 1) / 2)
+
+
+def test_density_of_nothing_is_nothing():
+    assert density(SEED, row_pairs(np.zeros((2, 3), dtype=np.int64))) == 0.0
+
+
+def relation_of(p, q):
+    """Part 3 is drums."""
+    return "same" if p == q else "drums" if 3 in (p, q) else "cross"
 
 
 @given(specs(), st.integers(1, 3))
 def test_reach_is_the_matrix_multiplied(spec, layers):
-    # three parts, one row each, 14 bars, without summaries; what the last bar's row of part 1 hears of parts 1 and 2.
+    # three parts and drums, one row each, 14 bars, without summaries; what the last bar's row of part 1 hears of 1, 2 and 3.
     # Rows of one bar stand in the order of parts; reach speaks of earlier bars, and of offset 0 as always heard.
     bars = 14
-    bar, part = np.repeat(np.arange(bars), 3), np.tile(np.arange(3), bars)
+    bar, part = np.repeat(np.arange(bars), 4), np.tile(np.arange(4), bars)
     see = np.array(
         [
-            [
-                spec.sees("same" if p == q else "cross", b - c) if b >= c else False
-                for c, q in zip(bar, part, strict=True)
-            ]
+            [spec.sees(relation_of(p, q), b - c) if b >= c else False for c, q in zip(bar, part, strict=True)]
             for b, p in zip(bar, part, strict=True)
         ]
     )
     heard = np.linalg.matrix_power(see.astype(float), layers) > 0
-    last = heard[(bars - 1) * 3 + 1]
+    last = heard[(bars - 1) * 4 + 1]
     expected = {
-        "same": [k for k in range(bars) if last[(bars - 1 - k) * 3 + 1]],
-        "cross": [k for k in range(bars) if last[(bars - 1 - k) * 3 + 2]],
+        relation: [k for k in range(bars) if last[(bars - 1 - k) * 4 + other]]
+        for relation, other in (("same", 1), ("cross", 2), ("drums", 3))
     }
     assert reach(spec, layers, bars=bars) == expected
 
 
-def test_the_picture_is_drawn(tmp_path):
-    draw_mask(SEED, tmp_path / "mask.png")
+def test_exempt_drums_carry_what_the_mask_hides():
+    # own bar only; through two layers a row hears every bar, by way of the drums
+    spec = MaskSpec(same=(), near=0, far=(), summaries=False, drums="exempt")
+    assert reach(spec, 1, bars=5) == {"same": [0], "cross": [0], "drums": [0, 1, 2, 3, 4]}
+    assert reach(spec, 2, bars=5) == {relation: [0, 1, 2, 3, 4] for relation in RELATIONS}
+    masked = replace(spec, drums="masked")
+    assert reach(masked, 9, bars=5) == {relation: [0] for relation in RELATIONS}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SEED, replace(SEED, drums="exempt"), replace(SEED, near=MOST_OFFSET, far=(), same_prior={}, cross_prior={})],
+    ids=["seed", "exempt", "causal, nothing measured"],
+)
+def test_the_picture_is_drawn(spec, tmp_path):
+    draw_mask(spec, tmp_path / "mask.png")
     assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -89,3 +122,9 @@ def test_a_mask_in_words():
     assert in_words(SEED) == "Own part: every earlier bar. Other parts: offsets 0 to 2, and 4 back. Summaries: on."
     other = MaskSpec(same=(1, 2, 3, 8), near=0, far=(), summaries=False)
     assert in_words(other) == "Own part: offsets 1–3, 8. Other parts: the same bar. Summaries: off."
+    exempt = replace(other, near=MOST_OFFSET, drums="exempt")
+    assert in_words(exempt) == (
+        "Own part: offsets 1–3, 8. Other parts: every earlier bar. "
+        "Between drums and other parts: every earlier bar. Summaries: off."
+    )
+    assert in_words(replace(other, same=())).startswith("Own part: its own bar.")

@@ -1,11 +1,15 @@
 """The seed's rule: the seed's numbers give the seed's mask, and other numbers give others for stated reasons."""
 
+from dataclasses import replace
+
 import pytest
-from test_analysis_curves import DIARY
+from conftest import ROOT
 
 from analysis.curves import Curves, read_curves
 from analysis.errors import MeloError
 from masks.derive import derive_mask
+
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
 
 def curves(same, cross, pairs=None):
@@ -92,6 +96,14 @@ def test_thin_offsets_are_not_considered():
     assert (spec.same, spec.near, spec.far) == ("full", 1, (2,))
     assert "Not considered, for too few pairs" in spec.reasons[-1]
     assert "own part 3; other parts 3" in spec.reasons[-1]
+
+
+def test_drums_may_be_exempt_and_the_rest_stays():
+    masked, exempt = (derive_mask(read_curves(DIARY), drums=drums) for drums in ("masked", "exempt"))
+    assert (masked.drums, exempt.drums) == ("masked", "exempt")
+    (reason,) = set(exempt.reasons) - set(masked.reasons)
+    assert reason.startswith("Drums: they see, and are seen by, other parts at every earlier bar")
+    assert replace(exempt, drums="masked", reasons=masked.reasons) == masked
 
 
 def test_a_table_of_offset_zero_alone_gives_no_mask():

@@ -28,6 +28,7 @@ def specs(draw, most=12):
         same=draw(st.one_of(st.just("full"), offsets.map(tuple))),
         near=near,
         far=tuple(k for k in draw(offsets) if k > near),
+        drums=draw(st.sampled_from(["masked", "exempt"])),
         summaries=draw(st.booleans()),
     )
 
@@ -43,6 +44,29 @@ def test_ones_own_bar_is_always_seen():
     assert [k for k in range(9) if spec.sees("cross", k)] == [0]
 
 
+def test_masked_drums_are_a_part_like_any_other():
+    assert [SEED.sees("drums", k) for k in range(100)] == [SEED.sees("cross", k) for k in range(100)]
+
+
+def test_exempt_drums_see_and_are_seen_at_every_earlier_bar():
+    spec = replace(SEED, same=(2,), drums="exempt")
+    assert all(spec.sees("drums", k) for k in range(100))
+    assert [k for k in range(100) if spec.sees("cross", k)] == [0, 1, 2, 4]  # other parts as before
+    assert [k for k in range(100) if spec.sees("same", k)] == [0, 2]  # what drums see of themselves too
+
+
+@pytest.mark.parametrize("relation", ["own", "", "Same", None])
+def test_a_relation_that_does_not_exist_is_refused(relation):
+    with pytest.raises(ValueError, match="is not one of same, cross, drums"):
+        SEED.sees(relation, 0)
+
+
+def test_a_file_from_before_drums_could_be_exempt_masks_them():
+    old = SEED.to_json()
+    del old["drums"]
+    assert MaskSpec.from_json(old) == SEED
+
+
 @given(specs())
 def test_json_round_trip(spec):
     again = MaskSpec.from_json(json.loads(json.dumps(spec.to_json())))
@@ -55,6 +79,7 @@ def test_json_round_trip(spec):
         {"same": (1,)},
         {"near": 3},
         {"far": (5,)},
+        {"drums": "exempt"},
         {"summaries": False},
         {"same_prior": {}},
         {"cross_prior": {1: 0.1}},
@@ -72,6 +97,7 @@ def test_the_format_is_the_documented_one():
         "format": "meloctl.mask/1",
         "same": "full",
         "cross": {"near": 2, "far": [4]},
+        "drums": "masked",
         "summaries": True,
         "priors": {"same": {"1": 0.5}, "cross": {"0": 0.25}},
         "reasons": ["because"],
@@ -102,6 +128,9 @@ def broken(**change):
         (broken(cross={"near": 4, "far": [4]}), r"cross.far is \[4\]; it must hold offsets 5"),
         (broken(cross={"near": 4}), "cross.far"),
         (broken(cross=[]), "must be objects"),
+        (broken(drums="off"), 'drums is \'off\'; it must be "masked" or "exempt"'),
+        (broken(drums=None), "drums is None"),
+        (broken(drums=["exempt"]), "drums is"),
         (broken(summaries=1), "summaries is 1"),
         (broken(priors={"same": {"one": 0.1}}), "offset 'one'"),
         (broken(priors={"same": {"1": 2}}), "offset 1 is 2"),

@@ -68,31 +68,40 @@ def test_stats_tells_and_writes(card):
     (skipped,) = stats["skipped"]
     assert skipped["path"].endswith("broken.mid")
     assert "not a MIDI file" in skipped["reason"]
-    rows = {(r["relation"], r["offset"]): r for r in stats["offsets"]}
-    assert set(rows) == {("same", k) for k in range(1, 8)} | {("cross", k) for k in range(8)}
-    assert rows["same", 4]["mean"] == 1.0  # the tune is told again after four bars
-    assert rows["same", 4]["pairs"] == 24 * 2 * 4
-    assert set(rows["same", 4]) == {"measure", "relation", "offset", "pairs", "mean", "piece_mean"}
+    rows = {(r["measure"], r["relation"], r["offset"]): r for r in stats["offsets"]}
+    curve = {("same", k) for k in range(1, 8)} | {("cross", k) for k in range(8)}
+    measures = ("pc-jaccard", "note-jaccard", "pc-cosine", "onset-jaccard")
+    assert set(rows) == {(m, *at) for m in measures for at in curve}
+    again = rows["pc-jaccard", "same", 4]
+    assert (again["mean"], again["interval"]) == (1.0, [1.0, 1.0])  # the tune is told again after four bars
+    assert again["pairs"] == 24 * 2 * 4
+    assert again["chance"] < 0.9
+    assert stats["periods"]["pc-jaccard"]["same"] == 4
     folder = only(work / "stats")
     assert sorted(p.name for p in folder.iterdir()) == [
-        "manifest.json",
-        "offsets.csv",
-        "offsets.json",
-        "offsets.png",
-        "pieces.parquet",
+        *("families.csv", "families.png", "manifest.json", "offsets.csv", "offsets.json", "offsets.png"),
+        *("peaks.csv", "pieces.parquet", "skipped.csv"),
     ]
     assert json.loads((folder / "offsets.json").read_text()) == stats
     table = pd.read_csv(folder / "offsets.csv")
     assert table["mean"].tolist() == [r["mean"] for r in stats["offsets"]]
+    assert table["interval_low"].tolist() == [r["interval"][0] for r in stats["offsets"]]
+    families = pd.read_csv(folder / "families.csv")
+    assert set(families["later"]) == {"piano", "bass"}
+    assert families.query("relation == 'same'")["pairs"].sum() == sum(
+        r["pairs"] for r in stats["offsets"] if r["relation"] == "same"
+    )
+    assert pd.read_csv(folder / "peaks.csv")["height"].tolist() == [p["height"] for p in stats["peaks"]]
+    assert pd.read_csv(folder / "skipped.csv")["path"].tolist() == [skipped["path"]]
     pieces = pd.read_parquet(folder / "pieces.parquet")
-    assert len(pieces) == 24 * 15
+    assert len(pieces) == 24 * 15 * 4
 
 
 def test_the_mask_comes_from_the_statistics(card):
     _, work, told = card
     mask = told["derive-mask"]
     assert mask["format"] == "meloctl.mask/1"
-    assert set(mask) == {"format", "same", "cross", "summaries", "priors", "reasons", "source"}
+    assert set(mask) == {"format", "same", "cross", "drums", "summaries", "priors", "reasons", "source"}
     assert mask["priors"]["same"]["4"] == 1.0
     assert len(mask["reasons"]) >= 4
     folder = only(work / "mask")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import piece_of
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_masks_dense import layouts
 from test_masks_spec import specs
 
@@ -20,6 +21,7 @@ from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, PITCH, d
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
+EXEMPT = MaskSpec(same=(4,), near=0, far=(3,), drums="exempt", summaries=False)
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
 
@@ -78,11 +80,13 @@ def test_each_key_head_serves_its_query_heads():
     torch.testing.assert_close(shared, copied)
 
 
-@given(specs(), layouts())
-def test_the_row_mask_is_the_definition(spec, layout):
+@given(specs(), layouts(), st.sets(st.integers(0, 3), max_size=2))
+def test_the_row_mask_is_the_definition(spec, layout, drums):
     bar, part = layout
-    got = row_mask(spec, torch.tensor([bar]), torch.tensor([part]))[0]
-    assert (got.numpy() == dense_mask(spec, bar, part)).all()
+    rows = torch.tensor([bar]), torch.tensor([part])
+    got = row_mask(spec, *rows, torch.tensor([[p in drums for p in part]]))[0]
+    assert (got.numpy() == dense_mask(spec, bar, part, drums)).all()
+    assert torch.equal(row_mask(spec, *rows), row_mask(spec, *rows, torch.zeros(1, len(bar), dtype=torch.bool)))
 
 
 @given(layouts())
@@ -113,7 +117,7 @@ def test_rotary_scores_depend_on_differences_in_time_alone():
 
 def expected_sight(spec, bar, part, layers):
     """Which rows each row's state has heard of after some layers, by sets and plain loops over the four blocks."""
-    see = dense_mask(spec, bar, part)
+    see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
     rows = [{i} for i in range(len(bar))]
     bars = [set() for _ in range(max(bar) + 1)]
     for _ in range(layers):
@@ -152,6 +156,8 @@ def measured_sight(model, rows):
     [
         SEED,
         BARE,
+        EXEMPT,
+        MaskSpec(same="full", near=2, far=(4,), drums="exempt", summaries=True),
         MaskSpec(same="full", near=2, far=(4,), summaries=False),
         MaskSpec(same=(4,), near=0, far=(), summaries=False),
         MaskSpec(same=(), near=0, far=(), summaries=True),
@@ -172,6 +178,14 @@ def test_a_mask_broken_by_one_bar_is_noticed(broken):
     rows, bar, part = music(seed=3, bars=9)
     wrong = MaskSpec(**{"same": BARE.same, "near": BARE.near, "far": BARE.far, "summaries": False, **broken})
     assert measured_sight(small(wrong, 1), rows) != expected_sight(BARE, bar, part, 1)[:-1]
+
+
+def test_an_exemption_that_is_not_honoured_is_noticed():
+    rows, bar, part = music(seed=3, bars=9)
+    drums = {p for p in part if p // 100 == V.drums}
+    masked = MaskSpec(same=EXEMPT.same, near=EXEMPT.near, far=EXEMPT.far, summaries=False)
+    assert (dense_mask(EXEMPT, bar, part, drums) != dense_mask(masked, bar, part, drums)).any()
+    assert measured_sight(small(masked, 1), rows) != expected_sight(EXEMPT, bar, part, 1)[:-1]
 
 
 def test_the_first_state_is_the_same_for_every_piece():

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from meloctl.cli import check
 from meloctl.cli.common import Json, Work, progress, report, workspace
 
 app = typer.Typer(help="Corpora that come with the program.", no_args_is_help=True, rich_markup_mode=None)
+app.command("check")(check.check)
 
 
 @app.callback()
@@ -57,3 +59,60 @@ def chorales(
         {"path": str(folder), "pieces": about["pieces"]},
         as_json=as_json,
     )
+
+
+@app.command()
+def compose(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write (default: corpus/band in the workspace).", show_default=False),
+    ] = None,
+    pieces: Annotated[int, typer.Option(help="How many pieces, 1 to 100000.")] = 100,
+    seed: Annotated[int, typer.Option(help="Piece i of a seed is always the same, however many are written.")] = 0,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="A letter a section of 8 bars (or the next multiple of the phrase); the same letter is the same music "
+            "again (default: AABA; with --phrase 0 ABCD, where every letter must be new).",
+            show_default=False,
+        ),
+    ] = None,
+    phrase: Annotated[
+        int,
+        typer.Option(
+            help="Bars after which a section's music recurs, 2 to 32, as 4, 6 or 8 (from 8 on it fills its section, and only a "
+            "repeated letter brings it again); 0: nothing ever recurs."
+        ),
+    ] = 4,
+    meter: Annotated[str, typer.Option(help="4/4, 3/4 or 6/8.")] = "4/4",
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Compose pieces for a band of four (drums, bass, chords, lead) whose form you choose, as MIDI files.
+
+    Example: meloctl corpus compose --pieces 500 --phrase 4
+    """
+    from analysis.composer.compose import ORIGIN, compose_corpus, is_composed
+    from analysis.json_file import read_json
+    from analysis.piece import meter as read_meter
+
+    folder = folder or workspace(work).root / "corpus" / "band"
+    form = form if form is not None else "AABA" if phrase else "ABCD"
+    signature = read_meter(meter)
+    there = is_composed(folder, pieces=pieces, seed=seed, form=form, phrase=phrase, meter=signature)
+    if not there:
+        with progress() as bar:
+            task = bar.add_task("composing", total=pieces)
+            compose_corpus(
+                folder,
+                pieces=pieces,
+                seed=seed,
+                form=form,
+                phrase=phrase,
+                meter=signature,
+                on_file=lambda: bar.advance(task),
+            )
+    about = read_json(folder / ORIGIN, what="corpus origin")
+    assert isinstance(about, dict)
+    said = "Unchanged, nothing redone" if there else f"Wrote {pieces} piece{'s' * (pieces > 1)} of {about['bars']} bars"
+    report([f"{said}: {folder}/", f"Next: meloctl stats {folder}"], {"path": str(folder), **about}, as_json=as_json)

@@ -1,68 +1,193 @@
-"""meloctl derive-mask: from measured similarity to an attention mask, with reasons."""
+"""meloctl derive-mask: from measured similarity to an attention mask, with reasons. meloctl mask: masks compared and drawn."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, report, workspace, wrote
+from meloctl.cli.common import Json, Work, progress, report, workspace, wrote
+
+app = typer.Typer(help="Masks side by side, and drawn.", no_args_is_help=True, rich_markup_mode=None)
+
+Table = Annotated[
+    Path | None,
+    typer.Option("--table", help="A table of offsets (default: the latest of meloctl stats).", show_default=False),
+]
+Corpus = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpus", help="MIDI in which rows are counted (default: what the table was measured on).", show_default=False
+    ),
+]
+Drums = Annotated[
+    str | None,
+    typer.Option(
+        "--drums",
+        help="masked, or exempt: drums and other parts see each other at every earlier bar (default: masked).",
+        show_default=False,
+    ),
+]
+
+Far = Annotated[
+    int | None,
+    typer.Option("--far", help="seed: how many far offsets to show across parts (default: 1).", show_default=False),
+]
+Share = Annotated[
+    float | None,
+    typer.Option("--share", help="budget: share of dense causal work to spend (default: 0.3).", show_default=False),
+]
+Bars = Annotated[int | None, typer.Option("--bars", help="window: how many earlier bars to see.", show_default=False)]
+Seed = Annotated[int | None, typer.Option("--seed", help="random: of the draw (default: 0).", show_default=False)]
+Like = Annotated[
+    Path | None,
+    typer.Option("--like", help="random: a mask whose cost to meet (default: the seed rule's).", show_default=False),
+]
 
 
 def derive_mask(
-    table: Annotated[
-        Path | None,
-        typer.Option("--table", help="A table of offsets (default: the latest of meloctl stats).", show_default=False),
-    ] = None,
-    far: Annotated[int, typer.Option("--far", help="How many far offsets to show across parts.")] = 1,
+    table: Table = None,
+    rule: Annotated[
+        str, typer.Option("--rule", help="seed (the research diary's), budget, museformer, window, causal or random.")
+    ] = "seed",
+    far: Far = None,
+    share: Share = None,
+    bars: Bars = None,
+    seed: Seed = None,
+    like: Like = None,
+    drums: Drums = None,
+    corpus: Corpus = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Derive an attention mask from measured similarity, with a reason for each choice.
 
     Example: meloctl derive-mask
+
+    Example: meloctl derive-mask --rule budget --share 0.3
     """
     from analysis.atomic import write_text
-    from analysis.curves import read_curves
-    from analysis.errors import MeloError
-    from masks.derive import derive_mask as derive
     from masks.describe import in_words, reach
     from masks.picture import draw_mask
     from masks.spec import MaskSpec, spec_text
-    from meloctl import __version__
-    from meloctl.workspace import Recipe
+    from meloctl.cli.mask_rule import Told, plan_derivation
 
-    if not 0 <= far <= 32:
-        raise MeloError(f"--far {far}: give how many far offsets to show, 0 to 32")
     space = workspace(work)
+    told = Told(far=far, share=share, bars=bars, seed=seed, like=like, drums=drums, corpus=corpus)
     path = table or space.latest("stats").folder / "offsets.json"
-    curves = read_curves(path)
-    name = table.stem if table else path.parent.name
-    recipe = Recipe(
-        stage="mask",
-        command="derive-mask",
-        inputs={"table": str(path.resolve()), "numbers": curves.table_hash},
-        options={"rule": "seed", "far": far},
-        label=name.rsplit("-", 1)[0] if not table else name,
-    )
-    run = space.finished(recipe)
-    folder = space.folder(recipe)
+    derivation = plan_derivation(rule, told, path, named=table is not None)
+    run = space.finished(derivation.recipe)
+    folder = space.folder(derivation.recipe)
     if not run:
-        spec = derive(curves, n_far=far, version=__version__, corpus=name)
+        spec = derivation.make()
         write_text(folder / "mask.json", spec_text(spec))
         draw_mask(spec, folder / "mask.png")
         files = ["mask.json", "mask.png"]
-        run = space.finish(recipe, files=files, results={"mask": spec.to_json()})
+        run = space.finish(derivation.recipe, files=files, results={"mask": spec.to_json()})
         said = wrote(folder, files)
     else:
         said = f"Unchanged since {run.time}, nothing redone: {folder}/"
     spec = MaskSpec.from_json(run.told("results", "mask"))
     one, two = reach(spec, 1), reach(spec, 2)
-    lines = [
-        in_words(spec),
-        *(f"  {reason}" for reason in spec.reasons),
+    heard = (
         f"Of offsets 0 to 32, a row sees {len(one['same'])} in its own part and {len(one['cross'])} in others; "
-        f"through two layers it hears {len(two['same'])} and {len(two['cross'])}, without summaries.",
-        said,
-        "Next: meloctl train",
-    ]
+        f"through two layers it hears {len(two['same'])} and {len(two['cross'])}, without summaries."
+    )
+    lines = [in_words(spec), *(f"  {reason}" for reason in spec.reasons), heard, said, "Next: meloctl train"]
     report(lines, spec.to_json(), as_json=as_json)
+
+
+@app.callback()
+def _group() -> None:
+    """Masks side by side, and drawn."""
+
+
+@app.command()
+def compare(
+    masks: Annotated[
+        list[Path] | None, typer.Argument(help="Mask files to compare with the rules.", show_default=False)
+    ] = None,
+    table: Table = None,
+    corpus: Corpus = None,
+    pieces: Annotated[int, typer.Option("--pieces", help="How many pieces of the corpus to take, by lot.")] = 20,
+    drums: Drums = None,
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the masks of all rules on pieces of the corpus.
+
+    Those of budget, window and random are made to cost what the seed rule's costs. random is the mean of five draws.
+
+    Example: meloctl mask compare
+
+    Example: meloctl mask compare melo/mask/*/mask.json --pieces 50
+    """
+    import numpy as np
+
+    from analysis.curves import read_curves
+    from analysis.errors import MeloError
+    from masks.compare import compare as compared
+    from masks.compare import conclusion, rules_to_compare, table_lines
+    from masks.spec import read_spec
+    from meloctl.cli.mask_rule import check_drums, counted_corpus
+
+    if not 1 <= pieces <= 10_000:
+        raise MeloError(f"--pieces {pieces}: give how many pieces to take, 1 to 10000")
+    given = {str(path): [read_spec(path)] for path in masks or []}
+    exempt = check_drums(drums)
+    path = table or workspace(work).latest("stats").folder / "offsets.json"
+    curves = read_curves(path)
+    counted = counted_corpus(path, corpus)
+    rows = counted.read(pieces)
+    rules = rules_to_compare(curves, rows, random=np.random.default_rng(0), drums=exempt)
+    everything = {**rules, **given}
+    with progress() as bar:
+        task = bar.add_task("comparing", total=sum(map(len, everything.values())))
+        standings = compared(everything, curves, rows, on_mask=lambda: bar.advance(task))
+    said = conclusion(standings)
+    heading = f"{len(rows)} of {len(counted.paths)} pieces of {counted.corpus}, similarity {curves.measure} from {path}"
+    report(
+        [heading, *table_lines(standings), said],
+        {
+            "corpus": str(counted.corpus),
+            "pieces": len(rows),
+            "table": curves.table_hash,
+            "measure": curves.measure,
+            "masks": [{**s.to_json(), "specs": [m.to_json() for m in everything[s.name]]} for s in standings],
+            "conclusion": said,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command()
+def show(
+    mask: Annotated[
+        Path | None,
+        typer.Argument(help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The picture, a .png file (default: in the workspace).", show_default=False),
+    ] = None,
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a mask, and say in words what it shows.
+
+    Example: meloctl mask show --out mask.png
+    """
+    from analysis.errors import MeloError
+    from masks.describe import in_words
+    from masks.picture import draw_mask
+    from masks.spec import read_spec
+
+    if out and (out.suffix.lower() != ".png" or out.is_dir()):
+        raise MeloError(f"--out {out}: give a file whose name ends in .png")
+    space = workspace(work)
+    path = mask or space.latest("mask").folder / "mask.json"
+    spec = read_spec(path)
+    name = path.parent.name if path.name == "mask.json" and path.parent.name else path.stem
+    picture = out or space.root / "mask" / f"{name}.png"
+    draw_mask(spec, picture)
+    lines = [f"{path}:", in_words(spec), *(f"  {reason}" for reason in spec.reasons), f"Wrote {picture}"]
+    report(lines, {"path": str(picture), "words": in_words(spec), "mask": spec.to_json()}, as_json=as_json)

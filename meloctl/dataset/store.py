@@ -11,13 +11,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from analysis.atomic import whole_file, write_text
-from analysis.corpus import Skipped, group_of, read_files, split_groups
+from analysis.corpus import Skipped, group_of, merged_groups, read_files, split_groups
 from analysis.errors import MeloError
 from analysis.json_file import read_json
+from analysis.likeness import Sketch, clusters, near_copies, sketch
 from meloctl.rows.codec import GridLoss, Rows, encode
 from meloctl.rows.vocabulary import Vocabulary
 
-FORMAT = "meloctl.shard/1"
+FORMAT = "meloctl.shard/2"
+"""In shards of the first format near copies of one song could lie on two sides of the split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,23 +57,31 @@ def encode_corpus(
     meter: tuple[int, int] | None = None,
     on_file: Callable[[], None] = lambda: None,
 ) -> Shard:
-    """Read and encode files; files that cannot be read are left out (`stats` lists them with reasons).
+    """Read and encode files; files that cannot be read are left out (`corpus check` lists them with reasons).
+
+    Near copies of one song share a group, and so a side of the split; see `analysis.corpus.merged_groups`.
 
     Raises:
         MeloError: nothing could be read.
     """
     pieces: list[Rows] = []
-    groups: list[str] = []
+    names: list[str] = []
+    sketches: list[Sketch] = []
     loss = GridLoss()
     for found in read_files(paths, meter=meter, on_file=on_file):
         if isinstance(found, Skipped):
             continue
         rows, cost = encode(found.piece, vocabulary)
         pieces.append(rows)
-        groups.append(group_of(found.piece))
+        names.append(group_of(found.piece))
+        sketches.append(sketch(found.piece))
         loss += cost
     if not pieces:
-        raise MeloError(f"none of the {len(paths)} files could be read; run meloctl stats on the folder to see why")
+        raise MeloError(
+            f"none of the {len(paths)} files could be read; run meloctl corpus check on the folder to see why"
+        )
+    cluster = clusters(near_copies(sketches), names).tolist()
+    groups = merged_groups([s.key or name for s, name in zip(sketches, names, strict=True)], cluster)
     first = np.concatenate([[0], np.cumsum([len(r) for r in pieces])]).astype(np.int64)
     return Shard(rows=np.concatenate(pieces), first=first, split=tuple(split_groups(groups)), loss=loss)
 

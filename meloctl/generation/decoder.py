@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masks.spec import MOST_OFFSET
+from masks.spec import MOST_OFFSET, RELATIONS
 from meloctl.model.attention import attend, rotation
 from meloctl.model.meloformer import MeloFormer, part_of
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
@@ -71,9 +71,9 @@ class Decoder:
 
         self.bar = np.zeros(64, dtype=np.int64)
         self.part = np.zeros(64, dtype=np.int64)
+        self.drum = np.zeros(64, dtype=np.bool_)
         known = range(MOST_OFFSET + 1)
-        self.same = np.array([model.spec.sees("same", k) for k in known])
-        self.cross = np.array([model.spec.sees("cross", k) for k in known])
+        self.same, self.cross, self.drums = (np.array([model.spec.sees(r, k) for k in known]) for r in RELATIONS)
 
     def start(self) -> Tensor:
         """(C,) the state that predicts the first row."""
@@ -86,7 +86,8 @@ class Decoder:
         opens = int(row_F[INSTRUMENT]) == model.vocabulary.bar
         if opens and self.n and model.spec.summaries:
             self._close_bar()
-        bar = self._enter(int(part_of(row_F, model.vocabulary)), opens)
+        drum = int(row_F[INSTRUMENT]) == model.vocabulary.drums
+        bar = self._enter(int(part_of(row_F, model.vocabulary)), drum, opens)
         turn = rotation(torch.tensor(bar), row_F[POSITION].clamp(min=0), model.config.head_width)
         seen = self._seen()
         r_1C = model.embed(row_F[None, None])
@@ -101,21 +102,23 @@ class Decoder:
             r_1C = layer.feed(layer.add_attention(r_1C, attend(layer.query(rows, turn), k, v, everything)))
         return model.norm(r_1C)[0, 0]
 
-    def _enter(self, part: int, opens: bool) -> int:
+    def _enter(self, part: int, drum: bool, opens: bool) -> int:
         """Note where a new row stands; its bar."""
         if self.n == len(self.bar):
             self.bar, self.part = (np.concatenate([a, np.zeros_like(a)]) for a in (self.bar, self.part))
+            self.drum = np.concatenate([self.drum, np.zeros_like(self.drum)])
         bar = int(self.bar[self.n - 1]) + opens if self.n else 0
-        self.bar[self.n], self.part[self.n] = bar, part
+        self.bar[self.n], self.part[self.n], self.drum[self.n] = bar, part, drum
         self.opened = self.n if opens else self.opened
         self.n += 1
         return bar
 
     def _seen(self) -> Tensor:
         """Indices of the rows that the newest one may attend to, itself among them."""
-        bar, part = self.bar[: self.n], self.part[: self.n]
+        bar, part, drum = self.bar[: self.n], self.part[: self.n], self.drum[: self.n]
         offset = bar[-1] - bar
-        return torch.from_numpy(np.flatnonzero(np.where(part == part[-1], self.same[offset], self.cross[offset])))
+        other = np.where(drum | drum[-1], self.drums[offset], self.cross[offset])
+        return torch.from_numpy(np.flatnonzero(np.where(part == part[-1], self.same[offset], other)))
 
     def _close_bar(self) -> None:
         """Compute the summary of the bar that ends with the newest row, in every layer."""

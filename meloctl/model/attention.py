@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masks.spec import MOST_OFFSET, MaskSpec
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 
 
 def attend(q_BHQD: Tensor, k_BGKD: Tensor, v_BGKD: Tensor, see_BQK: Tensor) -> Tensor:
@@ -24,13 +24,14 @@ def attend(q_BHQD: Tensor, k_BGKD: Tensor, v_BGKD: Tensor, see_BQK: Tensor) -> T
     return F.scaled_dot_product_attention(q_BHQD, k_BGKD, v_BGKD, attn_mask=see_BQK[:, None], enable_gqa=shared)
 
 
-def row_mask(spec: MaskSpec, bar_BL: Tensor, part_BL: Tensor) -> Tensor:
+def row_mask(spec: MaskSpec, bar_BL: Tensor, part_BL: Tensor, drum_BL: Tensor | None = None) -> Tensor:
     """`masks.dense.dense_mask` for a batch, without loops over rows.
 
     Args:
         spec: the mask.
         bar_BL: bar of each row, negative for padding, which sees itself alone and is seen by nobody.
         part_BL: part of each row.
+        drum_BL: bool, rows of drums; without it there are none.
 
     Returns:
         (B, L, L) bool, [batch, query, key].
@@ -38,11 +39,15 @@ def row_mask(spec: MaskSpec, bar_BL: Tensor, part_BL: Tensor) -> Tensor:
     length = bar_BL.shape[1]
     offset_BLL = (bar_BL[:, :, None] - bar_BL[:, None, :]).clamp(0, MOST_OFFSET)
     known = torch.arange(int(offset_BLL.max()) + 1 if offset_BLL.numel() else 1).tolist()
-    same, cross = (
-        torch.tensor([spec.sees(relation, k) for k in known], device=bar_BL.device) for relation in ("same", "cross")
+    same, cross, drums = (
+        torch.tensor([spec.sees(relation, k) for k in known], device=bar_BL.device) for relation in RELATIONS
     )
+    other_BLL = cross[offset_BLL]
+    if drum_BL is not None and spec.drums == "exempt":
+        drummed_BLL = drum_BL[:, :, None] | drum_BL[:, None, :]
+        other_BLL = torch.where(drummed_BLL, drums[offset_BLL], other_BLL)
     alike_BLL = part_BL[:, :, None] == part_BL[:, None, :]
-    see_BLL = torch.where(alike_BLL, same[offset_BLL], cross[offset_BLL])
+    see_BLL = torch.where(alike_BLL, same[offset_BLL], other_BLL)
     causal_LL = torch.ones(length, length, dtype=torch.bool, device=bar_BL.device).tril()
     real_BL = bar_BL >= 0
     itself_LL = torch.eye(length, dtype=torch.bool, device=bar_BL.device)

@@ -162,12 +162,13 @@ class MeloFormer(nn.Module):
         bars_BT = torch.arange(n_bars, device=rows_BLF.device) + first_bar_B[:, None]
         width = self.config.head_width
         position_BL = rows_BLF[:, :, POSITION].clamp(min=0)
+        drum_BL = rows_BLF[:, :, INSTRUMENT] == self.vocabulary.drums
         ss, sr, rs = summary_masks(bar_BL, n_bars)
         return Layout(
             n_bars=n_bars,
             row_turn=rotation(bar_BL + first_bar_B[:, None], position_BL, width)[:, None],
             bar_turn=rotation(bars_BT, torch.zeros_like(bars_BT), width)[:, None],
-            row_sees=torch.cat([rs, row_mask(self.spec, bar_BL, part_BL)], dim=2),
+            row_sees=torch.cat([rs, row_mask(self.spec, bar_BL, part_BL, drum_BL)], dim=2),
             bar_sees=torch.cat([ss, sr], dim=2),
         )
 

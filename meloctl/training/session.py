@@ -12,6 +12,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.piece import meter as parse_meter
 from masks.describe import density
+from masks.row_pairs import RowPairs, row_pairs
 from masks.spec import MaskSpec, read_spec
 from meloctl import __version__
 from meloctl.dataset.batches import Window, windows
@@ -105,6 +106,7 @@ def plan_session(
             "corpus": str(corpus),
             "fingerprint": now,
             "meter": meter,
+            "rows": SHARD_FORMAT,
             "mask": spec.to_json(),
         },
         options={"model": preset, **asdict(config)},
@@ -188,17 +190,17 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Ru
 
 def mean_density(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> float:
     """Share of dense causal attention's pairs that a mask shows, pooled over some hundred windows evenly taken."""
-    shown = pairs = 0.0
-    for window in chosen[:: -(-len(chosen) // 128)]:
-        rows = window.rows.astype(np.int64)
-        bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
-        keys, part = np.unique(rows[:, INSTRUMENT] * vocabulary.numbers + rows[:, NUMBER], return_inverse=True)
-        cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
-        np.add.at(cells, (part, bar), 1)
-        causal = len(rows) * (len(rows) + 1) / 2
-        shown += density(spec, cells) * causal
-        pairs += causal
-    return shown / pairs
+    pairs = [_row_pairs(window, vocabulary) for window in chosen[:: -(-len(chosen) // 128)]]
+    return density(spec, sum(pairs[1:], start=pairs[0]))
+
+
+def _row_pairs(window: Window, vocabulary: Vocabulary) -> RowPairs:
+    rows = window.rows.astype(np.int64)
+    bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
+    keys, part = np.unique(rows[:, INSTRUMENT] * vocabulary.numbers + rows[:, NUMBER], return_inverse=True)
+    cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
+    np.add.at(cells, (part, bar), 1)
+    return row_pairs(cells, drums=np.flatnonzero(keys // vocabulary.numbers == vocabulary.drums).tolist())
 
 
 def watched(validation: list[Window]) -> list[Window]:
