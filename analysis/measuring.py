@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from analysis.cells import Ints
-from analysis.corpus import group_of, shown
+from analysis.corpus import shown
 from analysis.engine import ChunkResult, Workers, map_chunks, read_chunk
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.offsets import MOST_PAIRS, OFFSETS, FamilySums, Layout, OffsetSums, count_pairs, measure
 from analysis.piece import Piece
-from analysis.shuffle import shuffled_sums
+from analysis.shuffle import chance_sums, shuffled_sums, whole_table
 from analysis.similarity import MEASURES, Measure
 from analysis.tables import OffsetTable
 
@@ -34,7 +34,6 @@ class PieceFacts:
     path: str
     """As text, whatever bytes the name has."""
 
-    group: str
     bars: int
     parts: int
     drums: int
@@ -57,7 +56,7 @@ class Measuring:
     """Numbers of the files that are shuffled."""
 
     draws: int = 0
-    """Shuffles of each of them."""
+    """Shuffles of each of them; 0 leaves chance out too."""
 
     seed: int = 0
 
@@ -74,61 +73,75 @@ class Measuring:
         kinds = [m for m in MEASURES if m.name in self.measures]
         names = tuple(m.name for m in kinds)
         total, pieces, skipped = OffsetTable.empty(names, dtype=np.int64), [], []
-        pairs, similarity, drawn, shuffles = [], [], [], []
+        found: list[_PieceSums] = []
         for number, path in enumerate(paths, first):
             try:
                 if number in died:
                     raise MeloError(CRASHED)
                 piece = read_midi(Path(path), meter=self.meter)
-                sums, shuffle = self._measure(piece, number, kinds)
+                sums = self._measure(piece, number, kinds)
             except MeloError as error:
                 skipped.append({"path": shown(Path(path)), "reason": str(error)})
                 continue
             pieces.append(asdict(facts_of(piece, path)))
-            pairs.append(np.stack([s.pairs for s, _ in sums]))
-            similarity.append(np.stack([s.similarity for s, _ in sums]))
-            for m, (by_offset, by_family) in enumerate(sums):
+            found.append(sums)
+            for m, (by_offset, by_family) in enumerate(sums.sums):
                 total.add_piece(m, by_offset, by_family)
-            if shuffle is not None:
-                drawn.append(len(pieces) - 1)
-                shuffles.append(shuffle)
         shape = (len(kinds), 2, OFFSETS)
+        shuffled = [i for i, s in enumerate(found) if s.shuffles is not None]
+        shuffles = [s.shuffles for s in found if s.shuffles is not None]
         return ChunkResult(
             arrays={
                 **total.arrays(),
-                "of_piece.pairs": _stack(pairs, shape),
-                "of_piece.similarity": _stack(similarity, shape),
-                "shuffled.piece": np.array(drawn, dtype=np.int64),
-                "shuffled.similarity": _stack(shuffles, (self.draws, *shape)),
+                "of_piece.pairs": _stack([np.stack([s.pairs for s, _ in f.sums]) for f in found], shape),
+                "of_piece.similarity": _stack([np.stack([s.similarity for s, _ in f.sums]) for f in found], shape),
+                "of_piece.chance": _stack(
+                    [f.chance if f.chance is not None else np.full(shape, -1) for f in found], shape
+                ),
+                "shuffled.piece": np.array(shuffled, dtype=np.int64),
+                "shuffled.pairs": _stack([s[0] for s in shuffles], (self.draws, *shape)),
+                "shuffled.similarity": _stack([s[1] for s in shuffles], (self.draws, *shape)),
             },
             facts={"measures": names, "pieces": pieces, "skipped": skipped},
         )
 
-    def _measure(
-        self, piece: Piece, number: int, kinds: list[Measure]
-    ) -> tuple[list[tuple[OffsetSums, FamilySums | None]], Ints | None]:
-        """Sums of each measure, and (draws, M, 2, OFFSETS) similarities of the shuffles, if the lot fell on this one."""
-        shuffle = number in self.shuffled
-        layouts: dict[tuple[bool, bool], Layout] = {}
+    def _measure(self, piece: Piece, number: int, kinds: list[Measure]) -> "_PieceSums":
+        layouts: dict[bool, Layout] = {}
+        for drums in {kind.drums for kind in kinds}:
+            layouts[drums] = Layout.of(piece, drums=drums, by_family=self.by_family)
+            if (pairs := count_pairs(layouts[drums])) > MOST_PAIRS:
+                raise MeloError(f"its bars would need {pairs:,} comparisons; at most {MOST_PAIRS:,} are made")
+        sums, chance, shuffles = [], list[Ints](), list[tuple[Ints, Ints]]()
+        for kind in kinds:
+            layout = layouts[kind.drums]
+            contents = kind.contents(layout.cells)
+            sums.append(measure(layout, contents, kind))
+            if not self.draws or (table := whole_table(layout, contents, kind)) is None:
+                continue
+            chance.append(chance_sums(layout, contents, table))
+            if number in self.shuffled:
+                rng = np.random.default_rng([self.seed, number])  # the same orders for every measure
+                shuffles.append(shuffled_sums(layout, contents, table, draws=self.draws, rng=rng))
+        known = len(chance) == len(kinds)
+        return _PieceSums(
+            sums=sums,
+            chance=np.stack(chance) if known else None,
+            shuffles=(np.stack([p for p, _ in shuffles], axis=1), np.stack([s for _, s in shuffles], axis=1))
+            if known and shuffles
+            else None,
+        )
 
-        def layout(drums: bool, by_family: bool) -> Layout:
-            found = layouts.get((drums, by_family))
-            if not found:
-                found = layouts[drums, by_family] = Layout.of(piece, drums=drums, by_family=by_family)
-                if (pairs := count_pairs(found)) > MOST_PAIRS:
-                    raise MeloError(f"its bars would need {pairs:,} comparisons; at most {MOST_PAIRS:,} are made")
-            return found
 
-        sums, draws = [], list[Ints]()
-        for i, kind in enumerate(kinds):
-            here = layout(kind.drums, self.by_family)
-            contents = kind.contents(here.cells)
-            sums.append(measure(here, contents, kind))
-            if shuffle and len(draws) == i:
-                rng = np.random.default_rng([self.seed, number, i])
-                drawn = shuffled_sums(layout(kind.drums, False), contents, kind, draws=self.draws, rng=rng)
-                draws += [] if drawn is None else [drawn]
-        return sums, np.stack(draws, axis=1) if shuffle and len(draws) == len(kinds) else None
+@dataclass(frozen=True, kw_only=True)
+class _PieceSums:
+    sums: list[tuple[OffsetSums, FamilySums | None]]
+    """Of each measure."""
+
+    chance: Ints | None
+    """(M, 2, OFFSETS) similarity by chance; None where it was not asked for, or the piece is too long."""
+
+    shuffles: tuple[Ints, Ints] | None
+    """(draws, M, 2, OFFSETS) pairs and similarity; None for a piece on which the lot did not fall."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +216,6 @@ def facts_of(piece: Piece, path: str) -> PieceFacts:
     short = np.diff(start) <= piece.ticks_per_quarter
     return PieceFacts(
         path=shown(Path(path)),
-        group=group_of(piece),
         bars=piece.n_bars,
         parts=len(piece.parts),
         drums=sum(p.is_drum for p in piece.parts),

@@ -8,7 +8,6 @@ import io
 import math
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,11 @@ import numpy.typing as npt
 
 from analysis.atomic import whole_file
 from analysis.errors import MeloError
+from analysis.midi_bytes import MOST_TICKS, prepare
 from analysis.piece import Bars, Notes, Part, Piece
 
 if TYPE_CHECKING:
     from miditoolkit import MidiFile
-
-_PAD = bytes(64)
-"""Zeros after the last byte: where a damaged event runs past it, symusic reads these, not whatever lies behind."""
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -72,26 +69,7 @@ def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limit
 
 def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """The same from the bytes of a file."""
-    if not data:
-        raise MeloError("the file is empty")
-    if data[:4] != b"MThd":
-        raise MeloError("not a MIDI file: it does not start with MThd")
-    if len(data) < 14:
-        raise MeloError("damaged: the file ends inside its header")
-    if data[12] & 0x80:
-        raise MeloError("timed in video frames (SMPTE), not in quarter notes: it has no bars")
-    if data[12:14] == b"\0\0":
-        raise MeloError("damaged: 0 ticks per quarter note")
-
-    _check_chunks(data)
-
-    from symusic import Score
-
-    try:
-        raw = _of_symusic(Score.from_midi(data + _PAD))
-    except (RuntimeError, ValueError) as error:
-        raw = _second_opinion(data, str(error), limits)
-    return _piece(raw, meter=meter, limits=limits)
+    return _piece(_raw(data, limits), meter=meter, limits=limits)
 
 
 def write_midi(piece: Piece, path: Path) -> None:
@@ -123,15 +101,6 @@ def write_midi(piece: Piece, path: Path) -> None:
         written.save(temporary)
 
 
-def _check_chunks(data: bytes) -> None:
-    """Refuse a file whose chunks run past its end: symusic would read on, and crash or invent notes."""
-    at = 8 + int.from_bytes(data[4:8], "big")
-    while at + 8 <= len(data):
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-    if at > len(data):
-        raise MeloError("damaged: the file ends inside a track")
-
-
 def render_midi(path: Path, *, soundfont: Path, sample_rate: int) -> npt.NDArray[np.float32]:
     """The sound of a MIDI file, shape (samples, 2), by symusic's synthesizer."""
     from symusic import Score, Synthesizer
@@ -145,7 +114,10 @@ class _Raw:
     """What either library found, unchecked."""
 
     ticks_per_quarter: int
-    parts: list[tuple[int, bool, str, dict[str, npt.NDArray[Any]]]]
+    parts: list[Part]
+    columns: list[dict[str, npt.NDArray[Any]]]
+    """Notes of each part: time, duration, pitch and velocity."""
+
     signatures: list[tuple[int, int, int]]
     tempos: list[tuple[int, float]]
 
@@ -155,56 +127,79 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        raise MeloError(f"cannot be opened: {(getattr(error, 'strerror', None) or str(error)).lower()}") from error
+        raise MeloError(f"cannot be opened: {_told(error)}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise MeloError("not a regular file")
         if status.st_size > limits.file_bytes:
             raise MeloError(f"{status.st_size:,} bytes; at most {limits.file_bytes:,} are read")
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(limits.file_bytes)
+        return os.read(handle, status.st_size)
+    except OSError as error:
+        raise MeloError(f"cannot be read: {_told(error)}") from error
     finally:
         os.close(handle)
 
 
-def _of_symusic(score: Any) -> _Raw:
-    parts = []
-    for track in score.tracks:
-        columns = track.notes.numpy()
-        if len(columns["time"]):
-            parts.append((int(track.program), bool(track.is_drum), str(track.name), columns))
+def _told(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _raw(data: bytes, limits: Limits) -> _Raw:
+    from symusic import Score
+
+    readable = prepare(data)
+    try:
+        return _of_symusic(Score.from_midi(readable), limits)
+    except MemoryError as error:
+        raise MeloError("damaged: it asks for more memory than there is") from error
+    except (RuntimeError, ValueError, LookupError) as error:
+        return _second_opinion(data, str(error), limits)
+
+
+def _of_symusic(score: Any, limits: Limits) -> _Raw:
+    """Counted before it is copied: symusic holds a note in 12 bytes, Python a tempo in 100."""
+    tracks = [(track, n) for track in score.tracks if (n := track.note_num())]
+    _within_all(limits, len(tracks), sum(n for _, n in tracks), len(score.time_signatures), len(score.tempos))
     return _Raw(
         ticks_per_quarter=int(score.ticks_per_quarter),
-        parts=parts,
+        parts=[Part(program=t.program & 0x7F, is_drum=t.is_drum, name=t.name) for t, _ in tracks],
+        columns=[t.notes.numpy() for t, _ in tracks],
         signatures=[(int(t.time), int(t.numerator), int(t.denominator)) for t in score.time_signatures],
         tempos=[(int(t.time), float(t.qpm)) for t in score.tempos],
     )
 
 
+_COMPLAINTS = {
+    "Unexpected EOF": "an event runs past the end of its track",
+    "Unexpected running status": "a data byte where an event must begin",
+}
+"""What symusic says, by its first words, and what it means."""
+
+
 def _second_opinion(data: bytes, complaint: str, limits: Limits) -> _Raw:
     """miditoolkit's reading of a file that symusic refused, data bytes above 127 brought down to 127."""
-    reason = f"damaged: {complaint.removeprefix('MiniMidi: ').splitlines()[0].removesuffix(': iostream error')[:160]}"
+    told = " ".join(complaint.removeprefix("MiniMidi: ").split())[:160]
+    reason = f"damaged: {next((plain for start, plain in _COMPLAINTS.items() if told.startswith(start)), told)}"
     if len(data) > limits.forgiven_bytes:
         raise MeloError(reason)
     from miditoolkit import MidiFile
 
     try:
-        return _of_miditoolkit(MidiFile(file=io.BytesIO(data), clip=True))
+        raw = _of_miditoolkit(MidiFile(file=io.BytesIO(data), clip=True))
     except Exception as error:  # the parser raises anything at all on damaged bytes
         raise MeloError(reason) from error
+    _within_all(limits, len(raw.parts), sum(len(c["time"]) for c in raw.columns), len(raw.signatures), len(raw.tempos))
+    return raw
 
 
 def _of_miditoolkit(file: "MidiFile") -> _Raw:
-    columns: Callable[[list[Any]], dict[str, npt.NDArray[Any]]] = lambda notes: {  # noqa: E731
-        "time": np.array([n.start for n in notes], dtype=np.int64),
-        "duration": np.array([n.end - n.start for n in notes], dtype=np.int64),
-        "pitch": np.array([n.pitch for n in notes], dtype=np.int64),
-        "velocity": np.array([n.velocity for n in notes], dtype=np.int64),
-    }
+    lines = [i for i in file.instruments if i.notes]
+    rows = [np.array([(n.start, n.end - n.start, n.pitch, n.velocity) for n in i.notes], dtype=np.int64) for i in lines]
     return _Raw(
         ticks_per_quarter=int(file.ticks_per_beat),
-        parts=[(int(i.program), bool(i.is_drum), str(i.name), columns(i.notes)) for i in file.instruments if i.notes],
+        parts=[Part(program=int(i.program), is_drum=bool(i.is_drum), name=str(i.name)) for i in lines],
+        columns=[dict(zip(("time", "duration", "pitch", "velocity"), row.T, strict=True)) for row in rows],
         signatures=[(int(t.time), int(t.numerator), int(t.denominator)) for t in file.time_signature_changes],
         tempos=[(int(t.time), float(t.tempo)) for t in file.tempo_changes],
     )
@@ -214,20 +209,9 @@ def _piece(raw: _Raw, *, meter: tuple[int, int] | None, limits: Limits) -> Piece
     """A checked Piece from what a library found."""
     if not raw.parts:
         raise MeloError("holds no notes")
-    _within(len(raw.parts), limits.parts, "parts")
-    _within(sum(len(c["time"]) for *_, c in raw.parts), limits.notes, "notes")
-    _within(max(len(raw.signatures), len(raw.tempos)), limits.changes, "time signatures or tempos")
-
-    def column(name: str) -> npt.NDArray[np.int64]:
-        return np.concatenate([c[name].astype(np.int64) for *_, c in raw.parts])
-
-    index = np.repeat(np.arange(len(raw.parts)), [len(c["time"]) for *_, c in raw.parts])
-    velocity = column("velocity") & 0xFF  # symusic keeps a byte above 127 as a negative number
-    notes = Notes.of(column("time"), column("duration"), column("pitch"), np.clip(velocity, 1, 127), index)
-    if notes.onset_tick[0] < 0 or notes.duration_tick.min() < 0:
+    notes = _notes(raw)
+    if notes.onset_tick[0] < 0:
         raise MeloError("damaged: its ticks run past 2^31")
-    if notes.pitch.min() < 0 or notes.pitch.max() > 127:
-        raise MeloError("damaged: a pitch above 127")
     signatures = [(0, *meter)] if meter else _signatures(raw)
     bars = Bars.of(signatures, raw.ticks_per_quarter)
     for _, n, d in signatures:
@@ -235,12 +219,28 @@ def _piece(raw: _Raw, *, meter: tuple[int, int] | None, limits: Limits) -> Piece
     _within(int(bars.bar_of(notes.onset_tick[-1])) + 1, limits.bars, "bars")
     tick, tempo = _tempos(raw.tempos)
     return Piece(
-        parts=tuple(Part(program=p & 0x7F, is_drum=drum, name=name) for p, drum, name, _ in raw.parts),
+        parts=tuple(raw.parts),
         notes=notes,
         bars=bars,
         tempo_tick=tick,
         tempo=tempo,
     )
+
+
+def _notes(raw: _Raw) -> Notes:
+    def column(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([columns[name] for columns in raw.columns])
+
+    onset, duration, pitch, velocity = map(column, ("time", "duration", "pitch", "velocity"))
+    if onset.dtype != np.int32 and max(onset.max(), duration.max()) >= MOST_TICKS:
+        raise MeloError("damaged: its ticks run past 2^31")
+    if pitch.min() < 0:  # symusic gives a byte above 127 as a negative number
+        raise MeloError("damaged: a pitch above 127")
+    if velocity.min() < 1:
+        velocity = np.clip(velocity.astype(np.int64) & 0xFF, 1, 127)
+    parts = np.arange(len(raw.parts), dtype=np.uint8 if len(raw.parts) <= 256 else np.int64)
+    part = np.repeat(parts, [len(columns["time"]) for columns in raw.columns])
+    return Notes.of(onset, duration, pitch.view(np.uint8) if pitch.dtype == np.int8 else pitch, velocity, part)
 
 
 def _signatures(raw: _Raw) -> list[tuple[int, int, int]]:
@@ -257,6 +257,12 @@ def _tempos(changes: list[tuple[int, float]]) -> tuple[npt.NDArray[np.int64], np
             raise MeloError(f"damaged: a tempo of {tempo:g} quarter notes a minute at tick {tick}")
         at[tick] = tempo
     return np.array(list(at), dtype=np.int64), np.array(list(at.values()), dtype=np.float64)
+
+
+def _within_all(limits: Limits, parts: int, notes: int, signatures: int, tempos: int) -> None:
+    _within(parts, limits.parts, "parts")
+    _within(notes, limits.notes, "notes")
+    _within(max(signatures, tempos), limits.changes, "time signatures or tempos")
 
 
 def _within(count: int, limit: int, what: str) -> None:

@@ -107,6 +107,9 @@ class Block:
     own_family: Ints
     """(own cells,) number of their family, 0..F - 1."""
 
+    group: Ints
+    """(cells in the window,) group of each cell, ascending."""
+
     group_first: Ints
     """((32 + own bars) · F + 1,) first cell of each group in the window; cells of a group are neighbours."""
 
@@ -118,7 +121,7 @@ class Block:
 
     @property
     def n_families(self) -> int:
-        return (len(self.group_first) - 1) // self.place.shape[1]
+        return (len(self.group_first) - 1) // int(self.place.shape[1])
 
 
 def count_pairs(layout: Layout) -> int:
@@ -170,13 +173,9 @@ def group_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
     Returns:
         (OFFSETS, F, F) by offset, family of the later cell, family of the earlier one.
     """
-    f, first = block.n_families, block.group_first
-    bars, late = block.place.shape[1], first[MAX_OFFSET * f :]
-    every = csr_array((np.ones(len(of_cell)), of_cell, first), shape=(bars * f, len(table)))
-    own = csr_array(
-        (np.ones(late[-1] - late[0]), of_cell[late[0] :], late - late[0]), shape=(len(late) - 1, len(table))
-    )
-    sums = np.ascontiguousarray(every @ (own @ table).T).reshape(bars, f, bars - MAX_OFFSET, f)
+    f, bars = block.n_families, block.place.shape[1]
+    counts = _counts(block, of_cell, len(table))
+    sums = np.ascontiguousarray(counts @ (counts[MAX_OFFSET * f :] @ table).T).reshape(bars, f, bars - MAX_OFFSET, f)
     down, earlier, along, later = sums.strides
     diagonals = np.lib.stride_tricks.as_strided(
         sums[MAX_OFFSET:],  # own bar o meets bar o + 32 - k of the window at offset k
@@ -185,6 +184,19 @@ def group_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
         writeable=False,
     )
     return np.asarray(diagonals.sum(axis=0), dtype=np.int64)
+
+
+_DENSE = 128
+"""Up to so many different contents, plain matrices are faster than sparse ones."""
+
+
+def _counts(block: Block, of_cell: Ints, n: int) -> "Floats | csr_array":
+    """(groups, n) how many cells of each group have each content."""
+    groups = len(block.group_first) - 1
+    if n > _DENSE:
+        return csr_array((np.ones(len(of_cell)), of_cell, block.group_first), shape=(groups, n))
+    counts = np.bincount(block.group * n + of_cell, minlength=groups * n)
+    return counts.astype(np.float64).reshape(groups, n)
 
 
 def part_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
@@ -226,6 +238,7 @@ def _block(cells: Cells, families: Ints, start: int, stop: int, window: slice) -
     bar, part = cells.bar[window] - start + MAX_OFFSET, cells.part[window]
     f, bars = max(len(families), 1), stop - start + MAX_OFFSET
     family = np.searchsorted(families, cells.part_family)[part] if len(families) else np.zeros_like(part)
+    group = bar * f + family
     place = np.zeros((cells.n_parts, bars), dtype=np.int64)
     place[part, bar] = np.arange(1, len(bar) + 1)
     first_own = int(np.searchsorted(bar, MAX_OFFSET))
@@ -233,7 +246,8 @@ def _block(cells: Cells, families: Ints, start: int, stop: int, window: slice) -
         window=window,
         own=slice(first_own, len(bar)),
         own_family=family[first_own:],
-        group_first=np.searchsorted(bar * f + family, np.arange(bars * f + 1)),
+        group=group,
+        group_first=np.searchsorted(group, np.arange(bars * f + 1)),
         place=place,
     )
     one = np.ones(len(bar), dtype=np.int64)
@@ -254,7 +268,8 @@ def _family_sums(everything: Ints, within: Ints, itself: Ints, layout: Layout) -
     used, f = layout.families, len(layout.families)
     of_part = np.searchsorted(used, layout.cells.part_family)
     same = np.zeros((2, OFFSETS, f), dtype=np.int64)
-    np.add.at(same, (slice(None), slice(None), of_part), within[:2].transpose(0, 2, 1))
+    for part, family in enumerate(of_part.tolist()):
+        same[:, :, family] += within[:2, part]
     cross, diagonal = everything[:2].copy(), np.arange(f)
     cross[:, :, diagonal, diagonal] -= same
     cross[:, 0, diagonal, diagonal] = (cross[:, 0, diagonal, diagonal] - itself[:2]) // 2

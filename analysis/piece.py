@@ -5,6 +5,7 @@ The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +63,54 @@ class Notes:
         part: npt.ArrayLike,
     ) -> "Notes":
         """Columns of any integer type, in any order, as sorted Notes."""
-        columns = [np.asarray(c, dtype=np.int64) for c in (onset_tick, duration_tick, pitch, velocity, part)]
-        onset, duration, p, v, q = columns
-        order = np.lexsort((v, duration, p, q, onset))
-        return Notes(
-            onset_tick=onset[order], duration_tick=duration[order], pitch=p[order], velocity=v[order], part=q[order]
-        )
+        columns = (np.asarray(c) for c in (onset_tick, duration_tick, pitch, velocity, part))
+        onset, duration, p, v, q = _sorted(*columns)
+        return Notes(onset_tick=onset, duration_tick=duration, pitch=p, velocity=v, part=q)
+
+
+Column = npt.NDArray[np.integer[Any]]
+"""(N,) whole numbers of any size."""
+
+
+def _sorted(onset: Column, duration: Column, pitch: Column, velocity: Column, part: Column) -> tuple[Ints, ...]:
+    """The columns, sorted by (onset, part, pitch, duration, velocity).
+
+    Onset, part, pitch and the index itself fit into one number of 63 bits for nearly every piece: sorting that is 20
+    times as fast as sorting by five columns. What still ties is sorted by the last two columns afterwards.
+    """
+    columns = (onset, duration, pitch, velocity, part)
+    n, parts, pitches = len(onset), _width(part), _width(pitch)
+    last = n.bit_length()
+    if _width(onset) + parts + pitches + last > 63:
+        order = np.lexsort((velocity, duration, pitch, part, onset))
+        return tuple(c.take(order).astype(np.int64, copy=False) for c in columns)
+    key, order = onset.astype(np.int64), np.arange(n)
+    for column, width in ((part, parts), (pitch, pitches), (order, last)):
+        key <<= width
+        key |= column
+    key.sort()
+    np.bitwise_and(key, (1 << last) - 1, out=order)
+    key >>= last
+    tied = key[1:] == key[:-1]
+    if tied.any():
+        rows = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+        some = order[rows]
+        order[rows] = some[np.lexsort((velocity[some], duration[some], key[rows]))]
+    length, force = (c.take(order).astype(np.int64, copy=False) for c in (duration, velocity))
+    tone = np.bitwise_and(key, (1 << pitches) - 1, out=order)
+    key >>= pitches
+    line = np.bitwise_and(key, (1 << parts) - 1)
+    key >>= parts
+    return key, length, tone, force, line
+
+
+def _width(column: Column) -> int:
+    """Bits that hold every value of a column; 64 where one is negative."""
+    if column.dtype == np.uint8:
+        return 8
+    if not len(column):
+        return 0
+    return 64 if column.min() < 0 else int(column.max()).bit_length()
 
 
 @dataclass(frozen=True, kw_only=True)

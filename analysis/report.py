@@ -39,7 +39,7 @@ def write_tables(measured: Measured, evidence: Evidence, table: dict[str, Any], 
 
 _SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("path", "group")),
+        ("path", pa.string()),
         *((name, pa.int64()) for name in ("bars", "parts", "drums", "notes")),
         ("seconds", pa.float64()),
         *((name, pa.dictionary(pa.int8(), pa.string())) for name in ("measure", "relation")),
@@ -59,10 +59,7 @@ def _piece_tables(chunk: ChunkResult) -> Iterator[pa.Table]:
     facts = pd.DataFrame(chunk.facts["pieces"])
     n = pairs[piece, measure, relation, offset]
     columns = {
-        **{
-            name: facts[name].to_numpy()[piece]
-            for name in ("path", "group", "bars", "parts", "drums", "notes", "seconds")
-        },
+        **{name: facts[name].to_numpy()[piece] for name in ("path", "bars", "parts", "drums", "notes", "seconds")},
         "measure": _named(measure, chunk.facts["measures"]),
         "relation": _named(relation, RELATIONS),
         "offset": offset,

@@ -1,54 +1,107 @@
-"""What chance gives: similarity by offset when the bars of each part are shuffled inside the piece.
+"""What order has to do with it: similarity when a piece's bars are put in another order.
 
-A shuffle leaves every part its bars and its rests and takes away their order, so what is left is how alike bars are that merely
-belong to one piece.
+Two ways, for two questions. *Chance*: every part's bars are shuffled by themselves, so what is left is how alike bars are that
+merely belong to one piece; its mean over all shuffles is computed exactly. *Shuffles* for the test of peaks: whole bars are
+shuffled, all parts together. Parts share their harmony, so they rise and fall together; shuffled one by one they would not, and
+peaks that mean nothing would look rare.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.cells import Ints
-from analysis.features import Contents
-from analysis.offsets import OFFSETS, Layout, group_sums, part_sums, table_of
+from analysis.features import Contents, Floats
+from analysis.offsets import MAX_OFFSET, OFFSETS, Layout, table_of
 from analysis.similarity import Measure
 
 MOST_CONTENTS = 2_048
-"""A piece with more different bars than this is not shuffled: the table of all their similarities would be too large."""
+"""A piece with more different bars than this in a part or more bars than this is left out: its tables would be too large."""
+
+
+def whole_table(layout: Layout, contents: Contents, kind: Measure) -> Floats | None:
+    """Similarity of all different bars of a piece, as `table_of` gives it; None for a piece that is too long."""
+    if max(contents.items.shape[0], layout.cells.n_bars) > MOST_CONTENTS:
+        return None
+    return table_of(kind.similarity(contents.items, contents.items))
+
+
+def chance_sums(layout: Layout, contents: Contents, table: Floats) -> Ints:
+    """Sums of similarity over the pairs of one piece, in the mean over all ways to shuffle each part's bars by themselves.
+
+    A part keeps its bars and its rests; the rests stay where they are, so the pairs stay the same.
+
+    Args:
+        contents: `kind.contents(layout.cells)`.
+        table: from `whole_table`.
+
+    Returns:
+        (2, OFFSETS) by relation and offset, in multiples of 1 / UNIT, rounded.
+    """
+    part, of_cell, n_parts = layout.cells.part, contents.of_cell + 1, layout.cells.n_parts
+    has = (
+        np.bincount(part * len(table) + of_cell, minlength=n_parts * len(table)).reshape(n_parts, -1).astype(np.float64)
+    )
+    size = has.sum(axis=1)
+    sums = has @ table @ has.T
+    itself = np.bincount(part, weights=table[of_cell, of_cell], minlength=n_parts)
+    mean = sums / np.maximum(np.outer(size, size), 1)
+    own = (np.diagonal(sums) - itself) / np.maximum(size * (size - 1), 1)
+    pairs = _part_pairs(layout)
+    same = (np.diagonal(pairs, axis1=1, axis2=2) * own).sum(axis=1)
+    cross = (pairs * mean).sum(axis=(1, 2)) - (np.diagonal(pairs, axis1=1, axis2=2) * np.diagonal(mean)).sum(axis=1)
+    same[0], cross[0] = 0, cross[0] / 2
+    return np.asarray(np.rint(np.stack([same, cross])), dtype=np.int64)
 
 
 def shuffled_sums(
-    layout: Layout, contents: Contents, kind: Measure, *, draws: int, rng: np.random.Generator
-) -> Ints | None:
-    """Sums of similarity over the pairs of one piece, of each of `draws` shuffles. The pairs themselves stay as they are.
-
-    Args:
-        layout: without families.
-        contents: `kind.contents(layout.cells)`.
+    layout: Layout, contents: Contents, table: Floats, *, draws: int, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Pairs, and sums of similarity over them, in each of `draws` shuffles of the whole bars of one piece.
 
     Returns:
-        (draws, 2, OFFSETS) by relation and offset, in multiples of 1 / UNIT; None for a piece with too many different bars.
+        (draws, 2, OFFSETS) each, by relation and offset; similarity in multiples of 1 / UNIT.
     """
-    n = contents.items.shape[0]
-    if n > MOST_CONTENTS:
-        return None
-    table, of_cell = table_of(kind.similarity(contents.items, contents.items)), contents.of_cell + 1
-    itself = int(table[of_cell, of_cell].sum())
-    of_cell = of_cell[_orders(layout.cells.part, draws, rng)]
-    sums = np.zeros((draws, 2, OFFSETS), dtype=np.int64)
-    for d in range(draws):
-        for block in layout.blocks:
-            mine = of_cell[d, block.window]
-            sums[d, 0] += part_sums(block, [table], mine)[0].sum(axis=0)
-            sums[d, 1] += group_sums(block, table, mine)[:, 0, 0]
-    sums[:, 1, 1:] -= sums[:, 0, 1:]
-    sums[:, 1, 0] = (sums[:, 1, 0] - itself) // 2
+    n_bars = layout.cells.n_bars
+    orders = [rng.permutation(n_bars) for _ in range(draws)]
+    one = np.array([[0.0, 0.0], [0.0, 1.0]])
+    pairs = _in_orders(*_bar_sums(layout, np.zeros_like(contents.of_cell), one), orders)
+    return pairs, _in_orders(*_bar_sums(layout, contents.of_cell, table), orders)
+
+
+def _part_pairs(layout: Layout) -> Floats:
+    """(OFFSETS, P, P) how many bars hold a cell of the one part and, so many bars before, one of the other."""
+    there = np.zeros((layout.cells.n_bars + MAX_OFFSET, layout.cells.n_parts))
+    there[layout.cells.bar + MAX_OFFSET, layout.cells.part] = 1
+    early = np.lib.stride_tricks.sliding_window_view(there, OFFSETS, axis=0)[:, :, ::-1]  # (bars, P, OFFSETS)
+    late = there[MAX_OFFSET:]
+    pairs = late.T @ early.reshape(len(early), -1)
+    return np.asarray(pairs.reshape(layout.cells.n_parts, layout.cells.n_parts, OFFSETS).transpose(2, 0, 1))
+
+
+def _bar_sums(layout: Layout, of_cell: Ints, table: Floats) -> tuple[Floats, Floats]:
+    """(T + 1, T + 1) sums over all pairs of cells of two bars: within a part, and all; the last bar is silence."""
+    cells, n = layout.cells, len(table)
+    content = np.zeros((cells.n_parts, cells.n_bars + 1), dtype=np.int64)
+    content[cells.part, cells.bar] = of_cell + 1
+    same = np.zeros((cells.n_bars + 1, cells.n_bars + 1))
+    for mine in content:
+        same += table[mine[:, None], mine[None, :]]
+    has = np.bincount(cells.bar * n + of_cell + 1, minlength=(cells.n_bars + 1) * n).reshape(-1, n).astype(np.float64)
+    return same, has @ table @ has.T
+
+
+def _in_orders(same: Floats, every: Floats, orders: list[npt.NDArray[np.int64]]) -> Ints:
+    """(orders, 2, OFFSETS) sums by relation and offset with the bars in each order."""
+    silence = len(same) - 1
+    sums = np.zeros((len(orders), 2, OFFSETS), dtype=np.int64)
+    for order, found in zip(orders, sums, strict=True):
+        padded = np.concatenate([np.full(MAX_OFFSET, silence), order])
+        early = np.lib.stride_tricks.sliding_window_view(padded, OFFSETS)[:, ::-1]
+        met = order[:, None] * len(same) + early
+        found[0], found[1] = (matrix.ravel().take(met).sum(axis=0) for matrix in (same, every))
+    sums[:, 1] -= sums[
+        :, 0
+    ]  # at offset 0 "within a part" is each cell with itself, and other pairs came in both directions
+    sums[:, 1, 0] //= 2
+    sums[:, 0, 0] = 0
     return sums
-
-
-def _orders(part: Ints, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """(draws, C) for each cell the cell of its part whose contents it gets."""
-    places = np.argsort(part, kind="stable")
-    shuffled = np.argsort(part + rng.random((draws, len(part))), axis=1)
-    orders = np.empty_like(shuffled)
-    orders[:, places] = shuffled
-    return orders

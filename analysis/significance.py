@@ -2,10 +2,10 @@
 
 - Interval: pieces are drawn with replacement, a thousand times, and the 2.5th and 97.5th percentile are taken
   (Efron & Tibshirani 1993, chapter 13).
-- Chance: corpora in which every piece is replaced by one of its shuffles (`analysis.shuffle`).
+- Chance: similarity when each part's bars are shuffled by themselves, in the mean over all shuffles (`analysis.shuffle`).
 - Peak of offset k in a piece: D(k) = s(k) - (s(k - 1) + s(k + 1)) / 2, s the piece's own means. Its mean over pieces is held
-  against the same mean of the corpora of chance. p is corrected for the number of offsets by the largest standardised D
-  over all of them (Westfall & Young 1993, section 2.5).
+  against the same mean of corpora in which every piece is replaced by a shuffle of its whole bars. p is corrected for the number
+  of offsets by the largest standardised D over all of them (Westfall & Young 1993, section 2.5).
 """
 
 from collections.abc import Iterator
@@ -68,10 +68,10 @@ class Evidence:
     """(2, M, 2, OFFSETS) the same of the mean of piece means."""
 
     chance: Floats
-    """(M, 2, OFFSETS) mean over all pairs in the corpora of chance."""
+    """(M, 2, OFFSETS) mean over all pairs by chance."""
 
     chance_interval: Floats
-    """(2, M, 2, OFFSETS)"""
+    """(2, M, 2, OFFSETS) low and high, over pieces."""
 
     peaks: tuple[Peak, ...]
     """Of each curve, offsets 2 to 31."""
@@ -105,8 +105,8 @@ def period_of(peaks: list[Peak]) -> int | None:
 def weigh(measured: Measured, *, seed: int = 0) -> Evidence:
     """Evidence for a measured corpus, in one pass over its chunks for the intervals and one for chance."""
     with threadpool_limits(1):  # the same bits on any number of cores
-        means, piece_means, heights, deviation, counts = _intervals(measured, seed)
-        chance, chance_interval, p = _chance(measured, seed)
+        means, piece_means, heights, chance, deviation, counts = _intervals(measured, seed)
+        p = _p_values(measured, seed)
     measures = measured.table.measures
     peaks = tuple(
         Peak(
@@ -125,8 +125,8 @@ def weigh(measured: Measured, *, seed: int = 0) -> Evidence:
         measures=measures,
         mean_interval=means,
         piece_interval=piece_means,
-        chance=chance,
-        chance_interval=chance_interval,
+        chance=chance[0],
+        chance_interval=chance[1:],
         peaks=peaks,
         pieces=measured.pieces,
         shuffled=measured.shuffled,
@@ -144,26 +144,33 @@ def peak_heights(pairs: npt.NDArray[np.int64], similarity: npt.NDArray[np.int64]
     return d
 
 
-def _intervals(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Intervals of both means; height and interval of each D(k); its deviation and number of pieces."""
+def _intervals(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Intervals of both means; value and interval of each D(k), and of chance; deviation of D(k) and its number of pieces."""
     rng = np.random.default_rng([seed, 1])
     shape = measured.table.pairs.shape
-    totals = np.zeros((_RESAMPLES, 6, *shape))
-    exact = np.zeros((3, *shape))  # number, sum and sum of squares of D(k)
+    resampled = np.zeros((_RESAMPLES, 8, *shape))
+    exact = np.zeros((3, *shape))  # of D(k): number, sum, sum of squares
+    all_chance = np.zeros((2, *shape))
     for weights, chunk in _resampled(measured, rng):
-        pairs, similarity = chunk.arrays["of_piece.pairs"], chunk.arrays["of_piece.similarity"] / float(UNIT)
-        some = pairs > 0
-        d = peak_heights(pairs, chunk.arrays["of_piece.similarity"])
+        pairs, similarity = chunk.arrays["of_piece.pairs"], chunk.arrays["of_piece.similarity"]
+        chance = chunk.arrays["of_piece.chance"]
+        d = peak_heights(pairs, similarity)
         known, d = np.isfinite(d), np.nan_to_num(d)
         exact += np.stack([known.sum(axis=0), d.sum(axis=0), (d * d).sum(axis=0)])
-        columns = np.stack([pairs, similarity, some, similarity / np.maximum(pairs, 1), known, d], axis=1)
-        totals += (weights @ columns.reshape(len(pairs), -1)).reshape(totals.shape)
+        by_chance = np.stack([np.where(chance >= 0, pairs, 0), np.maximum(chance, 0) / UNIT], axis=1)
+        all_chance += by_chance.sum(axis=0)
+        means = [pairs, similarity / UNIT, pairs > 0, similarity / UNIT / np.maximum(pairs, 1), known, d]
+        columns = np.concatenate([np.stack(means, axis=1), by_chance], axis=1)
+        resampled += (weights @ columns.reshape(len(pairs), -1)).reshape(resampled.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = [totals[:, i + 1] / totals[:, i] for i in (0, 2, 4)]
-        n, mean = exact[0], exact[1] / exact[0]
-        deviation = np.sqrt(np.maximum(exact[2] - n * mean**2, 0) / (n - 1))
-    means, piece_means, heights = (_percentiles(r) for r in ratios)
-    return means, piece_means, np.concatenate([mean[None], heights]), np.where(n > 1, deviation, 0.0), n
+        of_mean, of_piece_mean, of_height, of_chance = (
+            _percentiles(resampled[:, i + 1] / resampled[:, i]) for i in (0, 2, 4, 6)
+        )
+        n, height = exact[0], exact[1] / exact[0]
+        deviation = np.where(n > 1, np.sqrt(np.maximum(exact[2] - n * height**2, 0) / (n - 1)), 0.0)
+        chance_mean = all_chance[1] / all_chance[0]
+    heights, chances = np.concatenate([height[None], of_height]), np.concatenate([chance_mean[None], of_chance])
+    return of_mean, of_piece_mean, heights, chances, deviation, n
 
 
 def _resampled(measured: Measured, rng: np.random.Generator) -> Iterator[tuple[Floats, ChunkResult]]:
@@ -179,36 +186,34 @@ def _resampled(measured: Measured, rng: np.random.Generator) -> Iterator[tuple[F
         left, pieces_left = left - drawn, pieces_left - here
 
 
-def _chance(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Mean and interval of the curves of chance, and p of each D(k)."""
+def _p_values(measured: Measured, seed: int) -> Floats:
+    """p of each D(k), from corpora that take one shuffle of each shuffled piece."""
     rng = np.random.default_rng([seed, 2])
     shape = measured.table.pairs.shape
-    sums, heights = np.zeros((_CHANCES, *shape)), np.zeros((_CHANCES, *shape))
-    pairs_total, observed, known_total = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    chance = np.zeros((2, _CHANCES, *shape))  # pieces that have D(k), and its sum over them
+    observed = np.zeros((2, *shape))
     for chunk in measured.each_chunk():
-        for i, draws in zip(chunk.arrays["shuffled.piece"].tolist(), chunk.arrays["shuffled.similarity"], strict=True):
-            pairs = chunk.arrays["of_piece.pairs"][i]
-            d = peak_heights(pairs, chunk.arrays["of_piece.similarity"][i])
-            pairs_total += pairs
-            known_total += np.isfinite(d)
-            observed += np.nan_to_num(d)
-            lot = rng.integers(0, len(draws), _CHANCES)
-            sums += (draws / float(UNIT))[lot]
-            heights += np.nan_to_num(peak_heights(pairs, draws))[lot]
+        arrays = chunk.arrays
+        whose = arrays["shuffled.piece"].tolist()
+        for i, pairs, similarity in zip(whose, arrays["shuffled.pairs"], arrays["shuffled.similarity"], strict=True):
+            d = peak_heights(arrays["of_piece.pairs"][i], arrays["of_piece.similarity"][i])
+            observed += np.stack([np.isfinite(d), np.nan_to_num(d)])
+            d = peak_heights(pairs, similarity)
+            lot = rng.integers(0, len(d), _CHANCES)
+            chance += np.stack([np.isfinite(d), np.nan_to_num(d)])[:, lot]
     with np.errstate(invalid="ignore", divide="ignore"):
-        curves = sums / pairs_total
-        heights, observed = heights / known_total, observed / known_total
-    interval = _percentiles(curves)
-    return curves.mean(axis=0), interval, _corrected_p(observed, heights)
+        return _corrected_p(observed[1] / observed[0], chance[1] / chance[0])
 
 
 def _corrected_p(observed: Floats, chance: Floats) -> Floats:
-    """p of each offset against the largest standardised height anywhere in its curve, in each corpus of chance."""
+    """p of each offset against the largest standardised height anywhere in its curve, in each corpus of shuffles."""
+    measured = np.isfinite(observed) & np.isfinite(chance).all(axis=0)
+    chance = np.where(measured, chance, 0.0)
     centre, spread = chance.mean(axis=0), chance.std(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = np.where(spread > 0, (observed - centre) / spread, -np.inf)
-        by_chance = np.where(spread > 0, (chance - centre) / spread, -np.inf)
-    largest = by_chance.max(axis=-1, keepdims=True)
+    usable = measured & (spread > 0)
+    spread = np.where(usable, spread, 1.0)
+    z = np.where(usable, (np.where(measured, observed, 0.0) - centre) / spread, -np.inf)
+    largest = np.where(usable, (chance - centre) / spread, -np.inf).max(axis=-1, keepdims=True)
     p = (1 + (largest >= z).sum(axis=0)) / (1 + len(chance))
     return np.asarray(np.where(np.isfinite(observed), p, np.nan))
 

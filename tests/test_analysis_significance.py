@@ -1,19 +1,23 @@
 """Shuffles, intervals and the test of peaks: answers by hand, and planted truths."""
 
+from dataclasses import replace
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 from conftest import piece_of, pieces
 from hypothesis import given
 
+from analysis import shuffle
 from analysis.engine import Workers
 from analysis.features import Contents
 from analysis.measuring import Measuring, measure_corpus
 from analysis.midi import write_midi
 from analysis.offsets import OFFSETS, UNIT, Layout, measure
-from analysis.piece import Part
-from analysis.shuffle import _orders, shuffled_sums
+from analysis.piece import Notes, Part
+from analysis.shuffle import _bar_sums, _in_orders, chance_sums, shuffled_sums, whole_table
 from analysis.significance import LEVEL, Peak, _corrected_p, peak_heights, period_of, weigh
-from analysis.similarity import MEASURES, PC_JACCARD
+from analysis.similarity import MEASURES
 
 
 def peak(offset, height, *, p=0.0005, low=None, relation="same"):
@@ -67,28 +71,78 @@ def test_p_is_corrected_for_the_number_of_offsets():
     assert (p[[0, 1, 2]] > 0.9).all()
 
 
-@given(pieces(ticks_per_quarter=24))
-def test_a_shuffle_is_the_piece_with_its_bars_in_another_order(piece):
+def layouts(piece):
     for kind in MEASURES:
-        layout = Layout.of(piece, drums=kind.drums, by_family=False)
+        layout = Layout.of(piece, drums=kind.drums, by_family=True)
         contents = kind.contents(layout.cells)
-        got = shuffled_sums(layout, contents, kind, draws=3, rng=np.random.default_rng(5))
-        for order, sums in zip(_orders(layout.cells.part, 3, np.random.default_rng(5)), got, strict=True):
-            assert (layout.cells.part[order] == layout.cells.part).all()
-            assert sorted(order) == list(range(len(order)))
-            shuffled = Contents(items=contents.items, of_cell=contents.of_cell[order])
-            assert (measure(layout, shuffled, kind)[0].similarity == sums).all()
+        yield kind, layout, contents, whole_table(layout, contents, kind)
 
 
-def test_shuffles_of_one_part_tend_to_the_mean_over_all_pairs_of_its_bars():
-    piece = piece_of([(0, 48 * b, 12, 60 + (b in (0, 1, 2))) for b in range(7)])  # 3 of one kind, 4 of another
-    layout = Layout.of(piece, drums=False, by_family=False)
-    sums = shuffled_sums(
-        layout, PC_JACCARD.contents(layout.cells), PC_JACCARD, draws=4_000, rng=np.random.default_rng(0)
+@given(pieces(ticks_per_quarter=24))
+def test_bars_in_their_own_order_give_what_was_measured(piece):
+    for kind, layout, contents, table in layouts(piece):
+        order = [np.arange(piece.n_bars)]
+        plain, _ = measure(layout, contents, kind)
+        assert (_in_orders(*_bar_sums(layout, contents.of_cell, table), order)[0] == plain.similarity).all()
+
+
+def reordered(piece, order):
+    """A piece in 4/4 whose bar b is bar order[b] of this one."""
+    at = np.argsort(order)
+    notes = piece.notes
+    length = 4 * piece.ticks_per_quarter
+    onset = at[notes.onset_tick // length] * length + notes.onset_tick % length
+    moved = Notes.of(onset, notes.duration_tick, notes.pitch, notes.velocity, notes.part)
+    return replace(piece, notes=moved)
+
+
+def test_a_shuffle_is_the_piece_with_its_bars_in_another_order():
+    rng = np.random.default_rng(3)
+    parts = tuple(Part(program=p, is_drum=d) for p, d in ((0, False), (33, False), (0, True)))
+    piece = piece_of(
+        [
+            (int(rng.integers(3)), 48 * b + int(rng.integers(48)), 6, int(rng.integers(60, 66)))
+            for b in range(23)
+            for _ in range(4)
+        ],
+        parts=parts,
     )
-    alike = (3 * 2 + 4 * 3) / (7 * 6)
-    assert sums[:, 0, 1].mean() / (6 * UNIT) == pytest.approx(alike, abs=0.01)
-    assert sums[:, 0, 5].mean() / (2 * UNIT) == pytest.approx(alike, abs=0.015)
+    for kind, layout, contents, table in layouts(piece):
+        pairs, similarity = shuffled_sums(layout, contents, table, draws=5, rng=np.random.default_rng(5))
+        orders = np.random.default_rng(5)
+        for draw in range(5):
+            other = reordered(piece, orders.permutation(23))
+            there = Layout.of(other, drums=kind.drums, by_family=False)
+            plain, _ = measure(there, kind.contents(there.cells), kind)
+            assert (plain.pairs == pairs[draw]).all()
+            assert (plain.similarity == similarity[draw]).all()
+
+
+def test_chance_is_the_mean_over_all_shuffles_of_each_part():
+    piece = piece_of(
+        [
+            *((0, 48 * b, 12, p) for b, p in ((0, 60), (1, 60), (2, 64), (4, 60))),
+            *((1, 48 * b, 12, p) for b, p in ((0, 60), (0, 64), (2, 64), (3, 60))),
+            *((2, 48 * b, 12, p) for b, p in ((1, 64), (3, 60))),
+        ]
+    )
+    for kind, layout, contents, table in layouts(piece):
+        cells = [np.flatnonzero(layout.cells.part == p) for p in range(3)]
+        total, shuffles = np.zeros((2, OFFSETS)), 0
+        for orders in product(*(permutations(c) for c in cells)):
+            of_cell = contents.of_cell.copy()
+            of_cell[np.concatenate(cells)] = contents.of_cell[np.concatenate(orders)]
+            total += measure(layout, Contents(items=contents.items, of_cell=of_cell), kind)[0].similarity
+            shuffles += 1
+        assert shuffles == 24 * 6 * 2
+        assert chance_sums(layout, contents, table) == pytest.approx(total / shuffles, abs=1)
+
+
+def test_a_piece_too_long_for_its_tables_is_left_out(monkeypatch):
+    monkeypatch.setattr(shuffle, "MOST_CONTENTS", 6)
+    bars = [(0, 48 * b, 12, 60 + b % 3) for b in range(7)]
+    assert all(table is None for *_, table in layouts(piece_of(bars)))
+    assert all(table is not None for *_, table in layouts(piece_of(bars[:6])))
 
 
 def corpus_of(many, tmp_path):
@@ -149,6 +203,5 @@ def test_chance_has_the_height_of_the_bars_of_a_piece(tmp_path):
     """Two bars that alternate: shuffled, a pair is alike in (n/2 - 1) / (n - 1) of all cases."""
     piece = piece_of([(0, 48 * b, 12, 60 + b % 2) for b in range(16)])
     evidence = weigh(corpus_of([piece] * 9, tmp_path))
-    assert evidence.chance[0, 0, 1:12] == pytest.approx(np.full(11, 7 / 15), abs=0.02)
-    low, high = evidence.chance_interval[:, 0, 0, 4]
-    assert low < 7 / 15 < high
+    for found in (evidence.chance, *evidence.chance_interval):
+        assert found[0, 0, 1:12] == pytest.approx(np.full(11, 7 / 15), abs=1e-8)

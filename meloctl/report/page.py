@@ -1,0 +1,86 @@
+"""The page: one HTML file that needs nothing else, on any screen, on paper, in a light and a dark room."""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from meloctl.report.blocks import items, paragraph
+from meloctl.report.facts import Facts
+from meloctl.report.heat import shades_css
+from meloctl.report.made_of import corpus_section
+from meloctl.report.markup import Html, tag
+from meloctl.report.masked import mask_section, rules_section
+from meloctl.report.measured import curves_section, families_section, period_section
+from meloctl.report.method import method_section
+from meloctl.report.verdict import Verdict
+from meloctl.report.words import capitalised
+
+_CONTENTS = (
+    ("corpus", "Corpus"),
+    ("curves", "Curves"),
+    ("period", "Period"),
+    ("families", "Instruments"),
+    ("mask", "Mask"),
+    ("rules", "Other masks"),
+    ("method", "Method"),
+)
+
+
+def page(facts: Facts, verdict: Verdict) -> str:
+    """The whole document."""
+    style = Html(_resource("style.css") + shades_css())
+    script = Html(_resource("script.js"))
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{facts.sources.name}: how alike its bars are"),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", style),
+    )
+    body = tag(
+        "body",
+        _top(facts, verdict),
+        tag(
+            "main",
+            corpus_section(facts),
+            curves_section(facts),
+            period_section(facts),
+            families_section(facts),
+            mask_section(facts),
+            rules_section(facts),
+            method_section(facts),
+        ),
+        tag("script", script),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _top(facts: Facts, verdict: Verdict) -> Html:
+    figures = [tag("div", tag("dt", what), tag("dd", said)) for said, what in verdict.figures]
+    links = [tag("a", title, href=f"#{name}") for name, title in _CONTENTS]
+    notes = facts.sources.notes
+    return tag(
+        "header",
+        paragraph("meloctl report", name="kicker"),
+        tag("h1", tag("span", facts.sources.name, class_="corpus"), " ", tag("span", verdict.headline)),
+        tag("dl", *figures, class_="figures") if figures else None,
+        items([tag("strong", about), " ", tag("span", capitalised(found))] for about, found in verdict.lines),
+        tag("div", *(paragraph(note) for note in notes), class_="notes", role="note") if notes else None,
+        tag("nav", *([link, " "] for link in links), aria_label="Contents"),
+    )
+
+
+def _resource(name: str) -> str:
+    return (files("meloctl.report") / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing is fetched, and no style or script runs but these two."""
+
+    def source(content: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    return f"default-src 'none'; img-src data:; style-src {source(style)}; script-src {source(script)}"

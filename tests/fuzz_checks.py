@@ -1,0 +1,110 @@
+"""What every file must satisfy, seen from the process that reads it: one outcome, quickly, in little memory.
+
+Nothing is imported before the first file but Python's own library, and then only what reading and rows need: the memory
+that is measured is that of the whole process.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SECONDS = 1.0
+"""Processor time that a file may take."""
+
+MEGABYTES = 300
+"""Peak memory of the process that reads it."""
+
+
+def through(data: bytes) -> str:
+    """Read a file, turn it into rows, back, and into rows again; "read", or "refused: " and the reason."""
+    import numpy as np
+
+    from analysis.errors import MeloError
+    from analysis.midi import parse_midi
+    from meloctl.rows.codec import decode, encode
+    from meloctl.rows.vocabulary import default_vocabulary
+
+    try:
+        piece = parse_midi(data)
+    except MeloError as error:
+        return f"refused: {error}"
+    _check_piece(piece)
+    _check_bytes(data, piece)
+    rows, _ = encode(piece, default_vocabulary())
+    again, _ = encode(decode(rows, default_vocabulary()), default_vocabulary())
+    assert np.array_equal(rows, again), "rows of the decoded piece differ"
+    return "read"
+
+
+def _check_piece(piece) -> None:
+    """Every promise that a Piece makes."""
+    import numpy as np
+
+    n = piece.notes
+    table = np.column_stack([n.onset_tick, n.part, n.pitch, n.duration_tick, n.velocity])
+    promises = {
+        "notes in order": np.array_equal(table, table[np.lexsort(table.T[::-1])]),
+        "notes in range": np.all(table >= [0, 0, 0, 0, 1]) and np.all(table < [1 << 31, 64, 128, 1 << 31, 128]),
+        "parts with notes": np.array_equal(np.unique(n.part), np.arange(len(piece.parts))),
+        "tempo ticks ascending from 0": piece.tempo_tick[0] == 0 and np.all(np.diff(piece.tempo_tick) > 0),
+        "tempos finite": np.all(np.isfinite(piece.tempo) & (piece.tempo > 0)),
+        "bars": 1 <= piece.n_bars <= 10_000,
+    }
+    broken = [name for name, kept in promises.items() if not kept]
+    if broken:
+        raise AssertionError(", ".join(broken))
+
+
+def _check_bytes(data: bytes, piece) -> None:
+    """What the quick look at a file cleared holds when every track is walked; not for what only the second reader read."""
+    from symusic import Score
+
+    from analysis.midi_bytes import MOST_TICKS, closes_sysex, prepare, tracks, walk
+
+    data = prepare(data)
+    if len(data) > 1 << 16:
+        return
+    try:
+        Score.from_midi(data)
+    except RuntimeError:
+        return
+    found = [walk(data, bounds) for bounds in tracks(data)]
+    assert piece.notes.onset_tick[-1] <= max(track.ticks for track in found) < MOST_TICKS, "ticks"
+    assert all(closes_sysex(data, at) for track in found for at in track.escapes), "escape events"
+
+
+def attempt(check: Callable[[bytes], str], data: bytes) -> tuple[str, str, float, float]:
+    """Outcome, what is wrong with it or "", seconds of processor time, and peak megabytes."""
+    _reset_peak()
+    start, finding = time.process_time(), ""
+    try:
+        outcome = check(data)
+    except BaseException as error:
+        outcome = finding = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    seconds, megabytes = time.process_time() - start, _peak()
+    reason = outcome.removeprefix("refused: ")
+    if not finding and (not reason.strip() or "\n" in outcome):
+        finding = f"a reason that is not one line: {outcome!r}"
+    if seconds > SECONDS:
+        finding = finding or f"{seconds:.1f} seconds"
+    if megabytes > MEGABYTES:
+        finding = finding or f"{megabytes:.0f} MB"
+    return outcome, finding, seconds, megabytes
+
+
+def _reset_peak() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # the peak is then that of all files so far
+
+
+def _peak() -> float:
+    """Peak resident memory of this process in megabytes."""
+    try:
+        told = Path("/proc/self/status").read_text()
+        return int(told.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
