@@ -17,7 +17,7 @@ from conftest import note, smf
 from analysis.engine import ChunkResult, Workers, chunk_size, forget_chunks, map_chunks, read_chunk
 from analysis.errors import MeloError
 from analysis.measuring import CRASHED, Measuring, measure_corpus
-from analysis.report import write_tables
+from analysis.table_files import write_tables
 from analysis.significance import weigh
 
 

@@ -60,7 +60,7 @@ def stats(
     from analysis.measuring import Measuring, measure_corpus
     from analysis.piece import meter as parse_meter
     from analysis.plots import draw_families, draw_offset_curves
-    from analysis.report import FILES, write_tables
+    from analysis.table_files import FILES, write_tables
     from analysis.significance import weigh
     from meloctl.workspace import Recipe
 
