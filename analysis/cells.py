@@ -1,12 +1,13 @@
 """The cells of a piece: where they are, and which notes lie in which. An empty cell is no cell."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.families import family_of
-from analysis.piece import Piece
+from analysis.piece import Bars, Piece
 
 Ints = npt.NDArray[np.int64]
 
@@ -38,11 +39,22 @@ class Cells:
     duration_tick: Ints
     """(N,)"""
 
-    onset_step: Ints
-    """(N,) nearest step after the bar line, 12 a quarter; a note just before the next bar line may have that line's number."""
+    onset_tick: Ints
+    """(N,)"""
 
-    duration_step: Ints
-    """(N,) nearest number of steps, 1 or more."""
+    bars: Bars
+    """Of the piece."""
+
+    @cached_property
+    def onset_step(self) -> Ints:
+        """(N,) nearest step after the bar line, 12 a quarter; a note just before the next bar line may have its number."""
+        start = self.bars.start_tick(np.arange(self.n_bars))
+        return _steps(self.onset_tick - start[self.bar[self.note_cell]], self.bars.ticks_per_quarter)
+
+    @cached_property
+    def duration_step(self) -> Ints:
+        """(N,) nearest number of steps, 1 or more."""
+        return np.maximum(_steps(self.duration_tick, self.bars.ticks_per_quarter), 1)
 
     def __len__(self) -> int:
         return len(self.bar)
@@ -70,7 +82,7 @@ def cells_of(piece: Piece, *, drums: bool) -> Cells:
     part = rank[notes.part]
     onset, pitch, duration = notes.onset_tick, notes.pitch, notes.duration_tick
     if not kept.all():
-        mine = part >= 0
+        mine = np.flatnonzero(part >= 0)
         bar, part, onset, pitch, duration = (c[mine] for c in (bar, part, onset, pitch, duration))
     n_parts, n_bars = max(len(order), 1), piece.n_bars
     slot = bar * n_parts + part
@@ -86,8 +98,8 @@ def cells_of(piece: Piece, *, drums: bool) -> Cells:
         note_cell=index[slot],
         pitch=pitch,
         duration_tick=duration,
-        onset_step=_steps(onset - piece.bars.start_tick(np.arange(n_bars))[bar], piece.ticks_per_quarter),
-        duration_step=np.maximum(_steps(duration, piece.ticks_per_quarter), 1),
+        onset_tick=onset,
+        bars=piece.bars,
     )
 
 

@@ -1,7 +1,7 @@
 """Measures a corpus: the task on each chunk of files, and the tables that the chunks add up to."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class PieceFacts:
     notes: int
     seconds: float
     one_beat_bars: bool
-    """More than half of the bars last one quarter or less."""
+    """More than half of the bars have a signature of one quarter or less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Measuring:
             except MeloError as error:
                 skipped.append({"path": shown(Path(path)), "reason": str(error)})
                 continue
-            pieces.append(asdict(facts_of(piece, path)))
+            pieces.append(vars(facts_of(piece, path)))
             found.append(sums)
             for m, (by_offset, by_family) in enumerate(sums.sums):
                 total.add_piece(m, by_offset, by_family)
@@ -212,8 +212,9 @@ def measure_corpus(
 
 def facts_of(piece: Piece, path: str) -> PieceFacts:
     """Facts of a piece that was read from `path`."""
-    start = piece.bars.start_tick(np.arange(piece.n_bars + 1))
-    short = np.diff(start) <= piece.ticks_per_quarter
+    bars = piece.bars
+    in_stretch = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
+    one_beat = int(in_stretch[4 * bars.numerator <= bars.denominator].sum())
     return PieceFacts(
         path=shown(Path(path)),
         bars=piece.n_bars,
@@ -221,7 +222,7 @@ def facts_of(piece: Piece, path: str) -> PieceFacts:
         drums=sum(p.is_drum for p in piece.parts),
         notes=len(piece.notes),
         seconds=piece.seconds,
-        one_beat_bars=bool(short.mean() > 0.5),
+        one_beat_bars=2 * one_beat > piece.n_bars,
     )
 
 

@@ -10,8 +10,10 @@ taken out again.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from analysis.cells import Cells, Ints, cells_of
@@ -19,6 +21,8 @@ from analysis.families import FAMILIES
 from analysis.features import Contents, Floats
 from analysis.piece import Piece
 from analysis.similarity import Measure
+
+T = TypeVar("T", bound=np.generic)
 
 RELATIONS = ("same", "cross")
 SAME, CROSS = range(2)
@@ -145,10 +149,9 @@ def measure(layout: Layout, contents: Contents, kind: Measure) -> tuple[OffsetSu
             items = items[used]
         likeness, of_cell = kind.similarity(items, items), of_cell + 1
         tables = [table_of(likeness), table_of(np.square(likeness, out=likeness))]
+        everything[1:] += group_sums(block, tables, of_cell)
         within[1:] += part_sums(block, tables, of_cell)
-        for i, table in enumerate(tables, 1):
-            everything[i] += group_sums(block, table, of_cell)
-            itself[i] += self_sums(block, table, of_cell)
+        itself[1:] += self_sums(block, tables, of_cell)
         for total, counted in zip((everything, within, itself), block.pairs, strict=True):
             total[0] += counted
     families = _family_sums(everything, within, itself, layout) if len(layout.families) else None
@@ -163,37 +166,41 @@ def table_of(likeness: Floats) -> Floats:
     return np.rint(table, out=table)
 
 
-def group_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
-    """Sums of a table over all pairs of a block: every cell also with itself, and at offset 0 both directions.
+def group_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
+    """Sums of tables over all pairs of a block: every cell also with itself, and at offset 0 both directions.
 
     Args:
-        table: from `table_of`.
-        of_cell: (cells in the window,) index into the table, 1 or more.
+        tables: from `table_of`, of one size.
+        of_cell: (cells in the window,) index into the tables, 1 or more.
 
     Returns:
-        (OFFSETS, F, F) by offset, family of the later cell, family of the earlier one.
+        (tables, OFFSETS, F, F) by offset, family of the later cell, family of the earlier one.
     """
     f, bars = block.n_families, block.place.shape[1]
-    counts = _counts(block, of_cell, len(table))
-    sums = np.ascontiguousarray(counts @ (counts[MAX_OFFSET * f :] @ table).T).reshape(bars, f, bars - MAX_OFFSET, f)
-    down, earlier, along, later = sums.strides
-    diagonals = np.lib.stride_tricks.as_strided(
-        sums[MAX_OFFSET:],  # own bar o meets bar o + 32 - k of the window at offset k
-        shape=(bars - MAX_OFFSET, OFFSETS, f, f),
-        strides=(down + along, -down, later, earlier),
-        writeable=False,
-    )
-    return np.asarray(diagonals.sum(axis=0), dtype=np.int64)
+    counts = _counts(block, of_cell, len(tables[0]))
+    own, found = counts[MAX_OFFSET * f :], np.empty((len(tables), OFFSETS, f, f), dtype=np.int64)
+    for table, by_offset in zip(tables, found, strict=True):
+        sums = np.ascontiguousarray(counts @ (own @ table).T).reshape(bars, f, bars - MAX_OFFSET, f)
+        down, earlier, along, later = sums.strides
+        diagonals: Floats = np.ndarray(  # own bar o meets bar o + 32 - k of the window at offset k
+            shape=(bars - MAX_OFFSET, OFFSETS, f, f),
+            dtype=np.float64,
+            buffer=sums.data,
+            offset=MAX_OFFSET * down,
+            strides=(down + along, -down, later, earlier),
+        )
+        by_offset[:] = diagonals.sum(axis=0)
+    return found
 
 
-_DENSE = 128
-"""Up to so many different contents, plain matrices are faster than sparse ones."""
+_DENSE = 1 << 14
+"""Up to so many numbers, plain matrices are faster than sparse ones."""
 
 
 def _counts(block: Block, of_cell: Ints, n: int) -> "Floats | csr_array":
     """(groups, n) how many cells of each group have each content."""
     groups = len(block.group_first) - 1
-    if n > _DENSE:
+    if groups * n > _DENSE:
         return csr_array((np.ones(len(of_cell)), of_cell, block.group_first), shape=(groups, n))
     counts = np.bincount(block.group * n + of_cell, minlength=groups * n)
     return counts.astype(np.float64).reshape(groups, n)
@@ -201,24 +208,35 @@ def _counts(block: Block, of_cell: Ints, n: int) -> "Floats | csr_array":
 
 def part_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
     """Sums of each table over the pairs of a block within each part, shape (tables, P, OFFSETS); offset 0 is left at 0."""
-    content = np.concatenate([[0], of_cell])[block.place]
-    late = content[:, MAX_OFFSET:] * len(tables[0])
-    early = np.lib.stride_tricks.sliding_window_view(content, OFFSETS, axis=1)[:, :, ::-1]
-    both = late[:, :, None] + early
-    sums = np.stack([table.ravel().take(both).sum(axis=1) for table in tables]).astype(np.int64)
+    code = np.zeros(len(of_cell) + 1, dtype=np.int64)
+    code[1:] = of_cell
+    content = code[block.place]
+    met = content[:, MAX_OFFSET:, None] * len(tables[0]) + back_to(content)
+    sums = np.empty((len(tables), len(content), OFFSETS), dtype=np.int64)
+    for table, found in zip(tables, sums, strict=True):
+        found[:] = table.ravel().take(met).sum(axis=1)
     sums[:, :, 0] = 0
     return sums
 
 
-def self_sums(block: Block, table: Floats, of_cell: Ints) -> Ints:
-    """Sums of a table over own cells with themselves, by family, shape (F,)."""
-    mine = of_cell[block.own]
-    sums = np.bincount(block.own_family, weights=table[mine, mine], minlength=block.n_families)
-    return np.asarray(sums, dtype=np.int64)
+def back_to(values: "npt.NDArray[T]") -> "npt.NDArray[T]":
+    """(…, 32 + n) values of n bars and the 32 before them, as (…, n, OFFSETS): of each bar, the bar so many before. A view."""
+    values = np.ascontiguousarray(values)
+    step = values.strides[-1]
+    return np.ndarray(
+        shape=(*values.shape[:-1], values.shape[-1] - MAX_OFFSET, OFFSETS),
+        dtype=values.dtype,
+        buffer=values.data,
+        offset=MAX_OFFSET * step,
+        strides=(*values.strides, -step),
+    )
 
 
-_ONE = np.array([[0.0, 0.0], [0.0, 1.0]])
-"""The table that counts pairs."""
+def self_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
+    """Sums of tables over own cells with themselves, by family, shape (tables, F)."""
+    mine, f = of_cell[block.own], block.n_families
+    sums = [np.bincount(block.own_family, weights=table[mine, mine], minlength=f) for table in tables]
+    return np.array(sums, dtype=np.float64).astype(np.int64)
 
 
 def _blocks(cells: Cells, families: Ints) -> Iterator[Block]:
@@ -250,9 +268,19 @@ def _block(cells: Cells, families: Ints, start: int, stop: int, window: slice) -
         group_first=np.searchsorted(group, np.arange(bars * f + 1)),
         place=place,
     )
-    one = np.ones(len(bar), dtype=np.int64)
-    counts = group_sums(block, _ONE, one), part_sums(block, [_ONE], one)[0], self_sums(block, _ONE, one)
-    return replace(block, pairs=counts)
+    return replace(block, pairs=_pair_counts(block, f))
+
+
+def _pair_counts(block: Block, f: int) -> tuple[Ints, Ints, Ints]:
+    """How many pairs `group_sums`, `part_sums` and `self_sums` add up."""
+    size = np.diff(block.group_first).reshape(-1, f).astype(np.float64)
+    early = back_to(size.T.copy())  # (F, own bars, OFFSETS)
+    everything = np.tensordot(size[MAX_OFFSET:], early, axes=(0, 1))  # (F later, F earlier, OFFSETS)
+    there = (block.place > 0).astype(np.float64)
+    within = np.einsum("po,pok->pk", there[:, MAX_OFFSET:], back_to(there))
+    within[:, 0] = 0
+    itself = np.bincount(block.own_family, minlength=f)
+    return everything.transpose(2, 0, 1).astype(np.int64), within.astype(np.int64), itself.astype(np.int64)
 
 
 def _offset_sums(everything: Ints, within: Ints, itself: Ints) -> OffsetSums:

@@ -5,6 +5,7 @@ The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -163,9 +164,11 @@ class Bars:
     def bar_of(self, tick: npt.ArrayLike) -> Ints:
         """Number of the bar that holds each tick, same shape as `tick`."""
         t = np.asarray(tick, dtype=np.int64)
+        if len(self.stretch_tick) == 1:  # one signature throughout, as most pieces have
+            return np.asarray(t * self.denominator[0] // (4 * self.ticks_per_quarter * self.numerator[0]))
         s = np.searchsorted(self.stretch_tick, t, side="right") - 1
         quarter4 = 4 * self.ticks_per_quarter * self.numerator[s]
-        return self.first_bar[s] + (t - self.stretch_tick[s]) * self.denominator[s] // quarter4
+        return np.asarray(self.first_bar[s] + (t - self.stretch_tick[s]) * self.denominator[s] // quarter4)
 
     def stretch_of(self, bar: npt.ArrayLike) -> Ints:
         """Index of the stretch that holds each bar."""
@@ -203,7 +206,7 @@ class Piece:
     def ticks_per_quarter(self) -> int:
         return self.bars.ticks_per_quarter
 
-    @property
+    @cached_property
     def note_bar(self) -> Ints:
         """(N,) the bar of each note's onset."""
         return self.bars.bar_of(self.notes.onset_tick)
@@ -211,7 +214,7 @@ class Piece:
     @property
     def n_bars(self) -> int:
         """Bars up to and with the one that holds the last onset; 0 for a piece without notes."""
-        return int(self.bars.bar_of(self.notes.onset_tick[-1])) + 1 if len(self.notes) else 0
+        return int(self.note_bar[-1]) + 1 if len(self.notes) else 0
 
     def tempo_at(self, tick: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Tempo in force at each tick."""

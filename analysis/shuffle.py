@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from analysis.cells import Ints
 from analysis.features import Contents, Floats
-from analysis.offsets import MAX_OFFSET, OFFSETS, Layout, table_of
+from analysis.offsets import MAX_OFFSET, OFFSETS, Layout, back_to, table_of
 from analysis.similarity import Measure
 
 MOST_CONTENTS = 2_048
@@ -37,6 +37,8 @@ def chance_sums(layout: Layout, contents: Contents, table: Floats) -> Ints:
     Returns:
         (2, OFFSETS) by relation and offset, in multiples of 1 / UNIT, rounded.
     """
+    if not len(layout.cells):
+        return np.zeros((2, OFFSETS), dtype=np.int64)
     part, of_cell, n_parts = layout.cells.part, contents.of_cell + 1, layout.cells.n_parts
     has = (
         np.bincount(part * len(table) + of_cell, minlength=n_parts * len(table)).reshape(n_parts, -1).astype(np.float64)
@@ -96,8 +98,7 @@ def _in_orders(same: Floats, every: Floats, orders: list[npt.NDArray[np.int64]])
     sums = np.zeros((len(orders), 2, OFFSETS), dtype=np.int64)
     for order, found in zip(orders, sums, strict=True):
         padded = np.concatenate([np.full(MAX_OFFSET, silence), order])
-        early = np.lib.stride_tricks.sliding_window_view(padded, OFFSETS)[:, ::-1]
-        met = order[:, None] * len(same) + early
+        met = order[:, None] * len(same) + back_to(padded)
         found[0], found[1] = (matrix.ravel().take(met).sum(axis=0) for matrix in (same, every))
     sums[:, 1] -= sums[
         :, 0

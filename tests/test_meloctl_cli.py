@@ -244,7 +244,7 @@ def mistake(*arguments, work, status=1):
     done = meloctl(*arguments, work=work)
     assert done.returncode == status, (done.stdout, done.stderr)
     assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("reading")]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("measuring")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("meloctl")
     return lines[0]
