@@ -55,15 +55,14 @@ def side_by_side(paths: list[str]) -> dict[str, float]:
 
 
 def copies(paths: list[str], folder: Path, n: int) -> list[str]:
-    """`n` files: the given ones over and over, each round a semitone higher."""
+    """`n` files: the given ones over and over, each round a semitone higher where their pitches allow it."""
     made = []
     for i in range(n):
         path = folder / f"{i:06d}.mid"
-        if i < len(paths):
-            path.write_bytes(Path(paths[i]).read_bytes())
-        else:
-            score = symusic.Score(paths[i % len(paths)])
-            score.shift_pitch(i // len(paths) % 12 - 6).dump_midi(path)
+        score, up = symusic.Score(paths[i % len(paths)]), i // len(paths) % 12
+        if all(track.notes.numpy()["pitch"].max(initial=0) + up <= 127 for track in score.tracks):
+            score = score.shift_pitch(up)
+        score.dump_midi(path)
         made.append(str(path))
     return made
 
