@@ -10,6 +10,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -227,7 +228,7 @@ def _executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     n = workers.processes or 1
-    with ProcessPoolExecutor(n, mp_context=context, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(n, mp_context=context, initializer=_follow_parent) as pool:
         try:
             yield pool, 2 * n
         except BaseException:
@@ -252,8 +253,9 @@ def _dask(address: str) -> Iterator[Any]:
         yield client
 
 
-def _die_with_parent() -> None:
-    """In a worker: end when the parent does, however it ends; a pool's workers would otherwise wait for ever."""
+def _follow_parent() -> None:
+    """In a worker: end when the parent does, however it ends (a pool's workers would wait for ever); leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

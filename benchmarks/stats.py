@@ -60,7 +60,7 @@ def copies(paths: list[str], folder: Path, n: int) -> list[str]:
     for i in range(n):
         path = folder / f"{i:06d}.mid"
         score, up = symusic.Score(paths[i % len(paths)]), i // len(paths) % 12
-        if all(track.notes.numpy()["pitch"].max(initial=0) + up <= 127 for track in score.tracks):
+        if all(int(track.notes.numpy()["pitch"].max(initial=0)) + up <= 127 for track in score.tracks):
             score = score.shift_pitch(up)
         score.dump_midi(path)
         made.append(str(path))
