@@ -93,11 +93,16 @@ def period_of(peaks: list[Peak]) -> int | None:
 
     Twice a period is a period too, hence the smallest. A ripple below a greater pulse is none, hence the half: where every
     second bar is a little more alike and every fourth much more, the period is 4. Beyond 16 bars the few bars that are left
-    to compare are the repeats of whole sections, which say nothing against a shorter period.
+    to compare are the repeats of whole sections, which say nothing against a shorter period. Twice a period must not be a
+    trough: two parts that answer each other bar by bar are alike at 1, 3, 5 … back, which is no period of 3.
     """
+    height = {p.offset: p.height for p in peaks}
     real = {p.offset: p.height for p in peaks if p.real}
-    for offset, height in sorted(real.items()):
-        if all(2 * height >= real.get(multiple, 0.0) for multiple in range(2 * offset, 17, offset)):
+    for offset, here in sorted(real.items()):
+        multiples = range(2 * offset, 17, offset)
+        if 2 * offset not in height and offset > min(real):
+            break  # nothing so far away can tell a period from what stands nearer
+        if height.get(2 * offset, 0.0) >= 0 and all(2 * here >= real.get(k, 0.0) for k in multiples):
             return offset
     return None
 

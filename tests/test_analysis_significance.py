@@ -52,6 +52,8 @@ def test_a_period_is_the_smallest_of_the_great_peaks():
     )  # AABA: the last A stands 24 bars after the first
     assert period_of([peak(24, 0.9)]) == 24
     assert period_of([]) is None
+    answers = [peak(k, 0.01 if k % 2 else -0.01) for k in range(2, 32)]  # alike at 3, 5, 7 … back
+    assert period_of(answers) is None
 
 
 def test_a_peak_must_be_certain_high_enough_and_carried_by_many_pieces():

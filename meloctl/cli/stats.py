@@ -176,12 +176,15 @@ def period_in_words(peaks: "list[Peak]") -> str:
     period, at = period_of(peaks), {p.offset: p for p in peaks}
     if period is None:
         best = max(peaks, key=lambda p: p.height)
+        real = ", ".join(str(p.offset) for p in peaks if p.real)
+        if real:
+            return f"no period, though {real} back stand out from their neighbours (at most by {best.height:.3f})"
         return (
             f"no period: no offset stands out from its neighbours "
             f"(the highest, {best.offset} back, by {best.height:.3f}, p = {best.p:.4f})"
         )
-    real = sorted((p.offset for p in peaks if p.real), key=lambda k: -at[k].height)
-    peak, highest = at[period], at[real[0]]
+    highest_first = sorted((p.offset for p in peaks if p.real), key=lambda k: -at[k].height)
+    peak, highest = at[period], at[highest_first[0]]
     low, high = peak.interval
     more = f"; highest {highest.offset} back, by {highest.height:.3f}" if highest.offset != period else ""
     return (
