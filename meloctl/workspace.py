@@ -137,6 +137,15 @@ class Workspace:
         self._point(recipe.stage, folder)
         return Run(folder=folder, manifest=manifest)
 
+    def give_up(self, recipe: Recipe) -> None:
+        """Remove the folders of a run that came to nothing, as far as they are empty."""
+        folder = self.folder(recipe)
+        for empty in (folder, folder.parent, self.root):
+            try:
+                empty.rmdir()
+            except OSError:
+                return
+
     def latest(self, stage: str) -> Run:
         """The latest finished run of a stage. Raises MeloError that names the command to run first."""
         pointer = self.root / stage / LATEST

@@ -96,6 +96,7 @@ def stats(
         skipped = list(measured.each_skipped())
         if not measured.pieces:
             forget_chunks(chunks)
+            space.give_up(recipe)
             raise MeloError(
                 f"no file in {corpus} could be read ({len(paths)} tried); "
                 f"the first, {Path(skipped[0]['path']).name}: {skipped[0]['reason']}"
