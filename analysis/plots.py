@@ -18,6 +18,9 @@ from analysis.tables import OffsetTable
 SAME, CROSS, INK, GRID = "#1f5f8b", "#c8553d", "#222222", "#dddddd"
 """Colours of the two relations, of text and of grid lines, in every picture."""
 
+FEW_PAIRS = 50
+"""Fewer pairs than this say little; they are drawn faintly."""
+
 _MOST_LINES = 22
 """Lines of the heat map by offset: the pairs of families that are compared most often."""
 
@@ -83,23 +86,40 @@ def draw_families(table: OffsetTable, path: Path, *, title: str, measures: Seque
 def _same_bar(figure: Figure, axes: Axes, table: OffsetTable, m: int) -> None:
     pairs = table.cross_pairs[m, 0].astype(float)
     there = np.flatnonzero(pairs.sum(axis=0))
+    if not len(there):
+        _nothing(axes, f"{table.measures[m]}: no two parts sound in one bar")
+        return
+    pairs_shown = pairs[np.ix_(there, there)]
     mean = _ratio(table.cross_similarity[m, 0].astype(float) / UNIT, pairs)[np.ix_(there, there)]
     names = [FAMILIES[f] for f in there]
-    image = axes.imshow(mean, cmap="viridis", vmin=0, vmax=1)
+    image = axes.imshow(mean, cmap="viridis", vmin=0, vmax=1, alpha=np.where(pairs_shown < FEW_PAIRS, 0.35, 1.0))
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     for (i, j), value in np.ndenumerate(mean):
         if np.isfinite(value):
             axes.text(
-                j, i, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color="black" if value > 0.6 else "white"
+                j, i, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=_ink(value, pairs_shown[i, j])
             )
-    axes.set_title(f"{table.measures[m]}: two parts in the same bar", fontsize=10)
+    few = f" (faint: fewer than {FEW_PAIRS} pairs)" if (pairs_shown[pairs_shown > 0] < FEW_PAIRS).any() else ""
+    axes.set_title(f"{table.measures[m]}: two parts in the same bar{few}", fontsize=10)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.6, label="similarity")
 
 
+def _ink(value: float, pairs: float) -> str:
+    return "black" if value > 0.6 or pairs < FEW_PAIRS else "white"
+
+
+def _nothing(axes: Axes, why: str) -> None:
+    axes.axis("off")
+    axes.text(0.5, 0.5, why, ha="center", va="center", color=INK, transform=axes.transAxes, parse_math=False)
+
+
 def _by_offset(figure: Figure, axes: Axes, table: OffsetTable, m: int) -> None:
     lines = family_lines(table, m)[:_MOST_LINES]
+    if not lines:
+        _nothing(axes, f"{table.measures[m]}: no two bars to compare")
+        return
     values = np.array([_ratio(similarity, pairs) for _, pairs, similarity in lines]).reshape(-1, OFFSETS)
     image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=0)
     axes.set_yticks(range(len(lines)), [name for name, _, _ in lines], fontsize=8)

@@ -60,8 +60,8 @@ def stats(
     from analysis.measuring import Measuring, measure_corpus
     from analysis.piece import meter as parse_meter
     from analysis.plots import draw_families, draw_offset_curves
-    from analysis.table_files import FILES, write_tables
     from analysis.significance import weigh
+    from analysis.table_files import FILES, write_tables
     from meloctl.workspace import Recipe
 
     if processes and cluster:
@@ -127,9 +127,10 @@ def _count(pieces: int) -> str:
 def _lines(measured: "Measured", evidence: "Evidence", skipped: list[dict[str, str]]) -> list[str]:
     """The result in words."""
     fewest, most = measured.parts
+    parts = f"{fewest} to {most} parts" if fewest < most else f"{most} part{'' if most == 1 else 's'}"
     lines = [
         f"{_count(measured.pieces)} read, {measured.skipped:,} skipped: {measured.notes:,} notes in {measured.bars:,} bars, "
-        f"{fewest if fewest == most else f'{fewest} to {most}'} parts a piece"
+        f"{parts} a piece"
     ]
     lines += [f"  skipped {Path(s['path']).name}: {s['reason']}" for s in skipped[:10]]
     if len(skipped) > 10:
@@ -187,8 +188,9 @@ def period_in_words(peaks: "list[Peak]") -> str:
     highest_first = sorted((p.offset for p in peaks if p.real), key=lambda k: -at[k].height)
     peak, highest = at[period], at[highest_first[0]]
     low, high = peak.interval
+    spread = f"{low:.3f} to {high:.3f}; {peak.effect:.1f} deviations over pieces" if peak.pieces > 1 else "one piece"
     more = f"; highest {highest.offset} back, by {highest.height:.3f}" if highest.offset != period else ""
     return (
         f"period {period}: {period} back stands out from its neighbours by {peak.height:.3f} "
-        f"({low:.3f} to {high:.3f}; {peak.effect:.1f} deviations over pieces; p ≤ {peak.p:.4f}){more}"
+        f"({spread}; p ≤ {peak.p:.4f}){more}"
     )
