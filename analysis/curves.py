@@ -3,17 +3,22 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json, refuse_unknown
 from analysis.offsets import RELATIONS
-from analysis.significance import LEVEL, Evidence
+from analysis.significance import LEVEL, Evidence, Peak
 from analysis.tables import OffsetRow
 
 FORMAT = "meloctl.offsets/1"
+MOST_SKIPPED = 1_000
+"""Skipped files that the JSON form names; skipped.csv names all."""
+
 _KEYS = {"format", "pieces", "skipped", "offsets", "peaks", "periods", "evidence", "source"}
 _ROW_KEYS = {
     *("measure", "relation", "offset", "pairs", "mean", "piece_mean"),
@@ -44,16 +49,16 @@ def table_json(
     evidence: Evidence,
     *,
     pieces: int,
-    skipped: list[dict[str, str]],
+    skipped: Iterable[dict[str, str]],
     source: dict[str, Any],
 ) -> dict[str, Any]:
     """The JSON object of a finished table: what `stats --json` prints and `derive-mask --table` reads."""
     return {
         "format": FORMAT,
         "pieces": pieces,
-        "skipped": skipped,
+        "skipped": list(islice(skipped, MOST_SKIPPED)),
         "offsets": [_row_json(row, evidence) for row in rows],
-        "peaks": [vars(peak) for peak in evidence.peaks],
+        "peaks": [_peak_json(peak) for peak in evidence.peaks],
         "periods": {m: {r: evidence.period(m, r) for r in RELATIONS} for m in evidence.measures},
         "evidence": {"level": LEVEL, "shuffled": evidence.shuffled, "shuffles_of_each": evidence.draws},
         "source": source,
@@ -74,6 +79,10 @@ def _row_json(row: OffsetRow, evidence: Evidence) -> dict[str, Any]:
         "chance": _known(evidence.chance[at])[0],
         "chance_interval": _known(*evidence.chance_interval[:, *at]),
     }
+
+
+def _peak_json(peak: Peak) -> dict[str, Any]:
+    return {**vars(peak), "interval": _known(*peak.interval), "p": _known(peak.p)[0]}
 
 
 def _known(*values: float) -> list[float | None]:
@@ -118,7 +127,7 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
             raise MeloError(f"{at}: offset {offset!r} is not a whole number of bars, {lowest} to 10000")
         if type(mean) not in (int, float) or not 0 <= mean <= 1:
             raise MeloError(f"{at}: mean {mean!r} is not a similarity, 0 to 1")
-        if count is not None and (type(count) is not int or count < 1):
+        if count is not None and (type(count) is not int or not 1 <= count < 1 << 63):
             raise MeloError(
                 f"{at}: pairs {count!r} is not a number of pairs, 1 or more (or null where it is not known)"
             )

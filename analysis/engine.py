@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -53,7 +54,7 @@ class Workers:
     """Who works."""
 
     processes: int | None = None
-    """1 works in this process, where a file that crashes the reader ends the run; None is every core for 32 files or more."""
+    """How many; None is one a core, fewer for few files; 0 works in this process, which a file that kills its reader kills."""
 
     cluster: str | None = None
     """Address of a Dask scheduler; its workers must see the files under the same paths."""
@@ -91,7 +92,7 @@ def map_chunks(
         else:
             missing.append(i)
     chunks = ((i, starts[i], paths[starts[i] : starts[i] + size]) for i in missing)
-    for i, result, n in _work(task, chunks, _enough(workers, len(missing) * size)):
+    for i, result, n in _work(task, chunks, _enough(workers, len(paths))):
         _write(results[i], result)
         on_files(n)
     return results
@@ -102,8 +103,11 @@ def read_chunk(path: Path) -> ChunkResult:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return ChunkResult(arrays=arrays, facts=json.loads((file.metadata() or {})["facts"]))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            facts, checksum = (file.metadata()[name] for name in ("facts", "sum"))
+        if _checksum(arrays, facts) != checksum:
+            raise ValueError("other numbers than were written")
+        return ChunkResult(arrays=arrays, facts=json.loads(facts))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise MeloError(f"{path}: damaged; delete {path.parent} and run again") from error
 
 
@@ -113,8 +117,16 @@ def forget_chunks(folder: Path) -> None:
 
 
 def _write(path: Path, result: ChunkResult) -> None:
+    facts = json.dumps(result.facts)
     with whole_file(path) as partial:
-        save_file(result.arrays, partial, metadata={"facts": json.dumps(result.facts)})
+        save_file(result.arrays, partial, metadata={"facts": facts, "sum": _checksum(result.arrays, facts)})
+
+
+def _checksum(arrays: dict[str, Ints], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(arrays):
+        digest.update(f"\0{name} {arrays[name].shape} ".encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _claim(folder: Path, key: str, size: int) -> None:
@@ -132,7 +144,7 @@ def _claim(folder: Path, key: str, size: int) -> None:
 
 
 def _enough(workers: Workers, n_files: int) -> Workers:
-    if workers.cluster or workers.processes:
+    if workers.cluster or workers.processes is not None:
         return workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Workers(processes=min(cores, max(n_files // 16, 1)))
@@ -143,7 +155,7 @@ Chunk = tuple[int, int, Sequence[str]]
 
 def _work(task: Task, chunks: Iterator[Chunk], workers: Workers) -> Iterator[tuple[int, ChunkResult, int]]:
     """(number, result, files) of each chunk, as they are finished."""
-    if workers.processes == 1 and not workers.cluster:
+    if workers.processes == 0:
         for i, first, paths in chunks:
             yield i, _run(task, first, paths, frozenset()), len(paths)
         return
@@ -154,7 +166,7 @@ def _work(task: Task, chunks: Iterator[Chunk], workers: Workers) -> Iterator[tup
             running: dict[Future[ChunkResult], Chunk] = {}
             try:
                 for chunk in chunks:
-                    running[executor.submit(_run, task, chunk[1], chunk[2], frozenset())] = chunk
+                    running[_submit(executor, task, chunk)] = chunk
                     if len(running) >= at_once:
                         yield from _finished(running)
                 while running:
@@ -172,6 +184,13 @@ class _WorkerDiedError(Exception):
     def __init__(self, chunk: Chunk) -> None:
         super().__init__()
         self.chunk = chunk
+
+
+def _submit(executor: Executor, task: Task, chunk: Chunk) -> "Future[ChunkResult]":
+    try:
+        return executor.submit(_run, task, chunk[1], chunk[2], frozenset())
+    except BrokenExecutor as error:  # a worker died since the last look
+        raise _WorkerDiedError(chunk) from error
 
 
 def _finished(running: dict["Future[ChunkResult]", Chunk]) -> Iterator[tuple[int, ChunkResult, int]]:
@@ -228,12 +247,15 @@ def _executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     n = workers.processes or 1
-    with ProcessPoolExecutor(n, mp_context=context, initializer=_follow_parent) as pool:
-        try:
-            yield pool, 2 * n
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(n, mp_context=context, initializer=_follow_parent)
+    try:
+        yield pool, 2 * n
+    except BaseException:  # Ctrl-C among them: what is running is not waited for
+        for process in multiprocessing.active_children():
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @contextmanager

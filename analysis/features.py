@@ -54,18 +54,22 @@ def notes(cells: Cells) -> Contents:
     """
     key = (cells.duration_step << 20) | (cells.onset_step << 7) | cells.pitch
     kinds, item = np.unique(key, return_inverse=True)
-    pairs = np.unique(cells.note_cell * len(kinds) + item)
-    first = np.searchsorted(pairs, np.arange(len(cells) + 1) * len(kinds))
-    items = pairs % max(len(kinds), 1)
-    of_cell, which = _first_of_each([items[a:b].tobytes() for a, b in pairwise(first.tolist())])
-    there = csr_array((np.ones(len(items)), items, first), shape=(len(cells), len(kinds)))
-    return Contents(items=there[which], of_cell=of_cell)
+    return _sets(cells, item, len(kinds))
 
 
 def onsets(cells: Cells) -> Contents:
     """The set of steps at which anything starts, 12 a quarter: rhythm alone, so it fits drums too."""
-    steps = int(cells.onset_step.max(initial=0)) + 1
-    return _different(_present(cells.note_cell, cells.onset_step, len(cells), steps))
+    return _sets(cells, cells.onset_step, int(cells.onset_step.max(initial=0)) + 1)
+
+
+def _sets(cells: Cells, item: npt.NDArray[np.int64], n_items: int) -> Contents:
+    """Each cell's set of items, held sparsely: a piece may have very many of either."""
+    pairs = np.unique(cells.note_cell * n_items + item)
+    first = np.searchsorted(pairs, np.arange(len(cells) + 1) * n_items)
+    items = pairs % max(n_items, 1)
+    of_cell, which = _first_of_each([items[a:b].tobytes() for a, b in pairwise(first.tolist())])
+    there = csr_array((np.ones(len(items)), items, first), shape=(len(cells), n_items))
+    return Contents(items=there[which], of_cell=of_cell)
 
 
 _BITS = 2.0 ** np.arange(12)

@@ -18,6 +18,9 @@ from analysis.shuffle import chance_sums, shuffled_sums, whole_table
 from analysis.similarity import MEASURES, Measure
 from analysis.tables import OffsetTable
 
+METHOD = "meloctl.statistics/2"
+"""Names how a corpus is measured; it changes with every change of a number, so that nothing of another method is reused."""
+
 CRASHED = "the reader crashed on it"
 
 MOST_SHUFFLED = 400

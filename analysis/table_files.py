@@ -1,5 +1,6 @@
 """Writes what was measured: a JSON table for programs, CSV and Parquet for people with notebooks."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,15 +23,17 @@ FILES = ("offsets.json", "offsets.csv", "families.csv", "peaks.csv", "pieces.par
 def write_tables(measured: Measured, evidence: Evidence, table: dict[str, Any], folder: Path) -> None:
     """Write FILES: the table, the same as CSV, the breakdown by family, the test of every offset, one row for each piece,
     measure, relation and offset, and the files that were skipped."""
-    write_text(folder / "offsets.json", json.dumps(table, indent=1) + "\n")
+    write_text(folder / "offsets.json", json.dumps(table, indent=1, allow_nan=False) + "\n")
     _write_csv([_flat(row) for row in table["offsets"]], _deviations(measured), folder / "offsets.csv")
     with whole_file(folder / "families.csv") as partial:
         pd.DataFrame([vars(r) for r in measured.table.family_rows()]).to_csv(partial, index=False)
     with whole_file(folder / "peaks.csv") as partial:
         peaks = [{**_flat(vars(p)), "real": p.real} for p in evidence.peaks]
         pd.DataFrame(peaks).to_csv(partial, index=False)
-    with whole_file(folder / "skipped.csv") as partial:
-        pd.DataFrame(list(measured.each_skipped()), columns=["path", "reason"]).to_csv(partial, index=False)
+    with whole_file(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["path", "reason"])
+        rows.writeheader()
+        rows.writerows(measured.each_skipped())
     with whole_file(folder / "pieces.parquet") as partial, pq.ParquetWriter(partial, _SCHEMA) as writer:
         for chunk in measured.each_chunk():
             for rows in _piece_tables(chunk):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from masks.describe import sight
 from masks.spec import MaskSpec
@@ -43,7 +43,7 @@ def block_occupancy(spec: MaskSpec, cells: CellRows, ways: Sequence[Blocks]) -> 
         A share for each way.
     """
     inside = [_inside(cells, way) for way in ways]
-    touched = [np.tril(m.T @ m) > 0 for m in inside]  # within a cell, a row sees itself and those before it
+    touched = [np.tril((m.T @ m).toarray()) > 0 for m in inside]  # within a cell, a row sees itself and those before it
     seen, every = sight(spec, cells.n_bars), np.arange(len(cells.bar))
     for first in range(0, len(every), _AT_ONCE):
         some = every[first : first + _AT_ONCE]
@@ -54,11 +54,14 @@ def block_occupancy(spec: MaskSpec, cells: CellRows, ways: Sequence[Blocks]) -> 
     return [float(t.sum()) / (len(t) * (len(t) + 1) // 2) for t in touched]
 
 
-def _inside(cells: CellRows, way: Blocks) -> npt.NDArray[np.float32]:
+def _inside(cells: CellRows, way: Blocks) -> csr_array:
     """(C, blocks) 1 where a cell has a row in a block, cells in generation order."""
     order = np.lexsort((cells.bar, cells.line)) if way.part_major else np.arange(len(cells.bar))
     start: Ints = np.empty_like(cells.rows)
     start[order] = np.cumsum(cells.rows[order]) - cells.rows[order]
-    at = np.arange(-(-cells.n_rows // way.rows))
-    inside = (start[:, None] // way.rows <= at) & (at <= (start + cells.rows - 1)[:, None] // way.rows)
-    return inside.astype(np.float32)
+    first, last = start // way.rows, (start + cells.rows - 1) // way.rows
+    blocks = last - first + 1
+    edges = np.concatenate([[0], np.cumsum(blocks)])
+    which = np.repeat(first - edges[:-1], blocks) + np.arange(edges[-1])
+    shape = (len(start), -(-cells.n_rows // way.rows))
+    return csr_array((np.ones(len(which), dtype=np.float32), which, edges), shape=shape)

@@ -10,6 +10,8 @@ command with the same inputs finds it and redoes nothing.
 import hashlib
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -136,6 +138,24 @@ class Workspace:
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         self._point(recipe.stage, folder)
         return Run(folder=folder, manifest=manifest)
+
+    @contextmanager
+    def alone(self, recipe: Recipe) -> Iterator[None]:
+        """Keep out a second command that would make the same run at the same time. Raises MeloError to that one."""
+        from filelock import FileLock, Timeout
+
+        folder = self.folder(recipe)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise MeloError(f"{folder}: another meloctl {recipe.command} is writing it; wait for it to end") from error
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
     def give_up(self, recipe: Recipe) -> None:
         """Remove the folders of a run that came to nothing, as far as they are empty."""

@@ -46,7 +46,7 @@ def test_what_stats_prints_is_what_derive_mask_reads(tmp_path):
     paths = [str(tmp_path / f"{i}.mid") for i in range(3)]
     for path in paths:
         write_midi(piece, Path(path))
-    corpus = measure_corpus(paths, Measuring.of(3), tmp_path / "c", key="k", workers=Workers(processes=1))
+    corpus = measure_corpus(paths, Measuring.of(3), tmp_path / "c", key="k", workers=Workers(processes=0))
     data = table_json(corpus.table.rows(), weigh(corpus), pieces=3, skipped=[], source={"corpus": "x"})
     data = json.loads(json.dumps(data, allow_nan=False))
     curves = curves_of(data, where="table")

@@ -17,8 +17,8 @@ from conftest import note, smf
 from analysis.engine import ChunkResult, Workers, chunk_size, forget_chunks, map_chunks, read_chunk
 from analysis.errors import MeloError
 from analysis.measuring import CRASHED, Measuring, measure_corpus
-from analysis.table_files import write_tables
 from analysis.significance import weigh
+from analysis.table_files import write_tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def names(n, **other):
     return [other.get(f"n{i}", "x" * (i % 7 + 1)) for i in range(n)]
 
 
-def run(task, paths, folder, *, key="k", processes=1, on_files=lambda _: None, cluster=None):
+def run(task, paths, folder, *, key="k", processes=0, on_files=lambda _: None, cluster=None):
     workers = Workers(processes=None if cluster else processes, cluster=cluster)
     return map_chunks(task, paths, folder, key=key, workers=workers, on_files=on_files)
 
@@ -76,7 +76,7 @@ def test_what_is_done_is_not_done_again_unless_the_key_changes(tmp_path):
 
 
 def test_processes_give_the_same(tmp_path):
-    one, two = (run(Count(), names(33), tmp_path / str(n), processes=n) for n in (1, 2))
+    one, two = (run(Count(), names(33), tmp_path / str(n), processes=n) for n in (0, 2))
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
 
 
@@ -92,11 +92,27 @@ def test_a_mistake_in_a_task_is_not_taken_for_a_death(tmp_path):
         run(len, names(9), tmp_path, processes=2)
 
 
-def test_a_damaged_chunk_is_told(tmp_path):
+@pytest.mark.parametrize("damage", [lambda data: data[:40], lambda data: data[:-1] + bytes([data[-1] ^ 1])])
+def test_a_damaged_chunk_is_told(tmp_path, damage):
     (path,) = run(Count(), names(3), tmp_path)
-    path.write_bytes(path.read_bytes()[:40])
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(MeloError, match="damaged; delete"):
         read_chunk(path)
+
+
+def test_a_death_is_noticed_between_two_looks_too(tmp_path):
+    """The pool is broken when the next chunk is handed in, because the results of others took time."""
+    paths = names(80, n3="die here")
+    results = run(Count(), paths, tmp_path, processes=2, on_files=lambda _: time.sleep(0.4))
+    assert [p for r in map(read_chunk, results) for p in r.facts["paths"]] == paths
+
+
+def test_one_core_and_a_resumed_run_are_safe_from_dying_readers_too(tmp_path):
+    paths = names(9, n3="die here")
+    one = [read_chunk(p).facts["died"] for p in run(Count(), paths, tmp_path, processes=1)]
+    assert one == [[3], []]
+    (tmp_path / "0000000.safetensors").unlink()
+    assert [read_chunk(p).facts["died"] for p in run(Count(), paths, tmp_path, processes=None)] == one
 
 
 def write_corpus(folder, files, seed=0):
@@ -123,7 +139,7 @@ def tables(paths, folder, workers):
 
 def test_a_corpus_is_measured_to_the_same_bits_by_any_number_of_processes(tmp_path):
     paths = write_corpus(tmp_path / "midi", 40)
-    one, two = (tables(paths, tmp_path / str(n), Workers(processes=n)) for n in (1, 2))
+    one, two = (tables(paths, tmp_path / str(n), Workers(processes=n)) for n in (0, 2))
     assert len(one) == 6
     assert one == two
 
@@ -132,7 +148,7 @@ def test_a_corpus_is_measured_to_the_same_bits_by_any_number_of_processes(tmp_pa
 def test_a_dask_cluster_gives_the_same_bits(tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     paths = write_corpus(tmp_path / "midi", 40)
-    one = tables(paths, tmp_path / "one", Workers(processes=1))
+    one = tables(paths, tmp_path / "one", Workers(processes=0))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         dask = tables(paths, tmp_path / "dask", Workers(cluster=cluster.scheduler_address))
     assert one == dask
@@ -168,7 +184,7 @@ def kill_and_finish(tmp_path, *, files, kills, processes):
     paths = write_corpus(tmp_path / "midi", files)
     script = tmp_path / "run.py"
     script.write_text(KILLED)
-    undisturbed = tables(paths, tmp_path / "a", Workers(processes=1))
+    undisturbed = tables(paths, tmp_path / "a", Workers(processes=0))
     folder, seen, rng = tmp_path / "b", set(), random.Random(1)
     for _ in range(kills):
         run = subprocess.Popen(
@@ -184,10 +200,10 @@ def kill_and_finish(tmp_path, *, files, kills, processes):
         assert seen <= finished  # nothing is lost
         seen = finished
     assert 0 < len(seen) < -(-files // chunk_size(files)) or kills > 1
-    return undisturbed, tables(paths, folder, Workers(processes=1))
+    return undisturbed, tables(paths, folder, Workers(processes=0))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [0, 2])
 def test_killed_and_started_again_it_gives_the_same_bits(tmp_path, processes):
     undisturbed, killed = kill_and_finish(tmp_path, files=120, kills=2, processes=processes)
     assert undisturbed == killed

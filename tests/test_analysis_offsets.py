@@ -189,7 +189,7 @@ def test_tables_of_other_measures_do_not_add():
 
 def measured(paths, folder):
     paths = [str(p) for p in paths]
-    return measure_corpus(paths, Measuring.of(len(paths)), folder, key="test", workers=Workers(processes=1))
+    return measure_corpus(paths, Measuring.of(len(paths)), folder, key="test", workers=Workers(processes=0))
 
 
 def assert_agrees_with_plain_loops(paths, folder, *, least=60):

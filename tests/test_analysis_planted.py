@@ -27,7 +27,7 @@ def evidence_of(folder: Path, *, pieces: int, seed: int, phrase: int) -> Evidenc
 def evidence_of_files(folder: Path, *, seed: int) -> Evidence:
     paths = sorted(map(str, (folder / "midi").glob("*.mid")))
     task = Measuring.of(len(paths), seed=seed)
-    return weigh(measure_corpus(paths, task, folder / "chunks", key="k", workers=Workers(processes=1)))
+    return weigh(measure_corpus(paths, task, folder / "chunks", key="k", workers=Workers(processes=0)))
 
 
 @pytest.mark.parametrize("phrase", [4, 6, 8, 0])

@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def report(lines: list[str], data: dict[str, Any], *, as_json: bool) -> None:
     """The result on stdout: lines for people, or one JSON object."""
-    print(json.dumps(data, ensure_ascii=False) if as_json else "\n".join(lines), flush=True)
+    print(json.dumps(data, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(lines), flush=True)
 
 
 @contextmanager

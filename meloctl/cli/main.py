@@ -62,7 +62,10 @@ def run() -> None:
     except OSError as error:
         _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
-        _fail("meloctl: stopped. The same command begins again; meloctl train goes on from its last evaluation", status)
+        _fail(
+            "meloctl: stopped. Give the command again: stats and train go on where they were, others begin anew",
+            status,
+        )
     sys.exit(status if isinstance(status, int) else 0)
 
 
