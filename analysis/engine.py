@@ -103,10 +103,10 @@ def read_chunk(path: Path) -> ChunkResult:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            facts, checksum = (file.metadata()[name] for name in ("facts", "sum"))
-        if _checksum(arrays, facts) != checksum:
+            told = json.loads(file.metadata()["told"])
+        if _checksum(arrays, told["facts"]) != told["sum"]:
             raise ValueError("other numbers than were written")
-        return ChunkResult(arrays=arrays, facts=json.loads(facts))
+        return ChunkResult(arrays=arrays, facts=json.loads(told["facts"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise MeloError(f"{path}: damaged; delete {path.parent} and run again") from error
 
@@ -118,8 +118,11 @@ def forget_chunks(folder: Path) -> None:
 
 def _write(path: Path, result: ChunkResult) -> None:
     facts = json.dumps(result.facts)
+    told = json.dumps(
+        {"sum": _checksum(result.arrays, facts), "facts": facts}
+    )  # several entries would come in any order
     with whole_file(path) as partial:
-        save_file(result.arrays, partial, metadata={"facts": facts, "sum": _checksum(result.arrays, facts)})
+        save_file(result.arrays, partial, metadata={"told": told})
 
 
 def _checksum(arrays: dict[str, Ints], facts: str) -> str:
