@@ -90,16 +90,19 @@ def _known(*values: float) -> list[float | None]:
     return [float(v) if math.isfinite(v) else None for v in values]
 
 
-def read_curves(path: Path, *, measure: str = "pc-jaccard") -> Curves:
-    """The curves of one measure from a table file.
+def read_curves(path: Path, *, measure: str = "pc-jaccard", both: bool = True) -> Curves:
+    """The curves of one measure from a table file, or from the folder that holds it as offsets.json.
+
+    `both`: a table without either relation is refused.
 
     Raises:
         MeloError: not such a file, unknown keys, or a mean outside 0..1.
     """
-    return curves_of(read_json(path, what="table of offsets"), where=str(path), measure=measure)
+    path = path / "offsets.json" if path.is_dir() else path
+    return curves_of(read_json(path, what="table of offsets"), where=str(path), measure=measure, both=both)
 
 
-def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curves:
+def curves_of(data: object, *, where: str, measure: str = "pc-jaccard", both: bool = True) -> Curves:
     """The same from parsed JSON; `where` names it in errors."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise MeloError(
@@ -137,9 +140,10 @@ def curves_of(data: object, *, where: str, measure: str = "pc-jaccard") -> Curve
             curves[relation][offset] = float(mean)
             if count is not None:
                 pairs[relation][offset] = count
-    if not curves["same"] or not curves["cross"]:
+    if both and not (curves["same"] and curves["cross"]):
         raise MeloError(
-            f"{where}: no {measure} rows for both relations; a mask needs pieces with two parts and two bars or more"
+            f"{where}: no {measure} rows for both relations; this rule needs pieces with two parts and two bars or more; "
+            "masks that need no measured similarity: --rule causal, window or museformer"
         )
     digest = hashlib.sha256(json.dumps([measure, curves, pairs], sort_keys=True).encode()).hexdigest()[:16]
     return Curves(

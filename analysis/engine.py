@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import shutil
 import signal
 import threading
@@ -28,6 +29,7 @@ from analysis.cells import Ints
 from analysis.errors import MeloError
 from analysis.json_file import read_json
 
+_ADDRESS = re.compile(r"(?:(?:tcp|tls|ws|wss|ucx)://)?[^\s:/]+:\d{1,5}")
 _KEY = "chunks.json"
 _MOST_CHUNK = 256
 
@@ -267,9 +269,11 @@ def _dask(address: str) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise MeloError("--cluster needs Dask: pip install 'meloctl[cluster]'") from error
+    if not _ADDRESS.fullmatch(address):
+        raise MeloError(f"--cluster {address}: not an address; give that of a Dask scheduler, as tcp://HOST:8786")
     try:
         connect: Any = Client
-        client = connect(address, timeout=10, set_as_default=False)
+        client = connect(address, timeout=5, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise MeloError(
             f"--cluster {address}: no Dask scheduler answers there; give its address, as tcp://HOST:8786"

@@ -16,7 +16,9 @@ def read_json(path: Path, *, what: str, most_bytes: int = 64 << 20) -> object:
     except OSError as error:
         raise MeloError(f"{path}: cannot read this {what}: {(error.strerror or 'unknown reason').lower()}") from error
     except (ValueError, RecursionError) as error:
-        raise MeloError(f"{path}: not a {what}: it is not JSON ({str(error)[:80]})") from error
+        raise MeloError(
+            f"{path}: damaged, it is not JSON ({str(error)[:80]}); give a {what} as meloctl writes it"
+        ) from error
 
 
 def refuse_unknown(data: dict[str, Any], known: set[str], where: str) -> None:

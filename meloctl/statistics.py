@@ -9,7 +9,7 @@ from analysis.engine import Workers, forget_chunks
 from analysis.errors import MeloError
 from analysis.measuring import Measured, Measuring, measure_corpus
 from analysis.plots import draw_families, draw_offset_curves
-from analysis.significance import Evidence, Peak, period_of, weigh
+from analysis.significance import LEAST_PEAK, LEVEL, Evidence, Peak, period_of, weigh
 from analysis.table_files import FILES, write_tables
 from meloctl.workspace import Recipe, Run, Workspace
 
@@ -80,9 +80,12 @@ def _lines(measured: Measured, evidence: Evidence, skipped: list[dict[str, str]]
     if measured.skipped > _NAMED:
         lines.append(f"  and {measured.skipped - _NAMED:,} more, all in skipped.csv")
     if beats := measured.one_beat_bars:
+        mend = "pass --meter 4/4 if the music is in four (it overrides every file)"
+        if 2 * beats < measured.pieces:
+            mend = "put such files in a folder of their own and pass --meter 4/4 there, if the music is in four"
         lines.append(
-            f"  {beats:,} piece{'s have' if beats > 1 else ' has'} bars of one beat, so offsets count beats there: "
-            "pass --meter 4/4 if the music is in four"
+            f"  {beats:,} piece{'s have' if beats > 1 else ' has'} bars of one beat: there offsets count beats, not bars; "
+            f"{mend}. meloctl corpus check tells more"
         )
     for measure in _DRAWN:
         lines += _curve_lines(measured, evidence, measure)
@@ -94,6 +97,8 @@ def _curve_lines(measured: Measured, evidence: Evidence, measure: str) -> list[s
     for row in measured.table.rows():
         if row.measure == measure:
             rows[row.relation][row.offset] = row
+    if not any(rows.values()):
+        return [f"Similarity ({measure}): nothing to compare, no pitched part has two bars"]
     what = "pitch classes" if measure == "pc-jaccard" else "rhythm, drums too"
     lines = [f"Similarity ({measure}: {what}; mean over all pairs) by offset in bars:"]
     shown = [k for k in _SHOWN if any(k in r for r in rows.values())]
@@ -113,6 +118,15 @@ def _curve_lines(measured: Measured, evidence: Evidence, measure: str) -> list[s
     return lines
 
 
+def _why_not(peak: Peak) -> str:
+    """Why a peak is not real."""
+    if not peak.p <= LEVEL:
+        return f"shuffled bars show as much (p = {peak.p:.2f})"
+    if peak.height < LEAST_PEAK:
+        return f"that is below the {LEAST_PEAK} from which it would be heard"
+    return f"a few pieces carry it (95 % interval {peak.interval[0]:.3f} to {peak.interval[1]:.3f})"
+
+
 def period_in_words(peaks: list[Peak]) -> str:
     """What the test of a curve's peaks says, in a sentence."""
     if not peaks:
@@ -120,12 +134,12 @@ def period_in_words(peaks: list[Peak]) -> str:
     period, at = period_of(peaks), {p.offset: p for p in peaks}
     if period is None:
         best = max(peaks, key=lambda p: p.height)
-        real = ", ".join(str(p.offset) for p in peaks if p.real)
+        real = [str(p.offset) for p in peaks if p.real]
         if real:
-            return f"no period, though {real} back stand out from their neighbours (at most by {best.height:.3f})"
+            stand = "stands out from its neighbours" if len(real) == 1 else "stand out from their neighbours"
+            return f"no period, though {', '.join(real)} back {stand} (by {best.height:.3f} at most)"
         return (
-            f"no period: no offset stands out from its neighbours "
-            f"(the highest, {best.offset} back, by {best.height:.3f}, p = {best.p:.4f})"
+            f"no period: the highest offset, {best.offset} back, stands out by {best.height:.3f}, but {_why_not(best)}"
         )
     highest_first = sorted((p.offset for p in peaks if p.real), key=lambda k: -at[k].height)
     peak, highest = at[period], at[highest_first[0]]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
 
 
 def check(
@@ -65,5 +65,5 @@ def check(
     told = read_json(folder / "check.json", what="corpus check", most_bytes=1 << 30)
     assert isinstance(told, dict)  # its hash is in the manifest
     advised = meter or told["meter_to_pass"]
-    following = f"meloctl stats {corpus}" + (f" --meter {advised}" if advised else "")
-    report([*check_lines(told), "", said, f"Next: {following}"], told, as_json=as_json)
+    onward = following("stats", corpus, *(("--meter", advised) if advised else ()), work=work)
+    report([*check_lines(told), "", said, onward], told, as_json=as_json)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,12 @@ def progress(*columns: str) -> Iterator["Progress"]:
         console=console,
     ) as bar:
         yield bar
+
+
+def following(command: str, *words: str | Path, work: Path | None) -> str:
+    """ "Next: meloctl COMMAND …", as it can be pasted: quoted, and in the same workspace."""
+    more = ["--work", str(work)] if work else []
+    return f"Next: meloctl {command} {shlex.join([*map(str, words), *more])}".rstrip()
 
 
 def wrote(folder: Path, files: list[str]) -> str:

@@ -6,15 +6,17 @@ from typing import Annotated
 import typer
 
 from meloctl.cli import check
-from meloctl.cli.common import Json, Work, progress, report, workspace
+from meloctl.cli.common import Json, Work, following, progress, report, workspace
 
-app = typer.Typer(help="Corpora that come with the program.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Check a corpus before training on it, or make one.", no_args_is_help=True, rich_markup_mode=None
+)
 app.command("check")(check.check)
 
 
 @app.callback()
 def _group() -> None:
-    """Corpora that come with the program."""
+    """Check a corpus before training on it, or make one."""
 
 
 @app.command()
@@ -55,7 +57,7 @@ def chorales(
         write_text(origin, json.dumps(about, indent=1) + "\n")
         said = f"Wrote {about['pieces']} four-part chorales"
     report(
-        [f"{said}: {folder}/", f"Next: meloctl stats {folder}"],
+        [f"{said}: {folder}/", following("stats", folder, work=work)],
         {"path": str(folder), "pieces": about["pieces"]},
         as_json=as_json,
     )
@@ -80,7 +82,7 @@ def compose(
     phrase: Annotated[
         int,
         typer.Option(
-            help="Bars after which a section's music recurs, 2 to 32, as 4, 6 or 8 (from 8 on it fills its section, and only a "
+            help="Bars after which a section's music recurs, 2 to 31, as 4, 6 or 8 (from 8 on it fills its section, and only a "
             "repeated letter brings it again); 0: nothing ever recurs."
         ),
     ] = 4,
@@ -115,4 +117,6 @@ def compose(
     about = read_json(folder / ORIGIN, what="corpus origin")
     assert isinstance(about, dict)
     said = "Unchanged, nothing redone" if there else f"Wrote {pieces} piece{'s' * (pieces > 1)} of {about['bars']} bars"
-    report([f"{said}: {folder}/", f"Next: meloctl stats {folder}"], {"path": str(folder), **about}, as_json=as_json)
+    report(
+        [f"{said}: {folder}/", following("stats", folder, work=work)], {"path": str(folder), **about}, as_json=as_json
+    )

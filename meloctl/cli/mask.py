@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
 
 app = typer.Typer(help="Masks side by side, and drawn.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,6 +42,9 @@ Like = Annotated[
     Path | None,
     typer.Option("--like", help="random: a mask whose cost to meet (default: the seed rule's).", show_default=False),
 ]
+
+
+_SEE = "To look at it: meloctl mask show; beside other rules: meloctl mask compare; all in one page: meloctl report"
 
 
 def derive_mask(
@@ -92,7 +95,14 @@ def derive_mask(
         f"Of offsets 0 to 32, a row sees {len(one['same'])} in its own part and {len(one['cross'])} in others; "
         f"through two layers it hears {len(two['same'])} and {len(two['cross'])}, without summaries."
     )
-    lines = [in_words(spec), *(f"  {reason}" for reason in spec.reasons), heard, said, "Next: meloctl train"]
+    lines = [
+        in_words(spec),
+        *(f"  {reason}" for reason in spec.reasons),
+        heard,
+        said,
+        following("train", work=work),
+        _SEE,
+    ]
     report(lines, spec.to_json(), as_json=as_json)
 
 

@@ -85,6 +85,10 @@ class Derivation:
     make: Callable[[], MaskSpec]
 
 
+_UNMEASURED = ("museformer", "window", "causal")
+"""Rules that take nothing from the table but where gates start from."""
+
+
 def plan_derivation(rule: str, told: Told, table: Path, *, named: bool) -> Derivation:
     """Check a rule's options and say what it will do.
 
@@ -98,7 +102,7 @@ def plan_derivation(rule: str, told: Told, table: Path, *, named: bool) -> Deriv
         MeloError: no such rule, an option out of range or that the rule does not use, a corpus that is needed and gone.
     """
     _check(rule, told)
-    curves = read_curves(table)
+    curves = read_curves(table, both=rule not in _UNMEASURED)
     name = table.stem if named else table.parent.name
     label = name if named else name.rsplit("-", 1)[0]
     like = read_spec(told.like) if told.like else None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
 
 Processes = Annotated[
     int | None,
@@ -94,4 +94,4 @@ def stats(
             raise
         said = wrote(run.folder, run.files)
     lines, table = (run.told("results", key) for key in ("lines", "table"))
-    report([*lines, said, "Next: meloctl derive-mask"], table, as_json=as_json)
+    report([*lines, said, following("derive-mask", work=work)], table, as_json=as_json)

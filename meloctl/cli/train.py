@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, following, progress, report, say, workspace, wrote
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -58,7 +58,7 @@ def train(
             run = run_session(space, session, _Screen(bar))
         said = wrote(run.folder, run.files)
     facts = run.told("results", "training")
-    lines = [*_lines(facts), said, "Next: meloctl generate --bars 32"]
+    lines = [*_lines(facts), said, following("generate", "--bars", "32", work=work)]
     report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 

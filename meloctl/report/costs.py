@@ -7,9 +7,8 @@ import numpy as np
 
 from analysis.curves import Curves
 from masks.captured import captured
-from masks.compare import LAYERS, rules_to_compare
+from masks.compare import LAYERS, planned_work, rules_to_compare
 from masks.describe import density, reach
-from masks.plan import plan
 from masks.row_pairs import PieceRows, RowPairs, mean_pairs
 from masks.spec import MaskSpec
 
@@ -39,7 +38,7 @@ class Comparison:
     pieces: int
     mask: Cost | None
     planned: float | None
-    """Score entries of the mask's planned tiles, as a share of dense causal attention's."""
+    """Score entries of the mask's planned tiles, as a share of those of dense causal attention's plan."""
 
     rules: tuple[Cost, ...]
 
@@ -51,7 +50,7 @@ def compare_costs(spec: MaskSpec | None, curves: Curves, pieces: Sequence[PieceR
     return Comparison(
         pieces=len(pieces),
         mask=_cost("mask", [spec], curves, pairs) if spec else None,
-        planned=_planned(spec, pieces) if spec else None,
+        planned=planned_work(spec, [piece.cells() for piece in pieces]) if spec else None,
         rules=tuple(_cost(name, masks, curves, pairs) for name, masks in rules.items()),
     )
 
@@ -65,8 +64,3 @@ def _cost(name: str, masks: Sequence[MaskSpec], curves: Curves, pairs: RowPairs)
         captured=float(np.mean([captured(spec, curves, pairs) for spec in masks])),
         reach=tuple((float(own), float(other)) for own, other in counts),
     )
-
-
-def _planned(spec: MaskSpec, pieces: Sequence[PieceRows]) -> float:
-    cells = [piece.cells() for piece in pieces]
-    return float(np.mean([plan(spec, c).work / (c.n_rows * (c.n_rows + 1) / 2) for c in cells]))

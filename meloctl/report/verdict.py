@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from masks.compare import NO_SAVING
 from masks.describe import offsets_in_words
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.report.costs import Comparison, Cost
@@ -213,7 +214,8 @@ def _cost(comparison: Comparison, mask: Cost, planned: float) -> str:
     lot = next((r for r in comparison.rules if r.name == "random"), None)
     if lot and abs(lot.density - mask.density) <= _LIKE_COST * mask.density:
         line += f" (offsets drawn by lot at the same cost: {percent(lot.captured)})"
-    return f"{line}. As planned, it takes {percent(planned)} of full attention's work."
+    short = ": on pieces as short as these it saves nothing" if planned >= NO_SAVING else ""
+    return f"{line}. As planned, it takes {percent(planned)} of full attention's work{short}."
 
 
 def _figures(facts: Facts) -> list[tuple[str, str]]:
