@@ -291,7 +291,7 @@ def subprocess_mask(tmp_path):
         (["derive-mask"], 1, "run first: meloctl stats FOLDER"),
         (["derive-mask", "--table", "{}/table.json"], 1, "unknown key 'more'"),
         (["derive-mask", "--table", "{}/nonsense.json"], 1, "it is not JSON"),
-        (["derive-mask", "--table", "{}/empty"], 1, "is a directory"),
+        (["derive-mask", "--table", "{}/empty"], 1, "empty/offsets.json: cannot read this table of offsets"),
         (["derive-mask", "--table", str(DIARY), "--far", "-1"], 1, "--far -1"),
         (["train"], 1, "run first: meloctl stats FOLDER"),
         (["train", "--model", "huge"], 1, "--model huge: no such model; choose one of tiny, small, base, large"),
