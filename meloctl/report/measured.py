@@ -54,7 +54,8 @@ def period_section(facts: Facts) -> Html:
         )
     level = "Each offset is held against the mean of its two neighbours: the height tells how far it stands out. A peak is real "
     level += "when it is certain (p of 0.01 or less, corrected for the number of offsets), at least 0.005 high, and its interval "
-    level += "lies above zero. The period is the smallest offset whose peak is real and at least half as high as the highest."
+    level += "lies above zero. The period is the smallest offset whose peak is real and at least half as high as the peaks at "
+    level += "twice, three times … that distance, up to 16 bars."
     charts = []
     for m in found.measures:
         chart = peak_chart(found, m)
