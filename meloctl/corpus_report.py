@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.atomic import whole_file, write_text
 from analysis.corpus import shown
+from analysis.families import FAMILIES
 from analysis.findings import meter_to_pass
 from meloctl.corpus_check import CorpusCheck, FileFacts
 from meloctl.rows.names import PROGRAMS
@@ -17,25 +18,6 @@ from meloctl.rows.names import PROGRAMS
 FORMAT = "meloctl.check/1"
 
 _EXAMPLES = 3
-_FAMILIES = (
-    "piano",
-    "chromatic percussion",
-    "organ",
-    "guitar",
-    "bass",
-    "strings",
-    "ensemble",
-    "brass",
-    "reed",
-    "pipe",
-    "synth lead",
-    "synth pad",
-    "synth effects",
-    "ethnic",
-    "percussive",
-    "sound effects",
-)
-"""General MIDI's families of eight programs each."""
 
 
 def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[str, Any]:
@@ -209,7 +191,7 @@ def _names(paths: Sequence[str], count: int | None = None) -> str:
 def _composition_lines(c: dict[str, Any]) -> list[str]:
     families = Counter[str]()
     for program, count in c["programs"].items():
-        families[_FAMILIES[int(program) // 8]] += count
+        families[FAMILIES[int(program) // 8]] += count
     programs = sorted(c["programs"].items(), key=lambda item: -item[1])[:6]
     files = sum(c["split"].values())
     facts = {

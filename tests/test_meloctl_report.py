@@ -7,21 +7,17 @@ import random
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, note, smf
-from hypothesis import given
-from hypothesis import strategies as st
+from report_page import Page
 from typer.testing import CliRunner
 
 from analysis.curves import read_curves
 from analysis.errors import MeloError
-from analysis.plots import CROSS, SAME
-from analysis.significance import Peak
 from masks.captured import captured
 from masks.compare import rules_to_compare
 from masks.derive import derive_mask
@@ -32,78 +28,10 @@ from meloctl.cli.main import app
 from meloctl.cli.mask_rule import counted_corpus
 from meloctl.report.costs import compare_costs
 from meloctl.report.families import read_families
-from meloctl.report.heat import _DARK, _LIGHT, STEPS, contrast, shade
-from meloctl.report.markup import number, tag, text
-from meloctl.report.mask_chart import band_chart, shown_chart
-from meloctl.report.table import Curve, table_of
-from meloctl.report.verdict import mask_in_words
-from meloctl.report.words import p_value, period_in_words, three, why_none
+from meloctl.report.mask_chart import band_chart
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
-EMPTY = {"meta", "link", "br"}
-
-
-class Element:
-    def __init__(self, name, attributes, parent):
-        self.name, self.attributes, self.parent = name, attributes, parent
-        self.inside, self.words = [], []
-
-    def all(self, name):
-        for child in self.inside:
-            if child.name == name:
-                yield child
-            yield from child.all(name)
-
-    @property
-    def text(self):
-        return "".join(w if isinstance(w, str) else w.text for w in self.words)
-
-
-class Page(HTMLParser):
-    """The page as a tree; fails where a tag is not closed in its turn."""
-
-    def __init__(self, markup):
-        super().__init__(convert_charrefs=True)
-        self.root = self.at = Element("", {}, None)
-        self.declared = None
-        self.feed(markup)
-        self.close()
-        assert self.at is self.root, f"<{self.at.name}> is never closed"
-
-    def handle_decl(self, decl):
-        self.declared = decl
-
-    def handle_starttag(self, name, attributes):
-        assert len(dict(attributes)) == len(attributes), f"an attribute twice in <{name}>"
-        element = Element(name, dict(attributes), self.at)
-        self.at.inside.append(element)
-        self.at.words.append(element)
-        if name not in EMPTY:
-            self.at = element
-
-    def handle_endtag(self, name):
-        assert self.at.name == name, f"</{name}> closes <{self.at.name}>"
-        self.at = self.at.parent
-
-    def handle_data(self, data):
-        self.at.words.append(data)
-
-    def all(self, name):
-        return list(self.root.all(name))
-
-    def section(self, name):
-        (found,) = [s for s in self.all("section") if s.attributes["id"] == name]
-        return found
-
-    def tables(self):
-        """{label: rows of texts} without the head."""
-        return {
-            t.attributes["aria-label"]: [
-                [c.text for c in row.inside] for body in t.all("tbody") for row in body.all("tr")
-            ]
-            for t in self.all("table")
-        }
 
 
 def minus(text):
@@ -348,80 +276,7 @@ def test_the_mask_is_drawn_as_the_spec_sees(folder):
             assert {k: d.count("M") for k, d in drawn.items()} == {k: n for k, n in counts.items() if n}
 
 
-def test_a_mask_in_words():
-    def said(**fields):
-        return mask_in_words(MaskSpec(**{"same": "full", "near": 0, "far": (), "summaries": False, **fields}))
-
-    assert said() == "to the whole past of its own part; to other parts in the same bar"
-    assert said(near=2, far=(4,)).endswith("; to other parts in the same bar, up to 2 bars back and 4 back")
-    assert said(same=()).startswith("to its own part in this bar alone;")
-    assert said(same=(1, 2, 3, 8)).startswith("to its own part 1–3, 8 bars back;")
-    assert said(drums="exempt", summaries=True).endswith(
-        "; between drums and other parts nothing is hidden; of every other bar it hears a summary"
-    )
-    assert said(near=10_000) == "to the whole past of its own part, and to the whole past of all other parts"
-
-
-def test_a_mask_without_priors_has_no_picture_of_them():
-    assert shown_chart(MaskSpec(same="full", near=0, far=(), summaries=True)) is None
-
-
-def peak(**told):
-    base = {
-        "measure": "pc-jaccard",
-        "relation": "same",
-        "offset": 4,
-        "pieces": 9,
-        "height": 0.1,
-        "interval": (0.05, 0.2),
-    }
-    return Peak(**{**base, "effect": 1.0, "p": 0.0005, **told})
-
-
-def curve(*peaks):
-    return Curve(measure="pc-jaccard", relation="same", points=(), peaks=peaks)
-
-
-def test_the_test_in_words():
-    assert "a period of 4 bars: the bar 4 back stands out from its neighbours by 0.100" in period_in_words(
-        curve(peak())
-    )
-    assert "(0.050 to 0.200; effect size 1.0; p ≤ 0.0005; 9 pieces)" in period_in_words(curve(peak()))
-    assert period_in_words(curve()).startswith("not tested")
-    assert (
-        why_none(curve(peak(p=0.4))) == "The highest peak is 4 back, by 0.100; shuffled bars show as much: p = 0.400."
-    )
-    assert "certain (p ≤ 0.0005), but below the 0.005" in why_none(curve(peak(height=0.002, interval=(0.001, 0.003))))
-    assert why_none(curve(peak(interval=(-0.1, 0.3)))).endswith("a few pieces carry it.")
-    assert why_none(curve(peak(height=float("nan")))) == ""
-    assert "interval" not in period_in_words(curve(peak(pieces=1)))
-    assert "0.050" not in period_in_words(curve(peak(pieces=1)))  # one piece has no interval
-
-
-def test_numbers_in_words():
-    assert [three(v) for v in (0.12345, -0.5, -0.0001, None, float("nan"))] == ["0.123", "−0.500", "0.000", "–", "–"]
-    assert [p_value(p) for p in (0.0, 0.0005, 0.001, 0.012, 1.0, None)] == [
-        "≤ 0.0005",
-        "≤ 0.0005",
-        "0.001",
-        "0.012",
-        "1.000",
-        "–",
-    ]
-    assert [number(v) for v in (1, 0.5, -0.001, 12.345, 100.0)] == ["1", "0.5", "0", "12.35", "100"]
-
-
 # What files say comes out as text
-
-
-@given(st.text(max_size=60))
-def test_any_text_survives_as_text(said):
-    kept = re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", said)
-    made = Page(tag("p", said, title=said))
-    (paragraph,) = made.all("p")
-    assert (paragraph.text, paragraph.attributes["title"]) == (kept, kept)
-    assert paragraph.inside == []
-    assert text([said, [said]]).encode() == 2 * text(said).encode()
 
 
 def test_names_of_files_are_text(page, card):
@@ -516,36 +371,6 @@ def test_the_page_needs_nothing_else(page):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
-
-
-def colours(css):
-    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", css))
-
-
-def rgb(colour):
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
-
-
-def test_colours_can_be_told_apart_in_a_light_and_a_dark_room():
-    css = (ROOT / "meloctl" / "report" / "style.css").read_text()
-    light, dark = css.split("@media screen and (prefers-color-scheme: dark)")
-    schemes = [colours(light), colours(dark[: dark.index("* {")])]
-    assert set(schemes[0]) == set(schemes[1])
-    assert (schemes[0]["same"], schemes[0]["cross"]) == (SAME, CROSS)
-    for scheme in schemes:
-        paper = rgb(scheme["paper"])
-        for name in ("ink", "quiet", "link"):
-            assert contrast(rgb(scheme[name]), paper) >= 4.5
-        for name in ("same", "cross", "drums"):  # graphics
-            assert contrast(rgb(scheme[name]), paper) >= 3
-    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    for stops in (_LIGHT, _DARK):
-        shades = [shade(i, stops) for i in range(STEPS)]
-        assert (shades[0], shades[-1]) == (stops[0], stops[-1])
-        for colour in shades:
-            assert max(contrast(colour, (0, 0, 0)), contrast(colour, (255, 255, 255))) >= 4.5
-        steps = [contrast(colour, stops[0]) for colour in shades]
-        assert steps == sorted(steps)  # more is always darker, or always lighter
 
 
 # The workspace
@@ -674,41 +499,6 @@ def test_mistakes_are_one_line(tmp_path, card):
         with pytest.raises(MeloError, match=re.escape(said)) as error:
             run("report", *arguments)
         assert "\n" not in str(error.value)
-
-
-GOOD = {"measure": "pc-jaccard", "relation": "same", "offset": 1, "mean": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ({"mean": 2}, "offsets[0].mean: '2' is not a number from 0 to 1"),
-        ({"mean": None}, "there is none"),
-        ({"mean": True}, "is not a number"),
-        ({"chance": 1e300}, "is not a number"),
-        ({"chance": 10**400}, "is not a number"),
-        ({"interval": [0.1]}, "is not an interval"),
-        ({"interval": [0.1, "x"]}, "is not a number"),
-        ({"offset": -1}, "is not a whole number of bars"),
-        ({"offset": 1e9}, "is not a whole number of bars"),
-        ({"pairs": 1.5}, "is not a whole number"),
-        ({"relation": ["same"]}, "its relation one of same, cross"),
-        ({"measure": None}, "its measure must be a name"),
-    ],
-)
-def test_hostile_rows_are_refused(row, said):
-    with pytest.raises(MeloError, match=re.escape(said)):
-        table_of({"format": "meloctl.offsets/1", "offsets": [{**GOOD, **row}]}, where="t.json")
-
-
-def test_unmeasured_values_are_allowed():
-    row = {**GOOD, "chance": float("nan"), "interval": [None, None], "piece_mean": None}
-    found = table_of({"format": "meloctl.offsets/1", "offsets": [row]}, where="t.json").curves["pc-jaccard", "same"]
-    (point,) = found.points
-    assert (point.chance, point.interval, point.piece_mean, found.period) == (None, None, None, None)
-    for data in ([], [GOOD, GOOD]):
-        with pytest.raises(MeloError, match=r"nothing to report|twice"):
-            table_of({"format": "meloctl.offsets/1", "offsets": data}, where="t.json")
 
 
 # In a browser
