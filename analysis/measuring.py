@@ -16,7 +16,7 @@ from analysis.offsets import MOST_PAIRS, OFFSETS, FamilySums, Layout, OffsetSums
 from analysis.piece import Piece
 from analysis.shuffle import chance_sums, shuffled_sums, whole_table
 from analysis.similarity import MEASURES, Measure
-from analysis.tables import OffsetTable
+from analysis.tables import OffsetTable, total_of
 
 METHOD = "meloctl.statistics/2"
 """Names how a corpus is measured; it changes with every change of a number, so that nothing of another method is reused."""
@@ -188,17 +188,21 @@ def measure_corpus(
 ) -> Measured:
     """Measure files in chunks, as `map_chunks` does it, and add the chunks up. The same bits whoever works."""
     chunks = map_chunks(task, paths, folder, key=key, workers=workers, on_files=on_files)
-    total = OffsetTable.empty(task.measures, dtype=object)
     skipped = shuffled = notes = bars = pieces = one_beat = 0
     fewest, most = 1 << 30, 0
-    for chunk in map(read_chunk, chunks):
-        total += OffsetTable.from_arrays(task.measures, chunk.arrays)
-        skipped += len(chunk.facts["skipped"])
-        shuffled += len(chunk.arrays["shuffled.piece"])
-        for p in chunk.facts["pieces"]:
-            pieces, notes, bars = pieces + 1, notes + p["notes"], bars + p["bars"]
-            fewest, most = min(fewest, p["parts"]), max(most, p["parts"])
-            one_beat += p["one_beat_bars"]
+
+    def tables() -> Iterator[OffsetTable]:
+        nonlocal skipped, shuffled, notes, bars, pieces, one_beat, fewest, most
+        for chunk in map(read_chunk, chunks):
+            yield OffsetTable.from_arrays(task.measures, chunk.arrays)
+            skipped += len(chunk.facts["skipped"])
+            shuffled += len(chunk.arrays["shuffled.piece"])
+            for p in chunk.facts["pieces"]:
+                pieces, notes, bars = pieces + 1, notes + p["notes"], bars + p["bars"]
+                fewest, most = min(fewest, p["parts"]), max(most, p["parts"])
+                one_beat += p["one_beat_bars"]
+
+    total = total_of(task.measures, tables())
     return Measured(
         table=total,
         chunks=tuple(chunks),

@@ -1,6 +1,6 @@
 """Tables of similarity by offset over a corpus. Tables of parts of a corpus add up to the same bits in any order."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -130,6 +130,10 @@ class OffsetTable:
         """The columns as int64, by name."""
         return {n: getattr(self, n).astype(np.int64) for n in _columns()}
 
+    def largest(self) -> int:
+        """The largest number in any column."""
+        return max(int(getattr(self, n).max(initial=0)) for n in _columns())
+
     def rows(self) -> list[OffsetRow]:
         """Means in reading order: by measure, same 1.., then cross 0...; only those with pairs."""
         return list(self._rows())
@@ -161,6 +165,16 @@ class OffsetTable:
                     pairs, total = int(self.cross_pairs[m, k, f, g]), int(self.cross_similarity[m, k, f, g])
                     found.append(_family_row(name, RELATIONS[1], k, f, g, pairs, total))
         return found
+
+
+def total_of(measures: tuple[str, ...], tables: Iterable[OffsetTable]) -> OffsetTable:
+    """The sum of any number of tables of whole numbers below 2^62; they are added as int64 for as long as they fit."""
+    total, part = OffsetTable.empty(measures), OffsetTable.empty(measures, dtype=np.int64)
+    for table in tables:
+        if part.largest() + table.largest() >= 1 << 62:
+            total, part = total + part, OffsetTable.empty(measures, dtype=np.int64)
+        part = part + table
+    return total + part
 
 
 def _columns() -> list[str]:

@@ -17,7 +17,7 @@ from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, Layout, count_pairs, mea
 from analysis.piece import Part
 from analysis.significance import weigh
 from analysis.similarity import MEASURES, PC_JACCARD
-from analysis.tables import OffsetTable
+from analysis.tables import OffsetTable, total_of
 
 NAMES = tuple(m.name for m in MEASURES)
 
@@ -180,6 +180,18 @@ def test_sums_go_on_beyond_64_bits():
         huge = huge + many
     assert int(huge.pairs[0, 1, 1]) == 2 << 64
     assert rows(huge)["cross", 1][1] == rows(one)["cross", 1][1]
+
+
+@given(st.lists(st.integers(0, (1 << 62) - 1), min_size=1, max_size=9))
+@settings(max_examples=15)
+def test_a_total_is_exact_however_large(numbers):
+    tables = []
+    for n in numbers:
+        table = OffsetTable.empty(NAMES, dtype=np.int64)
+        table.cross_similarity[1, 2, 3, 4], table.pairs[0, 0, 1] = n, 1
+        tables.append(table)
+    total = total_of(NAMES, tables)
+    assert (int(total.cross_similarity[1, 2, 3, 4]), int(total.pairs.sum())) == (sum(numbers), len(numbers))
 
 
 def test_tables_of_other_measures_do_not_add():
