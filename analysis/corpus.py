@@ -42,11 +42,10 @@ def find_files(corpus: Path) -> list[Path]:
         MeloError: nothing there, or no MIDI file in it.
     """
     if corpus.is_dir():
-        closed: list[Path] = []  # folders that may not be read: listed, so that reading them gives the reason
-        walk = os.walk(corpus, onerror=lambda error: closed.append(Path(error.filename)))
-        names = [Path(at, name) for at, _, files in walk for name in files]
-        music = [p for p in names if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-        paths = sorted(music + closed)
+        closed: list[str] = []  # folders that may not be read: listed, so that reading them gives the reason
+        walk = os.walk(corpus, onerror=lambda error: closed.append(error.filename))
+        names = [f"{at}{os.sep}{name}" for at, _, files in walk for name in files if _is_music(name)]
+        paths = [Path(name) for name in sorted(names + closed, key=lambda name: name.split(os.sep))]
     elif corpus.is_file():
         paths = _listed(corpus)
     else:
@@ -159,6 +158,10 @@ def fingerprint(paths: Sequence[Path], corpus: Path) -> str:
 def shown(path: Path) -> str:
     """A path as text, whatever bytes its name has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _is_music(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _listed(manifest: Path) -> list[Path]:
