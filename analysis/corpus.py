@@ -45,7 +45,7 @@ def find_files(corpus: Path) -> list[Path]:
         closed: list[str] = []  # folders that may not be read: listed, so that reading them gives the reason
         walk = os.walk(corpus, onerror=lambda error: closed.append(error.filename))
         names = [f"{at}{os.sep}{name}" for at, _, files in walk for name in files if _is_music(name)]
-        paths = [Path(name) for name in sorted(names + closed, key=lambda name: name.split(os.sep))]
+        paths = [Path(name) for name in sorted(names + closed, key=lambda name: name.replace(os.sep, "\0"))]
     elif corpus.is_file():
         paths = _listed(corpus)
     else:
