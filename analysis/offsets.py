@@ -25,7 +25,6 @@ from analysis.similarity import Measure
 T = TypeVar("T", bound=np.generic)
 
 RELATIONS = ("same", "cross")
-SAME, CROSS = range(2)
 
 MAX_OFFSET = 32
 """Offsets 0..32 are measured."""

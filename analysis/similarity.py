@@ -52,8 +52,6 @@ class Measure:
 
     contents: Callable[[Cells], Contents]
     similarity: Callable[[Any, Any], Floats]
-    question: str
-    """What it asks of two bars, for people."""
 
 
 PC_JACCARD = Measure(
@@ -61,29 +59,33 @@ PC_JACCARD = Measure(
     drums=False,
     contents=features.pitch_classes,
     similarity=jaccard,
-    question="how many of their pitch classes two bars share",
 )
+"""How many of their pitch classes two bars share."""
+
 NOTE_JACCARD = Measure(
     name="note-jaccard",
     drums=False,
     contents=features.notes,
     similarity=jaccard,
-    question="how many of their notes are the same: pitch, place in the bar and length",
 )
+"""How many of their notes are the same: pitch, place in the bar and length."""
+
 PC_COSINE = Measure(
     name="pc-cosine",
     drums=False,
     contents=features.pitch_class_weights,
     similarity=cosine,
-    question="how alike the pitch classes are, weighed by how long they are held",
 )
+"""How alike the pitch classes are, weighed by how long they are held."""
+
 ONSET_JACCARD = Measure(
     name="onset-jaccard",
     drums=True,
     contents=features.onsets,
     similarity=jaccard,
-    question="how alike the rhythm is: how many onsets fall on the same step, drums among them",
 )
+"""How alike the rhythm is: how many onsets fall on the same step, drums among them."""
+
 MEASURES = (PC_JACCARD, NOTE_JACCARD, PC_COSINE, ONSET_JACCARD)
 """All measures, the default first."""
 

@@ -1,24 +1,11 @@
 """meloctl corpus check: everything about a corpus that hurts training, said before training."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
+from meloctl.cli.common import Corpus, Json, Meter, Work, following, progress, report, workspace, wrote
 
 
 def check(
-    corpus: Annotated[
-        Path,
-        typer.Argument(
-            help="A folder of .mid files (searched with its subfolders), one .mid file, or a .txt file with one path a line."
-        ),
-    ],
-    meter: Annotated[
-        str | None,
-        typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False),
-    ] = None,
+    corpus: Corpus,
+    meter: Meter = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:

@@ -21,6 +21,16 @@ Work = Annotated[
     typer.Option("--work", help="Workspace folder (default: $MELOCTL_WORK, else ./melo).", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else there.")]
+Meter = Annotated[
+    str | None,
+    typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False),
+]
+Corpus = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of .mid files (searched with its subfolders), one .mid file, or a .txt file with one path a line."
+    ),
+]
 
 
 def workspace(work: Path | None) -> "Workspace":

@@ -1,11 +1,10 @@
 """meloctl stats: how alike bars are at each offset."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
+from meloctl.cli.common import Corpus, Json, Meter, Work, following, progress, report, workspace, wrote
 
 Processes = Annotated[
     int | None,
@@ -19,16 +18,6 @@ Cluster = Annotated[
         "--cluster",
         help="Address of a Dask scheduler whose workers do the work, as tcp://HOST:8786; they must see the same files.",
         show_default=False,
-    ),
-]
-Meter = Annotated[
-    str | None,
-    typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False),
-]
-Corpus = Annotated[
-    Path,
-    typer.Argument(
-        help="A folder of .mid files (searched with its subfolders), one .mid file, or a .txt file with one path a line."
     ),
 ]
 
