@@ -30,6 +30,7 @@ class Count:
     def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
         for number, path in enumerate(paths, first):
             if "die" in path and number not in died:
+                time.sleep(0.3 if "slowly" in path else 0)
                 os._exit(9)
         if self.log:
             with Path(self.log).open("a") as log:
@@ -102,8 +103,8 @@ def test_a_damaged_chunk_is_told(tmp_path, damage):
 
 def test_a_death_is_noticed_between_two_looks_too(tmp_path):
     """The pool is broken when the next chunk is handed in, because the results of others took time."""
-    paths = names(80, n3="die here")
-    results = run(Count(), paths, tmp_path, processes=2, on_files=lambda _: time.sleep(0.4))
+    paths = names(80, n3="die slowly")
+    results = run(Count(), paths, tmp_path, processes=2, on_files=lambda _: time.sleep(0.6))
     assert [p for r in map(read_chunk, results) for p in r.facts["paths"]] == paths
 
 

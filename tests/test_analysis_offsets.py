@@ -6,7 +6,7 @@ import numpy as np
 import plain_evidence
 import pytest
 from conftest import note, piece_of, pieces, signature, smf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis import offsets
@@ -183,6 +183,7 @@ def test_sums_go_on_beyond_64_bits():
 
 
 @given(st.lists(st.integers(0, (1 << 62) - 1), min_size=1, max_size=9))
+@example([(1 << 62) - 1] * 9)
 @settings(max_examples=15)
 def test_a_total_is_exact_however_large(numbers):
     tables = []
