@@ -300,3 +300,10 @@ def test_levels_hold_what_they_should():
     assert V.bar_steps[V.time_signatures.index("4/4")] == 48
     assert V.bar_steps[V.time_signatures.index("3/32")] == 5
     assert max(V.bar_steps) == V.positions == 192
+
+
+def test_a_row_where_none_may_stand_ends_the_check():
+    # header, end, then a header whose time signature does not exist
+    header = [V.bar, *[ABSENT] * 5, 0, 0]
+    rows = np.array([header, [V.end, *[ABSENT] * 7], [V.bar, *[ABSENT] * 5, 9_999, 0], header], dtype=np.int16)
+    assert check_rows(rows, V) == ["row 2: header may not follow end"]
