@@ -1,37 +1,40 @@
+"""Windows, keys and tempos, packs. The store and the stream have files of their own."""
+
+from itertools import combinations
+
 import numpy as np
 import pytest
-from conftest import note, piece_of, smf
+from conftest import piece_of, pieces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.corpus import find_files
 from analysis.errors import MeloError
 from analysis.piece import Part
-from meloctl.dataset.batches import (
-    TRANSPOSITIONS,
-    Window,
-    batches,
-    collate,
-    training_batches,
-    transposed,
-    validation_batches,
-    windows,
-)
-from meloctl.dataset.store import encode_corpus, read_shard, write_shard
+from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, augmented, fitting, retimed, transposed
+from meloctl.dataset.packs import arrange, lengths_of, pack_of, padded, padding_share, validation_packs
+from meloctl.dataset.windows import Window, windows
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
 
 
-def rows_of(notes):
-    return encode(piece_of(notes, parts=PARTS), V)[0]
+def rows_of(notes, tempo=120.0):
+    return encode(piece_of(notes, parts=PARTS, tempo=tempo), V)[0]
 
 
 def bars_of(count, notes_each):
     """A piece of `count` bars with so many notes each, drums and piano in turn."""
     return rows_of([(i % 2, 48 * b + i, 6, 50 + i) for b in range(count) for i in range(notes_each)])
+
+
+def window_of(length, first_bar=0):
+    """A window of so many rows: a header, notes, the end."""
+    return Window(rows=bars_of(1, length - 2), first_bar=first_bar)
+
+
+# windows
 
 
 def test_windows_are_whole_bars_that_fit():
@@ -40,6 +43,11 @@ def test_windows_are_whole_bars_that_fit():
     cut = windows([rows], 12, V)
     assert [(w.first_bar, len(w.rows)) for w in cut] == [(0, 10), (2, 10), (4, 6)]
     assert np.array_equal(np.concatenate([w.rows for w in cut]), rows)
+
+
+def test_a_window_is_a_view():
+    rows = bars_of(5, 4)
+    assert all(np.shares_memory(w.rows, rows) for w in windows([rows], 12, V))
 
 
 def test_a_long_silence_gives_no_window():
@@ -61,6 +69,9 @@ def test_windows_cover_a_piece_in_order(count, notes_each, context):
         assert np.array_equal(np.concatenate([w.rows for w in cut]), rows)
 
 
+# keys and tempos
+
+
 def test_transposition_moves_pitches_and_leaves_drums():
     rows = rows_of([(0, 0, 6, 36), (1, 0, 6, 60)])
     moved = transposed(rows, 5, V)
@@ -78,78 +89,144 @@ def test_transpositions_are_every_key_once():
     assert sorted(t % 12 for t in TRANSPOSITIONS) == list(range(12))
 
 
-def test_batches_hold_what_fits():
-    many = [Window(rows=bars_of(1, n), first_bar=0) for n in (2, 2, 3, 5, 5, 9)]
-    for group in batches(many, 16):
-        longest = max(len(many[i].rows) for i in group)
-        assert len(group) == 1 or len(group) * longest <= 16
-    assert sorted(i for g in batches(many, 16) for i in g) == list(range(6))
+def test_a_tempo_moves_by_its_levels_and_notes_stay():
+    rows = rows_of([(1, 0, 6, 60), (1, 48, 6, 60)])  # 120 is level 72: levels start three octaves below it
+    moved = retimed(rows, 24, V)
+    assert V.tempos[moved[0, TEMPO]] == 240
+    assert moved[:, TEMPO].tolist() == [96, ABSENT, 96, ABSENT, ABSENT]
+    assert np.array_equal(np.delete(moved, TEMPO, axis=1), np.delete(rows, TEMPO, axis=1))
+    assert np.array_equal(retimed(rows, 49, V), rows)  # there are 48 levels above 120
 
 
-def test_a_batch_is_padded_with_absent():
-    batch = collate([Window(rows=bars_of(1, 2), first_bar=3), Window(rows=bars_of(1, 4), first_bar=0)])
-    assert batch.rows.shape == (2, 6, 8)
-    assert (batch.rows[0, 4:] == ABSENT).all()
-    assert (batch.n_rows, batch.n_notes, batch.first_bar.tolist()) == (10, 6, [3, 0])
+def test_only_moves_that_fit_are_drawn():
+    values = np.array([3, 100, 125], dtype=np.int16)
+    assert fitting(values, 128, TRANSPOSITIONS) == range(-3, 3)
+    assert fitting(np.array([0, 127], dtype=np.int16), 128, TRANSPOSITIONS) == range(0, 1)
+    assert fitting(values[:0], 128, TRANSPOSITIONS) == TRANSPOSITIONS
 
 
-def content(made):
-    return [b.rows.tobytes() for b in made]
+def test_a_wide_piece_is_still_moved_where_it_can_be():
+    rows = rows_of([(1, 0, 6, 2), (1, 6, 6, 127)])
+    lowest = {int(augmented(rows, V, np.random.default_rng(i))[:, PITCH].max()) for i in range(60)}
+    assert lowest == {125, 126, 127}
 
 
-def test_an_epoch_is_every_window_once_and_depends_on_seed_and_epoch():
-    many = [Window(rows=bars_of(1 + n % 3, 2 + n), first_bar=0) for n in range(12)]
-    first = list(training_batches(many, 40, V, seed=1, epoch=0))
-    assert content(first) == content(training_batches(many, 40, V, seed=1, epoch=0))
-    assert content(first) != content(training_batches(many, 40, V, seed=1, epoch=1))
-    assert content(first) != content(training_batches(many, 40, V, seed=2, epoch=0))
-    assert sum(b.n_rows for b in first) == sum(len(w.rows) for w in many)
-    assert sum(len(b.rows) for b in first) == 12
+def test_every_key_and_tempo_comes():
+    rows = rows_of([(1, 0, 6, 60)])
+    made = [augmented(rows, V, np.random.default_rng(i)) for i in range(300)]
+    assert {int(m[1, PITCH]) - 60 for m in made} == set(TRANSPOSITIONS)
+    assert {int(m[0, TEMPO]) - 72 for m in made} == set(TEMPO_MOVES)
+    heard = [V.tempos[m[0, TEMPO]] / 120 for m in made]
+    assert (min(heard), max(heard)) == pytest.approx((2 ** (-3 / 24), 2 ** (3 / 24)))
 
 
-def test_validation_is_fixed_and_unchanged():
-    many = [Window(rows=bars_of(1, n), first_bar=0) for n in range(2, 9)]
-    made = list(validation_batches(many, 40))
-    assert content(made) == content(validation_batches(many, 40))
-    rows = {bytes(r[r[:, INSTRUMENT] != ABSENT].astype(np.int16).tobytes()) for b in made for r in b.rows}
-    assert rows == {w.rows.tobytes() for w in many}
+@given(pieces(), st.integers(0, 2**32 - 1))
+def test_another_key_and_tempo_change_nothing_else(piece, seed):
+    rows = encode(piece, V)[0]
+    kept = rows.copy()
+    made = augmented(rows, V, np.random.default_rng(seed))
+    assert np.array_equal(rows, kept)
+    free = [f for f in range(8) if f not in (PITCH, TEMPO)]
+    assert np.array_equal(made[:, free], rows[:, free])
+    drums, pitched = rows[:, INSTRUMENT] == V.drums, (rows[:, INSTRUMENT] > V.drums) & (rows[:, PITCH] != ABSENT)
+    assert np.array_equal(made[drums], rows[drums])
+    assert len(set(made[pitched, PITCH] - rows[pitched, PITCH])) <= 1
+    header = rows[:, INSTRUMENT] == V.bar
+    assert len(set(made[header, TEMPO] - rows[header, TEMPO])) == 1
+    assert made[pitched, PITCH].min(initial=0) >= 0
+    assert made[pitched, PITCH].max(initial=0) <= 127
+    assert made[header, TEMPO].min() >= 0
+    assert made[header, TEMPO].max() < len(V.tempos)
+    assert (made[~header, TEMPO] == ABSENT).all()
+    assert (made[~drums & ~pitched, PITCH] == ABSENT).all()
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    for i in range(30):
-        (tmp_path / f"{i:02d}.mid").write_bytes(smf(note(40 + i, 480), note(60, 480)))
-    (tmp_path / "broken.mid").write_text("no")
-    return tmp_path
+# packs
 
 
-def test_a_corpus_becomes_rows_and_splits_by_its_notes(corpus):
-    shard = encode_corpus(find_files(corpus), V)
-    assert len(shard) == 30
-    assert len(shard.of_split("train")) + len(shard.of_split("validation")) + len(shard.of_split("test")) == 30
-    assert np.array_equal(np.concatenate([shard.piece(i) for i in range(30)]), shard.rows)
-    (corpus / "copy.mid").write_bytes((corpus / "00.mid").read_bytes())
-    again = encode_corpus(find_files(corpus), V)
-    assert again.split[:30] == shard.split
-    assert again.split[30] == shard.split[0]  # a copy lies on the side of its original
+def test_a_pack_is_its_windows_end_to_end():
+    first, second = window_of(5, first_bar=7), window_of(3)
+    pack = pack_of([first, second])
+    assert pack.rows.dtype == np.int64
+    assert np.array_equal(pack.rows, np.concatenate([first.rows, second.rows]))
+    assert (pack.starts.tolist(), pack.first_bar.tolist()) == ([0, 5, 8], [7, 0])
+    assert (pack.n_rows, pack.n_notes) == (8, 4)
 
 
-def test_a_shard_round_trips(corpus, tmp_path):
-    shard = encode_corpus(find_files(corpus), V)
-    write_shard(shard, tmp_path / "rows-1")
-    again = read_shard(tmp_path / "rows-1")
-    assert np.array_equal(again.rows, shard.rows)
-    assert (again.split, again.loss) == (shard.split, shard.loss)
+def test_a_padded_pack_counts_what_it_counted():
+    pack = pack_of([window_of(5), window_of(3)])
+    longer = padded(pack, 11)
+    assert longer.rows.shape == (11, 8)
+    assert (longer.rows[8:] == ABSENT).all()
+    assert np.array_equal(longer.rows[:8], pack.rows)
+    assert (longer.n_rows, longer.n_notes, longer.starts.tolist()) == (8, 4, [0, 5, 8])
+    assert padded(longer, 8).rows.shape == (8, 8)  # padding may go, windows may not
+    with pytest.raises(ValueError, match="8 rows does not fit into 7"):
+        padded(pack, 7)
 
 
-def test_a_damaged_shard_is_refused(corpus, tmp_path):
-    write_shard(encode_corpus(find_files(corpus), V), tmp_path / "rows-1")
-    (tmp_path / "rows-1.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(MeloError, match="damaged row shard"):
-        read_shard(tmp_path / "rows-1")
+def test_the_longest_go_first_each_into_the_fullest_pack_that_holds_it():
+    # 7 and 6 open packs; 4 fills the second, 3 the first; 2 opens a third, 1 joins it
+    made = arrange(np.array([1, 2, 3, 4, 6, 7]), 10)
+    assert [made.of(p).tolist() for p in range(len(made))] == [[5, 2], [4, 3], [1, 0]]
 
 
-def test_a_corpus_without_readable_files_is_refused(tmp_path):
-    (tmp_path / "a.mid").write_text("no")
-    with pytest.raises(MeloError, match="none of the 1 files could be read"):
-        encode_corpus(find_files(tmp_path), V)
+def test_the_padding_of_a_fixed_length_is_told():
+    # 23 rows in three packs of 10
+    assert padding_share(23, 3, 10) == pytest.approx(7 / 30)
+    assert padding_share(0, 0, 10) == 0
+
+
+LENGTHS = st.lists(st.integers(1, 97), max_size=60).map(lambda ls: np.array(ls, dtype=np.int64))
+
+
+@given(LENGTHS, st.none() | st.integers(0, 99))
+def test_every_window_lies_in_one_pack_that_holds_it(lengths, seed):
+    made = arrange(lengths, 97, None if seed is None else np.random.default_rng(seed))
+    assert sorted(made.window) == list(range(len(lengths)))
+    rows = [int(lengths[made.of(p)].sum()) for p in range(len(made))]
+    assert all(0 < n <= 97 for n in rows)
+    assert not len(rows) or 2 * sum(rows) > 97 * (len(rows) - 1)  # no two packs would fit into one
+
+
+def test_packing_is_close_to_the_best():
+    lengths = np.random.default_rng(1).integers(1, 2049, 5000)
+    fewest = -(-int(lengths.sum()) // 2048)
+    assert len(arrange(lengths, 2048)) <= 1.01 * fewest
+    assert len(arrange(lengths, 2048, np.random.default_rng(2))) <= 1.02 * fewest
+
+
+def pairs_of(arrangement):
+    return {p for i in range(len(arrangement)) for p in combinations(sorted(arrangement.of(i).tolist()), 2)}
+
+
+def test_windows_meet_others_in_each_draw():
+    lengths = np.random.default_rng(0).permutation(
+        np.arange(200, 1000)
+    )  # no two alike: falling order alone never varies
+    made = [arrange(lengths, 2048, np.random.default_rng(i)) for i in (1, 2, 1)]
+    first, second, again = map(pairs_of, made)
+    assert len(first & second) < 0.05 * len(first)
+    assert first == again
+    assert np.array_equal(made[0].window, made[2].window)
+    longest = int(lengths.argmax())  # it opens a pack first, but that pack does not come first
+    places = [arrange(lengths, 2048, np.random.default_rng(i)).window.tolist().index(longest) for i in range(8)]
+    assert max(places) > 400 > min(places)
+
+
+def test_a_window_longer_than_a_pack_is_refused():
+    with pytest.raises(MeloError, match=r"packs of 1,024 rows cannot hold a window of 1,025"):
+        arrange(np.array([7, 1025]), 1024)
+
+
+def test_validation_is_fixed_unchanged_and_dealt_out():
+    many = [window_of(n, first_bar=n) for n in (3, 5, 7, 11, 13, 17)]
+    made = list(validation_packs(many, 20))
+    found = sorted(
+        (f, p.rows[a:b].tolist()) for p in made for f, a, b in zip(p.first_bar, p.starts, p.starts[1:], strict=False)
+    )
+    assert found == sorted((w.first_bar, w.rows.tolist()) for w in many)
+    again = [pack for rank in range(2) for pack in validation_packs(many, 20, start=rank, stride=2)]
+    order = [*range(0, len(made), 2), *range(1, len(made), 2)]
+    assert [p.rows.tolist() for p in again] == [made[i].rows.tolist() for i in order]
+    assert len(made) == len(arrange(lengths_of(many), 20)) == 3

@@ -1,0 +1,154 @@
+"""Windows → packs: several windows end to end as one sequence, so that hardly a row is padding.
+
+Letters: N rows, W windows, 8 fields.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.errors import MeloError
+from meloctl.dataset.windows import Window
+from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
+
+Ints = npt.NDArray[np.int64]
+
+SHUFFLE = 1 / 8
+"""How far, in packs, lengths are moved before they are sorted, so that a window meets others each epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pack:
+    """Some windows end to end; windows of a pack never see each other."""
+
+    rows: Ints
+    """(N, 8) windows in generation order, then padding where a fixed length was asked for: ABSENT in every field."""
+
+    starts: Ints
+    """(W + 1,) where each window starts; the last entry is the number of real rows."""
+
+    first_bar: Ints
+    """(W,) number of each window's first bar in its piece."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows without the padding."""
+        return int(self.starts[-1])
+
+    @property
+    def n_notes(self) -> int:
+        """Note rows."""
+        return int((self.rows[:, PITCH] != ABSENT).sum())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrangement:
+    """Which windows lie together, pack after pack."""
+
+    window: Ints
+    """(W,) every window's index once, in the order of the packs."""
+
+    first: Ints
+    """(P + 1,) where each pack starts in `window`; the last entry is W."""
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def of(self, pack: int) -> Ints:
+        """Indices of the windows of one pack."""
+        return self.window[self.first[pack] : self.first[pack + 1]]
+
+
+def pack_of(chosen: Sequence[Window]) -> Pack:
+    """The pack of one window or more, without padding."""
+    return Pack(
+        rows=np.concatenate([w.rows for w in chosen], dtype=np.int64),
+        starts=np.concatenate([[0], np.cumsum([len(w.rows) for w in chosen])]).astype(np.int64),
+        first_bar=np.array([w.first_bar for w in chosen], dtype=np.int64),
+    )
+
+
+def padded(pack: Pack, length: int) -> Pack:
+    """The pack in exactly `length` rows, for kernels that are compiled for one length.
+
+    Raises:
+        ValueError: its real rows alone are more than `length`.
+    """
+    if pack.n_rows > length:
+        raise ValueError(f"a pack of {pack.n_rows} rows does not fit into {length}")
+    rows = np.full((length, len(FIELDS)), ABSENT, dtype=np.int64)
+    rows[: pack.n_rows] = pack.rows[: pack.n_rows]
+    return Pack(rows=rows, starts=pack.starts, first_bar=pack.first_bar)
+
+
+def lengths_of(chosen: Sequence[Window]) -> Ints:
+    """(W,) rows of each window."""
+    return np.fromiter((len(w.rows) for w in chosen), dtype=np.int64, count=len(chosen))
+
+
+def arrange(lengths: Ints, length: int, random: np.random.Generator | None = None) -> Arrangement:
+    """Deal windows into packs of at most `length` rows: the longest first, each into the fullest pack that holds it.
+
+    Best fit in falling order of length needs at most 11/9 of the fewest packs possible, plus a few (Johnson 1973). With
+    `random`, lengths count as somewhat more than they are, each by another amount, so each draw puts others together, and the
+    packs come in a random order. Without it the arrangement is always the same.
+
+    Args:
+        lengths: (W,) rows of each window, 1 or more.
+        length: most rows of a pack.
+
+    Raises:
+        MeloError: a window is longer than a pack.
+    """
+    if len(lengths) and lengths.max() > length:
+        raise MeloError(
+            f"packs of {length:,} rows cannot hold a window of {lengths.max():,}; give at least so many rows"
+        )
+    size = lengths if random is None else lengths + random.uniform(0, SHUFFLE * length, len(lengths))
+    order = np.argsort(-size, kind="stable")
+    pack = _best_fit(lengths[order].tolist(), length)
+    count = int(pack.max(initial=-1)) + 1
+    if random is not None:
+        pack = random.permutation(count)[pack]
+    first = np.concatenate([[0], np.cumsum(np.bincount(pack, minlength=count))])
+    return Arrangement(window=order[np.argsort(pack, kind="stable")], first=first.astype(np.int64))
+
+
+def padding_share(n_rows: int, n_packs: int, length: int) -> float:
+    """Share of padding, 0..1, when packs of `n_rows` real rows together are padded to `length` each."""
+    return 1 - n_rows / (n_packs * length) if n_packs else 0.0
+
+
+def validation_packs(chosen: Sequence[Window], length: int, *, start: int = 0, stride: int = 1) -> Iterator[Pack]:
+    """Every window once, unchanged, in a fixed order; with a stride, the share of one process of several."""
+    arrangement = arrange(lengths_of(chosen), length)
+    for pack in range(start, len(arrangement), stride):
+        yield pack_of([chosen[i] for i in arrangement.of(pack)])
+
+
+def _best_fit(lengths: list[int], length: int) -> Ints:
+    """Pack of each window, in order: the fullest that still holds it, a new one where none does."""
+    out = np.empty(len(lengths), dtype=np.int64)
+    rooms: list[int] = []  # how much room packs have left, each amount once, ascending
+    having: dict[int, list[int]] = {}  # packs with that much room
+    count = 0
+    for i, rows in enumerate(lengths):
+        at = bisect_left(rooms, rows)
+        if at == len(rooms):
+            pack, room, count = count, length - rows, count + 1
+        else:
+            room = rooms[at]
+            pack = having[room].pop()
+            if not having[room]:
+                del having[room], rooms[at]
+            room -= rows
+        out[i] = pack
+        if room in having:
+            having[room].append(pack)
+        elif room:
+            having[room] = [pack]
+            insort(rooms, room)
+    return out

@@ -1,0 +1,343 @@
+import json
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import note, piece_of, pieces, smf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from analysis.corpus import find_files
+from analysis.errors import MeloError
+from analysis.piece import Part
+from meloctl.dataset.store import encode_corpus, is_piece, make_shard, read_shard, write_shard
+from meloctl.rows.codec import encode
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import ABSENT, PITCH, POSITION, default_vocabulary
+
+V = default_vocabulary()
+PIECE = encode(piece_of([(0, 0, 6, 60), (0, 48, 6, 64)], parts=(Part(program=0, is_drum=False),)), V)[0]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for i in range(30):
+        (folder / f"{i:02d}.mid").write_bytes(smf(note(40 + i, 480), note(60, 480)))
+    (folder / "broken.mid").write_text("no")
+    return folder
+
+
+def test_a_corpus_becomes_rows_and_splits_by_its_notes(corpus):
+    shard = encode_corpus(find_files(corpus), V)
+    assert len(shard) == 30
+    assert len(shard.of_split("train")) + len(shard.of_split("validation")) + len(shard.of_split("test")) == 30
+    assert np.array_equal(np.concatenate([shard.piece(i) for i in range(30)]), shard.rows)
+    (corpus / "copy.mid").write_bytes((corpus / "00.mid").read_bytes())
+    again = encode_corpus(find_files(corpus), V)
+    assert again.split[:30] == shard.split
+    assert again.split[30] == shard.split[0]  # a copy lies on the side of its original
+
+
+def same(a, b):
+    equal = np.array_equal(a.rows, b.rows) and np.array_equal(a.first, b.first)
+    return equal and (a.split, a.loss, a.vocabulary) == (b.split, b.loss, b.vocabulary)
+
+
+def test_a_shard_round_trips(corpus, tmp_path):
+    shard = encode_corpus(find_files(corpus), V)
+    write_shard(shard, tmp_path / "rows-1")
+    again = read_shard(tmp_path / "rows-1")
+    assert same(again, shard)
+    assert [p.tolist() for p in again.of_split("train")] == [p.tolist() for p in shard.of_split("train")]
+
+
+def test_a_shard_made_on_disk_is_the_one_made_in_memory(corpus, tmp_path):
+    files, seen = find_files(corpus), []
+    made = make_shard(files, V, tmp_path / "rows-1", on_file=lambda: seen.append(1))
+    write_shard(encode_corpus(files, V), tmp_path / "rows-2")
+    assert len(seen) == len(files)
+    assert same(made, encode_corpus(files, V))
+    for suffix in ("safetensors", "json"):
+        assert (tmp_path / f"rows-1.{suffix}").read_bytes() == (tmp_path / f"rows-2.{suffix}").read_bytes()
+
+
+def test_the_file_is_what_others_call_safetensors(corpus, tmp_path):
+    shard = make_shard(find_files(corpus), V, tmp_path / "rows-1")
+    arrays = load_file(tmp_path / "rows-1.safetensors")
+    assert np.array_equal(arrays["rows"], shard.rows)
+    assert np.array_equal(arrays["first"], shard.first)
+    # and one that the package wrote, with its tensors in another order, is read
+    save_file(arrays, tmp_path / "rows-1.safetensors")
+    assert same(read_shard(tmp_path / "rows-1"), shard)
+
+
+def test_a_corpus_without_readable_files_is_refused_and_leaves_nothing(tmp_path):
+    (tmp_path / "a.mid").write_text("no")
+    for make in (encode_corpus, lambda *args: make_shard(*args, tmp_path / "cache" / "rows-1")):
+        with pytest.raises(MeloError, match="none of the 1 files could be read"):
+            make(find_files(tmp_path), V)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+# on disk
+
+
+def sparse_shard(stem, n_rows, at):
+    """A shard of many rows, all of them a hole in the file but one piece that starts at row `at`."""
+    first = np.array([0, at, at + len(PIECE), n_rows], dtype="<i8")
+    header = json.dumps(
+        {
+            "rows": {"dtype": "I16", "shape": [n_rows, 8], "data_offsets": [0, 16 * n_rows]},
+            "first": {"dtype": "I64", "shape": [4], "data_offsets": [16 * n_rows, 16 * n_rows + 32]},
+        }
+    ).encode()
+    with stem.with_suffix(".safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.seek(16 * at, 1)
+        file.write(PIECE.tobytes())
+        file.seek(8 + len(header) + 16 * n_rows)
+        file.write(first.tobytes())
+    about(stem, split=["train", "validation", "train"])
+
+
+def about(stem, **changed):
+    told = {
+        "format": "meloctl.shard/2",
+        "split": ["train"],
+        "loss": {"notes": 9, "moved": 0, "resized": 0, "merged": 0},
+    }
+    stem.with_suffix(".json").write_text(json.dumps(told | changed))
+
+
+def test_a_piece_is_read_without_the_rest(tmp_path):
+    stem = tmp_path / "rows-1"
+    sparse_shard(stem, n_rows=1 << 26, at=1 << 25)  # a GiB of rows
+    tracemalloc.start()
+    shard = read_shard(stem)
+    rows = shard.of_split("validation")[0]
+    assert np.array_equal(rows, PIECE)
+    assert np.shares_memory(rows, shard.rows)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert len(shard.rows) == 1 << 26
+    with pytest.raises(MeloError, match="damaged row shard"):
+        shard.piece(1 - 1)  # a hole is no piece
+
+
+# what anyone may have written
+
+
+@pytest.fixture
+def stem(tmp_path):
+    save(tmp_path / "rows-1", PIECE)
+    return tmp_path / "rows-1"
+
+
+def save(stem, rows, first=None):
+    save_file({"rows": rows, "first": np.array([0, len(rows)]) if first is None else first}, f"{stem}.safetensors")
+    about(stem)
+
+
+def refused(stem):
+    with pytest.raises(MeloError, match=r"rows-1.safetensors: a damaged row shard; delete it and the .json beside it"):
+        read_shard(stem)
+    return True
+
+
+def test_the_whole_one_is_read(stem):
+    assert np.array_equal(read_shard(stem).piece(0), PIECE)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [[0], [1, 5], [0, 4], [0, 6], [-1, 5], [0, 5, 5], [0, 3, 2, 5], [[0, 5]], [[0], [5]], [0.0, 5.0], [2**62, 5]],
+)
+def test_starts_that_are_none_are_refused(stem, first):
+    save(stem, PIECE, np.array(first))
+    about(stem, split=["train"] * (len(first) - 1))
+    assert len(PIECE) == 5
+    assert refused(stem)
+
+
+@pytest.mark.parametrize("rows", [PIECE[:, :7], PIECE.astype(np.int32), PIECE[:, :, None], PIECE[:0], PIECE[0]])
+def test_rows_of_another_shape_or_type_are_refused(stem, rows):
+    save(stem, np.ascontiguousarray(rows), np.array([0, len(rows)]))
+    assert refused(stem)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": "meloctl.shard/1"},
+        {"split": []},
+        {"split": ["train", "train"]},
+        {"split": ["nowhere"]},
+        {"split": [["train"]]},
+        {"split": "t"},
+        {"loss": {"notes": 1}},
+        {"loss": {"notes": "9", "moved": 0, "resized": 0, "merged": 0}},
+        {"loss": {"notes": True, "moved": 0, "resized": 0, "merged": 0}},
+        {"loss": {"notes": 0, "moved": 0, "resized": 0, "merged": 0}},
+        {"loss": {"notes": 9, "moved": -1, "resized": 0, "merged": 0}},
+        {"more": 1},
+    ],
+)
+def test_a_json_that_says_something_else_is_refused(stem, changed):
+    about(stem, **changed)
+    assert refused(stem)
+
+
+def with_header(stem, header, length=None):
+    """A file of a good piece under a header of any kind."""
+    data = PIECE.tobytes() + np.array([0, 5]).tobytes()
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    head = struct.pack("<Q", len(text) if length is None else length)
+    stem.with_suffix(".safetensors").write_bytes(head + text + data)
+
+
+ROWS = {"dtype": "I16", "shape": [5, 8], "data_offsets": [0, 80]}
+FIRST = {"dtype": "I64", "shape": [2], "data_offsets": [80, 96]}
+GOOD = {"rows": ROWS, "first": FIRST}
+
+
+def test_the_header_that_the_next_ones_damage_is_good(stem):
+    with_header(stem, GOOD)
+    assert np.array_equal(read_shard(stem).piece(0), PIECE)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        {},
+        {"rows": ROWS},
+        GOOD | {"rows": []},
+        GOOD | {"rows": ROWS | {"dtype": "U16"}},
+        GOOD | {"first": FIRST | {"dtype": "F64"}},
+        GOOD | {"rows": ROWS | {"shape": [5, 2, 4]}},
+        GOOD | {"rows": ROWS | {"data_offsets": [2**70, 2**70 + 80]}},
+        GOOD | {"rows": ROWS | {"shape": [5, 9]}},
+        GOOD | {"rows": ROWS | {"shape": [-5, -8]}},
+        GOOD | {"rows": ROWS | {"shape": [True, 40]}},
+        GOOD | {"rows": ROWS | {"shape": "58"}},
+        GOOD | {"rows": ROWS | {"shape": [2**40, 2**40]}},
+        GOOD | {"rows": ROWS | {"shape": [2**40, 8], "data_offsets": [0, 2**44]}},
+        GOOD | {"rows": ROWS | {"data_offsets": [0, 80, 96]}},
+        GOOD | {"rows": ROWS | {"data_offsets": [-80, 0]}},
+        GOOD | {"rows": ROWS | {"data_offsets": [0, 1e9]}},
+        GOOD | {"first": FIRST | {"data_offsets": [96, 112]}},
+        b"\xff\xfe",
+        b"[" * 60_000,
+        b"9" * 60_000,
+    ],
+)
+def test_a_header_that_lies_is_refused(stem, header):
+    with_header(stem, header)
+    assert refused(stem)
+
+
+@pytest.mark.parametrize("length", [0, 1, 300, 2**63, 2**64 - 1])
+def test_a_header_of_another_length_is_refused(stem, length):
+    with_header(stem, GOOD, length=length)
+    assert refused(stem)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_cut_or_changed_file_is_refused_or_holds_pieces(stem, data):
+    path = stem.with_suffix(".safetensors")
+    save(stem, PIECE)
+    whole = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del whole[data.draw(st.integers(0, len(whole) - 1)) :]
+    for _ in range(data.draw(st.integers(0, 3))):
+        if whole:
+            whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(whole)
+    try:
+        assert not check_rows(read_shard(stem).piece(0), V, most=1)
+    except MeloError as error:
+        assert "damaged row shard" in str(error)  # noqa: PT017 - it may also be none
+
+
+def test_a_shard_that_is_gone_is_told(tmp_path, stem):
+    stem.with_suffix(".safetensors").unlink()
+    assert refused(stem)
+    with pytest.raises(MeloError, match="cannot read this row shard"):
+        read_shard(tmp_path / "rows-2")
+
+
+# is_piece, against the grammar itself
+
+
+def grammatical(rows):
+    return not check_rows(rows, V, most=1)
+
+
+@given(pieces())
+def test_every_piece_is_one(piece):
+    rows = encode(piece, V)[0]
+    assert is_piece(rows, V)
+    assert grammatical(rows)
+
+
+@given(pieces(), st.data())
+def test_a_changed_piece_is_one_where_the_grammar_says_so(piece, data):
+    rows = encode(piece, V)[0]
+    for _ in range(data.draw(st.integers(1, 2))):
+        row, field = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 7))
+        near = int(rows[row, field]) + data.draw(st.integers(-2, 2))
+        edges = [-2, ABSENT, 0, V.sizes[field] - 1, V.sizes[field], -(2**15), 2**15 - 1]
+        rows[row, field] = data.draw(st.sampled_from([near, *edges]))
+    if data.draw(st.booleans()):
+        rows = rows[data.draw(st.permutations(range(len(rows))))]
+    if data.draw(st.booleans()):
+        rows = rows[data.draw(st.integers(0, 1)) : data.draw(st.integers(0, len(rows)))]
+    assert is_piece(rows, V) == grammatical(rows)
+
+
+HEADER, NOTE, END = PIECE[0], PIECE[1], PIECE[4]
+
+
+def with_field(row, field, value):
+    out = row.copy()
+    out[field] = value
+    return out
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [HEADER, END, HEADER, END],
+        [HEADER, END, END],
+        [HEADER, END, HEADER],
+        [HEADER, NOTE],
+        [NOTE, END],
+        [END],
+        [HEADER],
+        [HEADER, NOTE, NOTE, END],
+        [HEADER, with_field(NOTE, POSITION, 48), END],  # of 48 positions in 4/4
+        [HEADER, with_field(NOTE, PITCH, 128), END],
+        [HEADER, with_field(NOTE, PITCH, ABSENT), END],
+        [HEADER, NOTE, with_field(END, PITCH, 1)],
+    ],
+)
+def test_what_is_no_piece(rows):
+    rows = np.array(rows, dtype=np.int16)
+    assert not is_piece(rows, V)
+    assert not grammatical(rows)
+
+
+def test_small_pieces_are_pieces():
+    last = with_field(NOTE, POSITION, 47)
+    for rows in ([HEADER, END], [HEADER, NOTE, HEADER, NOTE, END], [HEADER, NOTE, last, END]):
+        assert is_piece(np.array(rows, dtype=np.int16), V)
+
+
+def test_real_pieces_are_pieces(real):
+    shard = encode_corpus(real("band")[:10], V)
+    assert all(is_piece(shard.piece(i), V) for i in range(len(shard)))

@@ -1,0 +1,224 @@
+import gc
+import threading
+import time
+from itertools import count, islice
+
+import numpy as np
+import pytest
+from conftest import piece_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import MeloError
+from analysis.piece import Part
+from meloctl.dataset.packs import pack_of, padding_share
+from meloctl.dataset.store import encode_corpus
+from meloctl.dataset.stream import Loader, PackStream
+from meloctl.dataset.windows import Window, windows
+from meloctl.rows.codec import encode
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
+
+V = default_vocabulary()
+PARTS = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
+
+
+def window_of(number, length):
+    """A window that its first bar tells from all others, with a drum and a piano note by turns."""
+    notes = [(i % 2, i, 6, 40 + i % 40) for i in range(length - 2)]
+    return Window(rows=encode(piece_of(notes, parts=PARTS), V)[0], first_bar=number)
+
+
+LENGTHS = (26, 29, 9, 30, 21, 22, 25, 16, 34, 10, 16, 18, 23, 19, 12, 10, 9, 10, 12, 34, 13, 25, 28, 15)
+"""476 rows: in packs of 60 they take 8 or 9, as the draw falls."""
+
+MANY = [window_of(i, n) for i, n in enumerate(LENGTHS)]
+
+
+def content(packs):
+    return [(p.rows.tobytes(), p.starts.tolist(), p.first_bar.tolist()) for p in packs]
+
+
+def stream_of(many=MANY, length=60, seed=1):
+    return PackStream(many, length, V, seed=seed)
+
+
+def epoch_of_packs(stream, epoch):
+    return [stream.pack_at(n) for n in range(stream.first_of(epoch), stream.first_of(epoch + 1))]
+
+
+@given(st.lists(st.integers(3, 31), min_size=1, max_size=20), st.integers(31, 80), st.integers(0, 3))
+def test_an_epoch_holds_every_window_once_with_its_bar_and_its_drums(lengths, length, epoch):
+    many = [window_of(i, n) for i, n in enumerate(lengths)]
+    found = []
+    for pack in epoch_of_packs(stream_of(many, length), epoch):
+        assert pack.n_rows == len(pack.rows) <= length
+        for number, start, stop in zip(pack.first_bar, pack.starts, pack.starts[1:], strict=False):
+            found.append(int(number))
+            rows, heard = many[number].rows, pack.rows[start:stop]
+            kept = [f for f in range(8) if f not in (PITCH, TEMPO)]
+            assert np.array_equal(heard[:, kept], rows[:, kept])
+            drums = rows[:, INSTRUMENT] == V.drums
+            assert np.array_equal(heard[drums], rows[drums])
+    assert sorted(found) == list(range(len(many)))
+
+
+def test_epochs_differ_in_order_and_key_and_hang_on_the_seed():
+    first, second = (content(epoch_of_packs(stream_of(), e)) for e in (0, 1))
+    assert first == content(epoch_of_packs(stream_of(), 0))
+    assert first != second
+    assert first != content(epoch_of_packs(stream_of(seed=2), 0))
+    assert stream_of().arrangement(0).window.tolist() != stream_of(seed=2).arrangement(0).window.tolist()
+    alone = stream_of([window_of(0, 9)])  # one pack an epoch: only the key and the tempo can differ
+    assert len({(int(p.rows[0, TEMPO]), int(p.rows[-2, PITCH])) for p in islice(alone.packs(), 40)}) > 20
+
+
+@given(st.integers(0, 60), st.integers(1, 5))
+def test_entering_at_a_pack_is_skipping_to_it(start, stride):
+    every = list(islice(stream_of().packs(), start + 3 * stride + 1))
+    entered = list(islice(stream_of().packs(start, stride), 4))
+    assert content(entered) == content(every[start::stride])
+
+
+def test_packs_of_an_epoch_may_be_more_or_fewer():
+    stream = stream_of()
+    counts = [len(stream.arrangement(e)) for e in range(30)]
+    assert len(set(counts)) > 1  # or the next lines would show nothing
+    assert [stream.first_of(e) for e in range(31)] == [0, *np.cumsum(counts)]
+    assert [stream.epoch_of(n) for n in range(sum(counts))] == np.repeat(range(30), counts).tolist()
+    assert stream_of().epoch_of(sum(counts)) == 30  # asked first of all
+
+
+def test_entering_builds_no_pack_before(monkeypatch):
+    built = []
+    monkeypatch.setattr("meloctl.dataset.stream.pack_of", lambda chosen: built.append(len(chosen)) or pack_of(chosen))
+    stream_of().pack_at(100)
+    assert len(built) == 1
+
+
+@given(st.integers(1, 5))
+def test_processes_together_give_what_one_gives(world):
+    shares = [list(islice(stream_of().packs(rank, world), 6)) for rank in range(world)]
+    together = [pack for dealt in zip(*shares, strict=True) for pack in dealt]
+    assert content(together) == content(islice(stream_of().packs(), 6 * world))
+
+
+def test_the_padding_of_the_first_epoch_is_told():
+    packs = epoch_of_packs(stream_of(), 0)
+    assert stream_of().padding_share == pytest.approx(1 - sum(p.n_rows for p in packs) / (60 * len(packs)))
+    assert stream_of().padding_share == padding_share(sum(len(w.rows) for w in MANY), len(packs), 60)
+
+
+def test_nothing_to_train_on_is_refused():
+    with pytest.raises(MeloError, match="no window to train on"):
+        stream_of([])
+    with pytest.raises(MeloError, match="cannot hold a window of 9"):
+        stream_of([window_of(0, 9)], length=8)
+
+
+def test_a_stream_of_real_pieces(real):
+    shard = encode_corpus(real("band")[:12], V)
+    chosen = windows([shard.piece(i) for i in range(len(shard))], 1024, V)
+    stream = stream_of(chosen, 2048)
+    packs = epoch_of_packs(stream, 0)
+    assert sum(p.n_rows for p in packs) == sum(len(w.rows) for w in chosen)
+    assert sum(p.n_notes for p in packs) == sum(int((w.rows[:, PITCH] != ABSENT).sum()) for w in chosen)
+    assert max(p.n_rows for p in packs) <= 2048
+    assert stream.padding_share < 0.1
+
+
+# the loader
+
+
+@pytest.fixture
+def no_thread_left():
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert not left
+
+
+def test_a_loader_gives_everything_in_order(no_thread_left):
+    with Loader(range(50), lambda n: n * n) as loader:
+        assert list(loader) == [n * n for n in range(50)]
+        assert list(loader) == []
+
+
+def test_a_loader_works_ahead_and_no_further(no_thread_left):
+    made, third = [], threading.Event()
+
+    def prepare(n):
+        made.append(n)
+        if n == 2:
+            third.set()
+        return n
+
+    with Loader(count(), prepare, ahead=2) as loader:
+        assert third.wait(10)  # nobody has asked for anything: two lie ready, and it holds the third
+        assert made == [0, 1, 2]
+        assert next(loader) == 0
+
+
+def test_a_loader_raises_what_its_thread_met_where_it_met_it(no_thread_left):
+    def prepare(n):
+        if n == 2:
+            raise MeloError("the third is damaged")
+        return n
+
+    loader = Loader(range(9), prepare)
+    assert [next(loader), next(loader)] == [0, 1]
+    with pytest.raises(MeloError, match="the third is damaged"):
+        next(loader)
+    assert list(loader) == []
+
+
+def test_a_loader_raises_what_its_items_raise(no_thread_left):
+    def items():
+        yield 1
+        raise OSError("gone")
+
+    with Loader(items(), lambda n: n) as loader:
+        assert next(loader) == 1
+        with pytest.raises(OSError, match="gone"):
+            next(loader)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_a_loader_stops_when_its_block_is_left(no_thread_left, taken):
+    with Loader(count(), lambda n: n) as loader:
+        assert list(islice(loader, taken)) == list(range(taken))
+        thread = loader._thread
+    assert not thread.is_alive()
+    assert list(loader) == []
+    loader.close()  # twice is once
+
+
+def test_a_loader_stops_when_its_block_fails(no_thread_left):
+    with pytest.raises(KeyError), Loader(count(), lambda n: n) as loader:
+        raise KeyError(next(loader))
+
+
+def test_a_loader_that_is_dropped_stops(no_thread_left):
+    for n in Loader(count(), lambda n: n):
+        if n == 3:
+            break
+    gc.collect()
+
+
+def test_a_loader_counts_the_seconds_that_it_was_waited_for(no_thread_left):
+    may = threading.Event()
+    with Loader(range(2), lambda n: may.wait(10) and n) as loader:
+        timer = threading.Timer(0.05, may.set)
+        timer.start()
+        began = time.monotonic()
+        assert next(loader) == 0
+        took = time.monotonic() - began
+        assert 0 < loader.waited_seconds <= took
+        assert loader.waited_seconds > took / 2  # all of it was waiting
+        timer.join()
+
+
+def test_a_loader_of_a_stream_gives_its_packs(no_thread_left):
+    with Loader(stream_of().packs(3, 2), lambda pack: pack, ahead=3) as loader:
+        assert content(islice(loader, 9)) == content(islice(stream_of().packs(3, 2), 9))
