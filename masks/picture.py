@@ -1,4 +1,4 @@
-"""A mask, drawn: who sees whom among the cells of a small band, the measured curves behind it, and the reasons."""
+"""A mask, drawn: who sees whom among the cells of a small band, the measured curves behind it, and the reasons; gates, drawn."""
 
 import textwrap
 from pathlib import Path
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.offsets import MAX_OFFSET
 from analysis.plots import CROSS, GRID, INK, SAME, save
+from masks.learned import HALF, LearnedGates
 from masks.spec import RELATIONS, MaskSpec
 
 _PARTS = 3
@@ -24,6 +25,32 @@ def draw_mask(spec: MaskSpec, path: Path) -> None:
     _cells(figure.add_subplot(grid[:, 0]), spec)
     _offsets(figure.add_subplot(grid[0, 1]), spec)
     _reasons(figure.add_subplot(grid[1, 1]), spec)
+    save(figure, path)
+
+
+def draw_gates(gates: LearnedGates, path: Path) -> None:
+    """Write a PNG: how open each gate was at the start and at the end, own part above other parts."""
+    figure = Figure(figsize=(10, 6.5), layout="constrained")
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, curve, name, colour in (
+        (panels[0], gates.same, "own part", SAME),
+        (panels[1], gates.cross, "other parts", CROSS),
+    ):
+        offsets = sorted(curve.learned)
+        used = [k for k in offsets if curve.work[k]]
+        axes.bar(used, [curve.learned[k] for k in used], width=0.6, color=colour, alpha=0.85, label="learned")
+        axes.plot(offsets, [curve.prior[k] for k in offsets], "o-", color=INK, mfc="white", ms=4, lw=0.8, label="prior")
+        axes.axhline(HALF, color=INK, lw=0.8, ls=":")
+        for k in curve.shown:
+            axes.annotate(
+                str(k), (k, curve.learned[k]), textcoords="offset points", xytext=(0, 2), ha="center", fontsize=8
+            )
+        axes.set(ylim=(0, 1.08), ylabel="open", title=f"Gates of {name} (shown from the dotted line on)")
+        axes.grid(axis="y", color=GRID, lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
+    panels[1].set_xlabel("offset (bars back)")
+    panels[1].set_xticks(range(0, max(gates.same.learned) + 1, 4))
     save(figure, path)
 
 

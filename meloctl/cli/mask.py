@@ -1,11 +1,15 @@
 """meloctl derive-mask: from measured similarity to an attention mask, with reasons. meloctl mask: masks compared and drawn."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
+
+if TYPE_CHECKING:
+    from meloctl.cli.mask_rule import Derivation
+    from meloctl.workspace import Run, Workspace
 
 app = typer.Typer(help="Masks side by side, and drawn.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,6 +42,14 @@ Share = Annotated[
 ]
 Bars = Annotated[int | None, typer.Option("--bars", help="window: how many earlier bars to see.", show_default=False)]
 Seed = Annotated[int | None, typer.Option("--seed", help="random: of the draw (default: 0).", show_default=False)]
+FromModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-model",
+        help="Read out the gates of a run of meloctl train --gates, by its folder, instead of a rule.",
+        show_default=False,
+    ),
+]
 Like = Annotated[
     Path | None,
     typer.Option("--like", help="random: a mask whose cost to meet (default: the seed rule's).", show_default=False),
@@ -50,8 +62,14 @@ _SEE = "To look at it: meloctl mask show; beside other rules: meloctl mask compa
 def derive_mask(
     table: Table = None,
     rule: Annotated[
-        str, typer.Option("--rule", help="seed (the research diary's), budget, museformer, window, causal or random.")
-    ] = "seed",
+        str | None,
+        typer.Option(
+            "--rule",
+            help="seed (the research diary's; the default), budget, museformer, window, causal or random.",
+            show_default=False,
+        ),
+    ] = None,
+    from_model: FromModel = None,
     far: Far = None,
     share: Share = None,
     bars: Bars = None,
@@ -62,33 +80,30 @@ def derive_mask(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Derive an attention mask from measured similarity, with a reason for each choice.
+    """Derive an attention mask from measured similarity, with a reason for each choice; or read out what a model learned.
 
     Example: meloctl derive-mask
 
     Example: meloctl derive-mask --rule budget --share 0.3
+
+    Example: meloctl derive-mask --from-model melo/model/tiny-1a2b3c4d
     """
-    from analysis.atomic import write_text
+    from analysis.errors import MeloError
     from masks.describe import in_words, reach
-    from masks.picture import draw_mask
-    from masks.spec import MaskSpec, spec_text
+    from masks.spec import MaskSpec
     from meloctl.cli.mask_rule import Told, plan_derivation
 
     space = workspace(work)
     told = Told(far=far, share=share, bars=bars, seed=seed, like=like, drums=drums, corpus=corpus)
-    path = table or space.latest("stats").folder / "offsets.json"
-    derivation = plan_derivation(rule, told, path, named=table is not None)
-    run = space.finished(derivation.recipe)
-    folder = space.folder(derivation.recipe)
-    if not run:
-        spec = derivation.make()
-        write_text(folder / "mask.json", spec_text(spec))
-        draw_mask(spec, folder / "mask.png")
-        files = ["mask.json", "mask.png"]
-        run = space.finish(derivation.recipe, files=files, results={"mask": spec.to_json()})
-        said = wrote(folder, files)
+    if from_model is None:
+        path = table or space.latest("stats").folder / "offsets.json"
+        run, said = _derived(space, plan_derivation(rule or "seed", told, path, named=table is not None))
+    elif rule or table or told != Told():
+        raise MeloError(
+            "--from-model reads out what a model learned: it takes no rule, no table and no option of a rule"
+        )
     else:
-        said = f"Unchanged since {run.time}, nothing redone: {folder}/"
+        run, said = _read_out(space, from_model)
     spec = MaskSpec.from_json(run.told("results", "mask"))
     one, two = reach(spec, 1), reach(spec, 2)
     heard = (
@@ -104,6 +119,41 @@ def derive_mask(
         _SEE,
     ]
     report(lines, spec.to_json(), as_json=as_json)
+
+
+def _derived(space: "Workspace", derivation: "Derivation") -> tuple["Run", str]:
+    """The finished run of a rule, made if it is not there yet, and what to say of it."""
+    from analysis.atomic import write_text
+    from masks.picture import draw_mask
+    from masks.spec import spec_text
+
+    if run := space.finished(derivation.recipe):
+        return run, f"Unchanged since {run.time}, nothing redone: {run.folder}/"
+    folder, spec = space.folder(derivation.recipe), derivation.make()
+    write_text(folder / "mask.json", spec_text(spec))
+    draw_mask(spec, folder / "mask.png")
+    files = ["mask.json", "mask.png"]
+    run = space.finish(derivation.recipe, files=files, results={"mask": spec.to_json()})
+    return run, wrote(folder, files)
+
+
+def _read_out(space: "Workspace", model: Path) -> tuple["Run", str]:
+    """The same for the gates of a model, with a picture of prior against learned."""
+    from analysis.atomic import write_text
+    from masks.picture import draw_gates, draw_mask
+    from masks.spec import spec_text
+    from meloctl.cli.mask_learned import learned_recipe, learned_spec, read_gates
+
+    gates, recipe = read_gates(model), learned_recipe(model)
+    if run := space.finished(recipe):
+        return run, f"Unchanged since {run.time}, nothing redone: {run.folder}/"
+    folder, spec = space.folder(recipe), learned_spec(gates, model)
+    write_text(folder / "mask.json", spec_text(spec))
+    draw_mask(spec, folder / "mask.png")
+    draw_gates(gates, folder / "gates.png")
+    files = ["mask.json", "mask.png", "gates.png"]
+    run = space.finish(recipe, files=files, results={"mask": spec.to_json(), "gates": gates.to_json()})
+    return run, wrote(folder, files)
 
 
 @app.callback()
