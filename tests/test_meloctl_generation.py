@@ -12,7 +12,7 @@ from miditoolkit import MidiFile
 from scipy.io import wavfile
 from symusic import Score
 from test_masks_spec import specs
-from test_meloctl_model import EXEMPT, SEED, ZERO, music, small
+from test_meloctl_model import EXEMPT, SEED, music, small, states_of
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
@@ -34,7 +34,7 @@ V = default_vocabulary()
 def test_cached_states_equal_the_full_forward(spec, seed):
     model = small(spec, layers=3)
     rows, *_ = music(seed, bars=7)
-    full = model.states(rows[None], ZERO)[0]
+    full = states_of(model, rows)
     decoder = Decoder(model)
     torch.testing.assert_close(decoder.start(), full[0])
     for i, row in enumerate(rows[:-1]):

@@ -1,23 +1,22 @@
-"""The model: masks equal the definition, nothing leaks, sizes are as promised, padding and windows change nothing."""
+"""The model: nothing leaks, sizes are as promised, packing, padding and recomputing change nothing."""
 
 import numpy as np
 import pytest
 import torch
 from conftest import piece_of
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from test_masks_dense import layouts
 from test_masks_spec import specs
 
 from analysis.errors import MeloError
 from analysis.piece import Part
-from masks.dense import dense_mask, dense_summary_mask
+from masks.dense import dense_mask
 from masks.spec import MaskSpec
-from meloctl.model.attention import attend, rotate, rotation, row_mask, summary_masks
+from meloctl.dataset.packs import Pack, padded
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer import MeloFormer, n_parameters
+from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, PITCH, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH, default_vocabulary
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -25,7 +24,7 @@ EXEMPT = MaskSpec(same=(4,), near=0, far=(3,), drums="exempt", summaries=False)
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
 
-def small(spec, layers=2, **change):
+def small(spec, layers=2, *, gated=False, **change):
     torch.manual_seed(0)
     sizes = {
         "layers": layers,
@@ -37,7 +36,7 @@ def small(spec, layers=2, **change):
         "dropout": 0.0,
         "context": 64,
     }
-    return MeloFormer(ModelConfig(**{**sizes, **change}), V, spec).double().eval()
+    return MeloFormer(ModelConfig(**{**sizes, **change}), V, spec, gated=gated).double().eval()
 
 
 def music(seed, bars=8, parts=3, signatures=None):
@@ -57,46 +56,24 @@ def music(seed, bars=8, parts=3, signatures=None):
     return torch.from_numpy(rows.astype(np.int64)), bar.tolist(), part.tolist()
 
 
-ZERO = torch.zeros(1, dtype=torch.int64)
+def pack_of(*windows, first_bar=None):
+    """A pack of windows of rows (L, 8)."""
+    return Pack(
+        rows=np.concatenate([np.asarray(w, dtype=np.int64) for w in windows]),
+        starts=np.cumsum([0, *(len(w) for w in windows)]),
+        first_bar=np.array([0] * len(windows) if first_bar is None else first_bar, dtype=np.int64),
+    )
 
 
-# attention
+def nats_of(model, *windows, first_bar=None):
+    return model(model.layout(pack_of(*windows, first_bar=first_bar)))
 
 
-def test_attend_by_hand():
-    # one head, two keys of equal score: the mean of their values; a hidden key adds nothing
-    q = torch.zeros(1, 1, 1, 4)
-    k = torch.zeros(1, 1, 3, 4)
-    v = torch.tensor([1.0, 3.0, 100.0])[None, None, :, None].expand(1, 1, 3, 4)
-    assert attend(q, k, v, torch.tensor([[[True, True, False]]])).tolist() == [[[[2.0] * 4]]]
+def states_of(model, *windows):
+    return model.states(model.layout(pack_of(*windows)))
 
 
-def test_each_key_head_serves_its_query_heads():
-    torch.manual_seed(0)
-    q, k, v = torch.randn(2, 6, 5, 4), torch.randn(2, 3, 7, 4), torch.randn(2, 3, 7, 4)
-    see = torch.ones(2, 5, 7, dtype=torch.bool)
-    shared = attend(q, k, v, see)
-    copied = attend(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), see)
-    torch.testing.assert_close(shared, copied)
-
-
-@given(specs(), layouts(), st.sets(st.integers(0, 3), max_size=2))
-def test_the_row_mask_is_the_definition(spec, layout, drums):
-    bar, part = layout
-    rows = torch.tensor([bar]), torch.tensor([part])
-    got = row_mask(spec, *rows, torch.tensor([[p in drums for p in part]]))[0]
-    assert (got.numpy() == dense_mask(spec, bar, part, drums)).all()
-    assert torch.equal(row_mask(spec, *rows), row_mask(spec, *rows, torch.zeros(1, len(bar), dtype=torch.bool)))
-
-
-@given(layouts())
-def test_the_summary_masks_are_the_definition(layout):
-    bar, _ = layout
-    n = max(bar) + 1
-    ss, sr, rs = summary_masks(torch.tensor([bar]), n)
-    assert (rs[0].numpy() == dense_summary_mask(SEED, bar, n)).all()
-    assert (ss[0].numpy() == np.tri(n, dtype=bool)).all()
-    assert (sr[0].numpy() == (np.arange(n)[:, None] == np.array(bar))).all()
+# positions
 
 
 def test_rotary_scores_depend_on_differences_in_time_alone():
@@ -140,13 +117,13 @@ def measured_sight(model, rows):
     """Which rows the state that predicts the next row depends on, by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
-    states = model.states(rows[None], ZERO)[0]
+    states = states_of(model, rows)
     hook.remove()
     probe = torch.randn(states.shape[1], dtype=states.dtype)
     sight = []
     for i in range(1, len(rows)):
         (grad,) = torch.autograd.grad(states[i] @ probe, kept["rows"], retain_graph=True)
-        sight.append(set(grad[0].abs().sum(1).nonzero()[:, 0].tolist()))
+        sight.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
     return sight
 
 
@@ -191,7 +168,7 @@ def test_an_exemption_that_is_not_honoured_is_noticed():
 def test_the_first_state_is_the_same_for_every_piece():
     model = small(SEED)
     (a, *_), (b, *_) = music(seed=1), music(seed=2, signatures=[(0, 3, 4)])
-    assert torch.equal(model.states(a[None], ZERO)[0, 0], model.states(b[None], ZERO)[0, 0])
+    assert torch.equal(states_of(model, a)[0], states_of(model, b)[0])
 
 
 def test_a_fields_logits_see_the_fields_before_it_alone():
@@ -214,42 +191,85 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
             )
 
 
-# batches
+# packs
 
 
 @settings(max_examples=10)
 @given(specs())
-def test_padding_changes_nothing(spec):
+def test_windows_of_a_pack_are_as_if_alone(spec):
     model = small(spec)
-    (a, *_), (b, *_) = music(seed=1, bars=3), music(seed=2, bars=8)
-    both = torch.full((2, len(b), len(FIELDS)), ABSENT)
-    both[0, : len(a)], both[1] = a, b
-    nats = model(both, torch.zeros(2, dtype=torch.int64))
-    torch.testing.assert_close(nats[0, : len(a)], model(a[None], ZERO)[0])
-    torch.testing.assert_close(nats[1], model(b[None], ZERO)[0])
-    assert not nats[0, len(a) :].any()
+    several = [music(seed, bars=bars)[0] for seed, bars in ((1, 3), (2, 8), (3, 1))]
+    nats = nats_of(model, *several, first_bar=[0, 5, 0])
+    alone = torch.cat([nats_of(model, rows, first_bar=[bar]) for rows, bar in zip(several, (0, 5, 0), strict=True)])
+    torch.testing.assert_close(nats, alone)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_nothing_leaks_from_window_to_window(gated):
+    model = small(SEED, gated=gated)
+    (a, *_), (b, *_) = music(seed=1), music(seed=2)
+    kept = {}
+    hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
+    states = states_of(model, a, b)
+    hook.remove()
+    (grad,) = torch.autograd.grad(states[len(a) :].square().sum(), kept["rows"])
+    assert not grad[: len(a)].any()
+    assert grad[len(a) :].any()
+
+
+def test_padding_changes_nothing():
+    model = small(SEED)
+    pack = pack_of(music(seed=1)[0], music(seed=2)[0])
+    longer = padded(pack, pack.n_rows + 7)
+    layout = model.layout(longer)
+    nats = model(layout)
+    torch.testing.assert_close(nats[: pack.n_rows], model(model.layout(pack)))
+    assert not nats[pack.n_rows :].any()
+    assert (layout.n_rows, layout.n_notes) == (pack.n_rows, pack.n_notes)
 
 
 def test_only_differences_of_bar_numbers_matter_but_for_the_first_row():
     model = small(SEED)
     rows, *_ = music(seed=4)
-    at_0, at_9 = model(rows[None], ZERO), model(rows[None], ZERO + 9)
-    torch.testing.assert_close(at_0[:, 1:], at_9[:, 1:], rtol=1e-4, atol=1e-5)
-    assert at_0[:, 0].any()
-    assert not at_9[:, 0].any()
+    at_0, at_9 = (nats_of(model, rows, first_bar=[bar]) for bar in (0, 9))
+    torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-5)
+    assert at_0[0].any()
+    assert not at_9[0].any()
+
+
+def test_what_counts_is_counted():
+    model = small(SEED)
+    a, b = music(seed=4)[0], music(seed=5)[0]
+    b = b[1:] if b[1, INSTRUMENT] == V.bar else b
+    layout = model.layout(pack_of(a, b, first_bar=[0, 3]))
+    assert layout.counted_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
+    assert layout.n_notes == int((a[:, PITCH] != ABSENT).sum()) + int((b[1:, PITCH] != ABSENT).sum())
+
+
+def test_recomputing_layers_changes_no_gradient():
+    pack = pack_of(music(seed=1)[0], music(seed=2)[0])
+    grads = []
+    for checkpointing in (False, True):
+        model = small(SEED, gated=True, dropout=0.3).train()
+        model.checkpointing = checkpointing
+        torch.manual_seed(5)
+        model(model.layout(pack)).sum().backward()
+        grads.append({n: p.grad for n, p in model.named_parameters()})
+    for name, grad in grads[0].items():
+        torch.testing.assert_close(grad, grads[1][name], msg=name)
 
 
 def test_nats_are_of_the_fields_that_a_row_has():
     model = small(SEED)
     rows, *_ = music(seed=5)
-    nats = model(rows[None], ZERO)[0]
+    nats = nats_of(model, rows)
     assert ((nats > 0) == (rows != ABSENT)).all()
 
 
 def test_an_untrained_model_is_near_uniform():
     model = small(SEED)
     rows, *_ = music(seed=6)
-    nats = model(rows[None], ZERO)[0].detach()
+    nats = nats_of(model, rows).detach()
     for field, size in enumerate(V.sizes):
         mine = nats[rows[:, field] != ABSENT, field]
         if len(mine):
@@ -277,10 +297,11 @@ def test_presets_have_the_seeds_sizes(preset, millions):
     assert abs(n_parameters(model) / 1e6 - millions) < 0.15 * millions
 
 
-def test_every_parameter_learns():
-    model = small(SEED, layers=3).train()
+@pytest.mark.parametrize("gated", [False, True])
+def test_every_parameter_learns(gated):
+    model = small(SEED, layers=3, gated=gated).train()
     rows, *_ = music(seed=7)
-    model(rows[None], ZERO).sum().backward()
+    nats_of(model, rows).sum().backward()
     silent = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
     assert silent == set()
 

@@ -2,7 +2,7 @@
 
 Rows' keys and values are kept for each layer; when a bar closes, its summary passes through all layers and leaves the
 keys that later summaries see (first projection) and those that rows see (second projection). Shape letters as in
-`meloformer`, for a batch of one.
+`meloformer`.
 """
 
 from dataclasses import dataclass, field
@@ -12,13 +12,18 @@ import torch
 from torch import Tensor
 
 from masks.spec import MOST_OFFSET, RELATIONS
-from meloctl.model.attention import attend, rotation
-from meloctl.model.meloformer import MeloFormer, part_of
+from masks.tiles import CROSS, DRUMS, SAME
+from meloctl.model.attention import attend_dense
+from meloctl.model.gates import LAST, N_OFFSETS
+from meloctl.model.layout import part_of
+from meloctl.model.meloformer import MeloFormer
+from meloctl.model.planner import everything
+from meloctl.model.rotary import rotation
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
 class Cache:
-    """Keys and values (1, G, N, D) that grow at the end, doubling their room."""
+    """Keys and values (N, G, D) that grow at the end, doubling their room."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -26,25 +31,25 @@ class Cache:
         self.v: Tensor | None = None
 
     def add(self, k: Tensor, v: Tensor) -> None:
-        """Append (1, G, n, D)."""
-        n = k.shape[2]
-        if self.k is None or self.v is None or self.n + n > self.k.shape[2]:
+        """Append (n, G, D)."""
+        n = len(k)
+        if self.k is None or self.v is None or self.n + n > len(self.k):
             room = max(64, 2 * (self.n + n))
             self.k, self.v = (self._grown(old, new, room) for old, new in ((self.k, k), (self.v, v)))
-        self.k[:, :, self.n : self.n + n] = k
-        self.v[:, :, self.n : self.n + n] = v
+        self.k[self.n : self.n + n] = k
+        self.v[self.n : self.n + n] = v
         self.n += n
 
     def at(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """K, V of chosen entries, or of a slice."""
         assert self.k is not None
         assert self.v is not None
-        return self.k[:, :, : self.n][:, :, index], self.v[:, :, : self.n][:, :, index]
+        return self.k[: self.n][index], self.v[: self.n][index]
 
     def _grown(self, old: Tensor | None, new: Tensor, room: int) -> Tensor:
-        out = new.new_zeros(*new.shape[:2], room, new.shape[3])
+        out = new.new_zeros(room, *new.shape[1:])
         if old is not None:
-            out[:, :, : self.n] = old[:, :, : self.n]
+            out[: self.n] = old[: self.n]
         return out
 
 
@@ -72,8 +77,10 @@ class Decoder:
         self.bar = np.zeros(64, dtype=np.int64)
         self.part = np.zeros(64, dtype=np.int64)
         self.drum = np.zeros(64, dtype=np.bool_)
+        spec = model.spec if model.gates is None else everything(model.spec)
         known = range(MOST_OFFSET + 1)
-        self.same, self.cross, self.drums = (np.array([model.spec.sees(r, k) for k in known]) for r in RELATIONS)
+        self.sees = np.array([[spec.sees(relation, k) for k in known] for relation in RELATIONS])
+        """(R, offsets) what the mask shows."""
 
     def start(self) -> Tensor:
         """(C,) the state that predicts the first row."""
@@ -87,20 +94,22 @@ class Decoder:
         if opens and self.n and model.spec.summaries:
             self._close_bar()
         drum = int(row_F[INSTRUMENT]) == model.vocabulary.drums
-        bar = self._enter(int(part_of(row_F, model.vocabulary)), drum, opens)
-        turn = rotation(torch.tensor(bar), row_F[POSITION].clamp(min=0), model.config.head_width)
-        seen = self._seen()
-        r_1C = model.embed(row_F[None, None])
+        bar = self._enter(int(part_of(row_F.numpy(), model.vocabulary)), drum, opens)
+        turn = rotation(torch.tensor(bar), row_F[POSITION].clamp(min=0), model.config.head_width)[None, None]
+        seen, gate = self._seen()
+        bias = None if model.gates is None else model.gates.biases()[gate]
+        r_1C = model.embed(row_F[None])
         for layer, cache in zip(model.layers, self.caches, strict=True):
             rows = layer.norm(r_1C)
             cache.rows.add(*layer.keys(rows, turn))
             k, v = cache.rows.at(seen)
-            if cache.second.n:
+            n_bars = cache.second.n
+            if n_bars:
                 k2, v2 = cache.second.at(slice(None))
-                k, v = torch.cat([k2, k], 2), torch.cat([v2, v], 2)
-            everything = torch.ones(1, 1, k.shape[2], dtype=torch.bool)
-            r_1C = layer.feed(layer.add_attention(r_1C, attend(layer.query(rows, turn), k, v, everything)))
-        return model.norm(r_1C)[0, 0]
+                k, v = torch.cat([k2, k]), torch.cat([v2, v])
+            through = None if bias is None else torch.cat([bias.new_zeros(n_bars), bias])
+            r_1C = layer.feed(layer.add_attention(r_1C, _attend_all(layer.query(rows, turn), k, v, through)))
+        return model.norm(r_1C)[0]
 
     def _enter(self, part: int, drum: bool, opens: bool) -> int:
         """Note where a new row stands; its bar."""
@@ -113,27 +122,33 @@ class Decoder:
         self.n += 1
         return bar
 
-    def _seen(self) -> Tensor:
-        """Indices of the rows that the newest one may attend to, itself among them."""
+    def _seen(self) -> tuple[Tensor, Tensor]:
+        """Indices of the rows that the newest one may attend to, itself among them, and the gates in between."""
         bar, part, drum = self.bar[: self.n], self.part[: self.n], self.drum[: self.n]
         offset = bar[-1] - bar
-        other = np.where(drum | drum[-1], self.drums[offset], self.cross[offset])
-        return torch.from_numpy(np.flatnonzero(np.where(part == part[-1], self.same[offset], other)))
+        relation = np.where(part == part[-1], SAME, np.where(drum | drum[-1], DRUMS, CROSS))
+        seen = np.flatnonzero(self.sees[relation, offset])
+        gate = relation * N_OFFSETS + np.minimum(offset, LAST + 1)
+        return torch.from_numpy(seen), torch.from_numpy(gate[seen])
 
     def _close_bar(self) -> None:
         """Compute the summary of the bar that ends with the newest row, in every layer."""
         model = self.model
         bar, mine = int(self.bar[self.n - 1]), slice(self.opened, self.n)
-        turn = rotation(torch.tensor(bar), torch.tensor(0), model.config.head_width)
-        s_1C = model.summary[None, None]
+        turn = rotation(torch.tensor(bar), torch.tensor(0), model.config.head_width)[None, None]
+        s_1C = model.summary[None]
         for layer, cache in zip(model.layers, self.caches, strict=True):
             bars = layer.norm(s_1C)
             cache.bars.add(*layer.keys(bars, turn))
             k_s, v_s = cache.bars.at(slice(None))
             k_r, v_r = cache.rows.at(mine)
-            k, v = torch.cat([k_s, k_r], 2), torch.cat([v_s, v_r], 2)
-            everything = torch.ones(1, 1, k.shape[2], dtype=torch.bool)
-            s_1C = layer.add_attention(s_1C, attend(layer.query(bars, turn), k, v, everything))
+            k, v = torch.cat([k_s, k_r]), torch.cat([v_s, v_r])
+            s_1C = layer.add_attention(s_1C, _attend_all(layer.query(bars, turn), k, v, None))
             cache.second.add(*layer.second_keys(s_1C, turn))
             if not layer.last:
                 s_1C = layer.feed(s_1C)
+
+
+def _attend_all(q_1HD: Tensor, k_MGD: Tensor, v_MGD: Tensor, bias_M: Tensor | None) -> Tensor:
+    """One query with every key."""
+    return attend_dense(q_1HD, k_MGD, v_MGD, torch.ones(1, len(k_MGD), dtype=torch.bool), bias_M)

@@ -1,0 +1,198 @@
+"""From the rows of a pack to calls of FlexAttention, compiled once: all that differs between packs of one length is tensors.
+
+What a query sees in generation order are stretches of keys that stand together, since bars do:
+
+    a run of offsets     one stretch of rows; all of it, or its rows of some relations
+    summaries            those of the earlier bars of the window are one stretch too
+
+Where one's own part is seen in full and other parts are not, a second call holds the own part, with rows sorted by window and
+part: there it is plain causal attention, and most blocks are seen whole or not at all, while in generation order it would touch
+every block. The first call then holds the other parts and the summaries. `meloctl.model.flex` merges the two.
+
+Keys are summaries first, then rows, as in `meloctl.model.planner`. Shape letters: N rows of a pack, padding last, W windows, T
+summaries with padding, L queries, M keys, I blocks of queries, J blocks of keys.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.tiles import SAME, Bools, Ints
+from meloctl.model.flex_blocks import EVERY, Stretch
+from meloctl.model.flex_plan import FlexPlan, GateRows, OwnPart, call_of, int32
+
+BLOCK = 128
+"""Rows of a block: what the kernels are made for."""
+
+ROOM = (16, 4, 1)
+"""Summaries are padded to the first of these shares of the rows that holds them: the fewer sizes, the fewer compilations."""
+
+_SUMMARY = -2
+"""What stands for the part of a summary: no row's, and not drums."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Offsets first..last at which the same relations are seen."""
+
+    among: frozenset[int]
+    first: int
+    last: int | None
+    """None: every earlier bar."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackRows:
+    """Where the rows of a pack stand. `time` counts the bars of all windows of the pack."""
+
+    n_rows: int
+    """N."""
+
+    time: Ints
+    """(n,) of the real rows."""
+
+    since: Ints
+    """(n,) time of the first bar of each row's window."""
+
+    part: Ints
+    """(n,) twice the part, numbered from 0, and 1 more for drums."""
+
+    window: Ints
+    """(n,)"""
+
+    @cached_property
+    def opens(self) -> Ints:
+        """(bars + 1,) the first row of each bar; the last entry is n."""
+        return np.searchsorted(self.time, np.arange(self.n_bars + 1))
+
+    @property
+    def n_bars(self) -> int:
+        """Of all windows."""
+        return int(self.time[-1]) + 1
+
+
+class FlexPlanner:
+    """Plans under one mask.
+
+    Args:
+        shown: the mask; under gates, what lies behind them too.
+        gated: pairs of rows pass gates.
+        block: rows of a block; other than 128 in tests alone.
+    """
+
+    def __init__(self, shown: MaskSpec, *, gated: bool = False, block: int = BLOCK) -> None:
+        self.gated, self.block, self.summaries = gated, block, shown.summaries
+        runs = runs_of(shown, EVERY)
+        self._splits = shown.same == "full" and any(run.among != EVERY for run in runs)
+        self._runs = runs_of(shown, EVERY - {SAME}) if self._splits else runs
+
+    def plans(self, bar: Ints, part: Ints, drummed: Bools, starts: Ints) -> tuple[FlexPlan, FlexPlan]:
+        """The plans of rows and of summaries of a pack.
+
+        Args:
+            bar: (N,) from 0 in each window, never falling.
+            part: (N,)
+            drummed: (N,) is it a row of drums?
+            starts: (W + 1,) where the windows start.
+        """
+        rows = _pack_rows(bar, part, drummed, starts)
+        room = _room(rows, self.block) if self.summaries else 0
+        n_keys = room + rows.n_rows
+        codes = _padded(rows.part, rows.n_rows)
+        parts = codes, np.concatenate([np.full(room, _SUMMARY), codes])
+        stretches = [_stretch(rows, run, room) for run in self._runs]
+        if self.summaries:
+            stretches.append(_padded_stretch(rows.since, rows.time, rows.n_rows))
+        row_plan = FlexPlan(
+            call=call_of(stretches, n_keys, self.block, parts),
+            own=_own_part(rows, self.block) if self._splits else None,
+            gates=_gate_rows(rows, room, parts) if self.gated else None,
+        )
+        heard = (
+            _heard(rows, room) if self.summaries else [Stretch(low=np.zeros(0, np.int64), high=np.zeros(0, np.int64))]
+        )
+        return row_plan, FlexPlan(call=call_of(heard, n_keys, self.block))
+
+
+def runs_of(spec: MaskSpec, relations: frozenset[int]) -> tuple[Run, ...]:
+    """What a mask shows of some relations, as runs of offsets: together each pair once."""
+    farthest = max((spec.near, *spec.far, *(() if spec.same == "full" else spec.same)))
+    offsets = range(min(farthest + 1, MOST_OFFSET) + 1)  # those beyond are like the last
+    seen = [frozenset(r for r in relations if spec.sees(RELATIONS[r], offset)) for offset in offsets]
+    changes = [0, *(k for k in range(1, len(seen)) if seen[k] != seen[k - 1]), len(seen)]
+    return tuple(
+        Run(among=seen[a], first=a, last=None if b == len(seen) else b - 1)
+        for a, b in zip(changes[:-1], changes[1:], strict=True)
+        if seen[a]
+    )
+
+
+def _pack_rows(bar: Ints, part: Ints, drummed: Bools, starts: Ints) -> PackRows:
+    n, lengths = int(starts[-1]), np.diff(starts)
+    bars = bar[starts[1:] - 1] + 1
+    since = np.repeat(np.cumsum(bars) - bars, lengths)
+    line = np.unique(part[:n], return_inverse=True)[1].astype(np.int64)
+    return PackRows(
+        n_rows=len(bar),
+        time=bar[:n] + since,
+        since=since,
+        part=2 * line + drummed[:n],
+        window=np.repeat(np.arange(len(lengths)), lengths),
+    )
+
+
+def _room(rows: PackRows, block: int) -> int:
+    """T: room for the summaries of a pack, in whole blocks. A bar has a row, so the last share always suffices."""
+    rooms = (-(-rows.n_rows // (share * block)) * block for share in ROOM)
+    return next(room for room in rooms if room >= rows.n_bars)
+
+
+def _stretch(rows: PackRows, run: Run, room: int) -> Stretch:
+    """The rows that each row sees in a run of offsets."""
+    n = len(rows.time)
+    low = rows.since if run.last is None else np.maximum(rows.time - run.last, rows.since)
+    # in one's own bar, up to oneself
+    high = rows.opens[np.maximum(rows.time - run.first + 1, rows.since)] if run.first else np.arange(1, n + 1)
+    return _padded_stretch(room + rows.opens[low], room + high, rows.n_rows, run.among)
+
+
+def _heard(rows: PackRows, room: int) -> list[Stretch]:
+    """What each summary sees: those of its window up to itself, and the rows of its bar."""
+    first = np.zeros(rows.n_bars, dtype=np.int64)
+    first[rows.time] = rows.since
+    return [
+        _padded_stretch(first, np.arange(1, rows.n_bars + 1), room),
+        _padded_stretch(room + rows.opens[:-1], room + rows.opens[1:], room),
+    ]
+
+
+def _own_part(rows: PackRows, block: int) -> OwnPart:
+    n = len(rows.time)
+    key = rows.window * (rows.part.max() + 1) + rows.part
+    order = np.concatenate([np.argsort(key, kind="stable"), np.arange(n, rows.n_rows)])
+    place = np.empty_like(order)
+    place[order] = np.arange(rows.n_rows)
+    ordered = key[order[:n]]
+    causal = _padded_stretch(np.searchsorted(ordered, ordered), np.arange(1, n + 1), rows.n_rows)
+    return OwnPart(
+        call=call_of([causal], rows.n_rows, block), order=torch.from_numpy(order), place=torch.from_numpy(place)
+    )
+
+
+def _gate_rows(rows: PackRows, room: int, parts: tuple[Ints, Ints]) -> GateRows:
+    bar = _padded(rows.time, rows.n_rows)
+    later = np.full(room, rows.n_bars)
+    bar_L, bar_M, part_L, part_M = (int32(x) for x in (bar, np.concatenate([later, bar]), *parts))
+    return GateRows(bar_L=bar_L, bar_M=bar_M, part_L=part_L, part_M=part_M)
+
+
+def _padded_stretch(low: Ints, high: Ints, length: int, among: frozenset[int] = EVERY) -> Stretch:
+    """For as many queries as asked for; those at the end see nothing."""
+    return Stretch(low=_padded(low, length), high=_padded(high, length), among=among)
+
+
+def _padded(x: Ints, length: int) -> Ints:
+    return np.concatenate([x, np.zeros(length - len(x), dtype=np.int64)])

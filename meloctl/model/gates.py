@@ -1,0 +1,110 @@
+"""Learnable offset gates: how open the way from a row to earlier rows is, by relation and offset.
+
+A gate g adds log σ(g) to the score of every pair of rows that passes it: near 0 it is open, far below it is shut. One's own bar
+is always seen, so offset 0 has no gate. Each gate starts at logit(similarity measured at its offset); the loss prices an open
+gate by the share of attention's work that it costs, so what does not help is shut.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masks.learned import GateCurve, LearnedGates
+from masks.spec import RELATIONS, MaskSpec
+from masks.tiles import CROSS, DRUMS, CellRows, Ints, pairs_seen
+
+LAST = 32
+"""Offsets up to here have a gate each; those beyond share one."""
+
+N_OFFSETS = LAST + 2
+"""Offsets 0..LAST, and all beyond."""
+
+_SURE = 0.02
+"""Gates start at most this open or shut: beyond it a sigmoid hardly learns."""
+
+
+class Gates(nn.Module):
+    """One gate a relation and offset, shared by all layers and heads. Drums pass as what the spec says they are."""
+
+    def __init__(self, spec: MaskSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        began = _beginning(spec)
+        self.value = nn.Parameter(torch.from_numpy(np.log(began / (1 - began))).float())
+        """(2, 33) gates of own part and other parts at offsets 1..32 and beyond."""
+
+    def biases(self) -> Tensor:
+        """(3 · 34,) what a pair's score gains, by relation and offset as `gate_of` numbers them."""
+        closed = F.logsigmoid(self.value)
+        same, cross = F.pad(closed, (1, 0))
+        drums = torch.zeros_like(cross) if self.spec.drums == "exempt" else cross
+        return torch.cat([same, cross, drums])
+
+    def read_out(self, work: npt.NDArray[np.float64]) -> LearnedGates:
+        """What the gates are now, beside what they began as; `work` as for `price`."""
+        now = torch.sigmoid(self.value.detach().double()).cpu().numpy()
+        curves = [
+            GateCurve(
+                prior={k: float(began[k - 1]) for k in range(1, LAST + 1)},
+                learned={k: float(ended[k - 1]) for k in range(1, LAST + 1)},
+                work={k: float(spent[k - 1]) for k in range(1, LAST + 1)},
+                beyond=float(ended[LAST]),
+            )
+            for began, ended, spent in zip(_beginning(self.spec), now, work, strict=True)
+        ]
+        same, cross = curves
+        return LearnedGates(same=same, cross=cross, drums=self.spec.drums, summaries=self.spec.summaries)
+
+    def price(self, work: Tensor) -> Tensor:
+        """The share of attention's work that the gates leave open, 0..1.
+
+        Args:
+            work: (2, 33) share of dense causal attention's pairs that pass each gate.
+        """
+        return (torch.sigmoid(self.value) * work.to(self.value)).sum()
+
+
+def gate_of(cells: CellRows, queries: Ints, keys: Ints) -> npt.NDArray[np.uint8]:
+    """(N, K) the gate that each pair of rows of some cells passes.
+
+    Args:
+        cells: of one window.
+        queries, keys: cells, ascending.
+    """
+    offset = np.clip(cells.bar[queries][:, None] - cells.bar[keys], 0, LAST + 1)
+    gate = (cells.relation(queries, keys) * N_OFFSETS + offset).astype(np.uint8)
+    return np.repeat(np.repeat(gate, cells.rows[keys], axis=1), cells.rows[queries], axis=0)
+
+
+def work_by_gate(windows: Sequence[CellRows], *, exempt: bool) -> npt.NDArray[np.float64]:
+    """(2, 33) share of dense causal attention's pairs that pass each gate, pooled over windows.
+
+    Args:
+        windows: their cells.
+        exempt: pairs of drums with another part pass no gate.
+    """
+    pairs = np.zeros((2, N_OFFSETS))
+    total = sum(cells.n_rows * (cells.n_rows + 1) // 2 for cells in windows)
+    for cells in windows:
+        for offset in range(1, min(cells.n_bars, N_OFFSETS)):
+            for relation in range(2):
+                seen = np.zeros((len(RELATIONS), cells.n_bars), dtype=np.bool_)
+                seen[relation, offset : offset + 1 if offset <= LAST else None] = True
+                if relation == CROSS and not exempt:
+                    seen[DRUMS] = seen[CROSS]
+                pairs[relation, offset] += pairs_seen(cells, seen).sum()
+    return pairs[:, 1:] / max(total, 1)
+
+
+def _beginning(spec: MaskSpec) -> npt.NDArray[np.float64]:
+    """(2, 33) how open gates begin: as much as bars are alike at that offset, or at the nearest ones known; else a half."""
+    offsets = np.arange(1, LAST + 2)
+    curves = []
+    for prior in (spec.same_prior, spec.cross_prior):
+        known = sorted(k for k in prior if k >= 1)
+        curves.append(np.interp(offsets, known, [prior[k] for k in known]) if known else np.full(len(offsets), 0.5))
+    return np.clip(np.stack(curves), _SURE, 1 - _SURE)

@@ -1,0 +1,134 @@
+"""What a pack looks like to MeloFormer: where its rows stand in musical time, and who sees whom. The same for all layers.
+
+Shape letters: N rows of a pack (padding last), F fields, W windows, T bars of all windows, D width of a head.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masks.tiles import Ints, spread
+from meloctl.dataset.packs import Pack
+from meloctl.model.attention_plan import AttentionPlan
+from meloctl.model.flex_plan import FlexPlan
+from meloctl.model.planner import Planner, WindowPlan, pack_plans
+from meloctl.model.rotary import rotation
+from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layout:
+    """A pack, ready for MeloFormer."""
+
+    rows_NF: Tensor
+    counted_N: Tensor
+    """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece."""
+
+    before_N: Tensor
+    """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
+
+    row_turn: Tensor
+    """(N, 1, D) cosines and sines of the rotary angles of rows."""
+
+    bar_turn: Tensor
+    """(T, 1, D) cosines and sines of the rotary angles of summaries: their bar, position 0. T counts padding too."""
+
+    row_plan: AttentionPlan | FlexPlan
+    """Rows → summaries and rows."""
+
+    bar_plan: AttentionPlan | FlexPlan
+    """Summaries → summaries and rows."""
+
+    n_rows: int
+    """Without padding."""
+
+    n_notes: int
+    """Note rows that count."""
+
+    def to(self, device: torch.device) -> "Layout":
+        """The same on a device. Tiles stay where they are: they are for CPUs."""
+        held: dict[str, Any] = {f.name: _moved(getattr(self, f.name), device) for f in fields(self)}
+        return Layout(**held)
+
+
+def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: int, *, flex: bool = False) -> Layout:
+    """The layout of a pack whose windows each open with a header row.
+
+    Args:
+        flex: plan for FlexAttention, which is for CUDA, instead of tiles.
+    """
+    n = int(pack.starts[-1])
+    bar_N, part_N = bars_and_parts(pack, vocabulary)
+    row_plan, bar_plan = (flex_plans if flex else tiled_plans)(pack, bar_N, part_N, planner, vocabulary)
+    piece_bar_N = bar_N.copy()
+    piece_bar_N[:n] += np.repeat(pack.first_bar, np.diff(pack.starts))
+    bars_T = np.zeros(bar_plan.n_queries, dtype=np.int64)
+    if planner.spec.summaries:
+        n_bars_W = bar_N[pack.starts[1:] - 1] + 1
+        bars_T[: n_bars_W.sum()] = spread(pack.first_bar, n_bars_W)
+    counted_N = np.arange(len(pack.rows)) < n
+    counted_N[pack.starts[:-1]] &= pack.first_bar == 0
+    before_N = np.arange(len(pack.rows))
+    before_N[pack.starts[:-1]] = 0
+    position_N = np.maximum(pack.rows[:, POSITION], 0)
+    return Layout(
+        rows_NF=torch.from_numpy(pack.rows),
+        counted_N=torch.from_numpy(counted_N),
+        before_N=torch.from_numpy(before_N),
+        row_turn=_turn(piece_bar_N, position_N, head_width),
+        bar_turn=_turn(bars_T, np.zeros_like(bars_T), head_width),
+        row_plan=row_plan,
+        bar_plan=bar_plan,
+        n_rows=n,
+        n_notes=int((pack.rows[counted_N, PITCH] >= 0).sum()),
+    )
+
+
+def bars_and_parts(pack: Pack, vocabulary: Vocabulary) -> tuple[Ints, Ints]:
+    """(N,) bar of each row, from 0 in each window; (N,) part of each row; padding has neither, but numbers all the same."""
+    opens_N = pack.rows[:, INSTRUMENT] == vocabulary.bar
+    bar_N = np.cumsum(opens_N) - 1
+    before = bar_N[pack.starts[:-1]]
+    bar_N[: pack.starts[-1]] -= np.repeat(before, np.diff(pack.starts))
+    return bar_N, part_of(pack.rows, vocabulary)
+
+
+def tiled_plans(
+    pack: Pack, bar_N: Ints, part_N: Ints, planner: Planner, vocabulary: Vocabulary
+) -> tuple[AttentionPlan, AttentionPlan]:
+    """The plans of rows and of summaries, as tiles."""
+    windows = [
+        window_plan(planner, bar_N[a:b], part_N[a:b], vocabulary)
+        for a, b in zip(pack.starts[:-1], pack.starts[1:], strict=True)
+    ]
+    return pack_plans(windows, pack.starts, len(pack.rows))
+
+
+def flex_plans(
+    pack: Pack, bar_N: Ints, part_N: Ints, planner: Planner, vocabulary: Vocabulary
+) -> tuple[FlexPlan, FlexPlan]:
+    """The plans of rows and of summaries, for FlexAttention."""
+    drummed_N = part_N // vocabulary.numbers == vocabulary.drums
+    return planner.flex.plans(bar_N, part_N, drummed_N, pack.starts)
+
+
+def window_plan(planner: Planner, bar: Ints, part: Ints, vocabulary: Vocabulary) -> WindowPlan:
+    """The plan of one window's rows."""
+    drums = np.unique(part[part // vocabulary.numbers == vocabulary.drums])
+    return planner.window(bar, part, frozenset(drums.tolist()))
+
+
+def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
+    """(…) the part of each row (…, 8): instrument and number as one integer; header rows are a part of their own."""
+    return rows[..., INSTRUMENT] * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
+
+
+def _turn(bar: Ints, position: Ints, width: int) -> Tensor:
+    return rotation(torch.from_numpy(bar), torch.from_numpy(position), width)[:, None]
+
+
+def _moved(x: Any, device: torch.device) -> Any:
+    return x.to(device) if isinstance(x, Tensor | FlexPlan) else x

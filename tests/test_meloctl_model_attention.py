@@ -1,0 +1,247 @@
+"""Attention as a union of tiles equals attention in the open, in value and gradient; plans show exactly what masks show."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_masks_dense import layouts
+from test_masks_spec import specs
+
+from masks.dense import dense_mask, dense_summary_mask
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.tiles import cells_of_rows
+from meloctl.model.attention import attend, attend_dense
+from meloctl.model.attention_plan import AttentionPlan, span
+from meloctl.model.gates import LAST, N_OFFSETS
+from meloctl.model.planner import Planner, pack_plans
+
+SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+"""Largest error of an output or gradient, of numbers around 1."""
+
+lengths = st.sampled_from([1, 2, 3, 5, 7, 11, 13, 17])
+
+
+@st.composite
+def plans(draw, *, gates=0):
+    """A random matrix of who sees whom, cut at random into tiles of scattered rows; some rows see nothing."""
+    n, m = draw(lengths), draw(lengths)
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    see = random.random((n, m)) < draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+    gate = random.integers(0, max(gates, 1), (n, m)).astype(np.uint8)
+    some = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    spans = [
+        span(q, k, see=see[np.ix_(q, k)], gate=gate[np.ix_(q, k)] if gates else None)
+        for q in np.array_split(_order(random, n), some[0])
+        for k in np.array_split(_order(random, m), some[1])
+        if len(q) and len(k)
+    ]
+    return AttentionPlan(n_queries=n, n_keys=m, spans=tuple(spans)), see, gate
+
+
+def _order(random, n):
+    return random.permutation(n) if random.random() < 0.5 else np.arange(n)
+
+
+def heads(plan, *, dtype, query_heads=4, key_heads=2, width=8, seed=0):
+    """q, k, v and the gradient of the output."""
+    random = torch.Generator().manual_seed(seed)
+    shapes = [
+        (plan.n_queries, query_heads, width),
+        *[(plan.n_keys, key_heads, width)] * 2,
+        (plan.n_queries, query_heads, width),
+    ]
+    *qkv, grad = (torch.randn(shape, generator=random, dtype=dtype) for shape in shapes)
+    return [x.requires_grad_() for x in qkv], grad
+
+
+def same(plan, see, *, dtype, gate=None, biases=None, **sizes):
+    """Assert that the tiles give what attention in the open gives in float64."""
+    qkv, grad = heads(plan, dtype=dtype, **sizes)
+    exact = [x.detach().double().requires_grad_() for x in qkv]
+    learned = None if biases is None else biases.clone().to(torch.promote_types(dtype, torch.float32)).requires_grad_()
+    open_biases = None if biases is None else biases.double().clone().requires_grad_()
+    bias = None if open_biases is None else open_biases[torch.from_numpy(gate).long()]
+    expected = attend_dense(*exact, torch.from_numpy(see), bias)
+    got = attend(*qkv, plan, learned)
+    expected.backward(grad.double())
+    got.backward(grad)
+    near = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
+    torch.testing.assert_close(got.double(), expected, **near)
+    for a, b in zip(qkv, exact, strict=True):
+        torch.testing.assert_close(a.grad.double(), b.grad, **near)
+    if learned is not None:  # a sum over all pairs of a gate
+        torch.testing.assert_close(learned.grad.double(), open_biases.grad, rtol=near["rtol"], atol=10 * near["atol"])
+
+
+# attention
+
+
+def test_attention_by_hand():
+    # one head, two keys of equal score: the mean of their values; a hidden key adds nothing, and no key gives 0
+    plan = AttentionPlan(
+        n_queries=2,
+        n_keys=3,
+        spans=(span(np.array([0, 1]), np.arange(3), see=np.array([[True, True, False], [False] * 3])),),
+    )
+    q, k, v = torch.zeros(2, 1, 4), torch.zeros(3, 1, 4), torch.tensor([1.0, 3.0, 100.0])[:, None, None].expand(3, 1, 4)
+    assert attend(q, k, v, plan).tolist() == [[[2.0] * 4], [[0.0] * 4]]
+    assert attend_dense(q, k, v, torch.from_numpy(plan.dense())).tolist() == [[[2.0] * 4], [[0.0] * 4]]
+
+
+def test_gates_by_hand():
+    # equal scores and gates of weight 1 and 3: the values are weighed 1 to 3
+    see = np.ones((1, 2), dtype=np.bool_)
+    plan = AttentionPlan(
+        n_queries=1, n_keys=2, spans=(span(np.arange(1), np.arange(2), see=see, gate=np.array([[0, 1]], np.uint8)),)
+    )
+    q, k, v = torch.zeros(1, 1, 4), torch.zeros(2, 1, 4), torch.tensor([4.0, 8.0])[:, None, None].expand(2, 1, 4)
+    out = attend(q, k, v, plan, torch.tensor([0.0, np.log(3.0)]))
+    torch.testing.assert_close(out, torch.full((1, 1, 4), (1 * 4 + 3 * 8) / 4))
+
+
+@given(plans(), st.sampled_from([torch.float64, torch.float32, torch.bfloat16]))
+def test_tiles_equal_attention_in_the_open(made, dtype):
+    plan, see, _ = made
+    assert (plan.dense() == see).all()
+    same(plan, see, dtype=dtype)
+
+
+@given(plans(gates=5), st.sampled_from([torch.float64, torch.float32]))
+def test_gated_tiles_equal_attention_in_the_open(made, dtype):
+    plan, see, gate = made
+    assert (plan.dense_gates() == np.where(see, gate.astype(int), -1)).all()
+    biases = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    same(plan, see, dtype=dtype, gate=gate, biases=biases)
+
+
+@pytest.mark.parametrize(("query_heads", "key_heads"), [(6, 3), (6, 6), (4, 1), (1, 1)])
+def test_each_key_head_serves_its_neighbouring_query_heads(query_heads, key_heads):
+    plan = AttentionPlan(n_queries=7, n_keys=7, spans=(span(np.arange(7), np.arange(7), causal=True),))
+    sizes = {"query_heads": query_heads, "key_heads": key_heads}
+    same(plan, np.tri(7, dtype=np.bool_), dtype=torch.float64, **sizes)
+    (q, k, v), _ = heads(plan, dtype=torch.float64, **sizes)
+    copied = [x.repeat_interleave(query_heads // key_heads, 1) for x in (k, v)]
+    torch.testing.assert_close(attend(q, k, v, plan), attend(q, *copied, plan))
+
+
+def test_gradients_by_finite_differences():
+    see = np.random.default_rng(0).random((5, 7)) < 0.6
+    gate = np.random.default_rng(1).integers(0, 3, (5, 7)).astype(np.uint8)
+    spans = [span(np.arange(5), k, see=see[:, k], gate=gate[:, k]) for k in (np.arange(3), np.arange(3, 7))]
+    plan = AttentionPlan(n_queries=5, n_keys=7, spans=tuple(spans))
+    qkv, _ = heads(plan, dtype=torch.float64)
+    biases = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *x: attend(*x[:3], plan, x[3]), (*qkv, biases))
+
+
+def test_the_same_pair_twice_is_noticed():
+    tile = span(np.arange(2), np.arange(2))
+    with pytest.raises(ValueError, match="twice"):
+        AttentionPlan(n_queries=2, n_keys=2, spans=(tile, tile)).dense()
+
+
+# plans
+
+
+@st.composite
+def packs(draw):
+    """A spec, and some windows as (bar, part); some parts are drums."""
+    windows = draw(st.lists(layouts(), min_size=1, max_size=3))
+    return draw(specs()), windows, draw(st.sets(st.integers(0, 3), max_size=2))
+
+
+def planned(spec, windows, drums, *, gated=False):
+    planner = Planner(spec, gated=gated)
+    alone = [
+        planner.window(np.array(bar) - bar[0], np.array(part), frozenset(drums & set(part))) for bar, part in windows
+    ]
+    starts = np.cumsum([0, *(len(bar) for bar, _ in windows)])
+    return pack_plans(alone, starts, int(starts[-1]) + 3)
+
+
+@given(packs())
+def test_plans_show_what_the_mask_shows_and_no_other_window(pack):
+    spec, windows, drums = pack
+    rows, bars = planned(spec, windows, drums)
+    n_bars = bars.n_queries
+    row = bar = 0
+    see_rows, see_bars = np.zeros((rows.n_queries, rows.n_keys), np.bool_), np.zeros((n_bars, rows.n_keys), np.bool_)
+    for bar_L, part_L in windows:
+        n, own = len(bar_L), np.array(bar_L) - bar_L[0]
+        n_own = int(own[-1]) + 1 if spec.summaries else 0
+        mine = slice(row, row + n), slice(bar, bar + n_own)
+        keys = slice(n_bars + row, n_bars + row + n)
+        see_rows[mine[0], keys] = dense_mask(spec, bar_L, part_L, drums)
+        see_rows[mine[0], mine[1]] = dense_summary_mask(spec, own, n_own)
+        see_bars[mine[1], mine[1]] = np.tri(n_own, dtype=np.bool_)
+        see_bars[mine[1], keys] = np.arange(n_own)[:, None] == own
+        row, bar = row + n, bar + n_own
+    assert (rows.dense() == see_rows).all()
+    assert (bars.dense() == see_bars).all()
+
+
+@given(packs())
+def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
+    spec, windows, drums = pack
+    rows, bars = planned(spec, windows, drums, gated=True)
+    gates = rows.dense_gates()
+    assert (gates[:, : bars.n_queries] == -1).all()
+    row = 0
+    for bar, part in windows:
+        for q in range(len(bar)):
+            for k in range(len(bar)):
+                drummed = part[q] in drums or part[k] in drums
+                relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
+                offset = min(bar[q] - bar[k], LAST + 1)
+                expected = -1 if k > q else RELATIONS.index(relation) * N_OFFSETS + offset
+                assert gates[row + q, bars.n_queries + row + k] == expected
+        row += len(bar)
+
+
+@settings(max_examples=20)
+@given(packs())
+def test_real_plans_equal_attention_in_the_open(pack):
+    rows, bars = planned(*pack)
+    for plan in (rows, bars):
+        same(plan, plan.dense(), dtype=torch.float64)
+
+
+def test_a_plan_is_made_once_for_a_window_in_any_key():
+    planner = Planner(SEED)
+    bar, part = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    one = planner.window(bar, part, frozenset())
+    assert planner.window(bar.copy(), part.copy(), frozenset()) is one
+    assert planner.window(bar, part[::-1].copy(), frozenset()) is not one
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_long_causal_tiles_are_cut_under_gates(gated):
+    n = 700  # longer than a run of queries
+    everything = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=True)
+    bar = np.arange(n) // 7
+    rows, _ = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist())], set(), gated=gated)
+    see = rows.dense()[:n, bar[-1] + 1 : bar[-1] + 1 + n]
+    assert (see == np.tri(n, dtype=np.bool_)).all()
+
+
+def test_real_pieces(real):
+    from analysis.midi import read_midi
+    from meloctl.dataset.packs import Pack
+    from meloctl.model.layout import bars_and_parts
+    from meloctl.rows.codec import encode
+    from meloctl.rows.vocabulary import default_vocabulary
+
+    vocabulary = default_vocabulary()
+    paths = real("band")[:40:8]
+    for path in paths:
+        rows = encode(read_midi(path), vocabulary)[0].astype(np.int64)[:503]
+        pack = Pack(rows=rows, starts=np.array([0, len(rows)]), first_bar=np.zeros(1, np.int64))
+        bar, part = bars_and_parts(pack, vocabulary)
+        drums = frozenset(np.unique(part[part // vocabulary.numbers == vocabulary.drums]).tolist())
+        plan, _ = planned(SEED, [(bar.tolist(), part.tolist())], set(drums))
+        n_bars = int(bar[-1]) + 1
+        assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()
+        assert cells_of_rows(bar, part, drums).n_rows == len(rows)
+        same(plan, plan.dense(), dtype=torch.float32)

@@ -1,0 +1,154 @@
+"""Gates: they start at the measured similarity, price what they cost, and learn what recurs."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_masks_dense import layouts
+from test_meloctl_model import V, nats_of, pack_of, small
+
+from analysis.composer.compose import compose_piece
+from masks.learned import learned_mask
+from masks.spec import MOST_OFFSET, MaskSpec
+from masks.tiles import cells_of_rows
+from meloctl.dataset.windows import windows
+from meloctl.model.config import ModelConfig
+from meloctl.model.gates import LAST, N_OFFSETS, Gates, gate_of, work_by_gate
+from meloctl.model.layout import bars_and_parts
+from meloctl.model.meloformer import MeloFormer
+from meloctl.rows.codec import encode
+from meloctl.training.baselines import CountingBaseline
+
+FOUR = MaskSpec(
+    same=(4,),
+    near=0,
+    far=(4,),
+    summaries=False,
+    same_prior={0: 1.0, 1: 0.3, 3: 0.3, 4: 0.7, 5: 0.3},
+    cross_prior={1: 0.2, 9: 0.6},
+)
+
+
+def test_gates_begin_at_the_measured_similarity():
+    biases = Gates(FOUR).biases().reshape(3, N_OFFSETS).detach()
+    same, cross, drums = biases.exp().tolist()
+    assert same[:6] == pytest.approx([1, 0.3, 0.3, 0.3, 0.7, 0.3])  # offset 0 is open; 2 lies between 1 and 3
+    assert same[LAST + 1] == pytest.approx(0.3)  # beyond what was measured: as at the last offset
+    assert cross[5] == pytest.approx(0.4)  # half way from 1 to 9
+    assert drums == cross
+    exempt = MaskSpec(same=(), near=0, far=(), drums="exempt", summaries=False)
+    assert Gates(exempt).biases().reshape(3, N_OFFSETS)[2].tolist() == [0.0] * N_OFFSETS
+    assert Gates(exempt).biases()[5].item() == pytest.approx(np.log(0.5))
+
+
+def test_a_sure_similarity_still_learns():
+    gates = Gates(MaskSpec(same=(), near=0, far=(), summaries=False, same_prior={1: 1.0, 2: 0.0}))
+    gates.biases().sum().backward()
+    assert torch.isfinite(gates.value).all()
+    assert (gates.value.grad > 0).all()
+
+
+@given(layouts(), st.sets(st.integers(0, 3), max_size=2), st.booleans())
+def test_the_work_of_a_gate_is_the_share_of_pairs_that_pass_it(layout, drums, exempt):
+    bar, part = layout
+    bar = [3 * b for b in bar]  # far enough to go beyond the last gate
+    cells = cells_of_rows(bar, part, drums)
+    expected = np.zeros((2, N_OFFSETS))
+    for q in range(len(bar)):
+        for k in range(q + 1):
+            drummed = part[q] in drums or part[k] in drums
+            if part[q] == part[k] or not (drummed and exempt):
+                expected[int(part[q] != part[k]), min(bar[q] - bar[k], LAST + 1)] += 1
+    got = work_by_gate([cells], exempt=exempt)
+    np.testing.assert_allclose(got, expected[:, 1:] / (len(bar) * (len(bar) + 1) / 2))
+
+
+@given(layouts(), st.sets(st.integers(0, 3), max_size=2))
+def test_every_pair_passes_the_gate_of_its_relation_and_offset(layout, drums):
+    bar, part = layout
+    cells = cells_of_rows(bar, part, drums)
+    every = np.arange(len(cells.rows))
+    gates = gate_of(cells, every, every)
+    for q in range(len(bar)):
+        for k in range(q + 1):
+            drummed = part[q] in drums or part[k] in drums
+            relation = 0 if part[q] == part[k] else 2 if drummed else 1
+            assert gates[q, k] == relation * N_OFFSETS + min(bar[q] - bar[k], LAST + 1)
+
+
+def test_the_price_is_the_work_left_open():
+    gates = Gates(FOUR)
+    work = torch.zeros(2, LAST + 1)
+    work[0, 3], work[1, 8] = 0.5, 0.25  # own part 4 bars back, others 9
+    assert float(gates.price(work).detach()) == pytest.approx(0.5 * 0.7 + 0.25 * 0.6)
+
+
+def test_a_shut_gate_hides_and_an_open_one_shows():
+    rows = encode(compose_piece(np.random.default_rng(0), form="A"), V)[0]
+    spec = MaskSpec(same=(), near=0, far=(), summaries=False)
+    gated = small(spec, gated=True)
+    for open_, plain in (
+        (torch.full((2, LAST + 1), -1e4), spec),
+        (torch.full((2, LAST + 1), 1e4), MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False)),
+    ):
+        with torch.no_grad():
+            gated.gates.value.copy_(open_)
+        torch.testing.assert_close(nats_of(gated, rows), nats_of(small(plain), rows))
+
+
+def learned(steps, *, price=0.02, phrase=6):
+    """Gates after training on composed pieces that recur every `phrase` bars, begun at a prior of period 4; and their work."""
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    pieces = [encode(compose_piece(np.random.default_rng(i), form="AAAA", phrase=phrase), V)[0] for i in range(60)]
+    cut = windows(pieces, 700, V)
+    every = pack_of(*(w.rows for w in cut))
+    bar, part = bars_and_parts(every, V)
+    bounds = zip(every.starts[:-1], every.starts[1:], strict=True)
+    work = work_by_gate([cells_of_rows(bar[a:b], part[a:b]) for a, b in bounds], exempt=False)
+    prior = dict.fromkeys(range(1, 33), 0.3) | {4: 0.7, 8: 0.5}
+    spec = MaskSpec(same=(4,), near=0, far=(4,), summaries=False, same_prior=prior, cross_prior=prior)
+    sizes = {"layers": 1, "width": 64, "heads": 4, "kv_heads": 2, "hidden": 128, "field_hidden": 48, "dropout": 0.0}
+    model = MeloFormer(ModelConfig(**sizes, context=700), V, spec, gated=True)
+    model.heads.start_from(CountingBaseline(pieces, V).unigram)
+    others = [p for name, p in model.named_parameters() if name != "gates.value"]
+    groups = [{"params": others, "lr": 3e-3}, {"params": [model.gates.value], "lr": 0.02, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))
+    share = torch.from_numpy(work)
+    for _ in range(steps):
+        some = [cut[i] for i in random.choice(len(cut), 2, replace=False)]
+        layout = model.layout(pack_of(*(w.rows for w in some), first_bar=[w.first_bar for w in some]))
+        loss = model(layout).sum() / layout.n_notes + price * model.gates.price(share)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(others, 1.0)
+        optimizer.step()
+    return model.gates, work
+
+
+@pytest.mark.slow
+def test_gates_find_the_period_that_was_planted():
+    gates, work = learned(1200)
+    found = gates.read_out(work)
+    assert found.same.prior[4] == pytest.approx(0.7)
+    own = found.same.learned
+    assert max(own, key=lambda k: own[k] if work[0, k - 1] else 0) == 6
+    assert own[6] > 0.8
+    assert own[4] < 0.2
+    assert all(own[k] < 0.5 for k in (1, 2, 3, 5, 7, 8, 9, 10, 11))
+    spec = learned_mask(found)
+    assert 6 in spec.same
+    assert 4 not in spec.same
+
+
+def test_what_does_not_help_is_shut_by_its_price():
+    # too short to learn what recurs: the price alone moves the gates, those most that cost most
+    gates, work = learned(40, price=3.0)
+    found = gates.read_out(work)
+    used = [k for k in range(1, 33) if work[0, k - 1] > 0.001]
+    assert used
+    assert all(found.same.learned[k] < found.same.prior[k] - 0.01 for k in used)
+    unused = [k for k in range(1, 33) if not work[0, k - 1]]
+    assert all(found.same.learned[k] == pytest.approx(found.same.prior[k]) for k in unused)
+    assert found.same.unused == unused

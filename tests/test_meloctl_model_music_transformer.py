@@ -1,0 +1,226 @@
+"""The Music Transformer on packs: each row is predicted from exactly the rows of its window before it; what counts; it learns."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import piece_of
+from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
+
+from analysis.piece import Part
+from masks.spec import MaskSpec
+from meloctl.dataset.packs import Pack, pack_of, padded
+from meloctl.dataset.windows import Window
+from meloctl.model.config import PRESETS, ModelConfig
+from meloctl.model.meloformer import MeloFormer
+from meloctl.model.music_transformer import MusicTransformer, longest_distance
+from meloctl.rows.codec import encode
+from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, default_vocabulary
+
+V = default_vocabulary()
+SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
+
+
+def config(**change) -> ModelConfig:
+    sizes = {"layers": 2, "width": 24, "heads": 2, "kv_heads": 1, "hidden": 37, "field_hidden": 13, "context": 28}
+    return ModelConfig(**{**sizes, "dropout": 0.0, **change})
+
+
+def window(seed, bars, first_bar=0, tempo=120.0) -> Window:
+    """Random rows of two parts, drums and a piano, in 4/4; drums open every bar."""
+    rng = np.random.default_rng(seed)
+    notes = [(0, 48 * b, 6, 36) for b in range(bars)]
+    notes += [(1, 48 * b + int(t), 6, int(rng.integers(40, 80))) for b in range(bars) for t in rng.integers(0, 48, 2)]
+    parts = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
+    return Window(rows=encode(piece_of(notes, parts=parts, tempo=tempo), V)[0], first_bar=first_bar)
+
+
+def pack() -> Pack:
+    """Three windows of different lengths, the second of which does not open its piece, and padding."""
+    together = pack_of([window(1, bars=5), window(2, bars=3, first_bar=7), window(3, bars=2)])
+    return padded(together, together.n_rows + 11)
+
+
+def windows_of(together: Pack) -> list[Window]:
+    cuts = zip(together.starts[:-1], together.starts[1:], together.first_bar, strict=True)
+    return [Window(rows=together.rows[a:b], first_bar=int(bar)) for a, b, bar in cuts]
+
+
+def sight(model, together: Pack) -> list[set[int]]:
+    """Which rows the cost of each row depends on, but for its own fields: by gradients with respect to the rows' embeddings."""
+    kept = {}
+    hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
+    nats = model(model.layout(together))
+    hook.remove()
+    seen = []
+    for cost in nats.sum(dim=1):
+        (gradient,) = torch.autograd.grad(cost, kept["rows"], retain_graph=True)
+        seen.append(set(gradient.abs().sum(1).nonzero()[:, 0].tolist()))
+    return seen
+
+
+def trained_bits(model, together: Pack, *, steps: int, learning_rate: float) -> float:
+    """Bits a field on one pack after training on it alone."""
+    layout = model.layout(together)
+    n_fields = int((layout.rows_NF[layout.counted_N] != ABSENT).sum())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1.0, (i + 1) / 20, (steps - i) / steps * 2))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(layout).sum() / n_fields
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return float(model.eval()(layout).sum()) / n_fields / np.log(2)
+
+
+def to_learn() -> Pack:
+    """Two windows that can be known by heart: they differ from the first row on, and only one of them opens a piece."""
+    return pack_of([window(1, bars=4), window(2, bars=3, first_bar=7, tempo=60.0)])
+
+
+def n_parameters(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def silent_parameters(model, together: Pack) -> set[str]:
+    """Names of parameters that one pack teaches nothing."""
+    model(model.layout(together)).sum().backward()
+    return {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
+
+
+def small(**change) -> MusicTransformer:
+    torch.manual_seed(0)
+    return MusicTransformer(config(**change), V).double().eval()
+
+
+# who sees whom
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_each_row_is_predicted_from_exactly_the_rows_of_its_window_before_it(layers):
+    together = pack()
+    first = np.repeat(together.starts[:-1], np.diff(together.starts))
+    expected = [set(range(first[i], i)) for i in range(together.n_rows)]
+    expected[together.starts[1]] = set()  # not counted
+    padding = [set()] * (len(together.rows) - together.n_rows)
+    assert sight(small(layers=layers), together) == expected + padding
+
+
+def test_a_window_costs_the_same_alone_and_in_company():
+    model, together = small(), pack()
+    nats = model(model.layout(together))
+    alone = torch.cat([model(model.layout(pack_of([w]))) for w in windows_of(together)])
+    torch.testing.assert_close(nats[: together.n_rows], alone, rtol=1e-6, atol=1e-6)
+    assert not nats[together.n_rows :].any()
+
+
+def test_only_the_number_of_rows_back_matters():
+    # in a run of equal rows all that look back on at least one are predicted alike: no index of a row is added
+    model = small(layers=1)
+    rows = np.repeat(window(1, bars=1).rows[1:2], 40, axis=0)
+    nats = model(model.layout(pack_of([Window(rows=rows, first_bar=0)]))).sum(1)
+    torch.testing.assert_close(nats[2:], nats[1:2].expand(38))
+
+
+def test_distance_matters():
+    # one note, then a run of another: how far back the odd one lies changes what is predicted, up to the longest distance
+    model = small(layers=1)
+    with torch.no_grad():
+        model.layers[0].distance.mul_(300)
+    rows = np.repeat(window(1, bars=1).rows[1:2], 20, axis=0)
+    rows[0, PITCH] += 20
+    states = model.states(model.layout(pack_of([Window(rows=rows, first_bar=0)])))
+    swapped = rows.copy()
+    swapped[:2] = swapped[1::-1]
+    moved = model.states(model.layout(pack_of([Window(rows=swapped, first_bar=0)])))
+    change = (moved - states).abs().amax(1)
+    longest = longest_distance(model.config)
+    assert longest == 7
+    assert (change[3 : longest + 1] > 1e-9).all()
+    assert change[longest + 2 :].max() < 1e-12  # both distances share the last embedding
+
+
+def test_bars_of_the_piece_do_not_matter_but_for_the_first_row():
+    model = small()
+    at_0, at_9 = (model(model.layout(pack_of([window(4, bars=4, first_bar=bar)]))) for bar in (0, 9))
+    assert torch.equal(at_0[1:], at_9[1:])
+    assert at_0[0].any()
+    assert not at_9[0].any()
+
+
+# what counts
+
+
+def test_what_counts():
+    together = pack()
+    layout = small().layout(together)
+    counted = np.arange(len(together.rows)) < together.n_rows
+    counted[together.starts[1]] = False
+    assert (layout.counted_N.numpy() == counted).all()
+    assert (layout.n_rows, layout.n_notes) == (together.n_rows, 3 * (5 + 3 + 2))
+    assert layout.rows_NF.dtype == torch.int64
+
+
+def test_nats_are_of_the_fields_that_a_counted_row_has():
+    model, together = small(), pack()
+    layout = model.layout(together)
+    nats = model(layout)
+    assert nats.dtype == torch.float32
+    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.counted_N[:, None]).all()
+
+
+def test_a_pack_in_which_nothing_counts():
+    model = small()
+    header = Window(rows=window(1, bars=1).rows[:1], first_bar=3)
+    nats = model(model.layout(pack_of([header])))
+    assert nats.shape == (1, len(FIELDS))
+    assert not nats.any()
+
+
+def test_a_layout_moves_whole():
+    layout = small().layout(pack())
+    moved = layout.to("meta")
+    assert {x.device.type for x in vars(moved).values() if isinstance(x, torch.Tensor)} == {"meta"}
+    assert (moved.n_rows, moved.n_notes, moved.starts) == (layout.n_rows, layout.n_notes, layout.starts)
+
+
+# sizes and learning
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_parameters_are_as_many_as_meloformers(preset):
+    with torch.device("meta"):
+        ours, theirs = MusicTransformer(PRESETS[preset], V), MeloFormer(PRESETS[preset], V, SEED)
+    assert abs(n_parameters(ours) / n_parameters(theirs) - 1) < 0.05
+
+
+def test_every_parameter_learns():
+    assert silent_parameters(small().train(), pack()) == set()
+
+
+def test_first_weights_follow_the_seed_and_depth():
+    one, two = small(layers=8), small(layers=8)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    layer = one.layers[3]
+    spreads = [
+        x.detach().std().item() for x in (layer.qkv.weight, layer.distance, layer.out.weight, layer.mlp.outer.weight)
+    ]
+    assert spreads == pytest.approx([0.02, 0.02, 0.02 / 4, 0.02 / 4], rel=0.15)  # 4 is the root of 2 × 8 layers
+
+
+def test_mixed_precision_is_near():
+    model, together = small().float(), pack()
+    layout = model.layout(together)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(layout)
+    mixed.sum().backward()
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, model(layout), rtol=0.02, atol=0.02)
+
+
+def test_it_learns_one_pack_by_heart():
+    torch.manual_seed(0)
+    model = MusicTransformer(config(width=64, heads=4, kv_heads=2, hidden=128, field_hidden=32), V).train()
+    assert trained_bits(model, to_learn(), steps=300, learning_rate=5e-3) < 0.05
