@@ -1,112 +1,184 @@
 """meloctl train: fit a model to the corpus under the mask."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from meloctl.cli.common import Json, Work, following, progress, report, say, workspace, wrote
+from meloctl.cli.train_screen import Nobody, Screen
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from meloctl.training.asked import Session
+    from meloctl.workspace import Run, Workspace
 
-    from meloctl.training.plan import Estimate, Standing
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A size: tiny, small, base or large (default: tiny on a CPU, small on a GPU); a model to compare with: museformer, "
+        "dense, music-transformer or encoder-decoder; or both, as dense/small.",
+        show_default=False,
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
+]
+Gates = Annotated[
+    bool,
+    typer.Option(
+        "--gates",
+        help="Learn which bars back to hear, through gates that start from the mask's curves; meloctl derive-mask --from-model "
+        "reads them out.",
+    ),
+]
+GatePrice = Annotated[
+    float | None,
+    typer.Option(
+        "--gate-price",
+        help="With --gates: what it costs to leave all of them open, in nats a note (default: 0.02).",
+        show_default=False,
+    ),
+]
+Minutes = Annotated[float, typer.Option("--minutes", help="Time budget; training ends sooner when it no longer helps.")]
+Epochs = Annotated[int, typer.Option("--epochs", help="Most passes over the pieces, should the time hold more.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the first weights, and of the order and the keys of the pieces.")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", help="Highest learning rate (default: by the model's width).", show_default=False),
+]
+Packs = Annotated[
+    int | None,
+    typer.Option(
+        "--packs",
+        help="Packs of pieces that a step learns from together; several processes share them (default: 2).",
+        show_default=False,
+    ),
+]
+PackRows = Annotated[
+    int | None,
+    typer.Option("--pack-rows", help="Most rows of a pack (default: the model's context).", show_default=False),
+]
+Ema = Annotated[
+    float | None,
+    typer.Option(
+        "--ema", help="Keep and measure a running mean of the weights, with this decay, as 0.999.", show_default=False
+    ),
+]
+Checkpointing = Annotated[
+    bool,
+    typer.Option(
+        "--checkpointing", help="Less memory, a third more time: compute what a layer did again when it is needed."
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="On a GPU: compile the layers, which takes a minute; packs are padded to one length."
+    ),
+]
+Shard = Annotated[
+    bool | None,
+    typer.Option(
+        "--shard/--no-shard",
+        help="Under torchrun: lay the model in pieces on all processes (default: for large, on several GPUs).",
+        show_default=False,
+    ),
+]
 
 
 def train(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", help="tiny, small, base or large (default: tiny on a CPU, small on a GPU).", show_default=False
-        ),
-    ] = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", help="Time budget; training ends sooner when it no longer helps.")
-    ] = 30.0,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Of the first weights, the order and the keys of the pieces.")
-    ] = 0,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate", help="Highest learning rate (default: by the model's width).", show_default=False
-        ),
-    ] = None,
+    model: Model = None,
+    mask: Mask = None,
+    gates: Gates = False,
+    gate_price: GatePrice = None,
+    minutes: Minutes = 30.0,
+    epochs: Epochs = 100,
+    seed: Seed = 0,
+    learning_rate: LearningRate = None,
+    packs: Packs = None,
+    pack_rows: PackRows = None,
+    ema: Ema = None,
+    checkpointing: Checkpointing = False,
+    compile_layers: Compile = False,
+    shard: Shard = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Train a model on the corpus of the latest meloctl stats, under a mask. A stopped run goes on where it was.
 
     Example: meloctl train --minutes 10
+
+    Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """
-    from meloctl.training.session import plan_session, run_session
+    from meloctl.training.asked import Asked, plan_session
 
     space = workspace(work)
-    session = plan_session(space, model=model, mask=mask, minutes=minutes, seed=seed, learning_rate=learning_rate)
-    for note in session.notes:
+    asked = Asked(
+        model=model,
+        mask=mask,
+        gates=gates,
+        gate_price=gate_price,
+        minutes=minutes,
+        epochs=epochs,
+        seed=seed,
+        learning_rate=learning_rate,
+        packs=packs,
+        pack_rows=pack_rows,
+        ema=ema,
+        checkpointing=checkpointing,
+        compile=compile_layers,
+        shard=shard,
+    )
+    session = plan_session(space, asked)
+    first = os.environ.get("RANK", "0") == "0"  # torchrun's; the others work in silence
+    for note in session.notes if first else ():
         say(note)
     run = space.finished(session.recipe)
-    if run:
-        said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
-    else:
-        say(f"{session.preset} model on {session.device}; the run lies in {space.folder(session.recipe)}/")
+    said = f"Unchanged since {run.time}, nothing redone: {run.folder}/" if run else ""
+    if not run:
+        run = _run(space, session, first=first)
+        said = wrote(run.folder, run.files) if run else ""
+    if run and first:
+        facts = run.told("results", "training")
+        lines = [*_lines(facts), said, *_next(session, work)]
+        report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
+
+
+def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None":
+    """Train, or say why not; the finished run in the first process, None in the others."""
+    from analysis.errors import MeloError
+    from meloctl.training.processes import first_says, start
+    from meloctl.training.session import run_session, unaffordable
+
+    accelerator = start()
+    try:
+        if first_says(accelerator, len(lines := unaffordable(session, accelerator))):
+            for n, line in enumerate(lines):
+                say(line if n else f"meloctl: {line}")
+            raise typer.Exit(1)
+        if not first:
+            return run_session(space, session, Nobody(), accelerator)
+        with_others = f" in {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
+        device = accelerator.device.type
+        say(f"{session.name} model on {device}{with_others}; the run lies in {space.folder(session.recipe)}/")
         with progress("{task.fields[quality]}") as bar:
-            run = run_session(space, session, _Screen(bar))
-        said = wrote(run.folder, run.files)
-    facts = run.told("results", "training")
-    lines = [*_lines(facts), said, following("generate", "--bars", "32", work=work)]
-    report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
+            return run_session(space, session, Screen(bar), accelerator)
+    except MeloError:
+        if first:
+            raise
+        raise typer.Exit(1) from None
+    finally:
+        accelerator.end_training()
 
 
-class _Screen:
-    """Shows what a session tells."""
+def _next(session: "Session", work: Path | None) -> list[str]:
+    """What to do with the model."""
+    from meloctl.training.models import generates
 
-    def __init__(self, bar: "Progress") -> None:
-        self.bar = bar
-        self.best = ""
-        self.reading: TaskID | None = None
-        self.training: TaskID | None = None
-
-    def encoding(self, files: int) -> None:
-        """Files are about to be encoded."""
-        self.reading = self.bar.add_task("encoding", total=files, quality="")
-
-    def encoded(self) -> None:
-        """One more file is encoded."""
-        if self.reading is not None:
-            self.bar.advance(self.reading)
-
-    def prepared(self, lines: list[str]) -> None:
-        """The data and the baselines are known."""
-        for line in lines:
-            self.bar.console.print(line, markup=False, highlight=False)
-
-    def estimated(self, estimate: "Estimate") -> None:
-        """The plan is known."""
-        minutes, gigabytes = estimate.seconds / 60, estimate.memory_bytes / 2**30
-        self.prepared(
-            [
-                f"Estimate: about {estimate.steps - estimate.done} steps in {minutes:.1f} minutes "
-                f"at {estimate.rows_per_second:,.0f} rows/s, {gigabytes:.1f} GB of memory"
-            ]
-        )
-        self.training = self.bar.add_task("training", total=estimate.steps, completed=estimate.done, quality="")
-
-    def stepped(self, step: int, bits_per_note: float, rows_per_second: float, notes_per_second: float) -> None:
-        """One more step is done."""
-        assert self.training is not None
-        text = f"{bits_per_note:.2f} bits{self.best}, {rows_per_second:,.0f} rows/s, {notes_per_second:,.0f} notes/s"
-        self.bar.update(self.training, completed=step, quality=text)
-
-    def evaluated(self, standing: "Standing") -> None:
-        """Validation was measured: bits a note, so far and at best, stand beside the bar."""
-        assert self.training is not None
-        self.best = f", best {standing.best:.2f}"
-        self.bar.update(self.training, total=standing.steps)
+    return [following("generate", "--bars", "32", work=work)] if generates(session.name.architecture) else []
 
 
 def _lines(results: dict[str, Any]) -> list[str]:
@@ -121,6 +193,8 @@ def _lines(results: dict[str, Any]) -> list[str]:
     return [
         f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, "
         f"{results['parameters'] / 1e6:.1f}M parameters",
+        f"{results['rows_per_second']:,.0f} rows and {results['notes_per_second']:,.0f} notes a second, "
+        f"{results['peak_bytes'] / 1e9:.1f} GB of memory at most",
         f"Validation: {best:.2f} bits a note (unigram {unigram:.2f}, bigram by field {bigram:.2f}: {verdict})",
         f"  by field: {fields}",
     ]

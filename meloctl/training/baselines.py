@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from meloctl.dataset.batches import Window
+from meloctl.dataset.packs import pack_of
+from meloctl.dataset.windows import Window
 from meloctl.rows.codec import Rows
-from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, Vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, Vocabulary
+from meloctl.training.models import Model
+
+Floats = npt.NDArray[np.float64]
 
 
 class CountingBaseline:
@@ -18,34 +22,43 @@ class CountingBaseline:
     """
 
     def __init__(self, pieces: Sequence[Rows], vocabulary: Vocabulary) -> None:
-        self.unigram: list[npt.NDArray[np.float64]] = []
-        self.bigram: list[npt.NDArray[np.float64]] = []
+        self.unigram: list[Floats] = []
+        self.bigram: list[Floats] = []
         for field, size in enumerate(vocabulary.sizes):
             pairs = np.zeros((size + 1, size))  # the last row is "no value yet"
             for rows in pieces:
-                values, before = _with_previous(rows, field, size)
+                _, values, before = _with_previous(rows, field, size)
                 np.add.at(pairs, (before, values), 1)
             single = (pairs.sum(axis=0) + 1) / (pairs.sum() + size)
             self.unigram.append(single)
             self.bigram.append((pairs + single) / (pairs.sum(axis=1, keepdims=True) + 1))
 
-    def bits_per_note(self, windows: Sequence[Window]) -> tuple[float, float]:
-        """(unigram, bigram) bits a note over windows, all fields of all rows counted, as `evaluate` counts a model's."""
+    def bits_per_note(self, model: Model, chosen: Sequence[Window]) -> tuple[float, float]:
+        """(unigram, bigram) bits a note over windows, on the rows that count for a model, as `evaluate` counts its own."""
         single = double = 0.0
         notes = 0
-        for window in windows:
-            counted = window.rows if window.first_bar == 0 else window.rows[1:]
-            notes += int((counted[:, PITCH] != ABSENT).sum())
-            for field in range(len(FIELDS)):
-                values, before = _with_previous(window.rows, field, len(self.unigram[field]))
-                skip = int(window.first_bar != 0 and window.rows[0, field] != ABSENT)
-                values, before = values[skip:], before[skip:]
-                single -= float(np.log2(self.unigram[field][values]).sum())
-                double -= float(np.log2(self.bigram[field][before, values]).sum())
-        return single / notes, double / notes
+        for window in chosen:
+            layout = model.layout(pack_of([window]))
+            counted = layout.counted_N.numpy()
+            costs = self.bits(window.rows)
+            single, double = single + float(costs[0][counted].sum()), double + float(costs[1][counted].sum())
+            notes += layout.n_notes
+        return single / max(1, notes), double / max(1, notes)
+
+    def bits(self, rows: Rows) -> tuple[Floats, Floats]:
+        """(unigram, bigram) bits of each row of a window, all its fields together, (L,) each."""
+        single, double = np.zeros((2, len(rows)))
+        for field in range(len(FIELDS)):
+            at, values, before = _with_previous(rows, field, len(self.unigram[field]))
+            single[at] -= np.log2(self.unigram[field][values])
+            double[at] -= np.log2(self.bigram[field][before, values])
+        return single, double
 
 
-def _with_previous(rows: Rows, field: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Values of a field where it stands, and the value before each; `size` before the first."""
-    values = rows[rows[:, field] != ABSENT, field].astype(np.int64)
-    return values, np.concatenate([[size], values[:-1]])[: len(values)]
+def _with_previous(
+    rows: Rows, field: int, size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows that have a field, its values there, and the value before each; `size` before the first."""
+    at = np.flatnonzero(rows[:, field] != ABSENT)
+    values = rows[at, field].astype(np.int64)
+    return at, values, np.concatenate([[size], values[:-1]])[: len(values)]

@@ -1,19 +1,21 @@
 """Checkpoints: weights as safetensors, everything else as JSON. Nothing is unpickled.
 
 model.safetensors   the best weights so far
-model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/1)
+model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/2)
 last.safetensors    the training state of an unfinished run: weights, optimizer moments, random state, and its standing
 training.json       how a finished run went
 """
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from analysis.atomic import whole_file, write_text
 from analysis.errors import MeloError
@@ -22,54 +24,102 @@ from masks.spec import MaskSpec
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.vocabulary import Vocabulary
+from meloctl.training.models import ARCHITECTURES, MELOFORMERS, Model, build, spec_of
 
-FORMAT = "meloctl.checkpoint/1"
+FORMAT = "meloctl.checkpoint/2"
+"""The first format did not name the architecture."""
 
 
-def save_model(model: MeloFormer, folder: Path, quality: dict[str, Any]) -> None:
-    """Write model.safetensors, then model.json."""
-    save_tensors(
-        {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors"
-    )
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What model.json says of a model."""
+
+    architecture: str
+    config: ModelConfig
+    vocabulary: Vocabulary
+    spec: MaskSpec | None
+    """None where the architecture has no mask."""
+
+    gated: bool
+    """It hears through learnable gates, not under the mask, which says what they started from."""
+
+    quality: dict[str, Any]
+
+
+def save_model(
+    model: Model, architecture: str, weights: dict[str, Tensor], folder: Path, quality: dict[str, Any]
+) -> None:
+    """Write model.safetensors, then model.json.
+
+    Args:
+        architecture: one of ARCHITECTURES.
+        weights: of the model, by name; whole, on any device.
+    """
+    save_tensors({k: v.detach().cpu().contiguous() for k, v in weights.items()}, folder / "model.safetensors")
+    spec = spec_of(model)
     about = {
         "format": FORMAT,
+        "architecture": architecture,
         "model": model.config.to_json(),
         "vocabulary": model.vocabulary.to_json(),
-        "mask": model.spec.to_json(),
+        "mask": spec.to_json() if spec else None,
+        "gated": isinstance(model, MeloFormer) and model.gates is not None,
         "quality": quality,
     }
     write_text(folder / "model.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
-def load_model(folder: Path) -> tuple[MeloFormer, dict[str, Any]]:
+def read_about(folder: Path) -> About:
+    """What model.json in a folder says. Raises MeloError when it is missing, damaged or of another version."""
+    where = folder / "model.json"
+    about = read_json(where, what="checkpoint")
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise MeloError(f'{where}: not a checkpoint (its "format" is not "{FORMAT}"); make one with: meloctl train')
+    refuse_unknown(about, {"format", "architecture", "model", "vocabulary", "mask", "gated", "quality"}, str(where))
+    architecture, mask, gated, quality = (about.get(k) for k in ("architecture", "mask", "gated", "quality"))
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
+        raise MeloError(f"{where}: its architecture {str(architecture)[:40]!r} is none of {', '.join(ARCHITECTURES)}")
+    if mask is not None and architecture not in MELOFORMERS:
+        raise MeloError(f"{where}: a mask, which {architecture} does not take; the file is damaged")
+    if type(gated) is not bool or (gated and architecture not in MELOFORMERS):
+        raise MeloError(
+            f'{where}: its "gated" is {str(gated)[:40]!r}; it must be true or false, as {architecture} allows'
+        )
+    return About(
+        architecture=architecture,
+        config=ModelConfig.from_json(about.get("model"), where=f"{where}: model"),
+        vocabulary=Vocabulary.from_json(about.get("vocabulary"), where=f"{where}: vocabulary"),
+        spec=MaskSpec.from_json(mask, where=f"{where}: mask") if architecture in MELOFORMERS else None,
+        gated=gated,
+        quality=quality if isinstance(quality, dict) else {},
+    )
+
+
+def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     """A model that save_model wrote, in evaluation mode on the CPU, and its quality.
 
     Raises:
         MeloError: missing, damaged, of another version, or weights that do not fit the sizes.
     """
-    where = folder / "model.json"
-    about = read_json(where, what="checkpoint")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise MeloError(f'{where}: not a checkpoint (its "format" is not "{FORMAT}"); make one with: meloctl train')
-    refuse_unknown(about, {"format", "model", "vocabulary", "mask", "quality"}, str(where))
-    config = ModelConfig.from_json(about.get("model"), where=f"{where}: model")
-    vocabulary = Vocabulary.from_json(about.get("vocabulary"), where=f"{where}: vocabulary")
-    spec = MaskSpec.from_json(about.get("mask"), where=f"{where}: mask")
-    path = folder / "model.safetensors"
+    about, path = read_about(folder), folder / "model.safetensors"
     weights = load_tensors(path)
     misfit = MeloError(f"{path}: the weights do not fit the sizes in model.json; train again")
-    if len({name.split(".")[1] for name in weights if name.startswith("layers.")}) != config.layers:
+    if _depth(weights) < about.config.layers:
         raise misfit  # before a model of absurd depth is built
     with torch.device("meta"):
-        model = MeloFormer(config, vocabulary, spec)
+        model = build(about.architecture, about.config, about.vocabulary, about.spec, gated=about.gated)
     wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
     if wanted != {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}:
         raise misfit
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise MeloError(f"{path}: some weights are not finite; train again")
     model.load_state_dict(weights, assign=True)
-    quality = about.get("quality")
-    return model.eval(), quality if isinstance(quality, dict) else {}
+    return model.eval(), about.quality
+
+
+def _depth(weights: dict[str, Tensor]) -> int:
+    """How many layers weights belong to, by their names: layers.0.norm.weight, encoder.layers.0.norm1.weight."""
+    return len({match[0] for name in weights if (match := re.match(r"(.*\.)?layers\.\d+\.", name))})
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -93,26 +143,3 @@ def load_metadata(path: Path) -> dict[str, str]:
     """The lines of metadata of a safetensors file that load_tensors could read."""
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """AdamW's moments and step counts, by the name of their parameter."""
-    out = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            out[f"{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    return out
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put back what optimizer_tensors took.
-
-    Raises:
-        KeyError, ValueError: a tensor is missing or of another shape.
-    """
-    for name, parameter in model.named_parameters():
-        moments = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-        if any(m.shape != parameter.shape or m.dtype != parameter.dtype for m in moments.values()):
-            raise ValueError(f"the moments of {name} do not fit")
-        on_device = {key: m.to(parameter.device) for key, m in moments.items()}
-        optimizer.state[parameter] = {"step": tensors[f"step.{name}"].reshape(()), **on_device}

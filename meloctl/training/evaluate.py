@@ -1,14 +1,18 @@
 """Bits per note: what a piece costs under a model, all fields of all rows, divided by its notes."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from accelerate import Accelerator
 
-from meloctl.dataset.batches import Batch, Window, validation_batches
-from meloctl.model.meloformer import MeloFormer
+from meloctl.dataset.packs import Pack, arrange, lengths_of, pack_of, padded
+from meloctl.dataset.stream import Loader
+from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import FIELDS
+from meloctl.training.models import Model
+from meloctl.training.processes import summed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,25 +26,38 @@ class Quality:
     """The same, by field; they add up to bits_per_note."""
 
 
-def tensors_of(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(rows (B, L, 8), first_bar (B,)) on a device."""
-    return torch.from_numpy(batch.rows).to(device), torch.from_numpy(batch.first_bar).to(device)
-
-
 @torch.no_grad()
-def evaluate(model: MeloFormer, batches: Iterable[Batch], device: torch.device) -> Quality:
-    """Quality over batches, dropout off; the model's mode is put back."""
+def evaluate(
+    model: Model, chosen: Sequence[Window], pack_rows: int, accelerator: Accelerator, *, length: int | None = None
+) -> Quality:
+    """Quality over windows, dropout off; the processes share the work, and all get the result. The model's mode is put back.
+
+    Args:
+        chosen: windows of at most `pack_rows` rows each.
+        length: pad packs to so many rows; None leaves them as they are.
+    """
     was_training = model.training
     model.eval()
-    total, notes = torch.zeros(len(FIELDS), dtype=torch.float64), 0
-    for batch in batches:
-        total += model(*tensors_of(batch, device)).double().sum(dim=(0, 1)).cpu()
-        notes += batch.n_notes
+    total = torch.zeros(len(FIELDS) + 1, dtype=torch.float64)  # and the notes
+    own = _own_packs(chosen, pack_rows, rank=accelerator.process_index, world=accelerator.num_processes)
+    with Loader(
+        own, lambda turn: (model.layout(turn[0] if length is None else padded(turn[0], length)), turn[1])
+    ) as loader:
+        for layout, heard in loader:
+            with accelerator.autocast():
+                nats_NF = model(layout.to(accelerator.device))
+            if heard:
+                total[:-1] += nats_NF.double().sum(dim=0).cpu()
+                total[-1] += layout.n_notes
     model.train(was_training)
-    fields = {name: float(x) / math.log(2) / max(notes, 1) for name, x in zip(FIELDS, total.tolist(), strict=True)}
+    *nats, notes = summed(accelerator, total.tolist())
+    fields = {name: x / math.log(2) / max(notes, 1) for name, x in zip(FIELDS, nats, strict=True)}
     return Quality(bits_per_note=sum(fields.values()), fields=fields)
 
 
-def evaluate_windows(model: MeloFormer, windows: Sequence[Window], rows_in_batch: int, device: torch.device) -> Quality:
-    """Quality over windows."""
-    return evaluate(model, validation_batches(windows, rows_in_batch), device)
+def _own_packs(chosen: Sequence[Window], pack_rows: int, *, rank: int, world: int) -> Iterator[tuple[Pack, bool]]:
+    """This process's packs, equally many for each process: one that has no more goes along with another's, unheard."""
+    arrangement = arrange(lengths_of(chosen), pack_rows)
+    count = len(arrangement)
+    for place in range(rank, -(-count // world) * world, world):
+        yield pack_of([chosen[i] for i in arrangement.of(place % count)]), place < count

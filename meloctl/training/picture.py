@@ -1,32 +1,37 @@
-"""The loss curve of a run, against what counting alone achieves."""
+"""The loss curve of a run, against what others achieve on the same music."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots import CROSS, GRID, INK, SAME, save
 
 
-def draw_loss_curve(history: Sequence[dict[str, float]], unigram: float, bigram: float, path: Path) -> None:
-    """Draw bits a note against steps, training and validation, with the two counting baselines as lines."""
+def draw_loss_curve(
+    history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path, *, averaged: bool = False
+) -> None:
+    """Draw bits a note against steps, training and validation, with the levels of others as lines.
+
+    Args:
+        history: entries of a standing's history, one or more.
+        levels: {name: bits a note} of what there is to beat, counting alone or other models.
+        averaged: validation is of a running mean of the weights.
+    """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     steps = [h["step"] for h in history]
-    axes.plot(
-        steps, [h["train_bits_per_note"] for h in history], "-", color=CROSS, lw=1.4, label="training (with dropout)"
-    )
-    axes.plot(steps, [h["validation_bits_per_note"] for h in history], "-o", color=SAME, ms=3.5, label="validation")
-    for bits, name in ((unigram, "unigram"), (bigram, "bigram by field")):
-        axes.axhline(bits, color=INK, lw=0.9, ls=":")
-        axes.annotate(
-            f"{name}, {bits:.2f}", (1, bits), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8
-        )
-    best = min(history, key=lambda h: h["validation_bits_per_note"])
+    validation = [h["validation_bits_per_note"] for h in history]
+    training = [h["train_bits_per_note"] for h in history]
+    named = "validation (mean of the weights)" if averaged else "validation"
+    axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training (with dropout)")
+    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label=named)
+    best = min(range(len(validation)), key=validation.__getitem__)
     axes.annotate(
-        f"{best['validation_bits_per_note']:.2f}",
-        (best["step"], best["validation_bits_per_note"]),
+        f"{validation[best]:.2f}",
+        (steps[best], validation[best]),
         textcoords="offset points",
         xytext=(7, 0),
         ha="left",
@@ -37,8 +42,27 @@ def draw_loss_curve(history: Sequence[dict[str, float]], unigram: float, bigram:
     axes.set(xlabel="step", ylabel="bits a note", title="Bits a note, all fields together (lower is better)")
     axes.margins(x=0.09)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0, max(unigram, bigram) * 1.15)
+    axes.set_ylim(0, max([*levels.values()] or [*validation, *training]) * 1.15)
+    _draw_levels(axes, levels)
     axes.grid(axis="y", color=GRID, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower left", fontsize=9)
     save(figure, path)
+
+
+def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """A dotted line for each, its name above it at the right; names that would lie on one another stand side by side."""
+    height = axes.get_ylim()[1]
+    shift, before = 0.0, -height
+    for name, bits in sorted(levels.items(), key=lambda level: level[1]):
+        axes.axhline(bits, color=INK, lw=0.9, ls=":")
+        shift = shift + 0.28 if bits - before < 0.045 * height else 0.0
+        before = bits
+        axes.annotate(
+            f"{name}, {bits:.2f}",
+            (1 - shift, bits),
+            xycoords=("axes fraction", "data"),
+            va="bottom",
+            ha="right",
+            fontsize=8,
+        )

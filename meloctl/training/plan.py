@@ -1,73 +1,18 @@
-"""What a run is told, where it stands, and how its steps are planned from a time budget and the measured speed."""
+"""Where a run stands, and how its steps are planned from a time budget and the measured speed."""
 
 import math
-import resource
-import sys
-import time
 from dataclasses import dataclass, field
-from itertools import islice
 
-import torch
-from accelerate import Accelerator
+from meloctl.training.config import TrainConfig
+from meloctl.training.evaluate import Quality
 
-from meloctl.dataset.batches import Window, batches, training_batches
-from meloctl.training.evaluate import Quality, tensors_of
-
-_MARGIN = 0.88
+MARGIN = 0.88
 """Share of a time budget that is planned as steps; the rest is for evaluations and noise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How to train."""
-
-    seed: int
-    rows_in_batch: int
-    learning_rate: float
-    warmup: float = 0.05
-    """Share of the steps in which the learning rate rises; then it falls as a cosine to a tenth."""
-
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-
-    epochs: int = 100
-    """Most passes over the training pieces."""
-
-    minutes: float
-    """Time budget; the number of steps is planned from it and the speed measured at the start."""
-
-    evaluations: int = 30
-    """Evaluations over the planned steps."""
-
-    patience: int = 6
-    """Evaluations without a better result after which training stops, once a third of the plan is done."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a run will need, measured on a few batches before the first step."""
-
-    steps: int
-    """Planned, from the very first."""
-
-    most: int
-    """Steps of all epochs."""
-
-    done: int
-    """Of those, done before the run was stopped; 0 for a new run."""
-
-    seconds: float
-    """For the steps that are left."""
-
-    rows_per_second: float
-    memory_bytes: int
-    """Peak so far, with room for the optimizer's moments."""
 
 
 @dataclass(kw_only=True)
 class Standing:
-    """Where training stands; everything that a resumed run needs beside tensors."""
+    """Where training stands; everything that a resumed run needs beside tensors. The same in all processes."""
 
     steps: int
     """Planned steps; a plan that time limits is mended at each evaluation, as the true speed shows."""
@@ -80,6 +25,12 @@ class Standing:
     """The step of the next evaluation."""
 
     seconds: float = 0.0
+    nats: float = 0.0
+    """Heard in training since the last evaluation."""
+
+    notes: int = 0
+    """Heard in training since the last evaluation."""
+
     best: float = math.inf
     best_step: int = 0
     stale: int = 0
@@ -91,6 +42,29 @@ class Standing:
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry an evaluation: the columns of metrics.csv."""
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the last planned step, at the speed so far."""
+        return (self.steps - self.step) * self.seconds / max(1, self.step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How fast training went for a while, all processes together."""
+
+    rows_per_second: float
+    notes_per_second: float
+
+    waiting: float
+    """Share of the time in which a step waited for its data, 0..1."""
+
+
+def first_standing(config: TrainConfig, *, packs_in_epoch: int, seconds_a_step: float) -> Standing:
+    """The plan before the first step: as many steps as the budget holds, and not more than the epochs have."""
+    most = max(1, math.ceil(config.epochs * packs_in_epoch / config.packs))
+    steps = max(1, min(most, int(60 * config.minutes * MARGIN / max(seconds_a_step, 1e-9))))
+    return Standing(steps=steps, most=most, next=max(1, steps // config.evaluations))
+
 
 def learning_rate(standing: Standing, config: TrainConfig) -> float:
     """The rate of the next step: a linear rise, then a cosine down to a tenth at the last planned step."""
@@ -101,61 +75,26 @@ def learning_rate(standing: Standing, config: TrainConfig) -> float:
     return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
 
 
-def estimate_run(
-    wrapped: torch.nn.Module,
-    training: list[Window],
-    config: TrainConfig,
-    accelerator: Accelerator,
-    standing: Standing | None,
-) -> Estimate:
-    """Time a few batches, forward and backward, without learning from them, and plan the steps."""
-    vocabulary = accelerator.unwrap_model(wrapped).vocabulary
-    state = torch.get_rng_state()
-    wrapped.train()
-    chosen = list(islice(training_batches(training, config.rows_in_batch, vocabulary, seed=config.seed, epoch=0), 6))
-    seconds, rows = [], 0
-    for batch in chosen:
-        began = time.monotonic()
-        accelerator.backward(wrapped(*tensors_of(batch, accelerator.device)).sum() / batch.n_notes)
-        wrapped.zero_grad()
-        seconds.append(time.monotonic() - began)
-        rows += batch.n_rows
-    torch.set_rng_state(state)
-    timed = seconds[1:] or seconds  # the first warms up
-    one = sum(timed) / len(timed) * 1.05  # the optimizer
-    in_epoch = len(batches(training, config.rows_in_batch))
-    most = config.epochs * in_epoch
-    steps = standing.steps if standing else max(1, min(most, int(60 * config.minutes * _MARGIN / one)))
-    done = standing.step if standing else 0
-    moments = 8 * sum(p.numel() for p in wrapped.parameters())
-    return Estimate(
-        steps=steps,
-        most=most,
-        done=done,
-        seconds=(steps - done) * one / _MARGIN,
-        rows_per_second=rows / len(chosen) / one,
-        memory_bytes=_peak_memory() + moments,
-    )
+def plan_on(standing: Standing, config: TrainConfig, *, evaluating: float) -> None:
+    """Fit the plan to the time that is left, and set the next evaluation.
 
+    A plan of all epochs that fits stays as it is, evaluations and all. Where time is short, steps are given up, and
+    evaluations come more seldom if they would take more than their share of it.
 
-def _peak_memory() -> int:
-    """Most bytes in use so far: of the GPU where there is one, of this process otherwise."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def plan_on(standing: Standing, config: TrainConfig) -> None:
-    """Fit the plan to the time that is left, and set the next evaluation. A plan of all epochs that fits stays as it is."""
+    Args:
+        evaluating: seconds that the evaluation took that was just made.
+    """
+    a_step = standing.seconds / standing.step
     if standing.step < standing.steps:
         left = 60 * config.minutes - standing.seconds
-        affordable = standing.step + int(left * standing.step / max(standing.seconds, 1e-9))
-        standing.steps = max(standing.step + 1, min(standing.most, affordable))
-    standing.next = standing.step + max(1, standing.steps // config.evaluations)
+        standing.steps = max(standing.step + 1, min(standing.most, standing.step + int(left / max(a_step, 1e-9))))
+    every = standing.steps // config.evaluations
+    if standing.steps < standing.most:
+        every = max(every, math.ceil(evaluating / (1 - MARGIN) / max(a_step, 1e-9)))
+    standing.next = standing.step + max(1, every)
 
 
-def note(standing: Standing, quality: Quality, *, train_bits: float, rate: float, speed: float) -> None:
+def note(standing: Standing, quality: Quality, *, rate: float, speed: Speed) -> None:
     """Enter an evaluation into the standing."""
     if quality.bits_per_note < standing.best:
         standing.best, standing.best_step, standing.stale = quality.bits_per_note, standing.step, 0
@@ -165,13 +104,18 @@ def note(standing: Standing, quality: Quality, *, train_bits: float, rate: float
         {
             "step": standing.step,
             "seconds": round(standing.seconds, 1),
+            "seconds_left": round(standing.seconds_left, 1),
             "learning_rate": rate,
-            "rows_per_second": round(speed),
-            "train_bits_per_note": train_bits,
+            "rows_per_second": round(speed.rows_per_second),
+            "notes_per_second": round(speed.notes_per_second),
+            "waiting": round(speed.waiting, 4),
+            "train_bits_per_note": standing.nats / math.log(2) / max(1, standing.notes),
             "validation_bits_per_note": quality.bits_per_note,
+            "best_bits_per_note": standing.best,
             **{f"validation_{name}": bits for name, bits in quality.fields.items()},
         }
     )
+    standing.nats, standing.notes = 0.0, 0
 
 
 def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str:

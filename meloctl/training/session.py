@@ -1,222 +1,213 @@
 """One `meloctl train`: from the workspace's latest corpus and mask to a finished run."""
 
 import json
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from torch import Tensor
 
-from analysis.corpus import find_files, fingerprint
+from analysis.atomic import write_text
 from analysis.errors import MeloError
-from analysis.piece import meter as parse_meter
-from masks.describe import density
-from masks.row_pairs import RowPairs, row_pairs
-from masks.spec import MaskSpec, read_spec
-from meloctl import __version__
-from meloctl.dataset.batches import Window, windows
-from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.dataset.store import Shard, encode_corpus, read_shard, write_shard
-from meloctl.model.config import PRESETS
 from meloctl.model.meloformer import MeloFormer, n_parameters
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, Vocabulary, default_vocabulary
-from meloctl.training.baselines import CountingBaseline
+from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.training.afford import Wish, memory_line, refusal
+from meloctl.training.asked import Session, music_of
 from meloctl.training.checkpoint import load_model
-from meloctl.training.evaluate import evaluate_windows
+from meloctl.training.data import Data, Floats, Reader, data_of, gate_work, mean_density, piece_name, watched
+from meloctl.training.evaluate import Quality, evaluate
+from meloctl.training.machine import this_machine
+from meloctl.training.models import Model, build, generates
 from meloctl.training.picture import draw_loss_curve
-from meloctl.training.plan import TrainConfig
+from meloctl.training.plan import Standing
+from meloctl.training.rehearsal import peak_memory
 from meloctl.training.trainer import Watcher, train
-from meloctl.workspace import Recipe, Run, Workspace, text_hash
-
-WATCHED_ROWS = 1 << 17
-"""Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
+from meloctl.workspace import Run, Workspace
 
 FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", "training.json"]
+GATES = "gates.json"
+"""What the gates learned, where there are any."""
 
 
-class SessionWatcher(Watcher, Protocol):
-    """What a session tells beyond the training loop."""
-
-    def encoding(self, files: int) -> None:
-        """So many files are about to be encoded as rows."""
-
-    def encoded(self) -> None:
-        """One more file is encoded."""
+class SessionWatcher(Watcher, Reader, Protocol):
+    """What a session tells beyond reading and the training loop."""
 
     def prepared(self, lines: list[str]) -> None:
         """What the data is and what counting alone achieves."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Session:
-    """A training run, planned."""
-
-    recipe: Recipe
-    preset: str
-    device: str
-    spec: MaskSpec
-    paths: list[Path]
-    meter: tuple[int, int] | None
-    config: TrainConfig
-    notes: list[str]
-    """What the user should know before it starts."""
+def unaffordable(session: Session, accelerator: Accelerator) -> list[str]:
+    """Why a session is too much for this machine, in a few lines; none where it is not. Nothing is built or written."""
+    if not accelerator.is_main_process:
+        return []
+    machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
+    wish = Wish(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
+    return refusal(wish, default_vocabulary(), music_of(session), machine)
 
 
-def plan_session(
-    space: Workspace, *, model: str | None, mask: Path | None, minutes: float, seed: int, learning_rate: float | None
-) -> Session:
-    """What `meloctl train` will do; nothing is written.
+def sharded(session: Session, accelerator: Accelerator) -> bool:
+    """Is the model laid in pieces on all processes? As asked for, or else the largest one on several GPUs."""
+    several = accelerator.num_processes > 1
+    if session.shard is not None:
+        return session.shard and several
+    return several and accelerator.device.type == "cuda" and session.name.size == "large"
 
-    Raises:
-        MeloError: options out of range, no statistics or mask yet, a corpus that is gone.
+
+def run_session(space: Workspace, session: Session, watch: SessionWatcher, accelerator: Accelerator) -> Run | None:
+    """Encode, train, evaluate and draw; a run that was stopped goes on. Several processes run it together.
+
+    Returns:
+        The finished run; None in all processes but the first.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    preset = model or ("small" if device == "cuda" else "tiny")
-    if preset not in PRESETS:
-        raise MeloError(f"--model {preset}: no such model; choose one of {', '.join(PRESETS)}")
-    if not 0 < minutes <= 100_000:
-        raise MeloError(f"--minutes {minutes:g}: give a time budget above 0")
-    if not 0 <= seed < 1 << 32:
-        raise MeloError(f"--seed {seed}: give a whole number, 0 to {(1 << 32) - 1}")
-    width = PRESETS[preset].width
-    rate = 0.4 / width if learning_rate is None else learning_rate
-    if not 0 < rate <= 1:
-        raise MeloError(f"--learning-rate {rate:g}: give a number above 0 and up to 1")
-    stats = space.latest("stats")
-    corpus, meter = Path(stats.told("inputs", "corpus")), stats.told("options", "meter")
-    paths = find_files(corpus)
-    now = fingerprint(paths, corpus)
-    notes = []
-    if now != stats.told("inputs", "fingerprint"):
-        notes.append(f"Note: files in {corpus} have changed since meloctl stats; training takes them as they are now")
-    if mask is None:
-        derived = space.latest("mask")
-        if Path(derived.told("inputs", "table")).parent.name != stats.folder.name:
-            notes.append(
-                f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
-            )
-        mask = derived.folder / "mask.json"
-    spec = read_spec(mask)
-    config = TrainConfig(seed=seed, rows_in_batch=2 * PRESETS[preset].context, learning_rate=rate, minutes=minutes)
-    recipe = Recipe(
-        stage="model",
-        command="train",
-        inputs={
-            "corpus": str(corpus),
-            "fingerprint": now,
-            "meter": meter,
-            "rows": SHARD_FORMAT,
-            "mask": spec.to_json(),
-        },
-        options={"model": preset, **asdict(config)},
-        label=preset,
-    )
-    return Session(
-        recipe=recipe,
-        preset=preset,
-        device=device,
-        spec=spec,
-        paths=paths,
-        meter=parse_meter(meter) if meter else None,
-        config=config,
-        notes=notes,
-    )
-
-
-def run_session(space: Workspace, session: Session, watch: SessionWatcher) -> Run:
-    """Encode, train, evaluate and draw; a run that was stopped goes on."""
-    vocabulary, folder = default_vocabulary(), space.folder(session.recipe)
-    shard = _shard(space, session, vocabulary, watch)
-    context = PRESETS[session.preset].context
-    training = windows(shard.of_split("train"), context, vocabulary)
-    validation = windows(shard.of_split("validation"), context, vocabulary)
-    counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
-    if not training or not validation:
-        raise MeloError(
-            f"{counts['train']} pieces to train on and {counts['validation']} to validate on; both are needed "
-            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
+    with _alone(space, session, accelerator):
+        vocabulary, folder = default_vocabulary(), space.folder(session.recipe)
+        with accelerator.main_process_first():
+            data = data_of(space, session, vocabulary, watch)
+        torch.manual_seed(session.config.seed)
+        model = build(
+            session.name.architecture, session.name.config, vocabulary, session.spec, gated=session.config.gates
         )
-    baseline = CountingBaseline(shard.of_split("train"), vocabulary)
-    unigram, bigram = baseline.bits_per_note(validation)
-    shown = mean_density(session.spec, training, vocabulary)
-    moved, resized, merged = (
-        f"{100 * n / shard.loss.notes:.1f} %" for n in (shard.loss.moved, shard.loss.resized, shard.loss.merged)
-    )
-    torch.manual_seed(session.config.seed)
-    model = MeloFormer(PRESETS[session.preset], vocabulary, session.spec)
-    model.heads.start_from(baseline.unigram)
-    watch.prepared(
-        [
-            f"{session.preset}: {n_parameters(model) / 1e6:.1f}M parameters, windows of up to {context:,} rows",
-            f"{len(shard)} pieces: {', '.join(f'{n} {side}' for side, n in counts.items())}; {len(shard.rows):,} rows",
-            f"The grid of 12 steps a quarter moves {moved} of {shard.loss.notes:,} notes, changes the length of {resized} "
-            f"and merges {merged}",
-            f"The mask shows {100 * shown:.0f} % of the pairs of rows that dense causal attention sees",
-            f"To beat on validation: unigram {unigram:.2f}, bigram by field {bigram:.2f} bits a note",
-        ]
-    )
-    folder.mkdir(parents=True, exist_ok=True)
+        model.heads.start_from(data.baseline.unigram)
+        levels = dict(
+            zip(("unigram", "bigram by field"), data.baseline.bits_per_note(model, data.validation), strict=True)
+        )
+        shown = mean_density(session.spec, data.training, vocabulary) if session.spec else None
+        watch.prepared(_words(session, data, model, levels, shown))
+        folder.mkdir(parents=True, exist_ok=True)
+        work = gate_work(session.spec, data.training, vocabulary) if session.spec and session.config.gates else None
+        standing = _trained(session, data, model, work, folder, watch, accelerator)
+        accelerator.wait_for_everyone()  # for the first one's file
+        best, _ = load_model(folder)
+        quality = evaluate(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
+        if not accelerator.is_main_process:
+            return None
+        draw_loss_curve(standing.history, levels, folder / "loss.png", averaged=session.config.ema is not None)
+        files = list(FILES)
+        if work is not None and isinstance(best, MeloFormer) and best.gates:
+            write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
+            files.append(GATES)
+        results = _results(session, data, model, standing, quality, levels, shown, accelerator)
+        return space.finish(session.recipe, files=files, results={"training": results})
+
+
+def _alone(space: Workspace, session: Session, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Keeps out a second command, not the processes of this one."""
+    return space.alone(session.recipe) if accelerator.is_main_process else nullcontext()
+
+
+def _trained(
+    session: Session,
+    data: Data,
+    model: Model,
+    work: Floats | None,
+    folder: Path,
+    watch: SessionWatcher,
+    accelerator: Accelerator,
+) -> Standing:
+    """Train; where memory does not suffice, say what takes it and what takes less."""
+    penalty = None
+    if work is not None and isinstance(model, MeloFormer) and (gates := model.gates):
+        shares = torch.from_numpy(work).to(accelerator.device)
+
+        def penalty() -> Tensor:
+            return session.config.gate_price * gates.price(shares)
+
     try:
-        standing = train(model, training, watched(validation), session.config, folder, watch)
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        return train(
+            model,
+            session.name.architecture,
+            data.training,
+            watched(data.validation),
+            session.config,
+            folder,
+            watch,
+            accelerator=accelerator,
+            shard=sharded(session, accelerator),
+            penalty=penalty,
+            name_of=lambda window: piece_name(session, data.piece[window]),
+        )
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+        if not known:
             raise
-        raise MeloError(
-            f"out of memory with --model {session.preset} ({n_parameters(model) / 1e6:.0f}M parameters, batches of "
-            f"{session.config.rows_in_batch} rows); take a smaller --model"
-        ) from error
-    best, _ = load_model(folder)
-    quality = evaluate_windows(
-        best.to(session.device), validation, session.config.rows_in_batch, torch.device(session.device)
+        raise out_of_memory(session, accelerator) from error
+
+
+def out_of_memory(session: Session, accelerator: Accelerator) -> MeloError:
+    """What takes the memory of a session, and what takes less."""
+    machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
+    wish = Wish(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
+    needed = wish.need(default_vocabulary(), music_of(session), machine)
+    less = [
+        *([] if session.config.checkpointing else ["--checkpointing"]),
+        *(["a smaller --pack-rows"] if session.config.pack_rows > session.name.config.context else []),
+        *(["a smaller --model"] if session.name.size != "tiny" else []),
+    ]
+    return MeloError(
+        f"out of memory with --model {session.name}. {memory_line(needed, session.config, machine)}; "
+        f"give {', or '.join(less) or 'the machine more memory'}"
     )
-    draw_loss_curve(standing.history, unigram, bigram, folder / "loss.png")
-    results: dict[str, Any] = {
-        "model": session.preset,
+
+
+def _words(session: Session, data: Data, model: Model, levels: dict[str, float], shown: float | None) -> list[str]:
+    """What the model and the data are, and what counting alone achieves."""
+    loss, counts = data.shard.loss, ", ".join(f"{n} {side}" for side, n in data.counts.items())
+    moved, resized, merged = (f"{100 * n / loss.notes:.1f} %" for n in (loss.moved, loss.resized, loss.merged))
+    lines = [
+        f"{session.name}: {n_parameters(model) / 1e6:.1f}M parameters, windows of up to {session.name.config.context:,} rows",
+        f"{len(data.shard)} pieces: {counts}; {len(data.shard.rows):,} rows",
+        f"The grid of 12 steps a quarter moves {moved} of {loss.notes:,} notes, changes the length of {resized} "
+        f"and merges {merged}",
+    ]
+    if session.config.gates:
+        lines.append("Rows hear every earlier row through gates, one a relation and offset, which are learned")
+    elif shown is not None:
+        lines.append(f"The mask shows {100 * shown:.0f} % of the pairs of rows that dense causal attention sees")
+    if session.name.architecture == "encoder-decoder":
+        lines.append("Bits are counted on the second half of each window, which is what this model writes")
+    beat = ", ".join(f"{name} {bits:.2f}" for name, bits in levels.items())
+    lines.append(f"To beat on validation: {beat} bits a note")
+    if not generates(session.name.architecture):
+        lines.append("Note: meloctl generate cannot write music with this model yet; it is here to be compared with")
+    return lines
+
+
+def _results(
+    session: Session,
+    data: Data,
+    model: Model,
+    standing: Standing,
+    quality: Quality,
+    levels: dict[str, float],
+    shown: float | None,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """How it went, for programs."""
+    rows, notes, waiting = (
+        float(np.median([entry[name] for entry in standing.history]))
+        for name in ("rows_per_second", "notes_per_second", "waiting")
+    )
+    return {
+        "model": str(session.name),
         "parameters": n_parameters(model),
         "why": standing.why,
         "step": standing.best_step,
+        "steps": standing.step,
         "seconds": standing.seconds,
+        "rows_per_second": rows,
+        "notes_per_second": notes,
+        "waiting": waiting,
+        "peak_bytes": peak_memory(),
+        "processes": accelerator.num_processes,
         "bits_per_note": quality.bits_per_note,
-        "unigram_bits_per_note": unigram,
-        "bigram_bits_per_note": bigram,
+        "unigram_bits_per_note": levels["unigram"],
+        "bigram_bits_per_note": levels["bigram by field"],
         "fields": quality.fields,
-        "grid": asdict(shard.loss),
+        "grid": asdict(data.shard.loss),
         "density": shown,
-        "pieces": counts,
+        "pieces": data.counts,
     }
-    return space.finish(session.recipe, files=FILES, results={"training": results})
-
-
-def mean_density(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> float:
-    """Share of dense causal attention's pairs that a mask shows, pooled over some hundred windows evenly taken."""
-    pairs = [_row_pairs(window, vocabulary) for window in chosen[:: -(-len(chosen) // 128)]]
-    return density(spec, sum(pairs[1:], start=pairs[0]))
-
-
-def _row_pairs(window: Window, vocabulary: Vocabulary) -> RowPairs:
-    rows = window.rows.astype(np.int64)
-    bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
-    keys, part = np.unique(rows[:, INSTRUMENT] * vocabulary.numbers + rows[:, NUMBER], return_inverse=True)
-    cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
-    np.add.at(cells, (part, bar), 1)
-    return row_pairs(cells, drums=np.flatnonzero(keys // vocabulary.numbers == vocabulary.drums).tolist())
-
-
-def watched(validation: list[Window]) -> list[Window]:
-    """Validation windows evenly taken, at most WATCHED_ROWS rows; all of them where they fit."""
-    every = -(-sum(len(w.rows) for w in validation) // WATCHED_ROWS)
-    return validation[::every]
-
-
-def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: SessionWatcher) -> Shard:
-    """The corpus as rows, made once for the same files, meter and vocabulary."""
-    corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
-    words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
-    stem = space.root / "cache" / f"rows-{text_hash(words)}"
-    if stem.with_suffix(".json").is_file():
-        return read_shard(stem)
-    watch.encoding(len(session.paths))
-    shard = encode_corpus(session.paths, vocabulary, meter=session.meter, on_file=watch.encoded)
-    write_shard(shard, stem)
-    return shard

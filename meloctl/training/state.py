@@ -1,4 +1,7 @@
-"""The state of an unfinished run on disk, and how a finished one went."""
+"""The state of an unfinished run on disk, and how a finished one went.
+
+The state is whole tensors in one file, whatever number of processes wrote it: another number can go on from it.
+"""
 
 import json
 from dataclasses import asdict
@@ -6,51 +9,86 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from analysis.atomic import whole_file, write_text
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from meloctl.model.meloformer import MeloFormer
-from meloctl.training.checkpoint import (
-    load_metadata,
-    load_tensors,
-    optimizer_tensors,
-    restore_optimizer,
-    save_tensors,
-)
+from meloctl.training.checkpoint import load_metadata, load_tensors, save_tensors
+from meloctl.training.learner import Learner
 from meloctl.training.plan import Standing
+from meloctl.training.processes import shared_like, whole
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def save_state(model: MeloFormer, optimizer: torch.optim.Optimizer, standing: Standing, folder: Path) -> None:
-    """Write metrics.csv and the training state, which is one file and so always of one moment; a finished run has none."""
-    with whole_file(folder / "metrics.csv") as temporary:
-        pd.DataFrame(standing.history).to_csv(temporary, index=False)
+def save_state(learner: Learner, standing: Standing, folder: Path) -> None:
+    """Write metrics.csv and the training state, which is one file and so always of one moment; a finished run has none.
+
+    All processes call it together; the first one writes.
+    """
+    tensors = {} if standing.why else state_tensors(learner)
+    if not learner.accelerator.is_main_process:
+        return
+    if standing.history:
+        with whole_file(folder / "metrics.csv") as temporary:
+            pd.DataFrame(standing.history).to_csv(temporary, index=False)
     state = folder / "last.safetensors"
     if standing.why:
         write_text(folder / "training.json", json.dumps(asdict(standing), indent=1) + "\n")
         state.unlink(missing_ok=True)
         return
-    tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    tensors |= optimizer_tensors(optimizer, model)
-    save_tensors({**tensors, "random": torch.get_rng_state()}, state, {"standing": json.dumps(asdict(standing))})
+    save_tensors(tensors, state, {"standing": json.dumps(asdict(standing))})
 
 
-def resume_run(model: MeloFormer, optimizer: torch.optim.Optimizer, folder: Path) -> Standing | None:
-    """Put an unfinished run's state back; None when there is none."""
+def whole_weights(learner: Learner) -> dict[str, Tensor]:
+    """The model's weights by name, in one piece each; all processes call it together."""
+    return {name: whole(tensor.detach()) for name, tensor in learner.model.state_dict().items()}
+
+
+def state_tensors(learner: Learner) -> dict[str, Tensor]:
+    """Weights, their running mean, AdamW's moments and step counts, by name; on the CPU, in one piece each."""
+    out = {f"model.{name}": tensor for name, tensor in whole_weights(learner).items()}
+    if learner.average:
+        out |= {f"average.{name}": whole(tensor) for name, tensor in learner.average.weights.items()}
+    for name, parameter in learner.model.named_parameters():
+        for key, value in learner.optimizer.state.get(parameter, {}).items():
+            out[f"{key}.{name}"] = whole(torch.as_tensor(value).detach())
+    return {name: tensor.cpu().contiguous() for name, tensor in out.items()}
+
+
+def resume_run(learner: Learner, folder: Path) -> Standing | None:
+    """Put an unfinished run's state back, in all processes; None when there is none."""
     path = folder / "last.safetensors"
     if not path.exists():
         return None
     tensors, metadata = load_tensors(path), load_metadata(path)
     try:
         standing = _standing(json.loads(metadata["standing"]))
-        torch.set_rng_state(tensors["random"])
-        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        restore_optimizer(optimizer, model, tensors)
+        _restore(learner, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MeloError(
             f"{path}: a damaged training state, or another model's; delete {folder} and train again"
         ) from error
     return standing
+
+
+@torch.no_grad()
+def _restore(learner: Learner, tensors: dict[str, Tensor]) -> None:
+    """Put back what state_tensors took. Raises KeyError or ValueError: a tensor is missing, or another one."""
+    for name, parameter in learner.model.named_parameters():
+
+        def kept(kind: str, name: str = name, parameter: Tensor = parameter) -> Tensor:
+            tensor = tensors[f"{kind}.{name}"]
+            if tensor.shape != parameter.shape or tensor.dtype != parameter.dtype:
+                raise ValueError(f"the {kind} of {name} does not fit")
+            return shared_like(tensor, parameter)
+
+        parameter.copy_(kept("model"))
+        if learner.average:
+            learner.average.weights[name].copy_(kept("average"))
+        moments = {kind: kept(kind) for kind in _MOMENTS}
+        learner.optimizer.state[parameter] = {"step": tensors[f"step.{name}"].reshape(()), **moments}
 
 
 def ended_run(folder: Path) -> Standing | None:

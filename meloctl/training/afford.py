@@ -1,0 +1,118 @@
+"""Can this machine train that model in the time given? If not: what it would need, what there is, and what would fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from masks.spec import MaskSpec
+from meloctl.model.config import PRESETS
+from meloctl.rows.vocabulary import Vocabulary
+from meloctl.training.config import PACKS, TrainConfig
+from meloctl.training.estimate import Music, Need, need
+from meloctl.training.machine import Machine
+from meloctl.training.models import ModelName
+
+LEAST_STEPS = 20
+"""With fewer no model has learned anything."""
+
+_GOOD_STEPS = 200
+"""What is proposed instead takes at least so many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A run that is thought of."""
+
+    name: ModelName
+    spec: MaskSpec | None
+    config: TrainConfig
+    shard: bool = False
+
+    def need(self, vocabulary: Vocabulary, music: Music, machine: Machine) -> Need:
+        """What it needs of one process."""
+        return need(
+            self.name.architecture,
+            self.name.config,
+            vocabulary,
+            self.spec,
+            self.config,
+            music,
+            device=machine.device,
+            processes=machine.processes,
+            shard=self.shard,
+        )
+
+    def fits(self, needed: Need, machine: Machine) -> bool:
+        """Is there memory for it?"""
+        return needed.memory_bytes <= machine.memory_bytes
+
+    def in_time(self, needed: Need, machine: Machine, steps: int = LEAST_STEPS) -> bool:
+        """Does its budget hold enough steps?"""
+        return steps * needed.seconds(machine) <= 60 * self.config.minutes
+
+
+def refusal(wish: Wish, vocabulary: Vocabulary, music: Music, machine: Machine) -> list[str]:
+    """Why a run cannot be made here, in a few lines for people; none where it can."""
+    needed = wish.need(vocabulary, music, machine)
+    fits, in_time = wish.fits(needed, machine), wish.in_time(needed, machine)
+    if fits and in_time:
+        return []
+    minutes = "" if in_time else f" in {wish.config.minutes:g} minutes"
+    lines = [
+        f"--model {wish.name} is too much for this {machine.name}{minutes}; nothing was started",
+        f"  {memory_line(needed, wish.config, machine)}",
+        f"  {_time_line(needed, wish.config, music, machine)}",
+    ]
+    for other, words in _others(wish):
+        less = other.need(vocabulary, music, machine)
+        if other.fits(less, machine) and other.in_time(less, machine, _GOOD_STEPS):
+            seconds = less.seconds(machine)
+            one_pass = duration(seconds * music.rows / other.config.step_rows)
+            needs = f"{less.memory_bytes / 1e9:.1f} GB, {duration(seconds)} a step, one pass in {one_pass}"
+            return [*lines, f"  What fits: meloctl train {words} ({needs})"]
+    return [*lines, "  No smaller size fits well: free some memory, or give more --minutes"]
+
+
+def memory_line(needed: Need, config: TrainConfig, machine: Machine) -> str:
+    """What a run's memory is taken by, and what there is."""
+    weights, rest = needed.weights_bytes / 1e9, needed.activations_bytes / 1e9
+    averaged = ", their mean" if config.ema else ""
+    each = " of each process" if machine.processes > 1 else ""
+    return (
+        f"Memory{each}: {weights + rest:.1f} GB, {weights:.1f} for {needed.parameters / 1e6:.0f}M weights{averaged}, gradients "
+        f"and moments, {rest:.1f} for the activations of {config.pack_rows:,} rows; {machine.memory_bytes / 1e9:.1f} GB are free"
+    )
+
+
+def _time_line(needed: Need, config: TrainConfig, music: Music, machine: Machine) -> str:
+    """What a run's time is, at the speed that was measured."""
+    seconds = needed.seconds(machine)
+    steps = int(60 * config.minutes / seconds)
+    return (
+        f"Time: about {duration(seconds)} a step of {config.step_rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
+        f"{config.minutes:g} minutes hold {steps:,} steps ({LEAST_STEPS} are the least); one pass over the corpus "
+        f"({music.rows:,} rows) takes {duration(seconds * music.rows / config.step_rows)}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 0.31 s, 42 s, 7 minutes, 5.2 hours, 12 days."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    for unit, size, most in (("minutes", 60, 100), ("hours", 3600, 48)):
+        if seconds < most * size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
+def _others(wish: Wish) -> Iterator[tuple[Wish, str]]:
+    """What could be done instead, the nearest to what was wished first, and how to say it."""
+    if not wish.config.checkpointing:
+        yield (
+            replace(wish, config=replace(wish.config, checkpointing=True)),
+            f"--model {wish.name} --checkpointing",
+        )
+    sizes = list(PRESETS)
+    for size in reversed(sizes[: sizes.index(wish.name.size)]):
+        name = replace(wish.name, size=size)
+        config = replace(wish.config, packs=PACKS, pack_rows=PRESETS[size].context)
+        yield replace(wish, name=name, config=config), f"--model {name}"

@@ -1,0 +1,145 @@
+"""The corpus of a session as windows of rows: encoded once, split, cut, and counted."""
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.corpus import Read, read_files
+from analysis.errors import MeloError
+from masks.describe import density
+from masks.row_pairs import RowPairs, row_pairs
+from masks.spec import MaskSpec
+from masks.tiles import cells_of_rows
+from meloctl import __version__
+from meloctl.dataset.store import FORMAT as SHARD_FORMAT
+from meloctl.dataset.store import Shard, make_shard, read_shard
+from meloctl.dataset.windows import Window, windows
+from meloctl.model.gates import work_by_gate
+from meloctl.model.layout import part_of
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+from meloctl.training.asked import Session
+from meloctl.training.baselines import CountingBaseline
+from meloctl.workspace import Workspace, text_hash
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+WATCHED_ROWS = 1 << 17
+"""Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
+
+_COUNTED = 128
+"""Windows, evenly taken, on which work is counted."""
+
+
+class Reader(Protocol):
+    """Whom to tell how reading goes."""
+
+    def encoding(self, files: int) -> None:
+        """So many files are about to be encoded as rows."""
+
+    def encoded(self) -> None:
+        """One more file is encoded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Data:
+    """A corpus, ready to train on."""
+
+    shard: Shard
+    training: list[Window]
+    validation: list[Window]
+    baseline: CountingBaseline
+    counts: dict[str, int]
+    """Pieces on each side."""
+
+    piece: list[int]
+    """Of each training window, its piece among all that could be read."""
+
+
+def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Reader) -> Data:
+    """The corpus as windows. Raises MeloError where a side of the split is empty."""
+    shard = _shard(space, session, vocabulary, watch)
+    counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
+    pieces, context = shard.of_split("train"), session.name.config.context
+    cut = [windows([rows], context, vocabulary) for rows in pieces]
+    training = [window for piece in cut for window in piece]
+    validation = windows(shard.of_split("validation"), context, vocabulary)
+    if not training or not validation:
+        raise MeloError(
+            f"{counts['train']} pieces to train on and {counts['validation']} to validate on; both are needed "
+            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
+        )
+    numbers = [i for i, side in enumerate(shard.split) if side == "train"]
+    return Data(
+        shard=shard,
+        training=training,
+        validation=validation,
+        baseline=CountingBaseline(pieces, vocabulary),
+        counts=counts,
+        piece=[i for i, piece in zip(numbers, cut, strict=True) for _ in piece],
+    )
+
+
+def piece_name(session: Session, piece: int) -> str:
+    """The file of a piece, by its number among all that could be read; the files are read again to find it."""
+    found = (read.path.name for read in read_files(session.paths, meter=session.meter) if isinstance(read, Read))
+    return next(islice(found, piece, None))
+
+
+def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Reader) -> Shard:
+    """The corpus as rows, made once for the same files, meter and vocabulary."""
+    corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
+    words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
+    stem = space.root / "cache" / f"rows-{text_hash(words)}"
+    if stem.with_suffix(".json").is_file():
+        return read_shard(stem)
+    watch.encoding(len(session.paths))
+    return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=watch.encoded)
+
+
+def watched(validation: list[Window]) -> list[Window]:
+    """Validation windows evenly taken, at most WATCHED_ROWS rows; all of them where they fit."""
+    every = -(-sum(len(w.rows) for w in validation) // WATCHED_ROWS)
+    return validation[::every]
+
+
+def mean_density(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> float:
+    """Share of dense causal attention's pairs that a mask shows, pooled over some windows evenly taken."""
+    pairs = [_row_pairs(window, vocabulary) for window in _some(chosen)]
+    return density(spec, sum(pairs[1:], start=pairs[0]))
+
+
+def gate_work(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> Floats:
+    """(2, 33) share of dense causal attention's pairs that pass each gate, over some windows evenly taken."""
+    cells = []
+    for window in _some(chosen):
+        bar, part, drums = _bars_and_parts(window, vocabulary)
+        cells.append(cells_of_rows(bar, part, drums))
+    return work_by_gate(cells, exempt=spec.drums == "exempt")
+
+
+def _some(chosen: list[Window]) -> list[Window]:
+    return chosen[:: -(-len(chosen) // _COUNTED)]
+
+
+def _bars_and_parts(window: Window, vocabulary: Vocabulary) -> tuple[Ints, Ints, list[int]]:
+    """(L,) bar and part of each row of a window, and which parts are drums."""
+    rows = window.rows.astype(np.int64)
+    part = part_of(rows, vocabulary)
+    return (
+        np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1,
+        part,
+        np.unique(part[rows[:, INSTRUMENT] == vocabulary.drums]).tolist(),
+    )
+
+
+def _row_pairs(window: Window, vocabulary: Vocabulary) -> RowPairs:
+    bar, part, drums = _bars_and_parts(window, vocabulary)
+    keys, index = np.unique(part, return_inverse=True)
+    cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
+    np.add.at(cells, (index, bar), 1)
+    return row_pairs(cells, drums=np.flatnonzero(np.isin(keys, drums)).tolist())

@@ -1,0 +1,100 @@
+"""Who takes which pack: the packs of a step, dealt to the processes that share it.
+
+A step is `packs` packs of the stream; pack i of it goes to process i % W. Every process takes equally many turns, since all of
+them meet in each; where there is no pack left for one, it goes along with another's, unheard.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from meloctl.dataset.packs import Pack, padded
+from meloctl.dataset.stream import PackStream
+from meloctl.dataset.windows import Window
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turn:
+    """One pack of a step, as one process takes it."""
+
+    index: int
+    """Which of the step's packs."""
+
+    pack: Pack
+
+    heard: bool
+    """False where another process's pack is only gone along with."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Deal:
+    """One step, as one process sees it."""
+
+    step: int
+    """Steps before it."""
+
+    epoch: int
+    """In which its first pack lies."""
+
+    windows: tuple[Ints, ...]
+    """Of each pack, whoever takes it, the indices of its windows."""
+
+    n_rows: int
+    """Of all packs."""
+
+    turns: tuple[Turn, ...]
+    """This process's."""
+
+
+class Dealer:
+    """Deals a stream's packs to one of W processes, step after step.
+
+    Args:
+        chosen: the stream's windows.
+        packs: of a step.
+        rank: of this process, 0..world - 1.
+        length: pad packs to so many rows; None leaves them as they are.
+    """
+
+    def __init__(
+        self, stream: PackStream, chosen: Sequence[Window], *, packs: int, rank: int, world: int, length: int | None
+    ) -> None:
+        self._stream, self._packs, self._rank, self._world, self._length = stream, packs, rank, world, length
+        self._rows = np.array([len(w.rows) for w in chosen], dtype=np.int64)
+
+    def deals(self, first: int = 0) -> Iterator[Deal]:
+        """This process's part of each step from a step on, without end."""
+        step = first
+        while True:
+            yield self.deal(step)
+            step += 1
+
+    def deal(self, step: int) -> Deal:
+        """This process's part of one step."""
+        numbers = range(step * self._packs, (step + 1) * self._packs)
+        windows = tuple(self._windows(n) for n in numbers)
+        places = range(self._rank, -(-self._packs // self._world) * self._world, self._world)
+        return Deal(
+            step=step,
+            epoch=self._stream.epoch_of(numbers[0]),
+            windows=windows,
+            n_rows=int(self._rows[np.concatenate(windows)].sum()),
+            turns=tuple(self._turn(numbers, place) for place in places),
+        )
+
+    def _windows(self, number: int) -> Ints:
+        epoch = self._stream.epoch_of(number)
+        return self._stream.arrangement(epoch).of(number - self._stream.first_of(epoch))
+
+    def _turn(self, numbers: range, place: int) -> Turn:
+        index = place % len(numbers)
+        pack = self._stream.pack_at(numbers[index])
+        return Turn(
+            index=index,
+            pack=pack if self._length is None else padded(pack, self._length),
+            heard=place < len(numbers),
+        )

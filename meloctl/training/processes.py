@@ -1,0 +1,89 @@
+"""Several processes as one: torchrun starts them, Accelerate brings them together. For a process alone all this costs nothing.
+
+The model is whole in every process (DDP: gradients are added up after each step), or, where it is too large for that, its
+weights, gradients and moments lie in pieces on all of them (FSDP: a layer is put together when it is needed).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for one of them, which may be encoding a corpus."""
+
+
+def start() -> Accelerator:
+    """This process and those that torchrun started with it: on the GPU in bf16 where there is one, on the CPU otherwise."""
+    cuda = torch.cuda.is_available()
+    return Accelerator(
+        cpu=not cuda,
+        mixed_precision="bf16" if cuda else "no",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+
+
+def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
+    """The model on its device, ready to be called by all processes together; make the optimizer from it afterwards.
+
+    Args:
+        model: equal in all processes; it is changed in place.
+        layers: of the model, the units that are put together one at a time when it is sharded.
+        shard: FSDP instead of DDP. It is meant for several GPUs; on CPUs it works, and brings nothing but tests.
+    """
+    if shard and accelerator.num_processes > 1:
+        model.to(accelerator.device)
+        mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+        half = accelerator.mixed_precision == "bf16"
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
+        for module in (*layers, model):
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+        return model
+    wrapped: nn.Module = accelerator.prepare(model)
+    return wrapped
+
+
+@contextmanager
+def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
+    """Around a forward and backward pass: gradients stay in their process until the last turn of a step adds them up."""
+    if isinstance(wrapped, FSDPModule):
+        wrapped.set_requires_gradient_sync(last)
+        yield
+    elif last:
+        yield
+    else:
+        with accelerator.no_sync(wrapped):
+            yield
+
+
+def summed(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
+    """The sum over all processes of each number, the same in all of them."""
+    if accelerator.num_processes == 1:
+        return list(values)
+    out: list[float] = accelerator.reduce(
+        torch.tensor(values, dtype=torch.float64, device=accelerator.device), "sum"
+    ).tolist()
+    return out
+
+
+def first_says(accelerator: Accelerator, value: float) -> float:
+    """The first process's number, in all processes: clocks differ, and what hangs on them must not."""
+    return summed(accelerator, [value if accelerator.is_main_process else 0.0])[0]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A weight, gradient or moment in one piece; where it is sharded, all processes must ask for it together."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def shared_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor in pieces as `like` is in pieces, and on its device; the first process's is dealt out."""
+    on_device = tensor.to(like.device)
+    return distribute_tensor(on_device, like.device_mesh, like.placements) if isinstance(like, DTensor) else on_device

@@ -1,0 +1,229 @@
+"""The estimate before anything is built: what there is, what is needed, and what people are told."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_meloctl_model import SEED
+from train_small import fresh, pieces
+
+from meloctl.dataset.packs import pack_of
+from meloctl.dataset.windows import windows
+from meloctl.model.config import PRESETS
+from meloctl.model.meloformer import n_parameters
+from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.training.afford import Wish, duration, refusal
+from meloctl.training.config import TrainConfig
+from meloctl.training.estimate import Music, floats_in_heads, floats_in_layer, need
+from meloctl.training.machine import Machine, free_memory, this_machine
+from meloctl.training.models import ARCHITECTURES, MELOFORMERS, build, model_name
+
+V = default_vocabulary()
+MUSIC = Music(rows=1_000_000, rows_in_window=900.0, shown=0.5)
+MB = 1 << 20
+
+
+# what there is
+
+
+def system(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+FREE = {"proc/meminfo": "MemTotal:  9000 kB\nMemAvailable:   4096 kB\n"}  # 4 MB
+V2 = {
+    **FREE,
+    "proc/self/cgroup": "0::/user/job\n",
+    "sys/fs/cgroup/user/job/memory.max": "max\n",
+    "sys/fs/cgroup/user/job/memory.current": f"{MB}\n",
+    "sys/fs/cgroup/user/job/memory.stat": "inactive_file 0\n",
+    "sys/fs/cgroup/user/memory.max": f"{5 * MB}\n",
+    "sys/fs/cgroup/user/memory.current": f"{3 * MB}\n",
+    "sys/fs/cgroup/user/memory.stat": f"anon 1\ninactive_file {MB // 2}\n",
+}
+V1 = {
+    **FREE,
+    "proc/self/cgroup": "9:cpu,memory:/job\n2:pids:/job\n0::/\n",
+    "sys/fs/cgroup/memory/job/memory.limit_in_bytes": f"{2 * MB}\n",
+    "sys/fs/cgroup/memory/job/memory.usage_in_bytes": f"{MB}\n",
+    "sys/fs/cgroup/memory/job/memory.stat": f"cache 7\ntotal_inactive_file {MB // 4}\n",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+    "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{MB}\n",
+    "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        (FREE, 4 * MB),
+        (V2, 5 * MB - 3 * MB + MB // 2),  # the group above has the limit
+        ({**V2, "sys/fs/cgroup/user/memory.max": f"{50 * MB}\n"}, 4 * MB),
+        (V1, 2 * MB - MB + MB // 4),
+        ({**V1, "sys/fs/cgroup/memory/job/memory.usage_in_bytes": f"{3 * MB}\n"}, 0),
+        ({**V1, "sys/fs/cgroup/memory/job/memory.stat": "nonsense\n"}, 4 * MB),
+    ],
+)
+def test_free_memory_is_what_the_system_and_every_group_leave(tmp_path, files, free):
+    assert free_memory(system(tmp_path, files)) == free
+
+
+def test_a_system_that_does_not_tell_is_asked_otherwise(tmp_path):
+    assert free_memory(tmp_path) > 10 * MB
+
+
+def test_this_machine_is_measured_and_chance_is_left_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    machine = this_machine(64)
+    assert machine.flops_per_second > 1e7 < machine.bytes_per_second
+    assert machine.memory_bytes > 10 * MB
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# what is needed
+
+
+def asked(size, **change):
+    settings = {"seed": 0, "packs": 2, "pack_rows": PRESETS[size].context, "learning_rate": 1e-3, "minutes": 30.0}
+    return TrainConfig(**{**settings, **change})
+
+
+def needed(architecture="meloformer", size="tiny", device="cpu", processes=1, shard=False, **change):
+    spec = SEED if architecture in MELOFORMERS else None
+    config = asked(size, **change)
+    return need(architecture, PRESETS[size], V, spec, config, MUSIC, device=device, processes=processes, shard=shard)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_parameters_are_those_of_the_model(architecture):
+    spec = SEED if architecture in MELOFORMERS else None
+    assert needed(architecture).parameters == n_parameters(build(architecture, PRESETS["tiny"], V, spec))
+
+
+def test_memory_is_the_sum_of_what_it_holds():
+    plain, parameters = needed(), needed().parameters
+    assert plain.weights_bytes == 4 * 4 * parameters  # weights, gradients, two moments
+    assert needed(ema=0.99).weights_bytes == 5 * 4 * parameters
+    assert needed(processes=2, shard=True).weights_bytes == 2 * 4 * parameters
+    assert needed(processes=2).weights_bytes == plain.weights_bytes
+    assert plain.memory_bytes == plain.weights_bytes + plain.activations_bytes
+    kept = plain.activations_bytes - 40 * MB
+    assert needed(pack_rows=2 * 1024).activations_bytes - 40 * MB == pytest.approx(2 * kept, rel=1e-6)
+    assert needed(packs=7).activations_bytes == plain.activations_bytes  # one pack at a time
+    assert needed(device="cuda").activations_bytes - 40 * MB == pytest.approx(0.6 * kept, rel=1e-6)
+    assert needed(checkpointing=True).activations_bytes - 40 * MB < 0.5 * kept
+
+
+def test_time_grows_with_what_is_done():
+    machine = Machine(device="cpu", memory_bytes=0, flops_per_second=1e10, bytes_per_second=1e10)
+    plain = needed().seconds(machine)
+    assert plain == pytest.approx(needed().flops / 1e10 + needed().traffic_bytes / 1e10)
+    assert needed(packs=4).flops == 2 * needed().flops
+    assert needed(packs=4, processes=2).flops == needed().flops
+    assert needed(packs=3, processes=2).flops == needed(packs=4, processes=2).flops  # one goes along with another's
+    assert needed(checkpointing=True).flops == pytest.approx(4 / 3 * needed().flops)
+    assert needed(size="small").seconds(machine) > 5 * plain
+
+
+def test_a_layer_and_the_heads_keep_what_the_estimate_says():
+    # sizes at which the small things that are not counted stay small
+    sizes = {"width": 96, "heads": 4, "kv_heads": 2, "hidden": 256, "field_hidden": 48}
+    model = fresh(**sizes).train()
+    layout = model.layout(pack_of(windows(pieces(12), 64, V)))
+    size = {}
+
+    def keep(tensor):
+        size[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    r_NC = model.embed(layout.rows_NF).detach().requires_grad_()
+    s_TC = (r_NC.new_zeros(layout.bar_plan.n_queries, 96) + model.summary).detach().requires_grad_()
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    told = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
+    for name, compute in (
+        ("layer", lambda: model.layers[0](r_NC, s_TC, layout, None)),
+        ("heads", lambda: model.heads.nats(r_NC, layout.rows_NF)),
+    ):
+        size.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            result = compute()
+        kept = sum(n for at, n in size.items() if at not in own) / (4 * layout.n_rows)
+        del result
+        # many bars of few rows here, so summaries, which pass through the same layer, weigh more than in real music
+        bars = layout.bar_plan.n_queries / layout.n_rows if name == "layer" else 0.0
+        assert kept == pytest.approx(told[name] * (1 + bars), rel=0.3)
+
+
+# what people are told
+
+
+LAPTOP = Machine(device="cpu", memory_bytes=8_000_000_000, flops_per_second=1e11, bytes_per_second=1.3e10)
+
+
+def wish(name, **change):
+    model = model_name(name, size="tiny")
+    spec = SEED if model.architecture in MELOFORMERS else None
+    return Wish(name=model, spec=spec, config=asked(model.size, **change))
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "dense/small", "encoder-decoder/small"])
+def test_what_fits_is_not_refused(name):
+    assert refusal(wish(name), V, MUSIC, LAPTOP) == []
+
+
+def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
+    lines = refusal(wish("large"), V, MUSIC, LAPTOP)
+    assert lines[0] == "--model large is too much for this CPU in 30 minutes; nothing was started"
+    n = needed(size="large")
+    assert (
+        f"Memory: {n.memory_bytes / 1e9:.1f} GB, {16 * n.parameters / 1e9:.1f} for {n.parameters / 1e6:.0f}M weights"
+        in lines[1]
+    )
+    assert lines[1].endswith("of 8,192 rows; 8.0 GB are free")
+    seconds = n.seconds(LAPTOP)
+    assert f"about {seconds / 60:.1f} minutes a step of 16,384 rows, at 0.1 TFLOP/s" in lines[2]
+    assert f"30 minutes hold {int(1800 / seconds)} steps" in lines[2]
+    assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
+    assert lines[3].startswith("  What fits: meloctl train --model small (1.")
+    assert refusal(wish("small"), V, MUSIC, LAPTOP) == []
+
+
+def test_time_alone_can_be_too_short():
+    lines = refusal(wish("small", minutes=0.2), V, MUSIC, LAPTOP)
+    assert "in 0.2 minutes" in lines[0]
+    assert lines[-1] == "  No smaller size fits well: free some memory, or give more --minutes"
+    assert (
+        refusal(wish("small", minutes=0.2), V, MUSIC, replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12))
+        == []
+    )
+
+
+def test_memory_alone_can_be_too_little_and_layers_can_forget():
+    fast = Machine(device="cuda", memory_bytes=12_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
+    lines = refusal(wish("large"), V, MUSIC, fast)
+    assert lines[0] == "--model large is too much for this GPU; nothing was started"
+    assert "--model large --checkpointing" in lines[-1]
+    assert refusal(wish("large", checkpointing=True), V, MUSIC, fast) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.314, "0.31 s"),
+        (8.04, "8 s"),
+        (99.4, "99 s"),
+        (150, "2.5 minutes"),
+        (5999, "100 minutes"),
+        (6000, "1.7 hours"),
+        (40 * 3600, "40 hours"),
+        (50 * 3600, "2 days"),
+        (3e8, "3,472 days"),
+    ],
+)
+def test_a_duration_in_words(seconds, words):
+    assert duration(seconds) == words

@@ -1,0 +1,133 @@
+"""Several processes are as good as one: two that torchrun starts hear the same losses and end with the same weights."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file
+from train_small import DATA, Silent, fresh, run
+
+from analysis.errors import MeloError
+from meloctl.dataset.packs import Pack, pack_of
+from meloctl.dataset.stream import PackStream
+from meloctl.dataset.windows import Window
+from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.training.deal import Dealer
+from meloctl.training.models import ARCHITECTURES, layers_of
+from meloctl.training.processes import start
+
+V = default_vocabulary()
+
+
+def dealer(rank, world, *, packs=3, length=None):
+    return Dealer(PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=packs, rank=rank, world=world, length=length)
+
+
+def heard(deal):
+    return {turn.index: turn.pack for turn in deal.turns if turn.heard}
+
+
+def same(a: Pack, b: Pack):
+    return np.array_equal(a.rows, b.rows) and np.array_equal(a.starts, b.starts)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_pack_of_a_step_is_heard_once(world):
+    alone = PackStream(DATA[0], 100, V, seed=1)
+    for step in (0, 4):
+        deals = [dealer(rank, world).deal(step) for rank in range(world)]
+        assert len({len(d.turns) for d in deals}) == 1  # all meet in each turn
+        together = {k: v for d in deals for k, v in heard(d).items()}
+        assert sum(len(heard(d)) for d in deals) == len(together) == 3
+        for index, pack in together.items():
+            assert same(pack, alone.pack_at(3 * step + index))
+            assert index % world == [index in heard(d) for d in deals].index(True)
+        assert {d.n_rows for d in deals} == {sum(p.n_rows for p in together.values())}
+        for d in deals:
+            for index, pack in together.items():
+                assert pack.n_rows == sum(len(DATA[0][i].rows) for i in d.windows[index])
+
+
+def test_a_step_may_lie_in_two_epochs():
+    stream = PackStream(DATA[0], 100, V, seed=1)
+    first = stream.first_of(1)
+    assert first % 3  # or this tests nothing
+    deal = dealer(0, 1).deal(first // 3)
+    assert deal.epoch == 0
+    both = [stream.epoch_of(3 * deal.step + i) for i in range(3)]
+    assert set(both) == {0, 1}
+
+
+def test_packs_are_padded_where_layers_are_compiled():
+    (turn, *_) = dealer(0, 1, length=120).deal(0).turns
+    assert len(turn.pack.rows) == 120 > turn.pack.n_rows
+
+
+def test_fewer_packs_than_processes_are_refused(tmp_path, monkeypatch):
+    accelerator = start()
+    monkeypatch.setattr(type(accelerator), "num_processes", 3)
+    with pytest.raises(MeloError, match=r"3 processes, and 2 packs a step .*; give --packs 3, or a multiple"):
+        run(tmp_path, Silent())
+
+
+@pytest.mark.parametrize(("architecture", "gated"), [*((a, False) for a in ARCHITECTURES), ("meloformer", True)])
+def test_every_weight_takes_part_in_every_pack(architecture, gated):
+    # or processes would wait for gradients that do not come
+    model = fresh(architecture, gated=gated)
+    piece = DATA[0][0].rows
+    one_bar = piece[: np.flatnonzero(piece[:, 0] == V.bar)[1]]
+    model(model.layout(pack_of([Window(rows=one_bar, first_bar=1)]))).sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert len(layers_of(model)) == 2
+
+
+# what two processes write, and what one does
+
+RUNS = {
+    "whole": {"architecture": "meloformer", "shard": False, "config": {"packs": 3, "ema": 0.9}},
+    "pieces": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "ema": 0.9}},
+}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Folder of runs that two processes made, and their standard output."""
+    root = tmp_path_factory.mktemp("two")
+    told = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(told)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_do_what_one_does(two, tmp_path, name):
+    one = Silent()
+    standing = run(tmp_path, one, packs=3, ema=0.9)
+    logs = [(two / name / f"heard-{rank}.txt").read_text() for rank in (0, 1)]
+    assert logs[0] == logs[1]
+    losses = [float.fromhex(line.split()[1]) for line in logs[0].splitlines()]
+    np.testing.assert_allclose(losses, [bits for _, bits in one.steps], rtol=1e-6)
+    ended = json.loads((two / name / "training.json").read_text())
+    assert ended["why"] == standing.why == "all steps done"
+    assert ended["best"] == pytest.approx(standing.best, rel=1e-6)
+    ours, theirs = (pd.read_csv(folder / "metrics.csv") for folder in (tmp_path, two / name))
+    measured = [c for c in ours if c.startswith(("train_", "validation_", "best_")) or c in ("step", "learning_rate")]
+    np.testing.assert_allclose(theirs[measured], ours[measured], rtol=1e-5)
+    a, b = (load_file(folder / "model.safetensors") for folder in (tmp_path, two / name))
+    assert a.keys() == b.keys()
+    for weight in a:
+        torch.testing.assert_close(a[weight], b[weight], rtol=1e-4, atol=1e-6)
+    assert len(list((two / name / "tensorboard").iterdir())) == 1  # the first process writes alone

@@ -1,0 +1,204 @@
+"""`meloctl train` from outside: models by name, refusals, gates, several processes, and what is told of a run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from test_meloctl_cli import everything_under, facts, meloctl, mistake, write_corpus
+
+from analysis.errors import MeloError
+from meloctl.training.asked import Asked, plan_session
+from meloctl.training.checkpoint import read_about
+from meloctl.training.data import piece_name
+from meloctl.training.picture import draw_loss_curve
+from meloctl.training.processes import start
+from meloctl.training.session import run_session
+from meloctl.workspace import Workspace
+
+SHORT = ("--minutes", "2", "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A workspace with statistics and a mask."""
+    root = tmp_path_factory.mktemp("train")
+    corpus, work = write_corpus(root / "corpus"), root / "melo"
+    (corpus / "00a.mid").write_text("no music")
+    facts("stats", corpus, work=work)
+    facts("derive-mask", work=work)
+    return work
+
+
+def trained(work, *arguments):
+    told = facts("train", *SHORT, *arguments, work=work)
+    return told, work / "model" / told["path"].rsplit("/", 1)[1]
+
+
+def test_a_sibling_needs_no_mask_and_is_told_apart(tmp_path):
+    corpus, work = write_corpus(tmp_path / "corpus"), tmp_path / "melo"
+    facts("stats", corpus, work=work)  # and no derive-mask
+    told, folder = trained(work, "--model", "encoder-decoder", "--ema", "0.9")
+    assert told["model"] == "encoder-decoder/tiny"
+    assert told["density"] is None
+    assert folder.name.startswith("encoder-decoder-tiny-")
+    assert read_about(folder).architecture == "encoder-decoder"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["inputs"]["mask"] is None
+    assert (manifest["options"]["model"], manifest["options"]["ema"]) == ("encoder-decoder/tiny", 0.9)
+    told, folder = trained(work, "--model", "museformer/tiny")
+    spec = read_about(folder).spec
+    assert spec.same == (1, 2, 4, 8, 12, 16, 24, 32)
+    assert spec.same_prior[4] == 1.0  # measured here, as by derive-mask --rule museformer
+
+
+def test_figures_are_told_to_programs_and_people(work):
+    told, folder = trained(work)
+    metrics = pd.read_csv(folder / "metrics.csv")
+    assert told["steps"] == metrics["step"].iloc[-1]
+    assert told["rows_per_second"] == metrics["rows_per_second"].median()
+    assert told["notes_per_second"] == metrics["notes_per_second"].median()
+    assert {"waiting", "seconds_left", "best_bits_per_note", "train_bits_per_note"} <= set(metrics)
+    assert 0 <= told["waiting"] <= 1
+    assert told["peak_bytes"] > 1e8
+    assert told["processes"] == 1
+    done = meloctl("train", *SHORT, "--seed", "8", work=work)
+    (estimate,) = [line for line in done.stderr.splitlines() if line.startswith("Estimate:")]
+    assert "rows/s" in estimate
+    steps = [line for line in done.stderr.splitlines() if line.startswith("step ")]
+    assert len(steps) >= 2
+    assert all("bits a note, " in line and "notes/s" in line for line in steps)
+    assert "the best so far" in steps[0]
+    assert " left" in steps[0] and " left" not in steps[-1]
+    again = meloctl("train", *SHORT, "--seed", "8", "--checkpointing", work=work)
+    assert "Unchanged since" in again.stdout  # how it is computed is not what it is
+
+
+def test_gates_are_read_out(work):
+    told, folder = trained(work, "--gates")
+    assert json.loads((folder / "gates.json").read_text())["format"] == "meloctl.gates/1"
+    assert "gates.json" in json.loads((folder / "manifest.json").read_text())["files"]
+    assert read_about(folder).gated
+    mask = facts("derive-mask", "--from-model", folder, work=work)
+    assert mask["source"]["rule"] == "learned"
+
+
+def test_a_large_model_on_a_cpu_is_refused_politely(work):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU may be large enough")
+    before = everything_under(work)
+    done = meloctl("train", "--model", "large", "--minutes", "0.5", work=work)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("meloctl: --model large is too much for this CPU")
+    assert [line.split()[0] for line in lines[1:3]] == ["Memory:", "Time:"]
+    assert len(lines) == 4
+    assert everything_under(work) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "music-transformer", "--mask", "x.json"], "--mask: music-transformer/tiny takes no mask"),
+        (["--model", "museformer/small", "--mask", "x.json"], "takes no mask; leave it out, or take --model small"),
+        (["--model", "dense", "--gates"], "--gates: dense/tiny has none"),
+        (["--gate-price", "1"], "--gate-price: without --gates there is nothing to price"),
+        (["--pack-rows", "1000"], "--pack-rows 1000: tiny has windows of up to 1,024 rows"),
+        (["--packs", "0"], "--packs 0"),
+        (["--ema", "1"], "--ema 1: give a decay between 0 and 1"),
+        (["--epochs", "0"], "--epochs 0"),
+        (["--compile"], "--compile is for a GPU"),
+    ],
+)
+def test_options_that_contradict_are_one_clear_line(work, arguments, says):
+    if "--compile" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    if torch.cuda.is_available() and "--model" not in arguments:
+        arguments = [*arguments, "--model", "tiny"]
+    assert says in mistake("train", *arguments, work=work)
+
+
+def test_two_processes_make_one_run(work):
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "meloctl", "train"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launch, *SHORT, "--seed", "5", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MELOCTL_WORK": str(work), "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)  # one object: the other process is silent
+    assert told["processes"] == 2
+    assert done.stderr.count("Estimate:") == 1
+    alone, _ = trained(
+        work, "--seed", "5"
+    )  # found, not made again: the number of processes does not make a run another
+    assert alone == told
+
+
+def session_of(work, **asked):
+    return plan_session(Workspace(work), Asked(minutes=2.0, epochs=1, **asked))
+
+
+class Nobody:
+    def encoding(self, files):
+        pass
+
+    def prepared(self, lines):
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[enforce fail] can't allocate memory"), MemoryError()],
+)
+def test_out_of_memory_says_what_takes_it_and_what_takes_less(work, monkeypatch, error):
+    def train(*_, **__):
+        raise error
+
+    monkeypatch.setattr("meloctl.training.session.train", train)
+    session = session_of(work, model="small", pack_rows=4096, seed=77)
+    with pytest.raises(MeloError) as caught:
+        run_session(Workspace(work), session, Nobody(), start())
+    said = str(caught.value)
+    assert said.startswith("out of memory with --model small. Memory: ")
+    assert "for the activations of 4,096 rows" in said
+    assert said.endswith("; give --checkpointing, or a smaller --pack-rows, or a smaller --model")
+
+
+def test_other_errors_are_not_taken_for_it(work, monkeypatch):
+    def train(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("meloctl.training.session.train", train)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_session(Workspace(work), session_of(work, seed=77), Nobody(), start())
+
+
+def test_a_second_command_for_the_same_run_is_kept_out(work):
+    space, session = Workspace(work), session_of(work, seed=78)
+    with space.alone(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
+        run_session(space, session, Nobody(), start())
+
+
+def test_a_piece_is_named_by_its_file(work):
+    session = session_of(work)
+    assert piece_name(session, 0) == "00.mid"
+    assert piece_name(session, 1) == "01.mid"  # 00a.mid could not be read
+
+
+# the picture
+
+
+def test_the_loss_curve_is_drawn(tmp_path):
+    history = [{"step": s, "train_bits_per_note": 9 - s, "validation_bits_per_note": 8 - s} for s in range(3)]
+    levels = {"unigram": 11.0, "bigram by field": 7.0, "museformer/tiny": 7.05}
+    for name, averaged in (("loss.png", False), ("mean.png", True)):
+        draw_loss_curve(history, levels, tmp_path / name, averaged=averaged)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    draw_loss_curve(history[:1], {}, tmp_path / "one.png")
+    assert (tmp_path / "loss.png").read_bytes() != (tmp_path / "mean.png").read_bytes()
