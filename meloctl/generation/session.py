@@ -9,6 +9,7 @@ from analysis.midi import read_midi, write_midi
 from meloctl.generation.sampler import Sampling, generate_rows
 from meloctl.generation.score import draw_piano_roll, playable, write_wav
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
+from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.training.checkpoint import load_model
@@ -43,6 +44,11 @@ def plan_piece(space: Workspace, sampling: Sampling, *, wav: bool) -> PiecePlan:
 def write_piece(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None] = lambda: None) -> Run:
     """Write piece.mid, piece.png and piece.wav; the MIDI file is read back and must hold what was generated."""
     model, _ = load_model(plan.model_folder)
+    if not isinstance(model, MeloFormer):
+        raise MeloError(
+            f"{plan.model_folder}: this model is here to be compared with, it cannot write music yet; train one that can: "
+            "meloctl train, or with --model museformer or dense"
+        )
     rows = generate_rows(model, plan.sampling, on_bar=on_bar)
     broken = check_rows(rows, model.vocabulary)
     piece = playable(decode(rows, model.vocabulary), plan.sampling.bars)

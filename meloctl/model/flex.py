@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import AuxRequest, BlockMask, flex_attention
 
+from analysis.errors import MeloError
 from meloctl.model.flex_mods import ScoreMod, gate_mod
 from meloctl.model.flex_plan import FlexPlan
 
@@ -34,14 +35,15 @@ def attend_flex(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, plan: FlexPlan, bia
     """`meloctl.model.attention.attend` under a FlexPlan.
 
     Raises:
-        RuntimeError: torch.compile is switched off, on CUDA.
+        MeloError: torch.compile is switched off, on CUDA.
     """
     call: Callable[..., Tensor] = _one_call
     rest: tuple[Any, ...] = ()
     if plan.own is not None:
         call, rest = _two_calls, (plan.own.call.mask, plan.own.order, plan.own.place)
     elif plan.gates is not None and biases is not None:
-        call, rest = _gated_call, (*vars(plan.gates).values(), biases)
+        gates = plan.gates
+        call, rest = _gated_call, (gates.bar_L, gates.bar_M, gates.part_L, gates.part_M, biases)
     if _needs_compiling(q_LHD):
         call = _compiled(call, plan.call.among, plan.call.block, q_LHD.shape, k_MGD.shape, q_LHD.dtype)
     return call(q_LHD, k_MGD, v_MGD, plan.call.mask, *rest)
@@ -110,8 +112,9 @@ def _flex(
 ) -> tuple[Tensor, Tensor]:
     """(L, H, D) outputs, 0 where a query sees no key, and (L, H) log-sum-exps, −inf there."""
     if _needs_compiling(q_LHD):
-        raise RuntimeError(
-            "torch.compile is switched off, and without it attention would hold all scores; switch it on"
+        raise MeloError(
+            "torch.compile is switched off, and without it attention on CUDA would hold all scores; switch it on "
+            "(unset TORCHDYNAMO_DISABLE and TORCH_COMPILE_DISABLE)"
         )
     q, k, v = (x.transpose(0, 1)[None] for x in (q_LHD, k_MGD, v_MGD))
     out, aux = flex_attention(

@@ -1,4 +1,4 @@
-"""What attention computes on CUDA, ready for FlexAttention: at most two calls, in which all that differs between packs is tensors.
+"""What attention computes on CUDA, ready for FlexAttention: one call or two; all that differs between packs is tensors.
 
 Shape letters: L queries, M keys, N rows of a pack, I blocks of queries, J blocks of keys.
 """

@@ -27,8 +27,9 @@ from meloctl.model.flex_plan import FlexPlan, GateRows, OwnPart, call_of, int32
 BLOCK = 128
 """Rows of a block: what the kernels are made for."""
 
-ROOM = (16, 4, 1)
-"""Summaries are padded to the first of these shares of the rows that holds them: the fewer sizes, the fewer compilations."""
+ROOM = (16, 4)
+"""Summaries are padded to the first of these shares of the rows that holds them: the fewer sizes, the fewer compilations. Real
+pieces have 4 to 90 rows a bar."""
 
 _SUMMARY = -2
 """What stands for the part of a summary: no row's, and not drums."""
@@ -63,15 +64,18 @@ class PackRows:
     window: Ints
     """(n,)"""
 
-    @cached_property
-    def opens(self) -> Ints:
-        """(bars + 1,) the first row of each bar; the last entry is n."""
-        return np.searchsorted(self.time, np.arange(self.n_bars + 1))
+    bars: Ints
+    """(W,) bars of each window."""
 
-    @property
+    @cached_property
     def n_bars(self) -> int:
         """Of all windows."""
-        return int(self.time[-1]) + 1
+        return int(self.bars.sum())
+
+    @cached_property
+    def opens(self) -> Ints:
+        """(n_bars + 1,) the first row of each bar; the last entry is n."""
+        return np.searchsorted(self.time, np.arange(self.n_bars + 1))
 
 
 class FlexPlanner:
@@ -111,9 +115,7 @@ class FlexPlanner:
             own=_own_part(rows, self.block) if self._splits else None,
             gates=_gate_rows(rows, room, parts) if self.gated else None,
         )
-        heard = (
-            _heard(rows, room) if self.summaries else [Stretch(low=np.zeros(0, np.int64), high=np.zeros(0, np.int64))]
-        )
+        heard = _heard(rows, room) if self.summaries else [_padded_stretch(rows.bars[:0], rows.bars[:0], 0)]
         return row_plan, FlexPlan(call=call_of(heard, n_keys, self.block))
 
 
@@ -141,13 +143,14 @@ def _pack_rows(bar: Ints, part: Ints, drummed: Bools, starts: Ints) -> PackRows:
         since=since,
         part=2 * line + drummed[:n],
         window=np.repeat(np.arange(len(lengths)), lengths),
+        bars=bars,
     )
 
 
 def _room(rows: PackRows, block: int) -> int:
-    """T: room for the summaries of a pack, in whole blocks. A bar has a row, so the last share always suffices."""
+    """T: room for the summaries of a pack, in whole blocks."""
     rooms = (-(-rows.n_rows // (share * block)) * block for share in ROOM)
-    return next(room for room in rooms if room >= rows.n_bars)
+    return next((room for room in rooms if room >= rows.n_bars), -(-rows.n_bars // block) * block)
 
 
 def _stretch(rows: PackRows, run: Run, room: int) -> Stretch:
@@ -161,10 +164,9 @@ def _stretch(rows: PackRows, run: Run, room: int) -> Stretch:
 
 def _heard(rows: PackRows, room: int) -> list[Stretch]:
     """What each summary sees: those of its window up to itself, and the rows of its bar."""
-    first = np.zeros(rows.n_bars, dtype=np.int64)
-    first[rows.time] = rows.since
+    first = np.cumsum(rows.bars) - rows.bars
     return [
-        _padded_stretch(first, np.arange(1, rows.n_bars + 1), room),
+        _padded_stretch(np.repeat(first, rows.bars), np.arange(1, rows.n_bars + 1), room),
         _padded_stretch(room + rows.opens[:-1], room + rows.opens[1:], room),
     ]
 

@@ -1,0 +1,376 @@
+"""Attention for CUDA equals attention in the open and as tiles, visits the blocks that hold something, is compiled once."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_flex import allowed, listed, plain_flex
+from plain_flex import seen as shown
+from test_masks_dense import layouts
+from test_masks_spec import specs
+from test_meloctl_model import SEED, music, pack_of, small
+
+from analysis.errors import MeloError
+from masks.baselines import museformer_mask
+from masks.dense import dense_mask, dense_summary_mask
+from masks.spec import RELATIONS, MaskSpec
+from masks.tiles import CROSS, DRUMS, SAME
+from meloctl.dataset.packs import padded
+from meloctl.model import flex
+from meloctl.model.attention import attend, attend_dense
+from meloctl.model.flex_blocks import EVERY, Stretch, visited
+from meloctl.model.flex_planner import FlexPlanner, runs_of
+from meloctl.model.gates import LAST, N_OFFSETS
+from meloctl.model.layout import layout_of
+from meloctl.model.planner import Planner, everything, pack_plans
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
+"""Largest error of an output or gradient, of numbers around 1."""
+
+EXEMPT = MaskSpec(same="full", near=1, far=(3,), drums="exempt", summaries=True)
+OFFSETS = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=True)
+DENSE = everything(MaskSpec(same="full", near=0, far=(), summaries=False))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """What is computed here is too small to be shared out."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """The kernel in the open."""
+    monkeypatch.setattr(flex, "flex_attention", plain_flex)
+
+
+class Music:
+    """Windows of (bar, part) as one pack with padding, and what its rows and its summaries see."""
+
+    def __init__(self, spec, windows, drums=frozenset(), *, padding=0, gated=False, block=16):
+        lengths = [len(bar) for bar, _ in windows]
+        self.starts = np.cumsum([0, *lengths])
+        nothing = np.zeros(padding, dtype=np.int64)
+        self.bar, self.part = (
+            np.concatenate([*(np.array(w[i], dtype=np.int64) - (w[0][0] if i == 0 else 0) for w in windows), nothing])
+            for i in range(2)
+        )
+        self.spec, self.windows, self.drums, self.gated = spec, windows, drums, gated
+        planner = FlexPlanner(everything(spec) if gated else spec, gated=gated, block=block)
+        self.rows, self.summaries = planner.plans(self.bar, self.part, np.isin(self.part, list(drums)), self.starts)
+        self.room = self.summaries.n_queries
+
+    def sees(self):
+        """(N, T + N) what rows see, and (T, T + N) what summaries see; padding nothing."""
+        n, room = len(self.bar), self.room
+        rows, bars = np.zeros((n, room + n), np.bool_), np.zeros((room, room + n), np.bool_)
+        spec, base = everything(self.spec) if self.gated else self.spec, 0
+        for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
+            bar, n_bars = self.bar[a:b], int(self.bar[b - 1]) + 1 if self.spec.summaries else 0
+            mine, keys = slice(base, base + n_bars), slice(room + a, room + b)
+            rows[a:b, keys] = dense_mask(spec, bar, self.part[a:b], self.drums)
+            rows[a:b, mine] = dense_summary_mask(spec, bar, n_bars)
+            bars[mine, mine] = np.tri(n_bars, dtype=np.bool_)
+            bars[mine, keys] = np.arange(n_bars)[:, None] == bar
+            base += n_bars
+        return torch.from_numpy(rows), torch.from_numpy(bars)
+
+    def gates(self):
+        """(N, T + N) gate of each pair of rows; of others, one of offset 0, which is open."""
+        drums = np.isin(self.part, list(self.drums))
+        other = np.where(drums[:, None] | drums, DRUMS, CROSS)
+        relation = np.where(self.part[:, None] == self.part, SAME, other)
+        gate = relation * N_OFFSETS + np.clip(self.bar[:, None] - self.bar, 0, LAST + 1)
+        return torch.from_numpy(np.pad(gate, ((0, 0), (self.room, 0))))
+
+
+@st.composite
+def packs(draw, **fixed):
+    """A pack of one to three windows: ragged cells, empty parts, one part, one bar, and padding."""
+    windows = draw(st.lists(layouts(), min_size=1, max_size=3))
+    drums = draw(st.sets(st.integers(0, 3), max_size=2))
+    return Music(
+        draw(specs()), windows, drums, padding=draw(st.integers(0, 20)), block=draw(st.sampled_from([4, 16])), **fixed
+    )
+
+
+def stream(count, *, length=96, spec=SEED, gated=False, seed=0):
+    """Packs of one length and different music."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        windows = []
+        for _ in range(2):
+            bars = random.integers(2, 6)
+            rows = sorted(
+                (b, p) for b in range(bars) for p in range(3) for _ in range(random.integers(0, 4) + (p == 0))
+            )
+            windows.append(([b for b, _ in rows], [p for _, p in rows]))
+        n = sum(len(bar) for bar, _ in windows)
+        yield Music(spec, windows, {1}, padding=length - n, gated=gated)
+
+
+def heads(n_queries, n_keys, *, dtype=torch.float64, query_heads=4, key_heads=2, width=8, seed=0, device="cpu"):
+    """q, k, v and the gradient of the output."""
+    random = torch.Generator().manual_seed(seed)
+    shapes = [(n_queries, query_heads), (n_keys, key_heads), (n_keys, key_heads), (n_queries, query_heads)]
+    *qkv, grad = (torch.randn(*shape, width, generator=random, dtype=torch.float64) for shape in shapes)
+    return [x.to(device, dtype).requires_grad_() for x in qkv], grad.to(device, dtype)
+
+
+def same(plan, see, *, dtype=torch.float64, gate=None, **sizes):
+    """Assert that a plan gives what attention in the open gives in float64."""
+    qkv, grad = heads(*see.shape, dtype=dtype, **sizes)
+    exact = [x.detach().double().requires_grad_() for x in qkv]
+    biases, open_biases = (
+        _biases(qkv[0].device, kind) for kind in (torch.promote_types(dtype, torch.float32), torch.float64)
+    )
+    got = attend(*qkv, plan, None if gate is None else biases)
+    got.backward(grad)
+    expected = attend_dense(*exact, see, None if gate is None else open_biases[gate])
+    expected.backward(grad.double())
+    near = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
+    torch.testing.assert_close(got.double(), expected, **near)
+    assert (got[~see.any(dim=1)] == 0).all()
+    for a, b in zip(qkv, exact, strict=True):
+        torch.testing.assert_close(a.grad.double(), b.grad, **near)
+    if gate is not None:  # a sum over all pairs of a gate; those of offset 0 are no parameters
+        learned = torch.arange(len(biases)) % N_OFFSETS != 0
+        a, b = biases.grad.double().cpu()[learned], open_biases.grad.cpu()[learned]
+        torch.testing.assert_close(a, b, rtol=near["rtol"], atol=10 * near["atol"])
+
+
+def _biases(device, dtype):
+    random = torch.randn(len(RELATIONS), N_OFFSETS, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    random[:, 0] = 0.0
+    return random.flatten().to(device, dtype).requires_grad_()
+
+
+# plans
+
+
+@given(packs())
+def test_the_kernel_shows_what_the_mask_shows(pack):
+    rows, bars = pack.sees()
+    assert (shown(pack.summaries.call.mask) == bars).all()
+    see = shown(pack.rows.call.mask)
+    if pack.rows.own is not None:
+        own, place = torch.zeros_like(see), pack.rows.own.place
+        own[:, pack.room :] = shown(pack.rows.own.call.mask)[place[:, None], place]
+        assert not (own & see).any()
+        see = see | own
+    assert (see == rows).all()
+
+
+@given(packs(gated=True))
+def test_gated_plans_show_all_earlier_rows(pack):
+    assert pack.rows.own is None
+    assert (shown(pack.rows.call.mask) == pack.sees()[0]).all()
+
+
+@given(packs())
+def test_blocks_visited_are_blocks_seen(pack):
+    calls = [pack.summaries.call, pack.rows.call, *([pack.rows.own.call] if pack.rows.own else [])]
+    for call in (c for c in calls if c.n_queries):
+        part, whole = listed(call.mask)
+        n_rows, n_columns = (-(-n // call.block) * call.block for n in call.mask.seq_lengths)
+        see = torch.zeros(n_rows, n_columns, dtype=torch.bool)
+        see[: call.n_queries, : call.n_keys] = allowed(call.mask)
+        by_block = see.reshape(len(part), call.block, -1, call.block)
+        assert not (by_block.any(dim=3).any(dim=1) & ~(part | whole)).any()
+        assert not (whole & ~by_block.all(dim=3).all(dim=1)).any()
+        if set(call.among) == {EVERY}:  # the stretches of some relations are taken whole
+            assert (by_block.any(dim=3).any(dim=1) == (part | whole)).all()
+            assert len(call.among) > 1 or (whole == by_block.all(dim=3).all(dim=1)).all()
+
+
+def test_blocks_by_hand():
+    # blocks of 2: queries 0..3 see keys 0; 0, 1; 0, 1, 2; 2, 3. The last sees none of block 0, so (1, 0) is not whole
+    low, high = np.array([0, 0, 0, 2]), np.array([1, 2, 3, 4])
+    seen, whole = visited([Stretch(low=low, high=high)], 4, 2)
+    assert seen.tolist() == [[True, False], [True, True]]
+    assert not whole.any()
+    seen, whole = visited([Stretch(low=low, high=np.array([1, 2, 3, 4])), Stretch(low=low * 0, high=low)], 4, 2)
+    assert whole.tolist() == [[False, False], [True, False]]
+
+
+def test_runs_of_offsets():
+    def said(spec, relations=EVERY):
+        return [(sorted(r.among), r.first, r.last) for r in runs_of(spec, relations)]
+
+    both, all_three = [CROSS, DRUMS], [SAME, CROSS, DRUMS]
+    assert said(SEED) == [(all_three, 0, 2), ([SAME], 3, 3), (all_three, 4, 4), ([SAME], 5, None)]
+    assert said(SEED, EVERY - {SAME}) == [(both, 0, 2), (both, 4, 4)]
+    assert said(EXEMPT, EVERY - {SAME}) == [(both, 0, 1), ([DRUMS], 2, 2), (both, 3, 3), ([DRUMS], 4, None)]
+    assert said(DENSE) == [(all_three, 0, None)]
+    assert said(museformer_mask())[:3] == [(all_three, 0, 2), (all_three, 4, 4), (all_three, 8, 8)]
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_packs_of_one_length_differ_in_numbers_alone(gated):
+    def told(plan):
+        calls = [plan.call, *([plan.own.call] if plan.own else [])]
+        tensors = [t for c in calls for t in (*c.lists, *(x for pair in c.bounds for x in pair), *(c.parts or ()))]
+        tensors += [plan.own.order, plan.own.place] if plan.own else []
+        tensors += vars(plan.gates).values() if plan.gates else []
+        return [(t.shape, t.dtype) for t in tensors], [(c.n_queries, c.n_keys, c.among) for c in calls]
+
+    made = list(stream(5, gated=gated))
+    for name in ("rows", "summaries"):
+        first, *others = (told(getattr(pack, name)) for pack in made)
+        assert len(first[0]) > 10
+        assert all(other == first for other in others)
+
+
+# attention
+
+
+@settings(max_examples=40)
+@given(pack=packs(), dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16]))
+def test_flex_equals_attention_in_the_open(pack, dtype):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flex, "flex_attention", plain_flex)
+        for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
+            if plan.n_queries:
+                same(plan, see, dtype=dtype)
+
+
+@settings(max_examples=30)
+@given(pack=packs(gated=True), dtype=st.sampled_from([torch.float64, torch.float32]))
+def test_gated_flex_equals_attention_in_the_open(pack, dtype):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flex, "flex_attention", plain_flex)
+        same(pack.rows, pack.sees()[0], dtype=dtype, gate=pack.gates())
+
+
+@pytest.mark.parametrize(("query_heads", "key_heads"), [(6, 3), (6, 6), (4, 1), (1, 1)])
+def test_each_key_head_serves_its_neighbouring_query_heads(plain, query_heads, key_heads):
+    (pack,) = stream(1)
+    same(pack.rows, pack.sees()[0], query_heads=query_heads, key_heads=key_heads)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
+def test_flex_equals_tiles(plain, spec, gated):
+    (pack,) = stream(1, spec=spec, gated=gated, seed=3)
+    planner = Planner(spec, gated=gated)
+    alone = [planner.window(np.array(bar) - bar[0], np.array(part), frozenset({1})) for bar, part in pack.windows]
+    tiled_rows, tiled_bars = pack_plans(alone, pack.starts, len(pack.bar))
+    n_bars, biases = tiled_bars.n_queries, _biases("cpu", torch.float64).detach() if gated else None
+    for plan, tiled in ((pack.rows, tiled_rows), (pack.summaries, tiled_bars)):
+        (q, k, v), _ = heads(plan.n_queries, plan.call.n_keys)
+        real = [torch.cat([x[:n_bars], x[pack.room :]]) for x in (k, v)]
+        got = attend(q, k, v, plan, biases)[: tiled.n_queries]
+        torch.testing.assert_close(got, attend(q[: tiled.n_queries], *real, tiled, biases))
+
+
+# torch's own FlexAttention, as it runs on a CPU
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    """It refuses gradients on CPUs, though what it computes there has them."""
+    from torch.nn.attention import flex_attention as module
+
+    monkeypatch.setattr(module, "_validate_device", lambda *_: None)
+    return module
+
+
+@pytest.fixture
+def uncompiled(on_cpu, monkeypatch):
+    """It runs as it stands; captured tensors get no gradient then."""
+    monkeypatch.setattr(on_cpu, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+
+
+@pytest.fixture
+def as_on_cuda(on_cpu, monkeypatch):
+    """What is compiled on CUDA is compiled here too, but for the last step, the kernels."""
+    torch.compiler.reset()
+    monkeypatch.setattr(flex, "_needs_compiling", lambda _: not torch.compiler.is_compiling())
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    flex._compiled.cache_clear()
+    yield
+    flex._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
+def test_torchs_flex_equals_attention_in_the_open(uncompiled, spec, dtype):
+    (pack,) = stream(1, spec=spec, seed=1)
+    for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
+        if plan.n_queries:
+            same(plan, see, dtype=dtype)
+
+
+def test_torchs_flex_gives_gates_their_gradient(on_cpu, monkeypatch):
+    (pack,) = stream(1, gated=True, seed=2)
+    monkeypatch.setattr(flex, "_gated_call", torch.compile(flex._gated_call, backend="eager", dynamic=False))
+    same(pack.rows, pack.sees()[0], gate=pack.gates())
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch.compile does it
+def test_nothing_is_compiled_twice(as_on_cuda):
+    before, counted = flex.graphs_compiled(), []
+    for pack in stream(6):
+        for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
+            same(plan, see, dtype=torch.float32)
+        counted.append(flex.graphs_compiled() - before)
+    assert counted == [2] * 6  # one for rows, one for summaries
+
+
+def test_without_compilation_attention_on_cuda_is_refused(as_on_cuda):
+    (pack,) = stream(1)
+    (q, k, v), _ = heads(*pack.sees()[0].shape)
+    with torch.compiler.set_stance("force_eager"), pytest.raises(MeloError, match=r"torch\.compile is switched off"):
+        attend(q, k, v, pack.rows)
+
+
+# the model
+
+
+@pytest.mark.parametrize(("spec", "gated"), [(SEED, False), (OFFSETS, False), (DENSE, False), (SEED, True)])
+def test_a_model_is_the_same_with_either_plan(plain, spec, gated):
+    model = small(spec, gated=gated)
+    model.planner.flex = FlexPlanner(everything(spec) if gated else spec, gated=gated, block=16)
+    pack = padded(pack_of(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131)
+    found = {}
+    for on_cuda in (False, True):
+        layout = layout_of(pack, model.planner, model.vocabulary, model.config.head_width, flex=on_cuda)
+        nats = model(layout)
+        model.zero_grad()
+        (nats.sum() + (model.gates.price(torch.ones(2, 33)) if gated else 0)).backward()
+        found[on_cuda] = nats, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(found[True][0], found[False][0])
+    assert found[True][1].keys() == found[False][1].keys()
+    for name, grad in found[True][1].items():
+        torch.testing.assert_close(grad, found[False][1][name], msg=lambda said, name=name: f"{name}: {said}")
+
+
+@pytest.mark.parametrize("on_cuda", [False, True])
+def test_a_window_counts_its_bars_from_anywhere(plain, on_cuda):
+    # rows and summaries turn together: only the differences of their bars matter
+    model = small(SEED)
+    model.planner.flex = FlexPlanner(SEED, block=16)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    windows = music(1)[0], music(2, bars=5)[0]
+
+    def states(first_bar):
+        pack = pack_of(*windows, first_bar=first_bar)
+        return model.states(layout_of(pack, model.planner, model.vocabulary, model.config.head_width, flex=on_cuda))
+
+    torch.testing.assert_close(states([7, 3]), states([0, 0]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_layout_has_room_for_all_summaries():
+    # 256 rows in blocks of 4: a sixteenth, a quarter, and where that is too little what there is
+    def room(n_bars, rows_in_bar):
+        n = n_bars * rows_in_bar
+        return Music(SEED, [(np.repeat(np.arange(n_bars), rows_in_bar), np.zeros(n))], padding=256 - n, block=4).room
+
+    assert (room(16, 15), room(17, 15), room(64, 3), room(65, 3), room(254, 1)) == (16, 64, 64, 68, 256)
