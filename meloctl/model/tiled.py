@@ -93,7 +93,8 @@ def _tile_backward(
     heads = (_by_head(x, repeats) for x in (grad, q))
     shared = (_shared(x, repeats) for x in (k, v))
     a, b, c = _flash_backward(*heads, *shared, _by_head(out, repeats), lse_RGN, 0.0, causal, attn_mask=bias)
-    return _by_row(a), b.sum(0).transpose(0, 1), c.sum(0).transpose(0, 1)
+    dk_GKD, dv_GKD = (x[0] if repeats == 1 else x.sum(0) for x in (b, c))
+    return _by_row(a), dk_GKD.transpose(0, 1), dv_GKD.transpose(0, 1)
 
 
 def _score_gradient(
@@ -159,4 +160,4 @@ def _add(x: Tensor, rows: Rows, values: Tensor) -> None:
     if isinstance(rows, slice):
         x[rows] += values
     else:
-        x.index_add_(0, rows, values)
+        x.index_add_(0, rows, values.contiguous())  # from numbers that lie apart it takes eight times as long
