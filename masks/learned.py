@@ -17,6 +17,9 @@ FORMAT = "meloctl.gates/1"
 HALF = 0.5
 """An offset is shown when its gate is open this far."""
 
+_STILL = 0.1
+"""Gates that moved less than this have learned nothing yet."""
+
 _KEYS = {"format", "same", "cross", "drums", "summaries"}
 _CURVE_KEYS = {"prior", "learned", "work", "beyond"}
 
@@ -114,12 +117,21 @@ def learned_mask(gates: LearnedGates) -> MaskSpec:
         reasons=(
             f"Learned: an offset is shown when its gate ended at least {HALF:g} open. The offsets shown hold {work:.3f} of dense "
             "causal attention's pairs of rows, beside one's own bar.",
+            *_unmoved(gates),
             *_reasons("Own part", gates.same),
             *_reasons("Other parts", gates.cross),
             *drums_in_words(gates.drums),
             f"Summaries: {'on' if gates.summaries else 'off'}, as in the model.",
         ),
         source={"rule": "learned"},
+    )
+
+
+def _unmoved(gates: LearnedGates) -> list[str]:
+    """A warning where the gates are still what they began as."""
+    moved = max(abs(c.learned[k] - c.prior[k]) for c in (gates.same, gates.cross) for k in c.learned)
+    return [f"Careful: no gate moved by more than {moved:.2f}. This is still the prior; train longer."] * (
+        moved < _STILL
     )
 
 

@@ -50,6 +50,12 @@ def test_everything_open_shows_everything():
     assert (spec.same, spec.near, spec.far) == ("full", MOST_OFFSET, ())
 
 
+def test_gates_that_hardly_moved_are_told():
+    still = curve({1: 0.39, 4: 0.75}, prior={1: 0.3, 4: 0.7})
+    assert learned_mask(gates(still, still)).reasons[1].startswith("Careful: no gate moved by more than 0.09.")
+    assert not any("Careful" in r for r in learned_mask(SIX).reasons)
+
+
 def test_far_bars_cannot_be_shown_alone_and_it_says_so():
     spec = learned_mask(gates(curve({1: 0.9, 2: 0.1}, beyond=0.8), curve({1: 0.1})))
     assert spec.same == (1,)

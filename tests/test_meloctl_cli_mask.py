@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from test_masks_learned import SIX
 from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
@@ -221,3 +222,40 @@ def test_the_diary_still_gives_the_seeds_mask(tmp_path):
     assert (spec.same, spec.near, spec.far, spec.drums) == ("full", 2, (4,), "masked")
     assert len(list((tmp_path / "melo" / "mask").glob("diary*"))) == 1
     assert only(tmp_path / "melo" / "mask").name.startswith("diary-2025-11-28-")
+
+
+def learned_run(folder, **change):
+    """A folder that holds what a run with gates leaves for derive-mask."""
+    folder.mkdir(parents=True)
+    (folder / "gates.json").write_text(json.dumps({**SIX.to_json(), **change}))
+    return folder
+
+
+def test_learned_gates_are_read_out(tmp_path):
+    run_of = learned_run(tmp_path / "tiny-gates-1234")
+    again = [meloctl("derive-mask", "--from-model", run_of, work=tmp_path / "melo") for _ in range(2)]
+    assert "Own part: offsets 6, 12. Other parts: offsets 0 to 2, and 5 back." in again[0].stdout
+    assert "began open and was shut" in again[0].stdout
+    assert "Unchanged since" in again[1].stdout
+    (folder,) = (p for p in (tmp_path / "melo" / "mask").iterdir() if p.is_dir())
+    assert {p.name for p in folder.iterdir()} == {"mask.json", "mask.png", "gates.png", "manifest.json"}
+    spec = json.loads((folder / "mask.json").read_text())
+    assert spec["source"]["model"] == "tiny-gates-1234"
+
+
+def test_what_cannot_be_read_out_is_one_line(tmp_path):
+    run_of, bare = learned_run(tmp_path / "a"), tmp_path / "b"
+    bare.mkdir()
+    damaged = learned_run(tmp_path / "c", same=3)
+    for words, said in (
+        (["--from-model", tmp_path / "none"], "no such folder"),
+        (["--from-model", bare], "meloctl train --gates"),
+        (["--from-model", damaged], "must hold"),
+        (["--from-model", run_of, "--rule", "seed"], "takes no rule"),
+        (["--from-model", run_of, "--share", "0.2"], "takes no rule"),
+    ):
+        failed = meloctl("derive-mask", *words, work=tmp_path / "melo")
+        assert failed.returncode == 1
+        assert said in failed.stderr
+        assert failed.stderr.count("\n") == 1
+    assert not (tmp_path / "melo").exists()
