@@ -36,21 +36,21 @@ def draw_gates(gates: LearnedGates, path: Path) -> None:
         (panels[0], gates.same, "own part", SAME),
         (panels[1], gates.cross, "other parts", CROSS),
     ):
-        offsets = sorted(curve.learned)
-        used = [k for k in offsets if curve.work[k]]
-        axes.bar(used, [curve.learned[k] for k in used], width=0.6, color=colour, alpha=0.85, label="learned")
-        axes.plot(offsets, [curve.prior[k] for k in offsets], "o-", color=INK, mfc="white", ms=4, lw=0.8, label="prior")
+        offsets = list(curve.offsets)
+        used = [k for k, gate in curve.offsets.items() if gate.work]
+        axes.bar(used, [curve.offsets[k].learned for k in used], width=0.6, color=colour, alpha=0.85, label="learned")
+        began = [gate.prior for gate in curve.offsets.values()]
+        axes.plot(offsets, began, "o-", color=INK, mfc="white", ms=4, lw=0.8, label="prior")
         axes.axhline(HALF, color=INK, lw=0.8, ls=":")
         for k in curve.shown:
-            axes.annotate(
-                str(k), (k, curve.learned[k]), textcoords="offset points", xytext=(0, 2), ha="center", fontsize=8
-            )
+            at = (k, curve.offsets[k].learned)
+            axes.annotate(str(k), at, textcoords="offset points", xytext=(0, 2), ha="center", fontsize=8)
         axes.set(ylim=(0, 1.08), ylabel="open", title=f"Gates of {name} (shown from the dotted line on)")
         axes.grid(axis="y", color=GRID, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
     panels[1].set_xlabel("offset (bars back)")
-    panels[1].set_xticks(range(0, max(gates.same.learned) + 1, 4))
+    panels[1].set_xticks(range(0, max(gates.same.offsets) + 1, 4))
     save(figure, path)
 
 

@@ -244,12 +244,15 @@ def test_learned_gates_are_read_out(tmp_path):
 
 
 def test_what_cannot_be_read_out_is_one_line(tmp_path):
-    run_of, bare = learned_run(tmp_path / "a"), tmp_path / "b"
+    run_of, bare, unfinished = learned_run(tmp_path / "a"), tmp_path / "b", tmp_path / "d"
     bare.mkdir()
+    unfinished.mkdir()
+    (bare / "manifest.json").write_text("{}")
     damaged = learned_run(tmp_path / "c", same=3)
     for words, said in (
         (["--from-model", tmp_path / "none"], "no such folder"),
-        (["--from-model", bare], "meloctl train --gates"),
+        (["--from-model", bare], "a run without gates"),
+        (["--from-model", unfinished], "not a finished run"),
         (["--from-model", damaged], "must hold"),
         (["--from-model", run_of, "--rule", "seed"], "takes no rule"),
         (["--from-model", run_of, "--share", "0.2"], "takes no rule"),

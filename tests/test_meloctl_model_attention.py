@@ -214,6 +214,37 @@ def test_a_plan_is_made_once_for_a_window_in_any_key():
     one = planner.window(bar, part, frozenset())
     assert planner.window(bar.copy(), part.copy(), frozenset()) is one
     assert planner.window(bar, part[::-1].copy(), frozenset()) is not one
+    assert planner.window(bar, part, frozenset({1})) is not one
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_plans_are_kept_within_bounds_the_latest_ones(gated):
+    bar, part = np.repeat(np.arange(9), 4), np.tile([0, 0, 1, 1], 9)
+
+    def ask(planner, n):
+        return planner.window(bar, part + n, frozenset())
+
+    one = ask(Planner(SEED, gated=gated), 0)
+    tensors = [
+        x for s in (*one.rows, *one.summaries, *one.bars, *one.heard) for x in (s.queries, s.keys, s.see, s.gate)
+    ]
+    held = sum(x.numel() * x.element_size() for x in tensors if isinstance(x, torch.Tensor))
+    assert one.nbytes == held > 0
+    planner = Planner(SEED, gated=gated, kept_bytes=2 * held)
+    first, second = ask(planner, 1), ask(planner, 2)
+    assert ask(planner, 1) is first  # asked for again, so the other one is now the oldest
+    ask(planner, 3)
+    assert ask(planner, 1) is first
+    assert ask(planner, 2) is not second
+    assert Planner(SEED, kept_bytes=0).window(bar, part, frozenset()).nbytes  # nothing is kept, all the same planned
+
+
+def test_what_is_made_for_one_pack_is_not_kept():
+    planner = Planner(MaskSpec(same=(2,), near=0, far=(), summaries=False))
+    window = planner.window(np.repeat(np.arange(9), 4), np.tile([0, 0, 1, 1], 9), frozenset())
+    rows, _ = pack_plans([window], np.array([0, 36]), 36)
+    assert any(tile.hiding is not None for tile in rows.spans)
+    assert not any("hiding" in vars(tile) for tile in window.rows)
 
 
 @pytest.mark.parametrize("gated", [False, True])

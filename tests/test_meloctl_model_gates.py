@@ -131,9 +131,9 @@ def learned(steps, *, price=0.02, phrase=6):
 def test_gates_find_the_period_that_was_planted():
     gates, work = learned(1200)
     found = gates.read_out(work)
-    assert found.same.prior[4] == pytest.approx(0.7)
-    own = found.same.learned
-    assert max(own, key=lambda k: own[k] if work[0, k - 1] else 0) == 6
+    assert found.same.offsets[4].prior == pytest.approx(0.7)
+    own = {k: gate.learned for k, gate in found.same.offsets.items() if gate.work}
+    assert max(own, key=own.__getitem__) == 6
     assert own[6] > 0.8
     assert own[4] < 0.2
     assert all(own[k] < 0.5 for k in (1, 2, 3, 5, 7, 8, 9, 10, 11))
@@ -145,10 +145,26 @@ def test_gates_find_the_period_that_was_planted():
 def test_what_does_not_help_is_shut_by_its_price():
     # too short to learn what recurs: the price alone moves the gates, those most that cost most
     gates, work = learned(40, price=3.0)
-    found = gates.read_out(work)
-    used = [k for k in range(1, 33) if work[0, k - 1] > 0.001]
+    offsets = gates.read_out(work).same.offsets
+    used = [gate for gate in offsets.values() if gate.work > 0.001]
     assert used
-    assert all(found.same.learned[k] < found.same.prior[k] - 0.01 for k in used)
-    unused = [k for k in range(1, 33) if not work[0, k - 1]]
-    assert all(found.same.learned[k] == pytest.approx(found.same.prior[k]) for k in unused)
-    assert found.same.unused == unused
+    assert all(gate.learned < gate.prior - 0.01 for gate in used)
+    unused = [gate for gate in offsets.values() if not gate.work]
+    assert unused
+    assert all(gate.learned == pytest.approx(gate.prior) for gate in unused)
+
+
+def test_every_gate_is_read_out_by_itself():
+    gates, work = Gates(FOUR), np.arange(2 * (LAST + 1)).reshape(2, -1) / 100
+    value = torch.linspace(-2, 2, 2 * (LAST + 1)).reshape(2, -1)
+    with torch.no_grad():
+        gates.value.copy_(value)
+    found = gates.read_out(work)
+    for curve, logits, spent in ((found.same, value[0], work[0]), (found.cross, value[1], work[1])):
+        read = [*curve.offsets.values(), curve.beyond]
+        assert list(curve.offsets) == list(range(1, LAST + 1))
+        assert [g.learned for g in read] == pytest.approx(torch.sigmoid(logits).tolist())
+        assert [g.work for g in read] == spent.tolist()
+    assert found.same.offsets[4].prior == pytest.approx(0.7)
+    assert found.cross.offsets[9].prior == pytest.approx(0.6)
+    assert found.cross.beyond.prior == pytest.approx(0.6)

@@ -5,13 +5,10 @@ from pathlib import Path
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from masks.learned import LearnedGates, learned_mask
+from masks.learned import FILE, LearnedGates, learned_mask
 from masks.spec import MaskSpec
 from meloctl import __version__
-from meloctl.workspace import Recipe, file_hash
-
-GATES = "gates.json"
-"""Where a run with gates keeps them."""
+from meloctl.workspace import MANIFEST, Recipe, file_hash
 
 
 def read_gates(run: Path) -> LearnedGates:
@@ -22,9 +19,11 @@ def read_gates(run: Path) -> LearnedGates:
     """
     if not run.is_dir():
         raise MeloError(f"--from-model {run}: no such folder; give a run of meloctl train --gates, as melo/model/NAME")
-    path = run / GATES
+    path = run / FILE
+    if not path.is_file() and (run / MANIFEST).is_file():
+        raise MeloError(f"--from-model {run}: a run without gates; a mask is learned by: meloctl train --gates")
     if not path.is_file():
-        raise MeloError(f"--from-model {run}: no {GATES} in it; the mask is learned by: meloctl train --gates")
+        raise MeloError(f"--from-model {run}: not a finished run; give the same meloctl train --gates again to go on")
     return LearnedGates.from_json(read_json(path, what="gates"), where=str(path))
 
 
@@ -33,7 +32,7 @@ def learned_recipe(run: Path) -> Recipe:
     return Recipe(
         stage="mask",
         command="derive-mask",
-        inputs={"model": run.resolve().name, "gates": file_hash(run / GATES)},
+        inputs={"model": run.resolve().name, "gates": file_hash(run / FILE)},
         options={"rule": "learned"},
         label=f"{run.resolve().name}-learned",
     )

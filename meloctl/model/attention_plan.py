@@ -51,6 +51,12 @@ class Span:
         """(N, K) 0 where a pair is seen and −inf where it is hidden, made once for all layers; None where nothing is hidden."""
         return None if self.see is None else torch.zeros(self.see.shape).masked_fill_(~self.see, -torch.inf)
 
+    @property
+    def nbytes(self) -> int:
+        """What its tensors hold."""
+        tensors = (self.queries, self.keys, self.see, self.gate)
+        return sum(x.nbytes for x in tensors if isinstance(x, Tensor))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionPlan:
@@ -105,9 +111,7 @@ def span(
 
 
 def moved(tile: Span, *, queries: int, keys: int) -> Span:
-    """The same tile for rows that stand later by so many."""
-    if not queries and not keys:
-        return tile
+    """The same tile for rows that stand later by so many; what is made for one pack alone goes with it."""
     return replace(tile, queries=_later(tile.queries, queries), keys=_later(tile.keys, keys))
 
 

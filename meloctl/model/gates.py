@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masks.learned import GateCurve, LearnedGates
+from masks.learned import Gate, GateCurve, LearnedGates
 from masks.spec import RELATIONS, MaskSpec
 from masks.tiles import CROSS, DRUMS, CellRows, Ints, pairs_seen
 
@@ -47,15 +47,13 @@ class Gates(nn.Module):
     def read_out(self, work: npt.NDArray[np.float64]) -> LearnedGates:
         """What the gates are now, beside what they began as; `work` as for `price`."""
         now = torch.sigmoid(self.value.detach().double()).cpu().numpy()
-        curves = [
-            GateCurve(
-                prior={k: float(began[k - 1]) for k in range(1, LAST + 1)},
-                learned={k: float(ended[k - 1]) for k in range(1, LAST + 1)},
-                work={k: float(spent[k - 1]) for k in range(1, LAST + 1)},
-                beyond=float(ended[LAST]),
+        curves = []
+        for began, ended, spent in zip(_beginning(self.spec), now, work, strict=True):
+            *offsets, beyond = (
+                Gate(prior=float(b), learned=float(e), work=float(w))
+                for b, e, w in zip(began, ended, spent, strict=True)
             )
-            for began, ended, spent in zip(_beginning(self.spec), now, work, strict=True)
-        ]
+            curves.append(GateCurve(offsets=dict(enumerate(offsets, 1)), beyond=beyond))
         same, cross = curves
         return LearnedGates(same=same, cross=cross, drums=self.spec.drums, summaries=self.spec.summaries)
 

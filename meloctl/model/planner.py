@@ -11,6 +11,7 @@ Shape letters: N rows of a pack, T bars of a pack, L rows of a window.
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -24,8 +25,8 @@ from meloctl.model.gates import gate_of
 _ROWS, _BARS = 512, 16
 """Rows in a run that sees summaries, bars in a run that sees its rows: their cost grows with rows alone."""
 
-_KEPT = 1024
-"""Windows whose plans are kept: the next epoch brings them again."""
+KEPT_BYTES = 256 << 20
+"""Plans of windows that are kept, the latest ones: where a corpus is small, the next epoch brings them again."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,16 +46,24 @@ class WindowPlan:
     heard: tuple[Span, ...]
     """Summaries → rows."""
 
+    @property
+    def nbytes(self) -> int:
+        """What its tensors hold."""
+        return sum(s.nbytes for s in (*self.rows, *self.summaries, *self.bars, *self.heard))
+
 
 class Planner:
     """Plans under one spec; plans of windows are kept, since music comes again in other keys."""
 
-    def __init__(self, spec: MaskSpec, *, gated: bool = False) -> None:
+    def __init__(self, spec: MaskSpec, *, gated: bool = False, kept_bytes: int = KEPT_BYTES) -> None:
         self.spec, self.gated = spec, gated
         self.flex = FlexPlanner(everything(spec) if gated else spec, gated=gated)
         """Plans of whole packs for FlexAttention; they are not kept, since they are cheap."""
 
         self._kept: OrderedDict[bytes, WindowPlan] = OrderedDict()
+        self._kept_bytes, self._most_bytes = 0, kept_bytes
+        self._lock = Lock()
+        """Loaders of training and of validation ask at the same time."""
 
     def window(self, bar: Ints, part: Ints, drums: frozenset[int]) -> WindowPlan:
         """The plan of one window.
@@ -64,15 +73,24 @@ class Planner:
             part: (L,)
             drums: the parts that are drums.
         """
-        key = np.stack([bar, part]).tobytes()
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        key = np.stack([bar, part]).tobytes() + np.array(sorted(drums), dtype=np.int64).tobytes()
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         found = self._planned(cells_of_rows(bar, part, drums), bar)
-        self._kept[key] = found
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._keep(key, found)
         return found
+
+    def _keep(self, key: bytes, found: WindowPlan) -> None:
+        """Keep a plan, and let those go that were not asked for the longest."""
+        before = self._kept.pop(key, None)  # another thread's
+        self._kept[key] = found
+        self._kept_bytes += found.nbytes - (before.nbytes if before else 0)
+        while self._kept_bytes > self._most_bytes:
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= oldest.nbytes
 
     def _planned(self, cells: CellRows, bar: Ints) -> WindowPlan:
         tiles = plan(everything(self.spec) if self.gated else self.spec, cells).tiles
