@@ -14,7 +14,7 @@ from analysis.corpus import Skipped, find_files, split_of
 from analysis.errors import MeloError
 from meloctl.corpus_check import FileFacts, check_file, check_files, judge
 from meloctl.corpus_report import check_json, check_lines, verdict
-from meloctl.dataset.store import encode_corpus
+from meloctl.dataset.store import make_shard
 from meloctl.rows.vocabulary import default_vocabulary
 
 V = default_vocabulary()
@@ -177,11 +177,11 @@ def test_near_copies_never_lie_on_two_sides_and_adding_them_moves_nothing(tmp_pa
     """Of 40 songs with a copy in another key each, a hash of their notes would part many."""
     for i in range(40):
         (tmp_path / f"{i:02d}.mid").write_bytes(tune(i))
-    alone = encode_corpus(find_files(tmp_path), V).split
+    alone = make_shard(find_files(tmp_path), V, tmp_path / "rows-1").split
     for i in range(40):
         (tmp_path / f"{i:02d} higher.mid").write_bytes(tune(i, up=3))
     paths = find_files(tmp_path)
-    split = dict(zip([p.stem for p in paths], encode_corpus(paths, V).split, strict=True))
+    split = dict(zip([p.stem for p in paths], make_shard(paths, V, tmp_path / "rows-2").split, strict=True))
     names = {f.path.stem: f.name for f in check_files(paths)}
     assert any(split_of(names[f"{i:02d}"]) != split_of(names[f"{i:02d} higher"]) for i in range(40))
     assert [split[f"{i:02d}"] for i in range(40)] == [split[f"{i:02d} higher"] for i in range(40)] == list(alone)

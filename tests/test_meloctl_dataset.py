@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analysis.errors import MeloError
 from analysis.piece import Part
 from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, augmented, fitting, retimed, transposed
-from meloctl.dataset.packs import arrange, lengths_of, pack_of, padded, padding_share, validation_packs
+from meloctl.dataset.packs import arrange, pack_of, padded, padding_share
 from meloctl.dataset.windows import Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
@@ -217,16 +217,3 @@ def test_windows_meet_others_in_each_draw():
 def test_a_window_longer_than_a_pack_is_refused():
     with pytest.raises(MeloError, match=r"packs of 1,024 rows cannot hold a window of 1,025"):
         arrange(np.array([7, 1025]), 1024)
-
-
-def test_validation_is_fixed_unchanged_and_dealt_out():
-    many = [window_of(n, first_bar=n) for n in (3, 5, 7, 11, 13, 17)]
-    made = list(validation_packs(many, 20))
-    found = sorted(
-        (f, p.rows[a:b].tolist()) for p in made for f, a, b in zip(p.first_bar, p.starts, p.starts[1:], strict=False)
-    )
-    assert found == sorted((w.first_bar, w.rows.tolist()) for w in many)
-    again = [pack for rank in range(2) for pack in validation_packs(many, 20, start=rank, stride=2)]
-    order = [*range(0, len(made), 2), *range(1, len(made), 2)]
-    assert [p.rows.tolist() for p in again] == [made[i].rows.tolist() for i in order]
-    assert len(made) == len(arrange(lengths_of(many), 20)) == 3

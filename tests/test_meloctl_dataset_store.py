@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from analysis.corpus import find_files
+from analysis.corpus import Skipped, find_files, read_files
 from analysis.errors import MeloError
 from analysis.piece import Part
-from meloctl.dataset.store import encode_corpus, is_piece, make_shard, read_shard, write_shard
-from meloctl.rows.codec import encode
+from meloctl.dataset.store import is_piece, make_shard, read_shard
+from meloctl.rows.codec import GridLoss, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, PITCH, POSITION, default_vocabulary
 
@@ -31,13 +31,13 @@ def corpus(tmp_path):
     return folder
 
 
-def test_a_corpus_becomes_rows_and_splits_by_its_notes(corpus):
-    shard = encode_corpus(find_files(corpus), V)
+def test_a_corpus_becomes_rows_and_splits_by_its_notes(corpus, tmp_path):
+    shard = make_shard(find_files(corpus), V, tmp_path / "rows-1")
     assert len(shard) == 30
     assert len(shard.of_split("train")) + len(shard.of_split("validation")) + len(shard.of_split("test")) == 30
     assert np.array_equal(np.concatenate([shard.piece(i) for i in range(30)]), shard.rows)
     (corpus / "copy.mid").write_bytes((corpus / "00.mid").read_bytes())
-    again = encode_corpus(find_files(corpus), V)
+    again = make_shard(find_files(corpus), V, tmp_path / "rows-2")
     assert again.split[:30] == shard.split
     assert again.split[30] == shard.split[0]  # a copy lies on the side of its original
 
@@ -48,21 +48,20 @@ def same(a, b):
 
 
 def test_a_shard_round_trips(corpus, tmp_path):
-    shard = encode_corpus(find_files(corpus), V)
-    write_shard(shard, tmp_path / "rows-1")
+    shard = make_shard(find_files(corpus), V, tmp_path / "rows-1")
     again = read_shard(tmp_path / "rows-1")
     assert same(again, shard)
     assert [p.tolist() for p in again.of_split("train")] == [p.tolist() for p in shard.of_split("train")]
 
 
-def test_a_shard_made_on_disk_is_the_one_made_in_memory(corpus, tmp_path):
+def test_a_shard_holds_the_pieces_that_could_be_read_in_order(corpus, tmp_path):
     files, seen = find_files(corpus), []
-    made = make_shard(files, V, tmp_path / "rows-1", on_file=lambda: seen.append(1))
-    write_shard(encode_corpus(files, V), tmp_path / "rows-2")
-    assert len(seen) == len(files)
-    assert same(made, encode_corpus(files, V))
-    for suffix in ("safetensors", "json"):
-        assert (tmp_path / f"rows-1.{suffix}").read_bytes() == (tmp_path / f"rows-2.{suffix}").read_bytes()
+    shard = make_shard(files, V, tmp_path / "rows-1", on_file=lambda: seen.append(1))
+    assert len(seen) == len(files) == len(shard) + 1  # the broken one
+    expected = [encode(found.piece, V) for found in read_files(files) if not isinstance(found, Skipped)]
+    assert [shard.piece(i).tolist() for i in range(len(shard))] == [rows.tolist() for rows, _ in expected]
+    assert shard.loss == sum((cost for _, cost in expected), GridLoss())
+    assert shard.loss.notes == 60
 
 
 def test_the_file_is_what_others_call_safetensors(corpus, tmp_path):
@@ -77,9 +76,8 @@ def test_the_file_is_what_others_call_safetensors(corpus, tmp_path):
 
 def test_a_corpus_without_readable_files_is_refused_and_leaves_nothing(tmp_path):
     (tmp_path / "a.mid").write_text("no")
-    for make in (encode_corpus, lambda *args: make_shard(*args, tmp_path / "cache" / "rows-1")):
-        with pytest.raises(MeloError, match="none of the 1 files could be read"):
-            make(find_files(tmp_path), V)
+    with pytest.raises(MeloError, match="none of the 1 files could be read"):
+        make_shard(find_files(tmp_path), V, tmp_path / "cache" / "rows-1")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -182,13 +180,26 @@ def test_rows_of_another_shape_or_type_are_refused(stem, rows):
         {"loss": {"notes": "9", "moved": 0, "resized": 0, "merged": 0}},
         {"loss": {"notes": True, "moved": 0, "resized": 0, "merged": 0}},
         {"loss": {"notes": 0, "moved": 0, "resized": 0, "merged": 0}},
+        {"loss": {"moved": 0, "resized": 0, "merged": 0, "notes": "9"}},
         {"loss": {"notes": 9, "moved": -1, "resized": 0, "merged": 0}},
+        {"loss": {"notes": 9, "moved": 10, "resized": 0, "merged": 0}},
+        {"loss": {"notes": 9, "moved": 0, "resized": 10, "merged": 0}},
+        {"loss": {"notes": 9, "moved": 0, "resized": 0, "merged": 10}},
+        {"loss": {"notes": 9, "moved": 0, "resized": 1.5, "merged": 0}},
+        {"loss": {"notes": 2**53 + 1, "moved": 0, "resized": 0, "merged": 0}},
+        {"loss": {"notes": 10**400, "moved": 10**400, "resized": 0, "merged": 0}},
         {"more": 1},
     ],
 )
 def test_a_json_that_says_something_else_is_refused(stem, changed):
     about(stem, **changed)
     assert refused(stem)
+
+
+@pytest.mark.parametrize("counts", [(9, 9, 9, 9), (2**53, 2**53, 0, 1)])
+def test_counts_at_their_limits_are_read(stem, counts):
+    about(stem, loss=dict(zip(("notes", "moved", "resized", "merged"), counts, strict=True)))
+    assert tuple(vars(read_shard(stem).loss).values()) == counts
 
 
 def with_header(stem, header, length=None):
@@ -229,7 +240,16 @@ def test_the_header_that_the_next_ones_damage_is_good(stem):
         GOOD | {"rows": ROWS | {"data_offsets": [0, 80, 96]}},
         GOOD | {"rows": ROWS | {"data_offsets": [-80, 0]}},
         GOOD | {"rows": ROWS | {"data_offsets": [0, 1e9]}},
+        GOOD | {"rows": ROWS | {"shape": [10**30, 0], "data_offsets": [0, 0]}},
+        GOOD | {"rows": ROWS | {"shape": [0, 10**30], "data_offsets": [0, 0]}},
+        GOOD | {"rows": ROWS | {"shape": [0] * 70, "data_offsets": [0, 0]}},
+        GOOD | {"rows": ROWS | {"shape": [5, 0], "data_offsets": [0, 0]}},
+        GOOD | {"rows": ROWS | {"shape": []}},
+        GOOD | {"rows": ROWS | {"data_offsets": [0, 96]}},  # more than the shape takes, and the file has it
+        GOOD | {"first": FIRST | {"shape": [10**30], "data_offsets": [80, 80]}},
+        GOOD | {"first": FIRST | {"shape": [2, 1]}},
         GOOD | {"first": FIRST | {"data_offsets": [96, 112]}},
+        json.dumps(GOOD).encode().ljust(100_000),  # good, but for what a reader would have to hold
         b"\xff\xfe",
         b"[" * 60_000,
         b"9" * 60_000,
@@ -338,6 +358,6 @@ def test_small_pieces_are_pieces():
         assert is_piece(np.array(rows, dtype=np.int16), V)
 
 
-def test_real_pieces_are_pieces(real):
-    shard = encode_corpus(real("band")[:10], V)
+def test_real_pieces_are_pieces(real, tmp_path):
+    shard = make_shard(real("band")[:10], V, tmp_path / "rows-1")
     assert all(is_piece(shard.piece(i), V) for i in range(len(shard)))

@@ -17,10 +17,12 @@ from test_meloctl_model import EXEMPT, SEED, music, small, states_of
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
+from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.decoder import Decoder
 from meloctl.generation.sampler import MOST_ROWS_IN_BAR, Sampling, draw, generate_rows
 from meloctl.generation.score import draw_piano_roll, playable, write_wav
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
+from meloctl.model.gates import LAST
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -39,6 +41,41 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     torch.testing.assert_close(decoder.start(), full[0])
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row), full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("summaries", [False, True])
+@pytest.mark.parametrize("drums", ["masked", "exempt"])
+def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
+    # the mask would hide most, and the gates hide little: rows see every earlier one, each offset through a gate of its own
+    model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
+    torch.nn.init.normal_(model.gates.value, std=2.0)
+    rows, bar, _ = music(7, bars=LAST + 5)
+    assert bar[-1] > LAST + 1  # two offsets and more share the last gate
+    full = states_of(model, rows)
+    decoder = Decoder(model)
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row), full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("same", "near", "by_note", "by_header"),
+    [
+        ("full", MOST_OFFSET, [0, 1, 2], [0, 1, 2, 3]),
+        ("full", 2, [1, 2], [0, 1, 2, 3]),
+        ((), MOST_OFFSET, [0, 1, 2], [2, 3]),
+        ((), 2, [1, 2], [2, 3]),
+    ],
+)
+def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, by_note, by_header):
+    decoder = Decoder(small(MaskSpec(same=same, near=near, far=(), summaries=False)))
+    header, note = (music(0, bars=1)[0][i] for i in (0, 1))
+    decoder.step(header)
+    decoder.step(header)
+    decoder.bar[0] -= MOST_OFFSET + 7  # as if so many bars lay between
+    decoder.step(note)
+    assert decoder._seen()[0].tolist() == by_note
+    decoder.step(header)
+    assert decoder._seen()[0].tolist() == by_header
 
 
 @settings(max_examples=15)

@@ -22,10 +22,19 @@ from test_meloctl_model_music_transformer import (
 )
 from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
 
+from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.config import PRESETS
-from meloctl.model.encoder_decoder import EncoderDecoder, bars_of, layers_of, musical_time, side_by_side, split
+from meloctl.model.encoder_decoder import (
+    EncoderDecoder,
+    bars_of,
+    hidden_width,
+    layers_of,
+    musical_time,
+    side_by_side,
+    split,
+)
 from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, POSITION
 
@@ -106,7 +115,7 @@ def test_a_continuation_is_predicted_from_exactly_its_primer_and_the_rows_before
         for row in range(begin, last):
             expected[row] = set(range(first, row))
     assert expected[together.starts[4] - 1]  # a window of a single bar is a continuation too
-    assert sight(small(layers=layers), together) == expected
+    assert sight(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
 
 
 def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():
@@ -219,6 +228,14 @@ def test_parameters_are_as_many_as_meloformers(preset):
     assert abs(n_parameters(ours) / n_parameters(theirs) - 1) < 0.05
 
 
+def test_sizes_at_which_it_would_be_larger_are_refused():
+    # a layer of MeloFormer holds 2376 + 72 hidden; these two hold 7488, and 98 for each width of feed-forward layers
+    assert hidden_width(config(layers=1, hidden=73)) == 1
+    expected = "encoder-decoder: its layers hold 7,586 parameters or more, those of a MeloFormer of this size 7,560, "
+    with pytest.raises(MeloError, match=f"^{expected}so it cannot be made as large; give a larger size$"):
+        small(layers=1, hidden=72)
+
+
 def test_layers_are_shared_half_and_half():
     assert [layers_of(config(layers=n)) for n in (1, 2, 5, 8)] == [(1, 1), (1, 1), (2, 3), (4, 4)]
 
@@ -242,6 +259,8 @@ def test_dropout_is_the_configs():
     assert (model.states(layout) - model.states(layout)).abs().max() > 1e-3
     still = small(dropout=0.0).train()
     assert torch.equal(still.states(layout), still.states(layout))
+    every = [m.dropout for m in model.modules() if isinstance(m, torch.nn.MultiheadAttention)]
+    assert every == [0.0, 0.0, 0.0]  # the encoder's, and both of the decoder's: weights of attention are kept whole
 
 
 def test_mixed_precision_is_near():

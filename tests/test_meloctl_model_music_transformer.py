@@ -1,18 +1,22 @@
 """The Music Transformer on packs: each row is predicted from exactly the rows of its window before it; what counts; it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from conftest import piece_of
 from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
 
+from analysis.errors import MeloError
 from analysis.piece import Part
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import Pack, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer import MeloFormer
-from meloctl.model.music_transformer import MusicTransformer, longest_distance
+from meloctl.model.music_transformer import MusicTransformer, hidden_width, longest_distance
+from meloctl.model.sizes import meloformer_layer
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, default_vocabulary
 
@@ -194,6 +198,23 @@ def test_parameters_are_as_many_as_meloformers(preset):
     with torch.device("meta"):
         ours, theirs = MusicTransformer(PRESETS[preset], V), MeloFormer(PRESETS[preset], V, SEED)
     assert abs(n_parameters(ours) / n_parameters(theirs) - 1) < 0.05
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_layer_of_meloformer_is_as_large_as_told(preset):
+    with torch.device("meta"):
+        model = MeloFormer(PRESETS[preset], V, SEED)
+    assert [n_parameters(layer) for layer in model.layers] == [meloformer_layer(PRESETS[preset])] * len(model.layers)
+
+
+def test_a_context_at_which_it_would_be_larger_is_refused():
+    # a layer of MeloFormer holds 442,944; one of this 147,840, 192 for each distance and 576 for each width of its SwiGLU:
+    # 1534 distances leave room for a width of 1, one more would make it 443,136
+    tiny = PRESETS["tiny"]
+    assert hidden_width(replace(tiny, context=4 * 1534)) == 1
+    expected = "music-transformer: its layers hold 1,772,544 parameters or more, those of a MeloFormer of this size 1,771,776, "
+    with pytest.raises(MeloError, match=f"^{expected}.*; give a larger size, or a context of fewer rows than 6,140$"):
+        MusicTransformer(replace(tiny, context=4 * 1535), V)
 
 
 def test_every_parameter_learns():

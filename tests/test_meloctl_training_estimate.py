@@ -13,8 +13,8 @@ from meloctl.model.config import PRESETS
 from meloctl.model.meloformer import n_parameters
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.afford import Wish, duration, refusal
-from meloctl.training.config import TrainConfig
-from meloctl.training.estimate import Music, floats_in_heads, floats_in_layer, need
+from meloctl.training.config import CONTEXTS, PACKS, TrainConfig
+from meloctl.training.estimate import ALWAYS, Music, floats_in_heads, floats_in_layer, need
 from meloctl.training.machine import Machine, free_memory, this_machine
 from meloctl.training.models import ARCHITECTURES, MELOFORMERS, build, model_name
 
@@ -89,7 +89,8 @@ def test_this_machine_is_measured_and_chance_is_left_alone():
 
 
 def asked(size, **change):
-    settings = {"seed": 0, "packs": 2, "pack_rows": PRESETS[size].context, "learning_rate": 1e-3, "minutes": 30.0}
+    rows = CONTEXTS * PRESETS[size].context
+    settings = {"seed": 0, "packs": PACKS, "pack_rows": rows, "learning_rate": 1e-3, "minutes": 30.0}
     return TrainConfig(**{**settings, **change})
 
 
@@ -112,19 +113,19 @@ def test_memory_is_the_sum_of_what_it_holds():
     assert needed(processes=2, shard=True).weights_bytes == 2 * 4 * parameters
     assert needed(processes=2).weights_bytes == plain.weights_bytes
     assert plain.memory_bytes == plain.weights_bytes + plain.activations_bytes
-    kept = plain.activations_bytes - 40 * MB
-    assert needed(pack_rows=2 * 1024).activations_bytes - 40 * MB == pytest.approx(2 * kept, rel=1e-6)
+    kept = plain.activations_bytes - ALWAYS
+    assert needed(pack_rows=4 * 1024).activations_bytes - ALWAYS == pytest.approx(2 * kept, rel=1e-6)
     assert needed(packs=7).activations_bytes == plain.activations_bytes  # one pack at a time
-    assert needed(device="cuda").activations_bytes - 40 * MB == pytest.approx(0.6 * kept, rel=1e-6)
-    assert needed(checkpointing=True).activations_bytes - 40 * MB < 0.5 * kept
+    assert needed(device="cuda").activations_bytes - ALWAYS == pytest.approx(0.6 * kept, rel=1e-6)
+    assert needed(checkpointing=True).activations_bytes - ALWAYS < 0.5 * kept
 
 
 def test_time_grows_with_what_is_done():
     machine = Machine(device="cpu", memory_bytes=0, flops_per_second=1e10, bytes_per_second=1e10)
     plain = needed().seconds(machine)
     assert plain == pytest.approx(needed().flops / 1e10 + needed().traffic_bytes / 1e10)
-    assert needed(packs=4).flops == 2 * needed().flops
-    assert needed(packs=4, processes=2).flops == needed().flops
+    assert needed(packs=2).flops == 2 * needed().flops
+    assert needed(packs=2, processes=2).flops == needed().flops
     assert needed(packs=3, processes=2).flops == needed(packs=4, processes=2).flops  # one goes along with another's
     assert needed(checkpointing=True).flops == pytest.approx(4 / 3 * needed().flops)
     assert needed(size="small").seconds(machine) > 5 * plain
@@ -184,12 +185,12 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
         f"Memory: {n.memory_bytes / 1e9:.1f} GB, {16 * n.parameters / 1e9:.1f} for {n.parameters / 1e6:.0f}M weights"
         in lines[1]
     )
-    assert lines[1].endswith("of 8,192 rows; 8.0 GB are free")
+    assert lines[1].endswith("of 16,384 rows; 8.0 GB are free")
     seconds = n.seconds(LAPTOP)
     assert f"about {seconds / 60:.1f} minutes a step of 16,384 rows, at 0.1 TFLOP/s" in lines[2]
     assert f"30 minutes hold {int(1800 / seconds)} steps" in lines[2]
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
-    assert lines[3].startswith("  What fits: meloctl train --model small (1.")
+    assert lines[3].startswith("  What fits: meloctl train --model small (2.")
     assert refusal(wish("small"), V, MUSIC, LAPTOP) == []
 
 
@@ -204,11 +205,13 @@ def test_time_alone_can_be_too_short():
 
 
 def test_memory_alone_can_be_too_little_and_layers_can_forget():
-    fast = Machine(device="cuda", memory_bytes=12_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
+    fast = Machine(device="cuda", memory_bytes=14_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
     lines = refusal(wish("large"), V, MUSIC, fast)
     assert lines[0] == "--model large is too much for this GPU; nothing was started"
     assert "--model large --checkpointing" in lines[-1]
     assert refusal(wish("large", checkpointing=True), V, MUSIC, fast) == []
+    lines = refusal(wish("small", pack_rows=200_000), V, MUSIC, fast)
+    assert "--model small --pack-rows 2048 (" in lines[-1]
 
 
 @pytest.mark.parametrize(

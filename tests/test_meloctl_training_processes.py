@@ -20,13 +20,22 @@ from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.deal import Dealer
 from meloctl.training.models import ARCHITECTURES, layers_of
-from meloctl.training.processes import start
+from meloctl.training.processes import first_says, start, summed
 
 V = default_vocabulary()
 
 
+class Place:
+    """One of several processes."""
+
+    def __init__(self, rank, world):
+        self.process_index, self.num_processes = rank, world
+
+
 def dealer(rank, world, *, packs=3, length=None):
-    return Dealer(PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=packs, rank=rank, world=world, length=length)
+    return Dealer(
+        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=packs, accelerator=Place(rank, world), length=length
+    )
 
 
 def heard(deal):
@@ -69,6 +78,22 @@ def test_packs_are_padded_where_layers_are_compiled():
     assert len(turn.pack.rows) == 120 > turn.pack.n_rows
 
 
+class Second:
+    """The second of two processes; what the first one says is 7."""
+
+    num_processes, is_main_process, device = 2, False, torch.device("cpu")
+
+    def reduce(self, tensor, how):
+        assert how == "sum"
+        return tensor + 7
+
+
+def test_the_first_process_says_what_time_it_is():
+    assert first_says(Second(), 3.0) == 7
+    assert summed(Second(), [3.0, 1.0]) == [10.0, 8.0]
+    assert first_says(start(), 3.0) == 3.0
+
+
 def test_fewer_packs_than_processes_are_refused(tmp_path, monkeypatch):
     accelerator = start()
     monkeypatch.setattr(type(accelerator), "num_processes", 3)
@@ -91,7 +116,7 @@ def test_every_weight_takes_part_in_every_pack(architecture, gated):
 
 RUNS = {
     "whole": {"architecture": "meloformer", "shard": False, "config": {"packs": 3, "ema": 0.9}},
-    "pieces": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "ema": 0.9}},
+    "pieces": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "ema": 0.9, "checkpointing": True}},
 }
 
 

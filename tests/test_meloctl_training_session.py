@@ -1,16 +1,22 @@
 """`meloctl train` from outside: models by name, refusals, gates, several processes, and what is told of a run."""
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from test_meloctl_cli import everything_under, facts, meloctl, mistake, write_corpus
 
 from analysis.errors import MeloError
+from meloctl.cli.train_screen import Screen
 from meloctl.training.asked import Asked, plan_session
 from meloctl.training.checkpoint import read_about
 from meloctl.training.data import piece_name
@@ -19,7 +25,16 @@ from meloctl.training.processes import start
 from meloctl.training.session import run_session
 from meloctl.workspace import Workspace
 
-SHORT = ("--minutes", "2", "--epochs", "1")
+SHORT = ("--minutes", "2", "--epochs", "6", "--packs", "2")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """With models so small, threads wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -33,57 +48,72 @@ def work(tmp_path_factory):
     return work
 
 
-def trained(work, *arguments):
-    told = facts("train", *SHORT, *arguments, work=work)
-    return told, work / "model" / told["path"].rsplit("/", 1)[1]
+def session_of(work, **asked):
+    return plan_session(Workspace(work), Asked(**{"minutes": 2.0, "epochs": 6, "packs": 2, "model": "tiny", **asked}))
 
 
-def test_a_sibling_needs_no_mask_and_is_told_apart(tmp_path):
-    corpus, work = write_corpus(tmp_path / "corpus"), tmp_path / "melo"
-    facts("stats", corpus, work=work)  # and no derive-mask
-    told, folder = trained(work, "--model", "encoder-decoder", "--ema", "0.9")
+def trained(work, **asked):
+    """Train in this process: the run, and what was shown."""
+    shown = io.StringIO()
+    session = session_of(work, **asked)
+    with Progress(console=Console(file=shown, width=200)) as bar:
+        run = run_session(Workspace(work), session, Screen(bar), start())
+    assert Workspace(work).finished(session.recipe)
+    return run, shown.getvalue().splitlines()
+
+
+def test_a_sibling_needs_no_mask_and_is_told_apart(work, tmp_path):
+    alone = tmp_path / "melo"  # no derive-mask was ever run here
+    shutil.copytree(work / "stats", alone / "stats")
+    run, shown = trained(alone, model="encoder-decoder/tiny", ema=0.9)
+    told = run.told("results", "training")
     assert told["model"] == "encoder-decoder/tiny"
     assert told["density"] is None
-    assert folder.name.startswith("encoder-decoder-tiny-")
-    assert read_about(folder).architecture == "encoder-decoder"
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["inputs"]["mask"] is None
-    assert (manifest["options"]["model"], manifest["options"]["ema"]) == ("encoder-decoder/tiny", 0.9)
-    told, folder = trained(work, "--model", "museformer/tiny")
-    spec = read_about(folder).spec
+    assert run.folder.name.startswith("encoder-decoder-tiny-")
+    assert read_about(run.folder).architecture == "encoder-decoder"
+    assert run.told("inputs", "mask") is None
+    assert (run.told("options", "model"), run.told("options", "ema")) == ("encoder-decoder/tiny", 0.9)
+    assert any("second half of each window" in line for line in shown)
+    assert any("meloctl generate cannot write music with this model yet" in line for line in shown)
+    spec = session_of(alone, model="museformer/tiny").spec
     assert spec.same == (1, 2, 4, 8, 12, 16, 24, 32)
     assert spec.same_prior[4] == 1.0  # measured here, as by derive-mask --rule museformer
 
 
 def test_figures_are_told_to_programs_and_people(work):
-    told, folder = trained(work)
-    metrics = pd.read_csv(folder / "metrics.csv")
-    assert told["steps"] == metrics["step"].iloc[-1]
+    run, shown = trained(work)
+    told, metrics = run.told("results", "training"), pd.read_csv(run.folder / "metrics.csv")
+    assert told["steps"] == metrics["step"].iloc[-1] > 2
     assert told["rows_per_second"] == metrics["rows_per_second"].median()
     assert told["notes_per_second"] == metrics["notes_per_second"].median()
     assert {"waiting", "seconds_left", "best_bits_per_note", "train_bits_per_note"} <= set(metrics)
     assert 0 <= told["waiting"] <= 1
     assert told["peak_bytes"] > 1e8
     assert told["processes"] == 1
-    done = meloctl("train", *SHORT, "--seed", "8", work=work)
-    (estimate,) = [line for line in done.stderr.splitlines() if line.startswith("Estimate:")]
-    assert "rows/s" in estimate
-    steps = [line for line in done.stderr.splitlines() if line.startswith("step ")]
-    assert len(steps) >= 2
-    assert all("bits a note, " in line and "notes/s" in line for line in steps)
-    assert "the best so far" in steps[0]
-    assert " left" in steps[0] and " left" not in steps[-1]
-    again = meloctl("train", *SHORT, "--seed", "8", "--checkpointing", work=work)
-    assert "Unchanged since" in again.stdout  # how it is computed is not what it is
+    (estimate,) = [line for line in shown if line.startswith("Estimate:")]
+    assert f"Estimate: {told['steps']} steps in " in estimate
+    steps = [line for line in shown if line.startswith("step ")]
+    assert len(steps) == len(metrics)
+    best = metrics["validation_bits_per_note"].iloc[0]
+    assert f"step 1 of {told['steps']}: {best:.2f} bits a note, the best so far" in steps[0]
+    assert all("rows/s" in line and "notes/s" in line for line in steps)
+    assert steps[0].endswith(" left")
+    assert not steps[-1].endswith(" left")
+    assert (tiny_again := session_of(work, checkpointing=True)).recipe == session_of(work).recipe
+    assert Workspace(work).finished(tiny_again.recipe)  # how it is computed is not what it is
+    done = meloctl("train", *SHORT, "--model", "tiny", work=work)
+    assert "Unchanged since" in done.stdout
+    assert f"{told['rows_per_second']:,.0f} rows and" in done.stdout
 
 
-def test_gates_are_read_out(work):
-    told, folder = trained(work, "--gates")
-    assert json.loads((folder / "gates.json").read_text())["format"] == "meloctl.gates/1"
-    assert "gates.json" in json.loads((folder / "manifest.json").read_text())["files"]
-    assert read_about(folder).gated
-    mask = facts("derive-mask", "--from-model", folder, work=work)
+def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):
+    run, _ = trained(work, gates=True)
+    assert json.loads((run.folder / "gates.json").read_text())["format"] == "meloctl.gates/1"
+    assert "gates.json" in run.files
+    assert read_about(run.folder).gated
+    mask = facts("derive-mask", "--from-model", run.folder, work=work)
     assert mask["source"]["rule"] == "learned"
+    assert session_of(work).spec.to_json() == mask
 
 
 def test_a_large_model_on_a_cpu_is_refused_politely(work):
@@ -100,31 +130,37 @@ def test_a_large_model_on_a_cpu_is_refused_politely(work):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("asked", "says"),
     [
-        (["--model", "music-transformer", "--mask", "x.json"], "--mask: music-transformer/tiny takes no mask"),
-        (["--model", "museformer/small", "--mask", "x.json"], "takes no mask; leave it out, or take --model small"),
-        (["--model", "dense", "--gates"], "--gates: dense/tiny has none"),
-        (["--gate-price", "1"], "--gate-price: without --gates there is nothing to price"),
-        (["--pack-rows", "1000"], "--pack-rows 1000: tiny has windows of up to 1,024 rows"),
-        (["--packs", "0"], "--packs 0"),
-        (["--ema", "1"], "--ema 1: give a decay between 0 and 1"),
-        (["--epochs", "0"], "--epochs 0"),
-        (["--compile"], "--compile is for a GPU"),
+        (
+            {"model": "music-transformer", "mask": Path("x.json")},
+            "--mask: music-transformer/(tiny|small) takes no mask",
+        ),
+        ({"model": "museformer/small", "mask": Path("x.json")}, "takes no mask; leave it out, or take --model small"),
+        ({"model": "dense/tiny", "gates": True}, "--gates: dense/tiny has none; leave it out, or take --model tiny"),
+        ({"gate_price": 1.0}, "--gate-price: without --gates there is nothing to price"),
+        ({"pack_rows": 1000}, "--pack-rows 1000: tiny has windows of up to 1,024 rows"),
+        ({"packs": 0}, "--packs 0"),
+        ({"ema": 1.0}, "--ema 1: give a decay between 0 and 1"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"model": "perceiver"}, "--model perceiver: no such model"),
     ],
 )
-def test_options_that_contradict_are_one_clear_line(work, arguments, says):
-    if "--compile" in arguments and torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    if torch.cuda.is_available() and "--model" not in arguments:
-        arguments = [*arguments, "--model", "tiny"]
-    assert says in mistake("train", *arguments, work=work)
+def test_options_that_contradict_are_refused(work, asked, says):
+    with pytest.raises(MeloError, match=says):
+        session_of(work, **asked)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_nothing_is_compiled_for_a_cpu(work):
+    assert "--compile is for a GPU, and there is none here; leave it out" in mistake("train", "--compile", work=work)
+
+
+@pytest.mark.slow
 def test_two_processes_make_one_run(work):
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "meloctl", "train"]
     done = subprocess.run(
-        [sys.executable, "-m", *launch, *SHORT, "--seed", "5", "--json"],
+        [sys.executable, "-m", *launch, *SHORT, "--model", "tiny", "--seed", "5", "--json"],
         capture_output=True,
         text=True,
         env={**os.environ, "MELOCTL_WORK": str(work), "OMP_NUM_THREADS": "1"},
@@ -134,14 +170,8 @@ def test_two_processes_make_one_run(work):
     told = json.loads(done.stdout)  # one object: the other process is silent
     assert told["processes"] == 2
     assert done.stderr.count("Estimate:") == 1
-    alone, _ = trained(
-        work, "--seed", "5"
-    )  # found, not made again: the number of processes does not make a run another
-    assert alone == told
-
-
-def session_of(work, **asked):
-    return plan_session(Workspace(work), Asked(minutes=2.0, epochs=1, **asked))
+    # the number of processes does not make it another run
+    assert Workspace(work).finished(session_of(work, seed=5).recipe).told("results", "training")["processes"] == 2
 
 
 class Nobody:

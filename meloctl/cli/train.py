@@ -53,13 +53,13 @@ Packs = Annotated[
     int | None,
     typer.Option(
         "--packs",
-        help="Packs of pieces that a step learns from together; several processes share them (default: 2).",
+        help="Packs of pieces that a step learns from, shared by all processes (default: one for each process).",
         show_default=False,
     ),
 ]
 PackRows = Annotated[
     int | None,
-    typer.Option("--pack-rows", help="Most rows of a pack (default: the model's context).", show_default=False),
+    typer.Option("--pack-rows", help="Most rows of a pack (default: twice the model's context).", show_default=False),
 ]
 Ema = Annotated[
     float | None,
@@ -75,9 +75,7 @@ Checkpointing = Annotated[
 ]
 Compile = Annotated[
     bool,
-    typer.Option(
-        "--compile", help="On a GPU: compile the layers, which takes a minute; packs are padded to one length."
-    ),
+    typer.Option("--compile", help="On a GPU: compile whole layers, which takes a minute."),
 ]
 Shard = Annotated[
     bool | None,

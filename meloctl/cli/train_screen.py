@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from meloctl.training.plan import Speed, Standing
     from meloctl.training.rehearsal import Estimate
-    from meloctl.training.trainer import Progress
+    from meloctl.training.watch import Progress
 
 _WAITING = 0.01
 """Waiting for data is told from this share of the time on."""

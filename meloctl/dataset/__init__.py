@@ -1,1 +1,1 @@
-"""From a corpus to batches of rows."""
+"""From a corpus to packs of rows."""

@@ -4,7 +4,7 @@ Letters: N rows, W windows, 8 fields.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,13 +120,6 @@ def arrange(lengths: Ints, length: int, random: np.random.Generator | None = Non
 def padding_share(n_rows: int, n_packs: int, length: int) -> float:
     """Share of padding, 0..1, when packs of `n_rows` real rows together are padded to `length` each."""
     return 1 - n_rows / (n_packs * length) if n_packs else 0.0
-
-
-def validation_packs(chosen: Sequence[Window], length: int, *, start: int = 0, stride: int = 1) -> Iterator[Pack]:
-    """Every window once, unchanged, in a fixed order; with a stride, the share of one process of several."""
-    arrangement = arrange(lengths_of(chosen), length)
-    for pack in range(start, len(arrangement), stride):
-        yield pack_of([chosen[i] for i in arrangement.of(pack)])
 
 
 def _best_fit(lengths: list[int], length: int) -> Ints:

@@ -61,18 +61,18 @@ def map_rows(path: Path) -> tuple[Rows, npt.NDArray[np.int64]]:
         header = json.loads(file.read(length))
     if not isinstance(header, dict):
         raise ValueError("no header")
-    rows = _mapped(path, 8 + length, size, header.get("rows"), "I16")
-    first = _mapped(path, 8 + length, size, header.get("first"), "I64")
-    if rows.ndim != 2 or rows.shape[1] != len(FIELDS) or first.ndim != 1:
-        raise ValueError(f"shapes {rows.shape} and {first.shape}")
+    rows = _mapped(path, 8 + length, size, header.get("rows"), "I16", columns=(len(FIELDS),))
+    first = _mapped(path, 8 + length, size, header.get("first"), "I64", columns=())
     return rows, first
 
 
-def _mapped(path: Path, start: int, size: int, entry: object, kind: str) -> npt.NDArray:
-    """A tensor whose entry in the header is true of a file of `size` bytes with its data from `start` on."""
+def _mapped(path: Path, start: int, size: int, entry: object, kind: str, *, columns: tuple[int, ...]) -> npt.NDArray:
+    """A tensor (any, *columns) whose entry in the header is true of a file of `size` bytes with its data from `start` on."""
     if not isinstance(entry, dict) or entry.get("dtype") != kind:
         raise ValueError(f"no tensor of type {kind}")
     shape, (begin, end) = _sizes(entry.get("shape")), _sizes(entry.get("data_offsets"))
+    if len(shape) != 1 + len(columns) or tuple(shape[1:]) != columns:  # so the file bounds shape[0] below
+        raise ValueError(f"a shape of {str(shape)[:80]}")
     if start + end > size or end - begin != math.prod(shape) * _TYPES[kind].itemsize:
         raise ValueError("sizes that do not fit the file")
     mapped = np.memmap(path, dtype=_TYPES[kind], mode="r", offset=start + begin, shape=tuple(shape))

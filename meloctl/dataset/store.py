@@ -6,7 +6,6 @@ Letters: N rows of P pieces, L rows of one piece.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,9 @@ from meloctl.rows.vocabulary import (
 FORMAT = "meloctl.shard/2"
 """In shards of the first format near copies of one song could lie on two sides of the split."""
 
+_MOST_NOTES = 1 << 53
+"""Up to here every whole number is exact, whoever reads the JSON."""
+
 SIDES = ("train", "validation", "test")
 
 
@@ -41,7 +43,7 @@ class Shard:
     """The rows of many pieces, end to end."""
 
     rows: Rows
-    """(N, 8) every row of every piece; of a shard that was read they lie on disk until they are looked at."""
+    """(N, 8) every row of every piece, on disk until they are looked at."""
 
     first: npt.NDArray[np.int64]
     """(P + 1,) where each piece starts; the last entry is N."""
@@ -55,8 +57,8 @@ class Shard:
     vocabulary: Vocabulary
     """What the rows' values mean."""
 
-    path: Path | None = None
-    """The file that holds the rows, of a shard that was read: anyone may have written it, so its pieces are checked."""
+    path: Path
+    """The file that holds the rows: anyone may have written it, so each piece is checked when it is asked for."""
 
     def __len__(self) -> int:
         return len(self.split)
@@ -64,7 +66,7 @@ class Shard:
     def piece(self, index: int) -> Rows:
         """(L, 8) rows of one piece, a view. Raises MeloError where the file holds what is no piece."""
         rows = self.rows[self.first[index] : self.first[index + 1]]
-        if self.path and not is_piece(rows, self.vocabulary):
+        if not is_piece(rows, self.vocabulary):
             raise _damaged(self.path)
         return rows
 
@@ -88,25 +90,6 @@ class _Seen:
         return tuple(split_groups(merged_groups(keys, cluster)))
 
 
-def encode_corpus(
-    paths: Sequence[Path],
-    vocabulary: Vocabulary,
-    *,
-    meter: tuple[int, int] | None = None,
-    on_file: Callable[[], None] = lambda: None,
-) -> Shard:
-    """Read and encode files in memory; files that cannot be read are left out (`corpus check` lists them with reasons).
-
-    Raises:
-        MeloError: nothing could be read.
-    """
-    seen = _Seen()
-    pieces = list(_encoded(paths, vocabulary, meter, on_file, seen))
-    first = np.concatenate([[0], np.cumsum([len(r) for r in pieces])]).astype(np.int64)
-    rows = np.concatenate(pieces)
-    return Shard(rows=rows, first=first, split=seen.split(), loss=seen.loss, vocabulary=vocabulary)
-
-
 def make_shard(
     paths: Sequence[Path],
     vocabulary: Vocabulary,
@@ -115,17 +98,18 @@ def make_shard(
     meter: tuple[int, int] | None = None,
     on_file: Callable[[], None] = lambda: None,
 ) -> Shard:
-    """The same as `encode_corpus`, written as `write_shard` does and opened: rows of one piece are in memory at a time."""
+    """Read and encode files, and open what was written: rows of one piece are in memory at a time.
+
+    STEM.safetensors is written and then STEM.json, each whole; a shard without its JSON does not exist. Files that cannot be
+    read are left out (`corpus check` lists them with reasons).
+
+    Raises:
+        MeloError: nothing could be read.
+    """
     seen = _Seen()
     write_rows(stem.with_suffix(".safetensors"), _encoded(paths, vocabulary, meter, on_file, seen))
     _write_about(stem, seen.split(), seen.loss)
     return read_shard(stem)
-
-
-def write_shard(shard: Shard, stem: Path) -> None:
-    """Write STEM.safetensors and then STEM.json, each whole; a shard without its JSON does not exist."""
-    write_rows(stem.with_suffix(".safetensors"), (shard.rows[a:b] for a, b in pairwise(shard.first.tolist())))
-    _write_about(stem, shard.split, shard.loss)
 
 
 def read_shard(stem: Path) -> Shard:
@@ -213,8 +197,11 @@ def _about(about: object) -> tuple[tuple[str, ...], GridLoss]:
         raise ValueError("no split")
     if not isinstance(loss, dict) or set(loss) != set(vars(GridLoss())):
         raise ValueError("no loss")
-    if not all(type(n) is int and n >= 0 for n in loss.values()) or not loss["notes"]:
-        raise ValueError("counts that are none")
+    notes = loss["notes"]
+    if type(notes) is not int or not 1 <= notes <= _MOST_NOTES:
+        raise ValueError("no number of notes")
+    if not all(type(n) is int and 0 <= n <= notes for n in loss.values()):
+        raise ValueError("counts that are none, or of more notes than there are")
     return tuple(split), GridLoss(**loss)
 
 

@@ -27,7 +27,7 @@ Prepared = TypeVar("Prepared")
 class PackStream:
     """Epoch after epoch, every window once an epoch, in another key and tempo, in an order that (seed, epoch) decides.
 
-    Packs are numbered from 0 through all epochs. W processes take packs(start=rank, stride=W) and build only their own.
+    Packs are numbered from 0 through all epochs; of several processes each builds its own packs alone.
 
     Args:
         chosen: one window or more.
@@ -77,13 +77,6 @@ class PackStream:
         heard = [self._windows[i] for i in self.arrangement(epoch).of(index)]
         return pack_of([Window(rows=augmented(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in heard])
 
-    def packs(self, start: int = 0, stride: int = 1) -> Iterator[Pack]:
-        """Packs start, start + stride, …, without end."""
-        n = start
-        while True:
-            yield self.pack_at(n)
-            n += stride
-
     @property
     def padding_share(self) -> float:
         """Share of padding in the first epoch when its packs are padded to the stream's length."""
@@ -99,7 +92,7 @@ class Loader(Generic[Prepared]):
     Use it in a `with` block, which stops the thread; a loader that is dropped stops it too. What `items` or `prepare` raise
     is raised where that item would have come.
 
-        with Loader(stream.packs(start=rank, stride=world), model.layout) as loader:
+        with Loader((stream.pack_at(n) for n in mine), model.layout) as loader:
             for layout in loader:
                 …
     """

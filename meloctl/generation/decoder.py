@@ -80,7 +80,7 @@ class Decoder:
         spec = model.spec if model.gates is None else everything(model.spec)
         known = range(MOST_OFFSET + 1)
         self.sees = np.array([[spec.sees(relation, k) for k in known] for relation in RELATIONS])
-        """(R, offsets) what the mask shows."""
+        """(R, offsets) what the mask shows; at the last offset and at all beyond."""
 
     def start(self) -> Tensor:
         """(C,) the state that predicts the first row."""
@@ -127,7 +127,7 @@ class Decoder:
         bar, part, drum = self.bar[: self.n], self.part[: self.n], self.drum[: self.n]
         offset = bar[-1] - bar
         relation = np.where(part == part[-1], SAME, np.where(drum | drum[-1], DRUMS, CROSS))
-        seen = np.flatnonzero(self.sees[relation, offset])
+        seen = np.flatnonzero(self.sees[relation, np.minimum(offset, MOST_OFFSET)])
         gate = relation * N_OFFSETS + np.minimum(offset, LAST + 1)
         return torch.from_numpy(seen), torch.from_numpy(gate[seen])
 

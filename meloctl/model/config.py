@@ -7,11 +7,12 @@ from analysis.errors import MeloError
 from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.model/1"
+_MOST = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes of a MeloFormer.
+    """Sizes of a model: of a MeloFormer, or of the MeloFormer that a sibling is made as large as (`meloctl.model.sizes`).
 
     Raises:
         MeloError: on sizes that do not fit together.
@@ -42,8 +43,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         sizes = asdict(self)
         for name in ("layers", "width", "heads", "kv_heads", "hidden", "field_hidden", "context"):
-            if type(sizes[name]) is not int or not 1 <= sizes[name] <= 1 << 20:
-                raise MeloError(f"model: {name} is {sizes[name]!r}; it must be a whole number, 1 or more")
+            if type(sizes[name]) is not int or not 1 <= sizes[name] <= _MOST:
+                raise MeloError(f"model: {name} is {sizes[name]!r}; it must be a whole number, 1 to {_MOST:,}")
         if self.width % (4 * self.heads) or self.heads % self.kv_heads:
             raise MeloError(
                 f"model: width {self.width} must be a multiple of 4 × heads ({self.heads}), "

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from meloctl.dataset.packs import Pack
 from meloctl.model.config import ModelConfig
-from meloctl.model.music_transformer import meloformer_layer
 from meloctl.model.row_heads import RowEmbedding, RowHeads
+from meloctl.model.sizes import feed_forward_width
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, POSITION, Vocabulary
 
 
@@ -77,10 +77,11 @@ class EncoderDecoder(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
+        """A fresh model. Raises MeloError where it cannot be as large as MeloFormer."""
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         n_readers, n_writers = layers_of(config)
-        sizes = (config.width, config.heads, feed_forward_width(config), config.dropout)
+        sizes = (config.width, config.heads, hidden_width(config), config.dropout)
         self.embed = RowEmbedding(vocabulary, config.width)
         self.blank = nn.Parameter(torch.zeros(config.width))
         """What the encoder reads before the primer."""
@@ -210,10 +211,14 @@ def layers_of(config: ModelConfig) -> tuple[int, int]:
     return n_readers, max(1, config.layers - n_readers)
 
 
-def feed_forward_width(config: ModelConfig) -> int:
-    """Width inside the feed-forward layers with which all layers hold as much as those of MeloFormer."""
+def hidden_width(config: ModelConfig) -> int:
+    """Width inside the feed-forward layers with which all layers hold as much as those of MeloFormer.
+
+    Raises:
+        MeloError: attention, of which the decoder's layers have two, takes too much for that.
+    """
     c = config.width
     n_readers, n_writers = layers_of(config)
     reader, writer = 4 * c * c + 9 * c, 8 * c * c + 15 * c  # attention, norms, and biases
-    left = config.layers * meloformer_layer(config) - n_readers * reader - n_writers * writer
-    return max(1, round(left / ((n_readers + n_writers) * (2 * c + 1))))
+    besides, each = n_readers * reader + n_writers * writer, (n_readers + n_writers) * (2 * c + 1)
+    return feed_forward_width(config, besides=besides, each=each, name="encoder-decoder", give="a larger size")

@@ -20,6 +20,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer import SwiGLU
 from meloctl.model.relative import relative_attention
 from meloctl.model.row_heads import RowEmbedding, RowHeads
+from meloctl.model.sizes import feed_forward_width
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, Vocabulary
 
 
@@ -97,6 +98,7 @@ class MusicTransformer(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
+        """A fresh model. Raises MeloError where it cannot be as large as MeloFormer."""
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.embed = RowEmbedding(vocabulary, config.width)
@@ -156,18 +158,17 @@ class MusicTransformer(nn.Module):
 
 
 def longest_distance(config: ModelConfig) -> int:
-    """Distances, in rows, that have an embedding of their own: a quarter of the context."""
+    """Distances, in rows, that have an embedding of their own: a quarter of the context, one at least."""
     return max(1, config.context // 4)
 
 
-def meloformer_layer(config: ModelConfig) -> int:
-    """Parameters of a layer of MeloFormer with summaries: what a sibling's layers are measured by."""
-    c = config.width
-    return 2 * c * c + 4 * config.kv_heads * config.head_width * c + 3 * c * config.hidden + 3 * c
-
-
 def hidden_width(config: ModelConfig) -> int:
-    """Width inside the SwiGLU with which a layer holds as much as one of MeloFormer."""
-    c = config.width
-    attention = 4 * c * c + c * longest_distance(config) + 2 * c
-    return max(1, round((meloformer_layer(config) - attention) / (3 * c)))
+    """Width inside the SwiGLU with which a layer holds as much as one of MeloFormer.
+
+    Raises:
+        MeloError: the embeddings of distances take too much for that.
+    """
+    c, n = config.width, config.layers
+    attention = 4 * c * c + c * longest_distance(config) + 2 * c  # and norms
+    give = f"a larger size, or a context of fewer rows than {config.context:,}"
+    return feed_forward_width(config, besides=n * attention, each=n * 3 * c, name="music-transformer", give=give)

@@ -1,7 +1,7 @@
 """The fields of a row, in and out: one embedding a row in, nested heads out.
 
 A row costs one pass of the big model; its fields are then predicted one after the other, each by a small head that sees
-the fields before it. Shape letters: B batch, L rows, N rows of one kind, C width, V values of a field.
+the fields before it. Shape letters: N rows, M rows that have a field, F fields, C width, V values of a field.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ class RowEmbedding(nn.Module):
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size + 1, width) for size in vocabulary.sizes)  # entry 0 is ABSENT
 
-    def forward(self, rows_BLF: Tensor) -> Tensor:
-        """(B, L, 8) fields → (B, L, C)."""
-        fields = (table(rows_BLF[..., f] - ABSENT) for f, table in enumerate(self.tables))
+    def forward(self, rows_NF: Tensor) -> Tensor:
+        """(N, 8) fields → (N, C)."""
+        fields = (table(rows_NF[..., f] - ABSENT) for f, table in enumerate(self.tables))
         return torch.stack(list(fields)).sum(dim=0)
 
 

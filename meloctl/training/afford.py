@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from masks.spec import MaskSpec
 from meloctl.model.config import PRESETS
 from meloctl.rows.vocabulary import Vocabulary
-from meloctl.training.config import PACKS, TrainConfig
+from meloctl.training.config import CONTEXTS, TrainConfig
 from meloctl.training.estimate import Music, Need, need
 from meloctl.training.machine import Machine
 from meloctl.training.models import ModelName
@@ -106,6 +106,12 @@ def duration(seconds: float) -> str:
 
 def _others(wish: Wish) -> Iterator[tuple[Wish, str]]:
     """What could be done instead, the nearest to what was wished first, and how to say it."""
+    context = wish.name.config.context
+    if wish.config.pack_rows > context:
+        yield (
+            replace(wish, config=replace(wish.config, pack_rows=context)),
+            f"--model {wish.name} --pack-rows {context}",
+        )
     if not wish.config.checkpointing:
         yield (
             replace(wish, config=replace(wish.config, checkpointing=True)),
@@ -114,5 +120,5 @@ def _others(wish: Wish) -> Iterator[tuple[Wish, str]]:
     sizes = list(PRESETS)
     for size in reversed(sizes[: sizes.index(wish.name.size)]):
         name = replace(wish.name, size=size)
-        config = replace(wish.config, packs=PACKS, pack_rows=PRESETS[size].context)
+        config = replace(wish.config, pack_rows=CONTEXTS * PRESETS[size].context)
         yield replace(wish, name=name, config=config), f"--model {name}"

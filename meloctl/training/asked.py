@@ -1,5 +1,6 @@
 """What `meloctl train` was asked for, checked against the workspace: which model, which mask, which corpus, how long."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from masks.sample import choose_files, read_rows
 from masks.spec import MaskSpec, read_spec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.training.config import GATE_PRICE, PACKS, TrainConfig
+from meloctl.training.config import CONTEXTS, GATE_PRICE, PACKS, TrainConfig
 from meloctl.training.estimate import Music
 from meloctl.training.models import ModelName, model_name, own_mask, takes_mask
 from meloctl.workspace import Recipe, Run, Workspace
@@ -133,11 +134,11 @@ def music_of(session: Session) -> Music:
 
 def _config(asked: Asked, name: ModelName) -> TrainConfig:
     """The options with what they leave open filled in. Raises MeloError on values outside their range."""
-    context = name.config.context
+    context, world = name.config.context, int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's
     config = TrainConfig(
         seed=asked.seed,
-        packs=PACKS if asked.packs is None else asked.packs,
-        pack_rows=context if asked.pack_rows is None else asked.pack_rows,
+        packs=max(PACKS, world) if asked.packs is None else asked.packs,
+        pack_rows=CONTEXTS * context if asked.pack_rows is None else asked.pack_rows,
         learning_rate=0.4 / name.config.width if asked.learning_rate is None else asked.learning_rate,
         minutes=asked.minutes,
         epochs=asked.epochs,
@@ -171,7 +172,8 @@ def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> t
     if mask is not None:
         return read_spec(mask), []
     derived, notes = space.latest("mask"), []
-    if Path(derived.told("inputs", "table")).parent.name != stats.folder.name:
+    table = derived.manifest["inputs"].get("table")  # a mask that a model learned has none
+    if table is not None and Path(table).parent.name != stats.folder.name:
         notes = [
             f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
         ]

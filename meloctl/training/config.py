@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from analysis.errors import MeloError
 
-PACKS = 2
-"""Packs of a step, each as long as the model's context, where nothing else is asked for."""
+PACKS = 1
+"""Packs of a step, where nothing else is asked for; each process needs one."""
+
+CONTEXTS = 2
+"""A pack is so many times as long as the model's context, where nothing else is asked for."""
 
 GATE_PRICE = 0.02
 """Nats a note that it costs to leave all gates open."""
@@ -56,13 +59,13 @@ class TrainConfig:
     """What it costs, in nats a note, to leave all gates open: of each its share of attention's work."""
 
     compile: bool = False
-    """Compile the layers for a GPU; packs are then padded to one length."""
+    """Compile whole layers for a GPU; attention under a mask always is."""
 
     evaluations: int = 30
     """Evaluations over the planned steps."""
 
     patience: int = 6
-    """Evaluations without a better result after which training stops, once a third of the plan is done."""
+    """Evaluations without a better result after which training stops, once a third of the plan and a hundred steps are done."""
 
     save_seconds: float = 60.0
     """The state is saved at each evaluation, and between them whenever so many seconds have passed."""

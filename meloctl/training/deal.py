@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from accelerate import Accelerator
 
-from meloctl.dataset.packs import Pack, padded
+from meloctl.dataset.packs import Pack, lengths_of, padded
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
 
@@ -56,15 +57,16 @@ class Dealer:
     Args:
         chosen: the stream's windows.
         packs: of a step.
-        rank: of this process, 0..world - 1.
+        accelerator: says which process this is, and of how many.
         length: pad packs to so many rows; None leaves them as they are.
     """
 
     def __init__(
-        self, stream: PackStream, chosen: Sequence[Window], *, packs: int, rank: int, world: int, length: int | None
+        self, stream: PackStream, chosen: Sequence[Window], *, packs: int, accelerator: Accelerator, length: int | None
     ) -> None:
-        self._stream, self._packs, self._rank, self._world, self._length = stream, packs, rank, world, length
-        self._rows = np.array([len(w.rows) for w in chosen], dtype=np.int64)
+        self._stream, self._packs, self._length = stream, packs, length
+        self._rank, self._world = accelerator.process_index, accelerator.num_processes
+        self._rows = lengths_of(chosen)
 
     def deals(self, first: int = 0) -> Iterator[Deal]:
         """This process's part of each step from a step on, without end."""

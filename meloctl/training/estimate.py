@@ -20,11 +20,11 @@ _FLOAT = 4
 _HALF = 0.6
 """On a GPU activations are kept in bf16, but for what is added up: so much of their size in float32."""
 
-_SLACK = 1.3
+_SLACK = 1.35
 """What is taken for activations against what they fill at any time: gradients in passing, and gaps between freed tensors."""
 
-_ALWAYS = 40 << 20
-"""Buffers that every run takes, however small."""
+ALWAYS = 120 << 20
+"""Bytes that every run takes, however small: the corpus, libraries that are loaded late, buffers, what is being saved."""
 
 _PASSES = 14.0
 """How often what is kept of a row goes through memory in a step, forward and backward, one small operation after the other."""
@@ -96,9 +96,8 @@ def need(
     in_heads = sum(p.numel() for p in model.heads.parameters())
     kept = 4 + (config.ema is not None)
     weights = _FLOAT * kept * parameters / (processes if shard else 1)
-    passed = (
-        0.5 if architecture == "encoder-decoder" else 1.0
-    )  # a row is read by half of the layers, or written by the others
+    # a row of the encoder-decoder is read by half of the layers, or written by the others; and what is padded is kept as well
+    passed, padded = (0.5, 1.3) if architecture == "encoder-decoder" else (1.0, 1.0)
     layer, heads = passed * floats_in_layer(sizes), passed * floats_in_heads(sizes, vocabulary)
     held = heads + (sizes.layers * sizes.width + layer if config.checkpointing else sizes.layers * layer)
     forward = 4 / 3 if config.checkpointing else 1.0
@@ -109,7 +108,7 @@ def need(
     return Need(
         parameters=parameters,
         weights_bytes=int(weights),
-        activations_bytes=_ALWAYS + int(_SLACK * size * held * config.pack_rows),
+        activations_bytes=ALWAYS + int(_SLACK * padded * size * held * config.pack_rows),
         flops=rows * forward * passed * (6 * (in_layers + in_heads) + attention),
         traffic_bytes=rows * forward * _PASSES * size * (sizes.layers * layer + heads) + _ADAMW * _FLOAT * parameters,
     )

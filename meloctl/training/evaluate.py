@@ -11,8 +11,8 @@ from meloctl.dataset.packs import Pack, arrange, lengths_of, pack_of, padded
 from meloctl.dataset.stream import Loader
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import FIELDS
-from meloctl.training.models import Model
-from meloctl.training.processes import summed
+from meloctl.training.models import Layout, Model
+from meloctl.training.processes import pack_length, summed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,31 +27,32 @@ class Quality:
 
 
 @torch.no_grad()
-def evaluate(
-    model: Model, chosen: Sequence[Window], pack_rows: int, accelerator: Accelerator, *, length: int | None = None
-) -> Quality:
+def evaluate(model: Model, chosen: Sequence[Window], pack_rows: int, accelerator: Accelerator) -> Quality:
     """Quality over windows, dropout off; the processes share the work, and all get the result. The model's mode is put back.
 
     Args:
         chosen: windows of at most `pack_rows` rows each.
-        length: pad packs to so many rows; None leaves them as they are.
     """
+    length = pack_length(accelerator, pack_rows)
+
+    def laid_out(turn: tuple[Pack, bool]) -> tuple[Layout, bool]:
+        pack, heard = turn
+        return model.layout(pack if length is None else padded(pack, length)), heard
+
     was_training = model.training
     model.eval()
-    total = torch.zeros(len(FIELDS) + 1, dtype=torch.float64)  # and the notes
+    nats_F, notes = torch.zeros(len(FIELDS), dtype=torch.float64), 0
     own = _own_packs(chosen, pack_rows, rank=accelerator.process_index, world=accelerator.num_processes)
-    with Loader(
-        own, lambda turn: (model.layout(turn[0] if length is None else padded(turn[0], length)), turn[1])
-    ) as loader:
+    with Loader(own, laid_out) as loader:
         for layout, heard in loader:
             with accelerator.autocast():
                 nats_NF = model(layout.to(accelerator.device))
             if heard:
-                total[:-1] += nats_NF.double().sum(dim=0).cpu()
-                total[-1] += layout.n_notes
+                nats_F += nats_NF.double().sum(dim=0).cpu()
+                notes += layout.n_notes
     model.train(was_training)
-    *nats, notes = summed(accelerator, total.tolist())
-    fields = {name: x / math.log(2) / max(notes, 1) for name, x in zip(FIELDS, nats, strict=True)}
+    *nats, all_notes = summed(accelerator, [*nats_F.tolist(), notes])
+    fields = {name: x / math.log(2) / max(all_notes, 1) for name, x in zip(FIELDS, nats, strict=True)}
     return Quality(bits_per_note=sum(fields.values()), fields=fields)
 
 

@@ -16,10 +16,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from meloctl.model.meloformer import MeloFormer
 from meloctl.training.average import Average
 from meloctl.training.config import TrainConfig
 from meloctl.training.deal import Deal
-from meloctl.training.models import Model, layers_of
+from meloctl.training.models import Layout, Model, layers_of
 from meloctl.training.processes import gathering, spread, summed, whole
 
 _GATES_PACE = 7.0
@@ -49,7 +50,7 @@ class Share:
     """A process's part of a step, laid out: what a loader prepares ahead of time."""
 
     deal: Deal
-    layouts: tuple[Any, ...]
+    layouts: tuple[Layout, ...]
     """One a turn."""
 
 
@@ -91,7 +92,7 @@ def learner_of(
 ) -> Learner:
     """A model made ready to learn, on its device."""
     if config.checkpointing:
-        checkpoint_layers(model)
+        compute_again(model)
     wrapped = spread(model, layers_of(model), accelerator, shard=shard)
     if config.compile:
         for layer in layers_of(model):
@@ -99,7 +100,12 @@ def learner_of(
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95))
     average = None if config.ema is None else Average(model, config.ema)
     return Learner(
-        model=model, wrapped=wrapped, optimizer=optimizer, average=average, accelerator=accelerator, penalty=penalty
+        model=model,
+        wrapped=wrapped,
+        optimizer=optimizer,
+        average=average,
+        accelerator=accelerator,
+        penalty=penalty,
     )
 
 
@@ -145,8 +151,11 @@ def gradients(learner: Learner, share: Share, config: TrainConfig) -> Heard:
     return Heard(pack_nats=tuple(summed(accelerator, nats.tolist())), n_notes=n_notes, norm=math.nan)
 
 
-def checkpoint_layers(model: Model) -> None:
+def compute_again(model: Model) -> None:
     """Let each layer forget what it computed, and compute it again, with the same dropout, when the backward pass needs it."""
+    if isinstance(model, MeloFormer):
+        model.checkpointing = True  # around its layers, which may be compiled
+        return
     for layer in layers_of(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 

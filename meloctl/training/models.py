@@ -8,6 +8,7 @@ from torch import nn
 from analysis.errors import MeloError
 from masks.baselines import museformer_mask
 from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.model import encoder_decoder, layout, music_transformer
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.encoder_decoder import EncoderDecoder
 from meloctl.model.meloformer import MeloFormer
@@ -29,6 +30,9 @@ MELOFORMERS = ("meloformer", "museformer", "dense")
 Model = MeloFormer | MusicTransformer | EncoderDecoder
 """Any of them: layout(pack) says what a pack looks like to it, forward(layout) what each field of each row costs."""
 
+
+Layout = layout.Layout | music_transformer.Layout | encoder_decoder.Layout
+"""What a pack looks like to one of them."""
 
 _LAYER = re.compile(r"(^|\.)layers\.\d+$")
 """Names of a model's layers: `layers.0`, `encoder.layers.0`."""

@@ -51,18 +51,22 @@ def draw_loss_curve(
 
 
 def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """A dotted line for each, its name above it at the right; names that would lie on one another stand side by side."""
-    height = axes.get_ylim()[1]
-    shift, before = 0.0, -height
-    for name, bits in sorted(levels.items(), key=lambda level: level[1]):
+    """A dotted line for each, its name at the right: above it, or below where the next line above is too near."""
+    near = 0.05 * axes.get_ylim()[1]
+    ascending = sorted(levels.items(), key=lambda level: level[1])
+    shift = 0.0
+    for n, (name, bits) in enumerate(ascending):
         axes.axhline(bits, color=INK, lw=0.9, ls=":")
-        shift = shift + 0.28 if bits - before < 0.045 * height else 0.0
-        before = bits
+        crowded = n + 1 < len(ascending) and ascending[n + 1][1] - bits < near
+        # of three lines or more that lie together, those between have room neither above nor below: names stand side by side
+        shift = shift + 0.3 if n and crowded and bits - ascending[n - 1][1] < near else 0.0
         axes.annotate(
             f"{name}, {bits:.2f}",
             (1 - shift, bits),
             xycoords=("axes fraction", "data"),
-            va="bottom",
+            textcoords="offset points",
+            xytext=(0, -2 if crowded else 1),
+            va="top" if crowded else "bottom",
             ha="right",
             fontsize=8,
         )

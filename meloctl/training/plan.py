@@ -9,6 +9,9 @@ from meloctl.training.evaluate import Quality
 MARGIN = 0.88
 """Share of a time budget that is planned as steps; the rest is for evaluations and noise."""
 
+_LEAST_JUDGED = 100
+"""Steps before which no run is given up."""
+
 
 @dataclass(kw_only=True)
 class Standing:
@@ -41,6 +44,11 @@ class Standing:
 
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry an evaluation: the columns of metrics.csv."""
+
+    def heard(self, nats: float, notes: int, *, seconds: float) -> None:
+        """One more step is done."""
+        self.step, self.seconds = self.step + 1, seconds
+        self.nats, self.notes = self.nats + nats, self.notes + notes
 
     @property
     def seconds_left(self) -> float:
@@ -124,6 +132,7 @@ def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str
         return "all steps done"
     if out_of_time:
         return f"{config.minutes:g} minutes are over"
-    if standing.stale >= config.patience and standing.step >= standing.steps // 3:  # early evaluations are noise
+    early = max(_LEAST_JUDGED, standing.steps // 3)  # so far evaluations are noise
+    if standing.stale >= config.patience and standing.step >= early:
         return f"no better for {standing.stale} evaluations"
     return ""

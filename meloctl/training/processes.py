@@ -50,6 +50,11 @@ def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerat
     return wrapped
 
 
+def pack_length(accelerator: Accelerator, rows: int) -> int | None:
+    """Packs on a GPU are padded to their most rows, since its kernels are compiled for one length; elsewhere they are not."""
+    return rows if accelerator.device.type == "cuda" else None
+
+
 @contextmanager
 def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
     """Around a forward and backward pass: gradients stay in their process until the last turn of a step adds them up."""

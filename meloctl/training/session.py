@@ -25,7 +25,8 @@ from meloctl.training.models import Model, build, generates
 from meloctl.training.picture import draw_loss_curve
 from meloctl.training.plan import Standing
 from meloctl.training.rehearsal import peak_memory
-from meloctl.training.trainer import Watcher, train
+from meloctl.training.trainer import Task, train
+from meloctl.training.watch import Watcher
 from meloctl.workspace import Run, Workspace
 
 FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", "training.json"]
@@ -116,20 +117,19 @@ def _trained(
         def penalty() -> Tensor:
             return session.config.gate_price * gates.price(shares)
 
+    task = Task(
+        model=model,
+        architecture=session.name.architecture,
+        training=data.training,
+        validation=watched(data.validation),
+        config=session.config,
+        folder=folder,
+        shard=sharded(session, accelerator),
+        penalty=penalty,
+        name_of=lambda window: piece_name(session, data.piece[window]),
+    )
     try:
-        return train(
-            model,
-            session.name.architecture,
-            data.training,
-            watched(data.validation),
-            session.config,
-            folder,
-            watch,
-            accelerator=accelerator,
-            shard=sharded(session, accelerator),
-            penalty=penalty,
-            name_of=lambda window: piece_name(session, data.piece[window]),
-        )
+        return train(task, watch, accelerator)
     except (RuntimeError, MemoryError) as error:
         known = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
         if not known:

@@ -1,0 +1,91 @@
+"""What the training loop tells whoever watches: the plan, every step, every evaluation; and the figures for it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from meloctl.dataset.stream import Loader
+from meloctl.training.deal import Deal
+from meloctl.training.learner import Heard, Share
+from meloctl.training.plan import Speed, Standing
+from meloctl.training.rehearsal import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How things go, after a step."""
+
+    step: int
+    epoch: int
+    """Epochs before the one that the step is in."""
+
+    bits_per_note: float
+    """Of this step."""
+
+    speed: Speed
+    """Since the last evaluation."""
+
+    seconds_left: float
+
+
+class Watcher(Protocol):
+    """Whoever watches."""
+
+    def estimated(self, estimate: Estimate) -> None:
+        """Called once, before the first step; `estimate` covers what is left."""
+
+    def stepped(self, progress: Progress) -> None:
+        """Called after each step."""
+
+    def evaluated(self, standing: Standing) -> None:
+        """Called after each evaluation."""
+
+
+class Meter:
+    """Speed since it was made, and how long a loader was waited for."""
+
+    def __init__(self, loader: Loader[Share]) -> None:
+        self._began, self._loader, self._waited = time.monotonic(), loader, loader.waited_seconds
+        self._rows = self._notes = 0
+
+    def add(self, deal: Deal, heard: Heard) -> None:
+        """One more step is done."""
+        self._rows += deal.n_rows
+        self._notes += heard.n_notes
+
+    def speed(self) -> Speed:
+        """Of the steps so far."""
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        return Speed(
+            rows_per_second=self._rows / seconds,
+            notes_per_second=self._notes / seconds,
+            waiting=min(1.0, (self._loader.waited_seconds - self._waited) / seconds),
+        )
+
+
+@contextmanager
+def tensorboard(folder: Path, step: int, *, writes: bool) -> Iterator[Any]:
+    """TensorBoard's writer; None for a process that does not write. What a run wrote after its last saved step is dropped."""
+    if not writes:
+        yield None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def tell_tensorboard(writer: Any, standing: Standing) -> None:
+    """Everything that metrics.csv has of the last evaluation."""
+    if writer is None:
+        return
+    for name, value in standing.history[-1].items():
+        if name != "step":
+            writer.add_scalar(name, value, standing.step)
+    writer.flush()

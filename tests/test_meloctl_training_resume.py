@@ -1,0 +1,149 @@
+"""A stopped run goes on as if it had not been stopped; what is damaged or not finite ends with one clear line."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from train_small import DATA, Silent, V, fresh, run
+
+from analysis.errors import MeloError
+from meloctl.dataset.stream import PackStream
+from meloctl.training.checkpoint import load_metadata, load_model
+from meloctl.training.evaluate import evaluate
+from meloctl.training.processes import start
+
+
+def quality_of(model, chosen=DATA[1], rows=100):
+    return evaluate(model, chosen, rows, start())
+
+
+@pytest.mark.parametrize(("stop_after", "ema"), [(1, None), (10, 0.9)])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after, ema):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    undisturbed, first, second = Silent(), Silent(stop_after), Silent()
+    settings = {"ema": ema, "save_seconds": 0.0, "packs": 1}
+    ended = run(whole, undisturbed, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run(parts, first, **settings)
+    assert run(parts, second, **settings).best == ended.best
+    assert second.estimate.done == stop_after - 1  # the step that was stopped is not saved
+    heard = {**dict(first.steps), **dict(second.steps)}
+    assert heard == dict(undisturbed.steps)
+    a, b = (load_file(folder / "model.safetensors") for folder in (whole, parts))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    a, b = (pd.read_csv(folder / "metrics.csv") for folder in (whole, parts))
+    told = [c for c in a if "bits" in c or c in ("step", "learning_rate") or c.startswith("validation")]
+    pd.testing.assert_frame_equal(a[told], b[told], check_exact=True)
+
+
+def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Silent(12), packs=1)
+    state = json.loads(load_metadata(tmp_path / "last.safetensors")["standing"])
+    second = Silent()
+    run(tmp_path, second, packs=1)
+    assert 0 < second.estimate.done == state["step"] == state["history"][-1]["step"] < 11
+
+
+def test_a_run_that_ended_before_its_manifest_is_not_trained_again(tmp_path):
+    first = run(tmp_path, Silent())
+    watch = Silent()
+    assert run(tmp_path, watch) == first
+    assert watch.steps == []
+    for damage in ("[]", "{}", json.dumps({**json.loads((tmp_path / "training.json").read_text()), "step": "x"})):
+        (tmp_path / "training.json").write_text(damage)
+        with pytest.raises(MeloError, match="a damaged training record"):
+            run(tmp_path, Silent())
+
+
+def test_a_damaged_training_state_is_refused(tmp_path):
+    state = tmp_path / "last.safetensors"
+    save_file({"random": torch.zeros(3)}, state, {"standing": "{}"})
+    with pytest.raises(MeloError, match="a damaged training state"):
+        run(tmp_path, Silent())
+    state.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Silent(stop_after=7), ema=0.9)
+    good, lines = load_file(state), load_metadata(state)
+    standing = json.loads(lines["standing"])
+    moment = next(k for k in good if k.startswith("exp_avg."))
+    mean = next(k for k in good if k.startswith("average."))
+    for tensors, told in (
+        ({**good, moment: good[moment][:1]}, lines),
+        ({k: v for k, v in good.items() if k != moment}, lines),
+        ({k: v for k, v in good.items() if k != mean}, lines),
+        (good, {"standing": json.dumps({**standing, "step": "x"})}),
+        (good, {"standing": "no json"}),
+        (good, {}),
+    ):
+        save_file(tensors, state, told)
+        with pytest.raises(MeloError, match="a damaged training state"):
+            run(tmp_path, Silent(), ema=0.9)
+
+
+# what is not finite
+
+
+def poisoned_after(steps, poison):
+    """A model that has learned a while, and is then made ill; and the watcher that does it."""
+    model = fresh()
+
+    class Poisoner(Silent):
+        def stepped(self, progress):
+            super().stepped(progress)
+            if progress.step == steps:
+                poison(model)
+
+    return model, Poisoner()
+
+
+def start_is_nan(model):
+    with torch.no_grad():
+        model.start.fill_(math.nan)
+
+
+def gradient_is_infinite(model):
+    model.start.register_hook(lambda gradient: gradient * math.inf)
+
+
+@pytest.mark.parametrize(
+    ("poison", "says"),
+    [
+        (start_is_nan, r"the loss is nan at step 6, epoch \d+"),
+        (gradient_is_infinite, r"the loss is finite, but the norm of its gradient is (nan|inf) at step 6, epoch \d+"),
+    ],
+)
+def test_what_is_not_finite_stops_with_the_pieces_named_and_the_last_good_model_kept(tmp_path, poison, says):
+    model, watch = poisoned_after(6, poison)
+    with pytest.raises(MeloError, match=says) as caught:
+        run(tmp_path, watch, model=model)
+    stream = PackStream(DATA[0], 100, V, seed=3)
+    epoch = stream.epoch_of(12)
+    window = stream.arrangement(epoch).of(12 - stream.first_of(epoch))[0]  # step 6 begins with pack 12
+    assert f"in window {window} from bar {DATA[0][window].first_bar};" in str(caught.value).replace(" and", ";", 1)
+    kept, quality = load_model(tmp_path)
+    assert f"the best model so far (step {quality['step']}) is kept in {tmp_path}; lower --learning-rate" in str(
+        caught.value
+    )
+    assert math.isfinite(quality_of(kept).bits_per_note)
+
+
+def test_the_pack_that_is_not_finite_is_named(tmp_path):
+    model = fresh()
+    stream = PackStream(DATA[0], 100, V, seed=3)
+    bad = torch.from_numpy(stream.pack_at(1).rows)
+    forward = model.forward
+
+    def ill(layout):
+        nats = forward(layout)
+        return nats * math.nan if torch.equal(layout.rows_NF, bad) else nats
+
+    model.forward = ill
+    with pytest.raises(MeloError) as caught:
+        run(tmp_path, Silent(), model=model)
+    names = [f"window {i} from bar {DATA[0][i].first_bar}" for i in stream.arrangement(0).of(1)]
+    assert "; ".join(names[:4]) in str(caught.value)
+    assert "no model is kept yet" in str(caught.value)

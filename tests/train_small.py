@@ -1,0 +1,110 @@
+"""Small training runs, for tests; as a program, one or more of them, which tests kill, or start several times at once.
+
+    python tests/train_small.py '[{"folder": "…", "architecture": "meloformer", "shard": false, "config": {…}}, …]'
+
+Every step's loss goes to FOLDER/heard.txt as soon as it is known.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from test_meloctl_model import SEED, music
+
+from meloctl.dataset.windows import windows
+from meloctl.model.config import ModelConfig
+from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.training.config import TrainConfig
+from meloctl.training.models import MELOFORMERS, build
+from meloctl.training.processes import start
+from meloctl.training.trainer import Task, train
+
+torch.set_num_threads(1)  # on models so small, threads wait for each other more than they work
+V = default_vocabulary()
+SIZES = {
+    "layers": 2,
+    "width": 24,
+    "heads": 2,
+    "kv_heads": 1,
+    "hidden": 29,
+    "field_hidden": 13,
+    "dropout": 0.1,
+    "context": 64,
+}
+
+
+def pieces(count, seed=0):
+    return [music(seed + i, bars=4 + i % 3)[0].numpy().astype(np.int16) for i in range(count)]
+
+
+DATA = (windows(pieces(12), 64, V), windows(pieces(8, seed=90), 64, V))  # an odd number of packs of 100 rows
+
+
+def config(**change):
+    asked = {
+        "seed": 3,
+        "packs": 2,
+        "pack_rows": 100,
+        "learning_rate": 3e-3,
+        "minutes": 10.0,
+        "epochs": 8,
+        "evaluations": 4,
+    }
+    return TrainConfig(**{**asked, **change})
+
+
+def fresh(architecture="meloformer", *, gated=False, **change):
+    torch.manual_seed(0)
+    spec = SEED if architecture in MELOFORMERS else None
+    return build(architecture, ModelConfig(**{**SIZES, **change}), V, spec, gated=gated)
+
+
+class Silent:
+    """A watcher that remembers, and can stop the run."""
+
+    def __init__(self, stop_after=None, log=None):
+        self.steps, self.stop_after, self.estimate, self.log = [], stop_after, None, log
+
+    def estimated(self, estimate):
+        self.estimate = estimate
+
+    def stepped(self, progress):
+        self.steps.append((progress.step, progress.bits_per_note))
+        assert progress.speed.rows_per_second > progress.speed.notes_per_second > 0
+        assert 0 <= progress.speed.waiting <= 1
+        assert progress.seconds_left >= 0
+        if self.log:
+            self.log.write(f"{progress.step} {progress.bits_per_note.hex()}\n")
+            self.log.flush()
+        if progress.step == self.stop_after:
+            raise KeyboardInterrupt
+
+    def evaluated(self, standing):
+        pass
+
+
+def run(folder, watch, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
+    """One run; returns how it ended."""
+    training, validation = data
+    task = Task(
+        model=model or fresh(architecture),
+        architecture=architecture,
+        training=training,
+        validation=validation,
+        config=config(**change),
+        folder=folder,
+        shard=shard,
+        penalty=penalty,
+    )
+    return train(task, watch, start())
+
+
+if __name__ == "__main__":
+    for told in json.loads(sys.argv[1]):
+        folder = Path(told["folder"])
+        folder.mkdir(exist_ok=True)
+        with (folder / f"heard-{start().process_index}.txt").open("a") as log:
+            run(folder, Silent(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
+    start().end_training()
