@@ -10,15 +10,16 @@ from test_meloctl_model import V, nats_of, pack_of, small
 
 from analysis.composer.compose import compose_piece
 from masks.learned import learned_mask
+from masks.row_pairs import row_pairs
 from masks.spec import MOST_OFFSET, MaskSpec
 from masks.tiles import cells_of_rows
 from meloctl.dataset.windows import windows
 from meloctl.model.config import ModelConfig
 from meloctl.model.gates import LAST, N_OFFSETS, Gates, gate_of, work_by_gate
-from meloctl.model.layout import bars_and_parts
 from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.codec import encode
 from meloctl.training.baselines import CountingBaseline
+from meloctl.training.data import window_pairs
 
 FOUR = MaskSpec(
     same=(4,),
@@ -53,14 +54,18 @@ def test_a_sure_similarity_still_learns():
 def test_the_work_of_a_gate_is_the_share_of_pairs_that_pass_it(layout, drums, exempt):
     bar, part = layout
     bar = [3 * b for b in bar]  # far enough to go beyond the last gate
-    cells = cells_of_rows(bar, part, drums)
     expected = np.zeros((2, N_OFFSETS))
     for q in range(len(bar)):
         for k in range(q + 1):
             drummed = part[q] in drums or part[k] in drums
             if part[q] == part[k] or not (drummed and exempt):
                 expected[int(part[q] != part[k]), min(bar[q] - bar[k], LAST + 1)] += 1
-    got = work_by_gate([cells], exempt=exempt)
+    names = sorted(set(part))
+    rows = np.zeros((len(names), bar[-1] + 1), dtype=np.int64)
+    for b, p in zip(bar, part, strict=True):
+        rows[names.index(p), b] += 1
+    pairs = row_pairs(rows, drums=[names.index(p) for p in drums if p in names])
+    got = work_by_gate(pairs, exempt=exempt)
     np.testing.assert_allclose(got, expected[:, 1:] / (len(bar) * (len(bar) + 1) / 2))
 
 
@@ -103,10 +108,7 @@ def learned(steps, *, price=0.02, phrase=6):
     random = np.random.default_rng(0)
     pieces = [encode(compose_piece(np.random.default_rng(i), form="AAAA", phrase=phrase), V)[0] for i in range(60)]
     cut = windows(pieces, 700, V)
-    every = pack_of(*(w.rows for w in cut))
-    bar, part = bars_and_parts(every, V)
-    bounds = zip(every.starts[:-1], every.starts[1:], strict=True)
-    work = work_by_gate([cells_of_rows(bar[a:b], part[a:b]) for a, b in bounds], exempt=False)
+    work = work_by_gate(window_pairs(cut, V), exempt=False)
     prior = dict.fromkeys(range(1, 33), 0.3) | {4: 0.7, 8: 0.5}
     spec = MaskSpec(same=(4,), near=0, far=(4,), summaries=False, same_prior=prior, cross_prior=prior)
     sizes = {"layers": 1, "width": 64, "heads": 4, "kv_heads": 2, "hidden": 128, "field_hidden": 48, "dropout": 0.0}

@@ -141,7 +141,7 @@ def train(
         said = wrote(run.folder, run.files) if run else ""
     if run and first:
         facts = run.told("results", "training")
-        lines = [*_lines(facts), said, *_next(session, work)]
+        lines = [*_lines(facts), said, *_next(session, run.folder, work)]
         report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 
@@ -172,11 +172,14 @@ def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None"
         accelerator.end_training()
 
 
-def _next(session: "Session", work: Path | None) -> list[str]:
+def _next(session: "Session", folder: Path, work: Path | None) -> list[str]:
     """What to do with the model."""
     from meloctl.training.models import generates
 
-    return [following("generate", "--bars", "32", work=work)] if generates(session.name.architecture) else []
+    lines = [following("generate", "--bars", "32", work=work)] if generates(session.name.architecture) else []
+    if session.config.gates:
+        lines.append(f"The mask that it learned: meloctl derive-mask --from-model {folder}")
+    return lines
 
 
 def _lines(results: dict[str, Any]) -> list[str]:

@@ -5,8 +5,6 @@ is always seen, so offset 0 has no gate. Each gate starts at logit(similarity me
 gate by the share of attention's work that it costs, so what does not help is shut.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masks.learned import Gate, GateCurve, LearnedGates
-from masks.spec import RELATIONS, MaskSpec
-from masks.tiles import CROSS, DRUMS, CellRows, Ints, pairs_seen
+from masks.row_pairs import RowPairs
+from masks.spec import MaskSpec
+from masks.tiles import CellRows, Ints
 
 LAST = 32
 """Offsets up to here have a gate each; those beyond share one."""
@@ -78,24 +77,18 @@ def gate_of(cells: CellRows, queries: Ints, keys: Ints) -> npt.NDArray[np.uint8]
     return np.repeat(np.repeat(gate, cells.rows[keys], axis=1), cells.rows[queries], axis=0)
 
 
-def work_by_gate(windows: Sequence[CellRows], *, exempt: bool) -> npt.NDArray[np.float64]:
-    """(2, 33) share of dense causal attention's pairs that pass each gate, pooled over windows.
+def work_by_gate(pairs: RowPairs, *, exempt: bool) -> npt.NDArray[np.float64]:
+    """(2, 33) share of dense causal attention's pairs that pass each gate.
 
     Args:
-        windows: their cells.
+        pairs: of the windows that are trained on.
         exempt: pairs of drums with another part pass no gate.
     """
-    pairs = np.zeros((2, N_OFFSETS))
-    total = sum(cells.n_rows * (cells.n_rows + 1) // 2 for cells in windows)
-    for cells in windows:
-        for offset in range(1, min(cells.n_bars, N_OFFSETS)):
-            for relation in range(2):
-                seen = np.zeros((len(RELATIONS), cells.n_bars), dtype=np.bool_)
-                seen[relation, offset : offset + 1 if offset <= LAST else None] = True
-                if relation == CROSS and not exempt:
-                    seen[DRUMS] = seen[CROSS]
-                pairs[relation, offset] += pairs_seen(cells, seen).sum()
-    return pairs[:, 1:] / max(total, 1)
+    same, cross, drums = pairs.counts
+    by_offset = np.stack([same, cross if exempt else cross + drums])
+    by_offset = np.pad(by_offset, ((0, 0), (0, max(0, N_OFFSETS - by_offset.shape[1]))))
+    beyond = by_offset[:, LAST + 1 :].sum(axis=1, keepdims=True)
+    return np.asarray(np.concatenate([by_offset[:, 1 : LAST + 1], beyond], axis=1) / max(pairs.total, 1.0))
 
 
 def _beginning(spec: MaskSpec) -> npt.NDArray[np.float64]:

@@ -10,15 +10,11 @@ import numpy.typing as npt
 
 from analysis.corpus import Read, read_files
 from analysis.errors import MeloError
-from masks.describe import density
 from masks.row_pairs import RowPairs, row_pairs
-from masks.spec import MaskSpec
-from masks.tiles import cells_of_rows
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, make_shard, read_shard
 from meloctl.dataset.windows import Window, windows
-from meloctl.model.gates import work_by_gate
 from meloctl.model.layout import part_of
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.asked import Session
@@ -30,9 +26,6 @@ Floats = npt.NDArray[np.float64]
 
 WATCHED_ROWS = 1 << 17
 """Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
-
-_COUNTED = 128
-"""Windows, evenly taken, on which work is counted."""
 
 
 class Reader(Protocol):
@@ -107,23 +100,10 @@ def watched(validation: list[Window]) -> list[Window]:
     return validation[::every]
 
 
-def mean_density(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> float:
-    """Share of dense causal attention's pairs that a mask shows, pooled over some windows evenly taken."""
-    pairs = [_row_pairs(window, vocabulary) for window in _some(chosen)]
-    return density(spec, sum(pairs[1:], start=pairs[0]))
-
-
-def gate_work(spec: MaskSpec, chosen: list[Window], vocabulary: Vocabulary) -> Floats:
-    """(2, 33) share of dense causal attention's pairs that pass each gate, over some windows evenly taken."""
-    cells = []
-    for window in _some(chosen):
-        bar, part, drums = _bars_and_parts(window, vocabulary)
-        cells.append(cells_of_rows(bar, part, drums))
-    return work_by_gate(cells, exempt=spec.drums == "exempt")
-
-
-def _some(chosen: list[Window]) -> list[Window]:
-    return chosen[:: -(-len(chosen) // _COUNTED)]
+def window_pairs(chosen: list[Window], vocabulary: Vocabulary) -> RowPairs:
+    """Pairs of rows in all windows, by relation and offset: what work is counted in."""
+    pairs = [_row_pairs(window, vocabulary) for window in chosen]
+    return sum(pairs[1:], start=pairs[0])
 
 
 def _bars_and_parts(window: Window, vocabulary: Vocabulary) -> tuple[Ints, Ints, list[int]]:

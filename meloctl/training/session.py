@@ -13,12 +13,15 @@ from torch import Tensor
 
 from analysis.atomic import write_text
 from analysis.errors import MeloError
+from masks.describe import density
+from masks.learned import FILE as GATES
+from meloctl.model.gates import work_by_gate
 from meloctl.model.meloformer import MeloFormer, n_parameters
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.afford import Wish, memory_line, refusal
 from meloctl.training.asked import Session, music_of
 from meloctl.training.checkpoint import load_model
-from meloctl.training.data import Data, Floats, Reader, data_of, gate_work, mean_density, piece_name, watched
+from meloctl.training.data import Data, Floats, Reader, data_of, piece_name, watched, window_pairs
 from meloctl.training.evaluate import Quality, evaluate
 from meloctl.training.machine import this_machine
 from meloctl.training.models import Model, build, generates
@@ -30,8 +33,6 @@ from meloctl.training.watch import Watcher
 from meloctl.workspace import Run, Workspace
 
 FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", "training.json"]
-GATES = "gates.json"
-"""What the gates learned, where there are any."""
 
 
 class SessionWatcher(Watcher, Reader, Protocol):
@@ -76,10 +77,13 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher, accel
         levels = dict(
             zip(("unigram", "bigram by field"), data.baseline.bits_per_note(model, data.validation), strict=True)
         )
-        shown = mean_density(session.spec, data.training, vocabulary) if session.spec else None
+        shown, work = None, None
+        if spec := session.spec:
+            pairs = window_pairs(data.training, vocabulary)
+            shown = density(spec, pairs)
+            work = work_by_gate(pairs, exempt=spec.drums == "exempt") if session.config.gates else None
         watch.prepared(_words(session, data, model, levels, shown))
         folder.mkdir(parents=True, exist_ok=True)
-        work = gate_work(session.spec, data.training, vocabulary) if session.spec and session.config.gates else None
         standing = _trained(session, data, model, work, folder, watch, accelerator)
         accelerator.wait_for_everyone()  # for the first one's file
         best, _ = load_model(folder)
