@@ -3,6 +3,7 @@
 python benchmarks/plan.py                    made-up pieces of 10,000 rows, one core
 python benchmarks/plan.py FOLDER             and the MIDI files of a folder
 python benchmarks/plan.py --kernel           measures the constants of masks.tiles.Costs (needs torch)
+python benchmarks/plan.py FOLDER --choices 2048     and whether the plans chosen for pieces cut there are the fastest
 add --json for programs
 """
 
@@ -10,16 +11,17 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from analysis.errors import MeloError
-from masks.plan import Plan, plan
-from masks.spec import MaskSpec
-from masks.tiles import CellRows, cells_of_rows
+from masks.plan import RUN_LENGTHS, Plan, decompositions, plan
+from masks.spec import RELATIONS, MaskSpec
+from masks.tiles import CellRows, Tile, cells_of_rows
 
 MUSEFORMER = (1, 2, 4, 8, 12, 16, 24, 32)
 SPECS = {
@@ -29,6 +31,15 @@ SPECS = {
     "Museformer": MaskSpec(same=MUSEFORMER, near=2, far=MUSEFORMER[2:], summaries=True),
     "causal": MaskSpec(same="full", near=10_000, far=(), summaries=False),
 }
+
+
+LENGTH = 2048
+"""Rows that the tiles of `--kernel` are drawn from."""
+
+TILES = 16
+"""Of one shape, in one plan."""
+
+Form = Literal["causal", "whole", "together", "masked"]
 
 
 def made_up(n_bars: int, n_parts: int, rows: int) -> CellRows:
@@ -52,100 +63,185 @@ def cells_of_file(path: Path) -> CellRows:
     return cells_of_rows(np.cumsum(instrument == vocabulary.bar) - 1, part, drums)
 
 
-def best_ms(function: Callable[[], Any], repeats: int) -> float:
-    """The shortest of several runs, in milliseconds of this thread alone: what else runs on the machine counts little."""
-    times = []
+def best_ms(functions: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
+    """The shortest of several runs of each, in milliseconds of this thread alone: what else runs on the machine counts little.
+
+    They take turns, so that a busy moment does not fall on one of them alone.
+    """
+    times: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):
-        start = time.thread_time()
-        function()
-        times.append(time.thread_time() - start)
-    return 1e3 * min(times)
+        for function, taken in zip(functions, times, strict=True):
+            start = time.thread_time()
+            function()
+            taken.append(time.thread_time() - start)
+    return [1e3 * min(taken) for taken in times]
 
 
-def fresh(cells: CellRows) -> CellRows:
-    """The same cells, with nothing kept from earlier plans."""
-    return CellRows(bar=cells.bar, part=cells.part, rows=cells.rows, drums=cells.drums)
+def afresh(spec: MaskSpec, cells: CellRows) -> Plan:
+    """A plan with nothing kept from earlier ones."""
+    return plan(spec, CellRows(bar=cells.bar, part=cells.part, rows=cells.rows, drums=cells.drums))
 
 
-def measured(name: str, spec_name: str, pieces: list[CellRows], *, by_offset: bool, repeats: int) -> dict[str, Any]:
+def measured(name: str, spec_name: str, pieces: list[CellRows], *, repeats: int) -> dict[str, Any]:
     """One spec on some pieces: sums of work, mean of times."""
     spec = SPECS[spec_name]
-    plans: list[Plan] = [plan(spec, cells, by_offset=by_offset) for cells in pieces]
-    ms = [best_ms(lambda c=cells: plan(spec, fresh(c), by_offset=by_offset), repeats) for cells in pieces]
+    plans: list[Plan] = [plan(spec, cells) for cells in pieces]
+    ms = best_ms([partial(afresh, spec, cells) for cells in pieces], repeats)
     dense = sum(p.dense_work for p in plans)
     return {
         "pieces": name,
         "rows": int(np.median([cells.n_rows for cells in pieces])),
-        "spec": spec_name + (", by offset" if by_offset else ""),
+        "spec": spec_name,
         "plan_ms": round(float(np.mean(ms)), 2),
         "tiles": int(np.median([len(p.tiles) for p in plans])),
         "work_of_dense": round(sum(p.work for p in plans) / dense, 4),
-        "cost_of_dense": round(sum(p.cost for p in plans) / dense, 4),
+        "cost_of_dense": round(sum(p.cost for p in plans) / sum(plan(SPECS["causal"], c).cost for c in pieces), 4),
         "shown_of_dense": round(sum(t.shown for p in plans for t in p.tiles) / dense, 4),
         "plan": plans[0].decomposition if len(plans) == 1 else "",
     }
 
 
-def kernel(heads: int, width: int) -> dict[str, float]:
-    """The constants of `Costs` for PyTorch's flash kernel on one core, forward and backward, gathers and merge included.
+def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Callable[[], None]:
+    """Attention under a plan, forward and backward, after a first run, which makes what all layers share."""
+    import torch
 
-    Time = entry · (tile + row · (N + M) + N·M · (masked or 1)), fitted by relative least squares over 17 shapes of tiles;
-    the causal kernel is compared with what `causal_block` says.
+    from meloctl.model.attention_plan import AttentionPlan, span
+    from meloctl.model.tiled import TiledAttention
+
+    spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.see()) for t in tiles)
+    ready = AttentionPlan(n_queries=n_rows, n_keys=n_rows, spans=spans)
+    q_LHD, k_LHD, v_LHD, grad_LHD = torch.randn(4, n_rows, heads, width)
+
+    def both_ways() -> None:
+        inputs = [x.detach().requires_grad_() for x in (q_LHD, k_LHD, v_LHD)]
+        TiledAttention.apply(*inputs, None, ready).backward(grad_LHD)
+
+    both_ways()
+    return both_ways
+
+
+def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]:
+    """Tiles of n queries and m keys, from somewhere among many cells of 8 rows: what a tile needs is seldom in the cache.
+
+    Rows of a form "together" stand together, those of the others are drawn.
+    """
+    n_cells = LENGTH // 8
+    cells = CellRows(bar=np.arange(n_cells), part=np.zeros(n_cells, dtype=np.int64), rows=np.full(n_cells, 8))
+    tiles = []
+    for _ in range(TILES):
+        queries, keys = (np.sort(random.choice(n_cells, x // 8, replace=False)) for x in (n, m))
+        if form == "together":
+            queries, keys = (random.integers(n_cells - x // 8 + 1) + np.arange(x // 8) for x in (n, m))
+        tiles.append(
+            Tile(
+                cells=cells,
+                query_cells=queries,
+                key_cells=queries if form == "causal" else keys,
+                causal=form == "causal",
+                seen=np.ones((len(RELATIONS), n_cells), dtype=np.bool_) if form == "masked" else None,
+                n_queries=n,
+                n_keys=m,
+                shown=n * m,
+            )
+        )
+    return tiles
+
+
+def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
+    """The constants of `Costs` for `TiledAttention` on one core, forward and backward.
+
+    Plans of equal tiles, less a plan without tiles. Time = entry · (tile + (gathered or together) · (N + M) + N·M · (masked
+    or 1)), fitted by relative least squares over 18 shapes; causal tiles are compared with what `causal_block` says.
     """
     import torch
     from scipy.optimize import nnls
 
     torch.set_num_threads(1)
-    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    length = 4096
-    q, k, v, out, grad = (torch.randn(1, heads, length, width) for _ in range(5))
-    lse = torch.zeros(1, heads, length)
-    dq, dk, dv = (torch.zeros_like(q) for _ in range(3))
+    random = np.random.default_rng(0)
 
-    def step(rows: torch.Tensor, keys: torch.Tensor, causal: bool, mask: torch.Tensor | None) -> None:
-        o, l_tile = flash(q[:, :, rows], k[:, :, keys], v[:, :, keys], 0.0, causal, attn_mask=mask)
-        if mask is not None:
-            l_tile = l_tile.masked_fill((mask == -torch.inf).all(1), -torch.inf)
-        old = lse[:, :, rows]
-        total = torch.logaddexp(old, l_tile + 0.0)
-        known = torch.where(total == -torch.inf, 0.0, total)
-        out[:, :, rows] = out[:, :, rows] * (old - known).exp()[..., None] + o * (l_tile - known).exp()[..., None]
-        lse[:, :, rows] = old
-        total = (lse[:, :, rows] + 9.0).transpose(1, 2).contiguous().transpose(1, 2)  # (B, L, H) in memory
-        g, merged = grad[:, :, rows].contiguous(), out[:, :, rows].contiguous()
-        at = (q[:, :, rows], k[:, :, keys], v[:, :, keys])
-        a, b, c = backward(g, *at, merged, total, 0.0, causal, attn_mask=mask)
-        dq[:, :, rows] += a
-        dk.index_add_(2, keys, b)
-        dv.index_add_(2, keys, c)
-        ((l_tile - total).exp() * (g * (o - merged)).sum(-1)).sum()  # the gradient of a gate
+    def of_one(n: int, m: int, form: Form) -> float:
+        plans = [alike(n, m, form, random), []]
+        some, none = best_ms([attention(tiles, LENGTH, heads, width) for tiles in plans], repeats)
+        return (some - none) / TILES
 
-    def seconds(n: int, m: int, causal: bool, masked: bool) -> float:
-        """Of one tile among others of other rows: what a tile needs is seldom in the cache. Its rows come 8 at a time, as
-        those of cells do, 32 apart."""
-        mask = torch.zeros(n, m) if masked else None
-        starts = torch.randint(0, length, (24, 2)).tolist()
-        rows, keys = (torch.arange(x) // 8 * 32 + torch.arange(x) % 8 for x in (n, m))
-        tiles = [((rows + a) % length, (keys + b) % length) for a, b in starts]
-        return best_ms(lambda: [step(rows, keys, causal, mask) for rows, keys in tiles], 3) / 1e3 / len(tiles)
-
-    sizes = [(4, 4), (8, 16), *((n, m) for n in (8, 32, 64, 128, 256) for m in (64, 256, 1024))]
-    shapes = [(n, m, masked) for n, m in sizes for masked in (False, True)]
-    took = np.array([seconds(n, m, False, masked) for n, m, masked in shapes])
-    terms = np.array([[1.0, n + m, n * m * (not masked), n * m * masked] for n, m, masked in shapes])
+    sizes = [(n, m) for n in (16, 32, 48, 64, 128, 256) for m in (64, 256, 1024)]  # as plans of real pieces have them
+    forms: tuple[Form, ...] = ("whole", "together", "masked")
+    shapes = [(n, m, form) for n, m in sizes for form in forms]
+    took = np.array([of_one(*shape) for shape in shapes])
+    rows, work = np.array([(n + m, n * m) for n, m, _ in shapes]).T
+    near, hides = (np.array([form == which for *_, form in shapes]) for which in ("together", "masked"))
+    terms = np.stack([np.ones(len(rows)), rows * ~near, rows * near, work * ~hides, work * hides], axis=1)
     fit, _ = nnls(terms / took[:, None], np.ones(len(took)))
     error = np.abs(terms @ fit / took - 1)
-    whole, skipped = (seconds(1024, 1024, causal, False) for causal in (False, True))
+    tile, gathered, together, entry, masked = fit
+    blocks = [2 * (of_one(n, n, "causal") - tile - gathered * 2 * n) / (entry * n) - n for n in (768, 1024, 1536)]
     return {
-        "entry_ns": round(1e9 * fit[2], 2),
-        "tile": round(fit[0] / fit[2], 1),
-        "row": round(fit[1] / fit[2], 2),
-        "masked": round(fit[3] / fit[2], 3),
+        "entry_ns": round(1e6 * entry, 1),
+        "tile": round(tile / entry),
+        "gathered": round(gathered / entry, 1),
+        "together": round(together / entry, 1),
+        "masked": round(masked / entry, 3),
+        "causal_block": round(float(np.median(blocks))),
         "median_error": round(float(np.median(error)), 3),
-        "causal_1024_of_whole": round(skipped / whole, 3),
-        "causal_block_from_it": round(2 * 1024 * skipped / whole - 1024),
     }
+
+
+def choices(name: str, cells: CellRows, heads: int, width: int, repeats: int) -> list[dict[str, Any]]:
+    """For each spec, is the plan that is chosen the fastest of all that might have been? Times as shares of a causal tile's."""
+    import torch
+
+    torch.set_num_threads(1)
+    causal, out = plan(SPECS["causal"], cells), []
+    for spec in ("seed", "window of 8 bars", "Museformer"):
+        chosen = plan(SPECS[spec], cells)
+        every = {
+            tuple((g.in_words(), len(g.starts)) for g in groups): [tile for g in groups for tile in g.tiles()]
+            for length in RUN_LENGTHS
+            for groups in decompositions(SPECS[spec], cells, lengths=[length])
+        }
+        others = [tiles for tiles in every.values() if sum(t.work for t in tiles) < chosen.dense_work]
+        runs = [attention(tiles, cells.n_rows, heads, width) for tiles in (causal.tiles, chosen.tiles, *others)]
+        dense, own, *rest = best_ms(runs, repeats)
+        out.append(
+            {
+                "piece": name,
+                "rows": cells.n_rows,
+                "spec": spec,
+                "estimate": round(chosen.cost / causal.cost, 3),
+                "chosen": round(own / dense, 3),
+                "best": round(min(own, *rest) / dense, 3),
+                "tried": len(others),
+                "plan": chosen.decomposition,
+            }
+        )
+    return out
+
+
+def cut(cells: CellRows, n_rows: int) -> CellRows:
+    """The first rows of a piece."""
+    kept = cells.start < n_rows
+    rows = np.minimum(cells.rows, n_rows - cells.start)[kept]
+    return CellRows(bar=cells.bar[kept], part=cells.part[kept], rows=rows, drums=cells.drums)
+
+
+def cells_of_folder(folder: Path) -> dict[str, CellRows]:
+    """{name: cells} of its MIDI files; those that cannot be read are told."""
+    found = {}
+    for path in sorted(folder.glob("*.mid")):
+        try:
+            found[path.stem] = cells_of_file(path)
+        except MeloError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return found
+
+
+def told(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Results of `measured`, for people."""
+    for r in results:
+        yield f"{r['pieces']}, {r['rows']} rows, {r['spec']}: {r['plan_ms']} ms, {r['tiles']} tiles"
+        yield f"    of dense causal: work {r['work_of_dense']}, cost {r['cost_of_dense']}, shown {r['shown_of_dense']}"
+        if r["plan"]:
+            yield f"    {r['plan']}"
 
 
 def main() -> None:
@@ -153,40 +249,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="MIDI files")
     parser.add_argument("--kernel", action="store_true", help="measure what a tile costs instead")
+    parser.add_argument("--choices", type=int, metavar="ROWS", help="measure what was chosen, for pieces of the folder")
+    parser.add_argument("--pieces", type=int, default=10, help="at most so many, drawn at random, for --choices")
     parser.add_argument("--heads", type=int, default=6)
     parser.add_argument("--width", type=int, default=64, help="of a head")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    heads, width, repeats = arguments.heads, arguments.width, arguments.repeats
+    files = cells_of_folder(arguments.folder) if arguments.folder else {}
     if arguments.kernel:
-        found = kernel(arguments.heads, arguments.width)
-        print(json.dumps(found) if arguments.json else "\n".join(f"{name:22}{value}" for name, value in found.items()))
-        return
-    sets = {
-        "10 parts, 250 bars, 4 rows a cell": [made_up(250, 10, 4)],
-        "4 parts, 100 bars, 25 rows": [made_up(100, 4, 25)],
-    }
-    if arguments.folder:
-        sets[arguments.folder.name] = []
-        for path in sorted(arguments.folder.glob("*.mid")):
-            try:
-                sets[arguments.folder.name].append(cells_of_file(path))
-            except MeloError as error:
-                print(f"left out: {error}", file=sys.stderr)
-    results = [
-        measured(name, spec, pieces, by_offset=by_offset, repeats=arguments.repeats)
-        for name, pieces in sets.items()
-        if pieces
-        for by_offset in (False, True)
-        for spec in SPECS
-    ]
-    if arguments.json:
-        print(json.dumps(results))
-        return
-    for r in results:
-        print(f"{r['pieces']}, {r['rows']} rows, {r['spec']}: {r['plan_ms']} ms, {r['tiles']} tiles")
-        print(f"    of dense causal: work {r['work_of_dense']}, cost {r['cost_of_dense']}, shown {r['shown_of_dense']}")
-        print(f"    {r['plan']}" if r["plan"] else "", end="\n" if r["plan"] else "")
+        results = [kernel(heads, width, repeats)]
+        lines = [f"{name:22}{value}" for name, value in results[0].items()]
+    elif arguments.choices:
+        long = {name: cells for name, cells in files.items() if cells.n_rows >= arguments.choices}
+        drawn = np.random.default_rng(0).permutation(sorted(long))[: arguments.pieces].tolist()
+        results = [
+            r for name in drawn for r in choices(name, cut(long[name], arguments.choices), heads, width, repeats)
+        ]
+        lines = [
+            f"{r['piece']}, {r['rows']} rows, {r['spec']}: {r['chosen']} of a causal tile's time, estimated {r['estimate']}, "
+            f"best of {r['tried']} others {r['best']}: {r['plan']}"
+            for r in results
+        ]
+    else:
+        sets = {
+            "10 parts, 250 bars, 4 rows a cell": [made_up(250, 10, 4)],
+            "4 parts, 100 bars, 25 rows": [made_up(100, 4, 25)],
+            **({arguments.folder.name: list(files.values())} if files else {}),
+        }
+        results = [measured(name, spec, cells, repeats=repeats) for name, cells in sets.items() for spec in SPECS]
+        lines = list(told(results))
+    print(json.dumps(results) if arguments.json else "\n".join(lines))
 
 
 if __name__ == "__main__":

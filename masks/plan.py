@@ -6,7 +6,6 @@ attention of all tiles, merged by log-sum-exp, is the attention under the mask. 
 
     all rows causal          one causal tile, where the mask shows everything
     parts causal             one causal tile a part, where one's own part is seen in full
-    bars causal              one causal tile a bar: one's own bar is always seen
     windows of all parts     runs of rows in generation order, with the rows of all bars that they see
     windows within parts     runs of rows of one part, with the rows of that part that they see
     windows across parts     runs of rows of one part, with the rows of the other parts that they see
@@ -21,14 +20,12 @@ from functools import cached_property
 
 import numpy as np
 
+from masks.orders import Order, across_parts, everything, within_parts
 from masks.spec import RELATIONS, MaskSpec
-from masks.tiles import CPU, CROSS, DRUMS, SAME, Bools, CellRows, Costs, Ints, Offset, Tile, pairs_seen
-from masks.windows import Causal, Order, Windows, across_parts, causal, everything, windows, within_parts
+from masks.tiles import CPU, CROSS, DRUMS, SAME, Bools, CellRows, Costs, Ints, Tile, pairs_seen
+from masks.windows import Causal, Windows, causal, windows
 
-LAST_GATE = 32
-"""Offsets up to here are told apart by a plan made by offset: similarity is measured that far."""
-
-RUN_LENGTHS = (1, 32, 64, 128, 256, 512)
+RUN_LENGTHS = (1, 32, 64, 96, 128, 256, 512)
 """Rows in a window that are tried; 1 is a window for each bar or cell."""
 
 
@@ -77,23 +74,16 @@ class Plan:
         return f"{self.decomposition}: {share:.2f} of dense causal's work"
 
 
-def plan(
-    spec: MaskSpec, cells: CellRows, *, by_offset: bool = False, last: int = LAST_GATE, costs: Costs = CPU
-) -> Plan:
+def plan(spec: MaskSpec, cells: CellRows, *, costs: Costs = CPU) -> Plan:
     """The cheapest of the decompositions tried, as tiles.
 
     Args:
         spec: the mask.
         cells: of one piece.
-        by_offset: each tile shows a single relation and offset, so that one number a tile serves as a learnable gate.
-            Pairs of drums with another part are a relation of their own where the spec exempts drums.
-        last: with `by_offset`, offsets beyond this one share a tile.
         costs: of the kernel in use.
     """
     if not cells.n_rows:
         return Plan(cells=cells, tiles=(), decomposition="nothing", cost=0.0)
-    if by_offset:
-        return _plan_by_offset(spec, _Search(cells=cells, costs=costs), last=last)
     chosen = min(decompositions(spec, cells, costs), key=lambda groups: sum(group.cost(costs) for group in groups))
     return Plan(
         cells=cells,
@@ -103,9 +93,16 @@ def plan(
     )
 
 
-def decompositions(spec: MaskSpec, cells: CellRows, costs: Costs = CPU) -> Iterator[Sequence[Group]]:
-    """What `plan` chooses from: groups of tiles, counted but not made, that together show every pair of the mask once."""
-    yield from _decompositions(_Search(cells=cells, costs=costs), _shown(spec, cells))
+def decompositions(
+    spec: MaskSpec, cells: CellRows, costs: Costs = CPU, *, lengths: Sequence[int] = RUN_LENGTHS
+) -> Iterator[Sequence[Group]]:
+    """What `plan` chooses from: groups of tiles, counted but not made, that together show every pair of the mask once.
+
+    Args:
+        spec, cells, costs: as for `plan`.
+        lengths: rows in a window that are tried.
+    """
+    yield from _decompositions(_Search(cells=cells, costs=costs, lengths=lengths), _shown(spec, cells))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,6 +111,9 @@ class _Search:
 
     cells: CellRows
     costs: Costs
+    lengths: Sequence[int]
+    """Rows in a window that are tried."""
+
     pairs: dict[bytes, Ints] = field(default_factory=dict)
 
     @cached_property
@@ -172,15 +172,10 @@ class _Search:
             windows(order, seen, pairs, length, whole_bars=whole_bars)
             for order in orders
             if pairs[order.queries].any()
-            for whole_bars in ((True, False) if order.holds_bars else (True,))
-            for length in RUN_LENGTHS
+            for length in self.lengths
+            for whole_bars in ((True, False) if length < order.longest_bar else (True,))
         ]
         return [min(tried, key=lambda found: found.cost(self.costs))] if tried else []
-
-    def like(self, found: Windows, seen: Bools) -> Windows:
-        """Windows cut as others were, to show something else."""
-        pairs = self.pairs_seen(seen)
-        return windows(found.order, seen, pairs, found.length, whole_bars=found.whole_bars)
 
     def between_parts(self, seen: Bools) -> list[Windows]:
         """The cheapest windows for pairs of two parts, with drums told apart where that is cheaper."""
@@ -212,70 +207,20 @@ def _decompositions(search: _Search, seen: Bools) -> Iterator[Sequence[Group]]:
         causal(cells, "all rows", np.zeros_like(cells.line)),
         causal(cells, f"{cells.n_parts} parts", cells.line),
     )
-    bars = causal(cells, f"{len(np.unique(cells.time))} bars", cells.time)
     if search.fills(seen, whole):
         yield [whole]
-    earlier = seen.copy()
-    earlier[:, 0] = False
     yield search.cheapest([search.all], seen)
-    yield [bars, *search.cheapest([search.all], earlier)]
     across = search.between_parts(_only(seen, CROSS, DRUMS))
     if search.fills(_only(seen, SAME), parts):
         yield [parts, *across]
     yield [*search.cheapest([search.within], _only(seen, SAME)), *across]
-    shared = earlier & earlier.all(axis=0)
-    if (shared == earlier).all():
+    shared = seen & seen.all(axis=0)
+    if (shared == seen).all():
         return
-    for common in (np.zeros_like(seen), shared) if shared.any() else (shared,):
-        rest = earlier & ~common
+    bar = shared & (np.arange(seen.shape[1]) == 0)
+    for common in (bar, shared) if (bar != shared).any() else (bar,):
         yield [
-            bars,
-            *(search.cheapest([search.all], common) if common.any() else []),
-            *search.cheapest([search.within], _only(rest, SAME)),
-            *search.between_parts(_only(rest, CROSS, DRUMS)),
+            *search.cheapest([search.all], common),
+            *search.cheapest([search.within], _only(seen & ~common, SAME)),
+            *search.between_parts(_only(seen & ~common, CROSS, DRUMS)),
         ]
-
-
-def _plan_by_offset(spec: MaskSpec, search: _Search, *, last: int) -> Plan:
-    """Every relation and offset in tiles of its own."""
-    seen = _shown(spec, search.cells)
-    orders = {SAME: [[search.within, search.all]], CROSS: [[search.all, search.across]]}
-    if spec.drums == "exempt" and search.cells.drummed.any():
-        orders |= {CROSS: [search.pitched], DRUMS: [[order] for order in search.drums]}
-    chosen: list[tuple[str, Offset, list[Group]]] = []
-    for relation, choices in orders.items():
-        rows = (CROSS, DRUMS) if relation == CROSS and DRUMS not in orders else (relation,)
-        like: dict[int, Windows] = {}  # one offset is as far from the next in bars as another: cut as the first was
-        for offset, gate in _gates(_only(seen, *rows), last):
-            if not search.pairs_seen(gate).any():
-                continue
-            groups: list[Group] = []
-            for i, choice in enumerate(choices):
-                if i not in like or offset == "beyond":
-                    groups += (found := search.cheapest(choice, gate))
-                    if found and offset != 0:
-                        like[i] = found[0]
-                else:
-                    groups.append(search.like(like[i], gate))
-            if (relation, offset) == (SAME, 0):
-                cells = causal(search.cells, "cells", np.arange(len(search.cells.rows)))
-                groups = min([cells], groups, key=search.cost)
-            chosen.append((RELATIONS[relation], offset, groups))
-    tiles = tuple(t for relation, offset, groups in chosen for g in groups for t in g.tiles(relation, offset))
-    return Plan(
-        cells=search.cells,
-        tiles=tiles,
-        decomposition=f"{len(chosen)} gates in {len(tiles)} tiles",
-        cost=sum(search.cost(groups) for _, _, groups in chosen),
-    )
-
-
-def _gates(seen: Bools, last: int) -> Iterator[tuple[Offset, Bools]]:
-    """Each offset up to `last` that is shown, alone, then those beyond."""
-    for offset in np.flatnonzero(seen[:, : last + 1].any(axis=0)).tolist():
-        gate = np.zeros_like(seen)
-        gate[:, offset] = seen[:, offset]
-        yield offset, gate
-    beyond = seen.copy()
-    beyond[:, : last + 1] = False
-    yield "beyond", beyond

@@ -7,7 +7,6 @@ Shape letters: C cells, L rows, T bars, P parts, N query rows and M key rows of 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from masks.spec import MOST_OFFSET, RELATIONS
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Offset = int | Literal["beyond"]
 
 SAME, CROSS, DRUMS = range(len(RELATIONS))
 """Rows of a table of relations."""
@@ -139,31 +137,37 @@ class Costs:
     """What a kernel's tiles cost beside their score entries, in score entries.
 
     The defaults are PyTorch's flash kernel on one core of a CPU, 6 heads of width 64, forward and backward with gathers and
-    merge, as `python benchmarks/plan.py --kernel` measures it (a score entry took 64 ns). Fewer heads, more cores or a GPU
-    make entries cheaper, so a tile and a row dearer.
+    merge: what `python benchmarks/plan.py --kernel` measures on equal tiles, rounded towards what whole plans of real pieces
+    take (a score entry took 60 ns). Fewer heads, more cores or a GPU make entries cheaper, so a tile and a row dearer.
     """
 
-    tile: float = 1600.0
+    tile: float = 1800.0
     """Of each tile: the calls of its kernels."""
 
-    row: float = 31.0
-    """Of each query and key row: gathering it, and adding up its gradient."""
+    gathered: float = 12.0
+    """Of each query and key row, where a tile's queries (or keys) must be gathered, and their gradients be spread again."""
 
-    masked: float = 1.03
+    together: float = 5.0
+    """Of each, where they stand together and in order."""
+
+    masked: float = 1.04
     """A score entry under a mask, against one without."""
 
-    causal_block: int = 570
+    causal_block: int = 450
     """A causal kernel skips whole blocks of keys alone: a tile of n rows costs n (n + causal_block) / 2, or all n² of them."""
 
-    def of_rectangles(self, n_queries: Ints, n_keys: Ints, masked: Bools) -> npt.NDArray[np.float64]:
-        """Cost of each tile that is not causal."""
+    def of_rectangles(self, n_queries: Ints, n_keys: Ints, gathered: Ints, masked: Bools) -> npt.NDArray[np.float64]:
+        """Cost of each tile that is not causal; `gathered` of its rows do not stand together."""
         work = n_queries * n_keys * np.where(masked, self.masked, 1.0)
-        return np.asarray(self.tile + self.row * (n_queries + n_keys) + work, dtype=np.float64)
+        return self._of_rows(n_queries + n_keys, gathered) + work
 
-    def of_causal(self, n_rows: Ints) -> npt.NDArray[np.float64]:
+    def of_causal(self, n_rows: Ints, gathered: Ints) -> npt.NDArray[np.float64]:
         """Cost of each causal tile."""
         work = np.minimum(n_rows, (n_rows + self.causal_block) / 2) * n_rows
-        return np.asarray(self.tile + self.row * 2 * n_rows + work, dtype=np.float64)
+        return self._of_rows(2 * n_rows, gathered) + work
+
+    def _of_rows(self, n_rows: Ints, gathered: Ints) -> npt.NDArray[np.float64]:
+        return np.asarray(self.tile + self.gathered * gathered + self.together * (n_rows - gathered), dtype=np.float64)
 
 
 CPU = Costs()
@@ -190,12 +194,6 @@ class Tile:
     n_keys: int
     shown: int
     """Pairs of rows seen."""
-
-    relation: str | None = None
-    """The only relation in this tile, where the plan was made by offset."""
-
-    offset: Offset | None = None
-    """The only offset in this tile, or those beyond the last that is told apart."""
 
     @property
     def queries(self) -> Ints:

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import MeloError
 from masks.dense import dense_mask
+from masks.orders import across_parts, everything, within_parts
 from masks.plan import RUN_LENGTHS, decompositions, plan
 from masks.spec import RELATIONS, MaskSpec
 from masks.tiles import CellRows, Costs, cells_of_rows, pairs_seen
-from masks.windows import across_parts, causal, everything, windows, within_parts
+from masks.windows import causal, windows
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
 
@@ -46,7 +47,8 @@ def kernels(draw):
     """Costs that make few large tiles cheapest, or many small ones."""
     return Costs(
         tile=draw(st.sampled_from([0.0, 10.0, 1e3, 1e6])),
-        row=draw(st.sampled_from([0.0, 10.0])),
+        gathered=draw(st.sampled_from([0.0, 10.0])),
+        together=draw(st.sampled_from([0.0, 5.0])),
         masked=draw(st.sampled_from([1.0, 3.0])),
         causal_block=draw(st.sampled_from([1, 512])),
     )
@@ -89,6 +91,16 @@ def check_tile(tile):
         assert (tile.see() is None) == see.all()
 
 
+def price(tile, costs):
+    """Of one tile, from its rows alone."""
+    n, m = tile.n_queries, tile.n_keys
+    stand = [(rows[-1] - rows[0] + 1 == len(rows)) for rows in (tile.queries, tile.keys)]
+    rows = sum(x * (costs.together if near else costs.gathered) for x, near in zip((n, m), stand, strict=True))
+    if tile.causal:
+        return costs.tile + rows + n * min(n, (n + costs.causal_block) / 2)
+    return costs.tile + rows + n * m * (costs.masked if tile.see() is not None else 1)
+
+
 def test_the_seeds_plan_drawn():
     # two parts, two rows each, bars 0 and 1: all is seen, so all rows are one causal tile
     cells = cells_of_rows([0] * 4 + [1] * 4, [1, 1, 2, 2] * 2)
@@ -104,7 +116,7 @@ def test_the_seeds_plan_drawn():
 def test_a_bar_far_enough_back_is_out_of_the_other_parts_sight():
     # bars 0 and 3, one row of each of two parts: its own part at offset 3 is seen, the other is not
     cells = cells_of_rows([0, 0, 3, 3], [1, 2, 1, 2])
-    few_entries = Costs(tile=0, row=0, causal_block=1)
+    few_entries = Costs(tile=0, gathered=0, together=0, causal_block=1)
     made = plan(SEED, cells, costs=few_entries)
     assert times_shown(made.tiles, 4).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]]
     assert made.decomposition == "2 parts causal + 2 windows of one cell across parts"
@@ -119,7 +131,6 @@ def test_the_tiles_show_the_mask_exactly_once(spec, cells, costs):
     assert (times_shown(made.tiles, cells.n_rows) == reference(spec, cells)).all()
     for tile in made.tiles:
         check_tile(tile)
-        assert tile.relation is tile.offset is None
     assert made.work == sum(tile.work for tile in made.tiles)
 
 
@@ -128,40 +139,37 @@ def test_so_does_every_other_decomposition(spec, cells, costs):
     mask = reference(spec, cells)
     found = list(decompositions(spec, cells, costs))
     for groups in found:
-        assert (times_shown([t for g in groups for t in g.tiles()], cells.n_rows) == mask).all()
+        tiles = [tile for g in groups for tile in g.tiles()]
+        assert (times_shown(tiles, cells.n_rows) == mask).all()
+        assert sum(g.cost(costs) for g in groups) == pytest.approx(sum(price(tile, costs) for tile in tiles))
     assert plan(spec, cells, costs=costs).cost == min(sum(g.cost(costs) for g in groups) for groups in found)
 
 
-@settings(max_examples=150)
-@given(specs(), pieces(), kernels(), st.integers(0, 13))
-def test_by_offset_each_tile_shows_one_relation_and_offset(spec, cells, costs, last):
-    made = plan(spec, cells, by_offset=True, last=last, costs=costs)
-    assert (times_shown(made.tiles, cells.n_rows) == reference(spec, cells)).all()
-    bar, part = np.repeat(cells.bar, cells.rows), np.repeat(cells.part, cells.rows)
-    drums = np.isin(part, list(cells.drums)) & (spec.drums == "exempt")
-    for tile in made.tiles:
-        check_tile(tile)
-        q, k = (tile.queries[:, None], tile.keys)
-        relation = np.where(part[q] == part[k], 0, np.where(drums[q] | drums[k], 2, 1))[expanded(tile)]
-        offset = (bar[q] - bar[k])[expanded(tile)]
-        assert {RELATIONS[r] for r in relation} == {tile.relation}
-        assert (offset > last).all() if tile.offset == "beyond" else (offset == tile.offset).all()
-
-
-def test_gates_whose_drums_come_first_and_last():
-    # bars 0, 1, 3: drums, bass, drums. One bar back the bass sees drums, two bars back drums see the bass
+def test_drums_that_come_first_and_last():
+    # bars 0, 1, 3: drums, bass, drums. The bass sees the drums before it, the drums the bass, and neither its own past
     cells = CellRows(
         bar=np.array([0, 1, 3]), part=np.array([7, 3, 7]), rows=np.ones(3, dtype=int), drums=frozenset({7})
     )
     spec = MaskSpec(same=(), near=0, far=(), drums="exempt", summaries=False)
-    made = plan(spec, cells, by_offset=True)
-    gates = {(t.relation, t.offset): (t.queries.tolist(), t.keys.tolist()) for t in made.tiles if t.relation == "drums"}
-    assert gates == {("drums", 1): ([1], [0]), ("drums", 2): ([2], [1])}
+    for groups in decompositions(spec, cells):
+        shown = times_shown([tile for g in groups for tile in g.tiles()], 3)
+        assert shown.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
 
 
-@given(specs(), pieces(), kernels(), st.booleans())
-def test_every_row_sees_itself(spec, cells, costs, by_offset):
-    itself = times_shown(plan(spec, cells, by_offset=by_offset, costs=costs).tiles, cells.n_rows).diagonal()
+def test_what_all_parts_see_alike_is_computed_together():
+    # 40 bars of 4 parts, 8 rows a cell. All see bars 0, 1, 2 and 4 back; at 3 and from 5 on one sees one's own part alone
+    cells = CellRows(bar=np.repeat(np.arange(40), 4), part=np.tile(np.arange(4), 40), rows=np.full(160, 8))
+    made = plan(SEED, cells, costs=Costs(tile=1000, gathered=10, together=10, masked=1.0, causal_block=500))
+    several = [len(np.unique(cells.part[tile.key_cells])) > 1 for tile in made.tiles]
+    together = [tile for tile, many in zip(made.tiles, several, strict=True) if many]
+    alone = [tile for tile, many in zip(made.tiles, several, strict=True) if not many]
+    assert sum(tile.work for tile in together) == 32 * 32 * (40 + 39 + 38 + 36)
+    assert sum(tile.shown for tile in alone) == 4 * 8 * 8 * (37 + sum(range(1, 36)))
+
+
+@given(specs(), pieces(), kernels())
+def test_every_row_sees_itself(spec, cells, costs):
+    itself = times_shown(plan(spec, cells, costs=costs).tiles, cells.n_rows).diagonal()
     assert (itself == 1).all()
 
 
@@ -194,12 +202,12 @@ def test_a_window_holds_the_cells_that_begin_in_its_stretch():
     # rows: 3 + 3 in bar 0, 5 + 3 in bar 1, 1 in bar 2; cells begin at rows 0, 3, 6, 11, 14
     cells = CellRows(bar=np.array([0, 0, 1, 1, 2]), part=np.array([1, 2, 1, 2, 1]), rows=np.array([3, 3, 5, 3, 1]))
     order = everything(cells, "")
-    assert order.cut(7, whole_bars=False).tolist() == [0, 3, 4]
-    assert order.cut(7, whole_bars=True).tolist() == [0, 4]
-    assert order.cut(1, whole_bars=True).tolist() == [0, 2, 4]
+    assert order.runs(7, whole_bars=False).starts.tolist() == [0, 3, 4]
+    assert order.runs(7, whole_bars=True).starts.tolist() == [0, 4]
+    assert order.runs(1, whole_bars=True).starts.tolist() == [0, 2, 4]
     own = within_parts(cells, "")  # rows of part 1 begin at 0, 3, 8, of part 2 at 0, 3
     assert own.queries.tolist() == [0, 2, 4, 1, 3]
-    assert own.cut(7, whole_bars=True).tolist() == [0, 2, 3]
+    assert own.runs(7, whole_bars=True).starts.tolist() == [0, 2, 3]
 
 
 def test_sparse_cross_is_cheaper_than_dense():
@@ -211,12 +219,12 @@ def test_sparse_cross_is_cheaper_than_dense():
     assert shown <= made.work <= 3 * shown < made.dense_work / 2
 
 
-@given(specs(), pieces(), st.booleans())
-def test_planning_is_deterministic(spec, cells, by_offset):
-    first, second = (plan(spec, cells, by_offset=by_offset) for _ in range(2))
+@given(specs(), pieces())
+def test_planning_is_deterministic(spec, cells):
+    first, second = (plan(spec, cells) for _ in range(2))
     assert first.in_words() == second.in_words()
-    assert [(t.queries.tolist(), t.keys.tolist(), t.relation, t.offset) for t in first.tiles] == [
-        (t.queries.tolist(), t.keys.tolist(), t.relation, t.offset) for t in second.tiles
+    assert [(t.queries.tolist(), t.keys.tolist()) for t in first.tiles] == [
+        (t.queries.tolist(), t.keys.tolist()) for t in second.tiles
     ]
 
 
@@ -232,13 +240,13 @@ def attend(scores, see, values):
     return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0) @ values, lse
 
 
-@given(specs(), pieces(), kernels(), st.booleans(), st.integers(0, 2**32 - 1))
-def test_tiles_merged_by_log_sum_exp_are_dense_attention(spec, cells, costs, by_offset, seed):
+@given(specs(), pieces(), kernels(), st.integers(0, 2**32 - 1))
+def test_tiles_merged_by_log_sum_exp_are_dense_attention(spec, cells, costs, seed):
     rng = np.random.default_rng(seed)
     q, k, v = (rng.standard_normal((cells.n_rows, 5)) for _ in range(3))
     expected, expected_lse = attend(q @ k.T, reference(spec, cells), v)
     out, lse = np.zeros_like(v), np.full((cells.n_rows, 1), -np.inf)
-    for tile in plan(spec, cells, by_offset=by_offset, costs=costs).tiles:
+    for tile in plan(spec, cells, costs=costs).tiles:
         rows, keys = tile.queries, tile.keys
         o, lse_tile = attend(q[rows] @ k[keys].T, expanded(tile), v[keys])
         merged = np.logaddexp(lse[rows], lse_tile)
@@ -265,10 +273,9 @@ def test_rows_of_a_cell_stand_together():
 
 
 def test_nothing_is_planned_as_nothing():
-    for by_offset in (False, True):
-        made = plan(SEED, cells_of_rows([], []), by_offset=by_offset)
-        assert made.tiles == ()
-        assert made.in_words() == "nothing: 0.00 of dense causal's work"
+    made = plan(SEED, cells_of_rows([], []))
+    assert made.tiles == ()
+    assert made.in_words() == "nothing: 0.00 of dense causal's work"
 
 
 def test_a_causal_tile_for_each_part():
@@ -279,8 +286,8 @@ def test_a_causal_tile_for_each_part():
 
 def test_dear_tiles_make_one_tile_and_dear_entries_make_many():
     cells = CellRows(bar=np.repeat(np.arange(31), 2), part=np.tile([1, 2], 31), rows=np.full(62, 5))
-    few = plan(SEED, cells, costs=Costs(tile=1e9, row=0.0))
-    many = plan(SEED, cells, costs=Costs(tile=0.0, row=0.0, causal_block=1))
+    few = plan(SEED, cells, costs=Costs(tile=1e9, gathered=0.0, together=0.0))
+    many = plan(SEED, cells, costs=Costs(tile=0.0, gathered=0.0, together=0.0, causal_block=1))
     assert len(few.tiles) == 1
     assert many.work < few.work
     assert many.work == sum(tile.shown for tile in many.tiles)  # every entry computed is one that is shown
@@ -299,6 +306,4 @@ def test_real_pieces(real):
     upto = 800
     cells = cells_of_rows(bar[:upto], part[:upto], drums)
     spec = MaskSpec(same="full", near=1, far=(4,), drums="exempt", summaries=True)
-    for by_offset in (False, True):
-        made = plan(spec, cells, by_offset=by_offset)
-        assert (times_shown(made.tiles, upto) == reference(spec, cells)).all()
+    assert (times_shown(plan(spec, cells).tiles, upto) == reference(spec, cells)).all()

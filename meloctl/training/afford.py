@@ -11,8 +11,8 @@ from meloctl.training.estimate import Music, Need, need
 from meloctl.training.machine import Machine
 from meloctl.training.models import ModelName
 
-LEAST_STEPS = 20
-"""With fewer no model has learned anything."""
+LEAST_STEPS = 5
+"""With fewer no model has learned anything, and the estimate is surely not wrong by so much."""
 
 _GOOD_STEPS = 200
 """What is proposed instead takes at least so many."""
@@ -66,7 +66,7 @@ def refusal(wish: Wish, vocabulary: Vocabulary, music: Music, machine: Machine) 
         less = other.need(vocabulary, music, machine)
         if other.fits(less, machine) and other.in_time(less, machine, _GOOD_STEPS):
             seconds = less.seconds(machine)
-            one_pass = duration(seconds * music.rows / other.config.step_rows)
+            one_pass = duration(seconds * passes(other.config, music))
             needs = f"{less.memory_bytes / 1e9:.1f} GB, {duration(seconds)} a step, one pass in {one_pass}"
             return [*lines, f"  What fits: meloctl train {words} ({needs})"]
     return [*lines, "  No smaller size fits well: free some memory, or give more --minutes"]
@@ -88,10 +88,15 @@ def _time_line(needed: Need, config: TrainConfig, music: Music, machine: Machine
     seconds = needed.seconds(machine)
     steps = int(60 * config.minutes / seconds)
     return (
-        f"Time: about {duration(seconds)} a step of {config.step_rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
+        f"Time: about {duration(seconds)} a step of {min(config.step_rows, music.rows):,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
         f"{config.minutes:g} minutes hold {steps:,} steps ({LEAST_STEPS} are the least); one pass over the corpus "
-        f"({music.rows:,} rows) takes {duration(seconds * music.rows / config.step_rows)}"
+        f"({music.rows:,} rows) takes {duration(seconds * passes(config, music))}"
     )
+
+
+def passes(config: TrainConfig, music: Music) -> float:
+    """Steps of one pass over the corpus; a corpus smaller than a step is one."""
+    return max(1.0, music.rows / config.step_rows)
 
 
 def duration(seconds: float) -> str:

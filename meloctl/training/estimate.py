@@ -101,14 +101,15 @@ def need(
     layer, heads = passed * floats_in_layer(sizes), passed * floats_in_heads(sizes, vocabulary)
     held = heads + (sizes.layers * sizes.width + layer if config.checkpointing else sizes.layers * layer)
     forward = 4 / 3 if config.checkpointing else 1.0
-    rows = config.pack_rows * -(-config.packs // processes)
+    in_pack = config.pack_rows if device == "cuda" else min(config.pack_rows, music.rows)  # a GPU's packs are padded
+    rows = in_pack * -(-config.packs // processes)
     keys = music.shown * music.rows_in_window / 2
     attention = 4 * (1 + _BACKWARD) * keys * sizes.width * sizes.layers
     size = _FLOAT * (_HALF if device == "cuda" else 1.0)
     return Need(
         parameters=parameters,
         weights_bytes=int(weights),
-        activations_bytes=ALWAYS + int(_SLACK * padded * size * held * config.pack_rows),
+        activations_bytes=ALWAYS + int(_SLACK * padded * size * held * in_pack),
         flops=rows * forward * passed * (6 * (in_layers + in_heads) + attention),
         traffic_bytes=rows * forward * _PASSES * size * (sizes.layers * layer + heads) + _ADAMW * _FLOAT * parameters,
     )
