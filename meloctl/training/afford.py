@@ -87,8 +87,9 @@ def _time_line(needed: Need, config: TrainConfig, music: Music, machine: Machine
     """What a run's time is, at the speed that was measured."""
     seconds = needed.seconds(machine)
     steps = int(60 * config.minutes / seconds)
+    rows = min(config.step_rows, music.rows)
     return (
-        f"Time: about {duration(seconds)} a step of {min(config.step_rows, music.rows):,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
+        f"Time: about {duration(seconds)} a step of {rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
         f"{config.minutes:g} minutes hold {steps:,} steps ({LEAST_STEPS} are the least); one pass over the corpus "
         f"({music.rows:,} rows) takes {duration(seconds * passes(config, music))}"
     )
