@@ -1,5 +1,7 @@
 """Attention as a union of tiles equals attention in the open, in value and gradient; plans show exactly what masks show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,10 @@ from test_masks_spec import specs
 
 from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
-from masks.tiles import cells_of_rows
+from masks.tiles import CPU, cells_of_rows
 from meloctl.model.attention import attend, attend_dense
 from meloctl.model.attention_plan import AttentionPlan, span
-from meloctl.model.gates import LAST, N_OFFSETS
+from meloctl.model.gates import LAST, N_OFFSETS, OPEN
 from meloctl.model.planner import Planner, pack_plans
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -147,13 +149,14 @@ def test_the_same_pair_twice_is_noticed():
 
 @st.composite
 def packs(draw):
-    """A spec, and some windows as (bar, part); some parts are drums."""
+    """A spec, some windows as (bar, part), which parts are drums, and costs that make many tiles cheap, or few."""
     windows = draw(st.lists(layouts(), min_size=1, max_size=3))
-    return draw(specs()), windows, draw(st.sets(st.integers(0, 3), max_size=2))
+    costs = draw(st.sampled_from([CPU, replace(CPU, tile=0.0)]))
+    return draw(specs()), windows, draw(st.sets(st.integers(0, 3), max_size=2)), costs
 
 
-def planned(spec, windows, drums, *, gated=False):
-    planner = Planner(spec, gated=gated)
+def planned(spec, windows, drums, costs=CPU, *, gated=False):
+    planner = Planner(spec, gated=gated, costs=costs)
     alone = [
         planner.window(np.array(bar) - bar[0], np.array(part), frozenset(drums & set(part))) for bar, part in windows
     ]
@@ -163,8 +166,8 @@ def planned(spec, windows, drums, *, gated=False):
 
 @given(packs())
 def test_plans_show_what_the_mask_shows_and_no_other_window(pack):
-    spec, windows, drums = pack
-    rows, bars = planned(spec, windows, drums)
+    spec, windows, drums, costs = pack
+    rows, bars = planned(spec, windows, drums, costs)
     n_bars = bars.n_queries
     row = bar = 0
     see_rows, see_bars = np.zeros((rows.n_queries, rows.n_keys), np.bool_), np.zeros((n_bars, rows.n_keys), np.bool_)
@@ -184,10 +187,10 @@ def test_plans_show_what_the_mask_shows_and_no_other_window(pack):
 
 @given(packs())
 def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
-    spec, windows, drums = pack
-    rows, bars = planned(spec, windows, drums, gated=True)
+    spec, windows, drums, costs = pack
+    rows, bars = planned(spec, windows, drums, costs, gated=True)
     gates = rows.dense_gates()
-    assert (gates[:, : bars.n_queries] == -1).all()
+    assert set(gates[:, : bars.n_queries].ravel()) <= {-1, OPEN}
     row = 0
     for bar, part in windows:
         for q in range(len(bar)):
@@ -198,6 +201,18 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
                 expected = -1 if k > q else RELATIONS.index(relation) * N_OFFSETS + offset
                 assert gates[row + q, bars.n_queries + row + k] == expected
         row += len(bar)
+
+
+def test_short_windows_take_one_tile_and_long_ones_several():
+    bar, part = np.repeat(np.arange(4), 6), np.tile([0, 0, 1, 1, 2, 2], 4)
+    short = Planner(SEED).window(bar, part, frozenset())
+    assert short.rows_at_once
+    assert short.bars_at_once
+    assert not (short.rows or short.summaries or short.bars or short.heard)
+    long = Planner(SEED).window(np.repeat(np.arange(300), 6), np.tile([0, 0, 1, 1, 2, 2], 300), frozenset())
+    assert len(long.rows) > 1
+    assert long.summaries
+    assert not long.rows_at_once
 
 
 @settings(max_examples=20)
@@ -225,9 +240,9 @@ def test_plans_are_kept_within_bounds_the_latest_ones(gated):
         return planner.window(bar, part + n, frozenset())
 
     one = ask(Planner(SEED, gated=gated), 0)
-    tensors = [
-        x for s in (*one.rows, *one.summaries, *one.bars, *one.heard) for x in (s.queries, s.keys, s.see, s.gate)
-    ]
+    assert one.rows_at_once
+    assert one.bars_at_once
+    tensors = [x for s in (one.rows_at_once, one.bars_at_once) for x in (s.queries, s.keys, s.see, s.gate)]
     held = sum(x.numel() * x.element_size() for x in tensors if isinstance(x, torch.Tensor))
     assert one.nbytes == held > 0
     planner = Planner(SEED, gated=gated, kept_bytes=2 * held)

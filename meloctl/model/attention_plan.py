@@ -52,6 +52,16 @@ class Span:
         return None if self.see is None else torch.zeros(self.see.shape).masked_fill_(~self.see, -torch.inf)
 
     @property
+    def n_queries(self) -> int:
+        """N."""
+        return _count(self.queries)
+
+    @property
+    def n_keys(self) -> int:
+        """K."""
+        return _count(self.keys)
+
+    @property
     def nbytes(self) -> int:
         """What its tensors hold."""
         tensors = (self.queries, self.keys, self.see, self.gate)
@@ -65,6 +75,16 @@ class AttentionPlan:
     n_queries: int
     n_keys: int
     spans: tuple[Span, ...]
+
+    @cached_property
+    def fresh(self) -> tuple[bool, ...]:
+        """Of each tile: have the tiles before it none of its queries?"""
+        met, fresh = np.zeros(self.n_queries, dtype=np.bool_), []
+        for span in self.spans:
+            rows = _numpy(span.queries)
+            fresh.append(not met[rows].any())
+            met[rows] = True
+        return tuple(fresh)
 
     def dense(self) -> Bools:
         """(L, M) bool, what is shown: what tests compare with a mask. Raises ValueError where a pair is shown twice."""
@@ -115,6 +135,11 @@ def moved(tile: Span, *, queries: int, keys: int) -> Span:
     return replace(tile, queries=_later(tile.queries, queries), keys=_later(tile.keys, keys))
 
 
+def placed(tile: Span, *, queries: int, keys: Tensor) -> Span:
+    """The same tile for queries that stand later by so many, and keys (K,) that stand anywhere."""
+    return replace(tile, queries=_later(tile.queries, queries), keys=keys)
+
+
 def uncausal(queries: Ints, keys: Ints, gate: Callable[[int, int], npt.NDArray[np.uint8]]) -> Sequence[Span]:
     """A causal tile as runs of queries with all keys up to their last, for pairs with gates.
 
@@ -136,6 +161,10 @@ def together(rows: Ints) -> Rows:
 
 def _later(rows: Rows, by: int) -> Rows:
     return slice(rows.start + by, rows.stop + by) if isinstance(rows, slice) else rows + by
+
+
+def _count(rows: Rows) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
 
 def _numpy(rows: Rows) -> slice | Ints:

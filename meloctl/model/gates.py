@@ -22,6 +22,9 @@ LAST = 32
 N_OFFSETS = LAST + 2
 """Offsets 0..LAST, and all beyond."""
 
+OPEN = 0
+"""The gate of one's own bar, as `gate_of` numbers it: always open."""
+
 _SURE = 0.02
 """Gates start at most this open or shut: beyond it a sigmoid hardly learns."""
 

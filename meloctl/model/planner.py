@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+import torch
 
 from masks.plan import plan
 from masks.spec import MOST_OFFSET, MaskSpec
-from masks.tiles import CellRows, Ints, Tile, cells_of_rows, spread
-from meloctl.model.attention_plan import AttentionPlan, Span, moved, span, uncausal
+from masks.tiles import CPU, CellRows, Costs, Ints, Tile, cells_of_rows, spread
+from meloctl.model.attention_plan import AttentionPlan, Span, moved, placed, span, uncausal
 from meloctl.model.flex_planner import FlexPlanner
-from meloctl.model.gates import gate_of
+from meloctl.model.gates import OPEN, gate_of
 
 _ROWS, _BARS = 512, 16
 """Rows in a run that sees summaries, bars in a run that sees its rows: their cost grows with rows alone."""
@@ -33,30 +34,42 @@ KEPT_BYTES = 256 << 20
 class WindowPlan:
     """The tiles of one window, as if it stood alone."""
 
+    n_rows: int
     n_bars: int
-    rows: tuple[Span, ...]
+    """0 without summaries."""
+
+    rows: tuple[Span, ...] = ()
     """Rows → rows."""
 
-    summaries: tuple[Span, ...]
+    summaries: tuple[Span, ...] = ()
     """Rows → summaries."""
 
-    bars: tuple[Span, ...]
+    bars: tuple[Span, ...] = ()
     """Summaries → summaries."""
 
-    heard: tuple[Span, ...]
+    heard: tuple[Span, ...] = ()
     """Summaries → rows."""
+
+    rows_at_once: Span | None = None
+    """Instead of `rows` and `summaries`, where one tile is cheaper: rows → summaries, then rows."""
+
+    bars_at_once: Span | None = None
+    """Instead of `bars` and `heard`: summaries → summaries, then rows."""
 
     @property
     def nbytes(self) -> int:
         """What its tensors hold."""
-        return sum(s.nbytes for s in (*self.rows, *self.summaries, *self.bars, *self.heard))
+        spans = (*self.rows, *self.summaries, *self.bars, *self.heard, self.rows_at_once, self.bars_at_once)
+        return sum(s.nbytes for s in spans if s)
 
 
 class Planner:
     """Plans under one spec; plans of windows are kept, since music comes again in other keys."""
 
-    def __init__(self, spec: MaskSpec, *, gated: bool = False, kept_bytes: int = KEPT_BYTES) -> None:
-        self.spec, self.gated = spec, gated
+    def __init__(
+        self, spec: MaskSpec, *, gated: bool = False, costs: Costs = CPU, kept_bytes: int = KEPT_BYTES
+    ) -> None:
+        self.spec, self.gated, self._costs = spec, gated, costs
         self.flex = FlexPlanner(everything(spec) if gated else spec, gated=gated)
         """Plans of whole packs for FlexAttention; they are not kept, since they are cheap."""
 
@@ -93,19 +106,41 @@ class Planner:
             self._kept_bytes -= oldest.nbytes
 
     def _planned(self, cells: CellRows, bar: Ints) -> WindowPlan:
-        tiles = plan(everything(self.spec) if self.gated else self.spec, cells).tiles
-        rows = tuple(s for tile in tiles for s in self._spans(tile))
+        found = plan(everything(self.spec) if self.gated else self.spec, cells, costs=self._costs)
+        rows = tuple(s for tile in found.tiles for s in self._spans(tile))
+        n_rows, n_bars = len(bar), int(bar[-1]) + 1
         if not self.spec.summaries:
-            return WindowPlan(n_bars=0, rows=rows, summaries=(), bars=(), heard=())
-        n_bars = int(bar[-1]) + 1
+            return WindowPlan(n_rows=n_rows, n_bars=0, rows=rows)
         every = np.arange(n_bars)
+        summaries, heard = tuple(_rows_to_summaries(bar)), tuple(_summaries_to_rows(bar, n_bars))
+        bars = (span(every, every, causal=n_bars > 1),)
+        rows_at_once = bars_at_once = None
+        if self._at_once(n_rows, n_bars + n_rows) < found.cost + self._apart(summaries):
+            rows_at_once, rows, summaries = _joined(n_rows, n_bars, n_rows, summaries, rows), (), ()
+        if self._at_once(n_bars, n_bars + n_rows) < self._apart((*bars, *heard)):
+            bars_at_once, bars, heard = _joined(n_bars, n_bars, n_rows, bars, heard), (), ()
         return WindowPlan(
+            n_rows=n_rows,
             n_bars=n_bars,
             rows=rows,
-            summaries=tuple(_rows_to_summaries(bar)),
-            bars=(span(every, every, causal=n_bars > 1),),
-            heard=tuple(_summaries_to_rows(bar, n_bars)),
+            summaries=summaries,
+            bars=bars,
+            heard=heard,
+            rows_at_once=rows_at_once,
+            bars_at_once=bars_at_once,
         )
+
+    def _at_once(self, n_queries: int, n_keys: int) -> float:
+        """Cost of one tile whose keys are summaries and rows, so that they must be gathered, and many of whose pairs are hidden."""
+        return self._cost(n_queries, n_keys, gathered=n_keys)
+
+    def _apart(self, spans: tuple[Span, ...]) -> float:
+        """Cost of tiles of rows that stand together."""
+        return sum(self._cost(s.n_queries, s.n_keys, gathered=0) for s in spans)
+
+    def _cost(self, n_queries: int, n_keys: int, *, gathered: int) -> float:
+        q, k, apart = (np.array([n]) for n in (n_queries, n_keys, gathered))
+        return float(self._costs.of_rectangles(q, k, apart, np.array([True]))[0])
 
     def _spans(self, tile: Tile) -> Iterator[Span]:
         cells, at, of = tile.cells, tile.query_cells, tile.key_cells
@@ -132,6 +167,9 @@ def pack_plans(windows: list[WindowPlan], starts: Ints, n_rows: int) -> tuple[At
     bars: list[Span] = []
     bar = 0
     for window, row in zip(windows, starts.tolist(), strict=False):
+        keys = torch.cat([torch.arange(bar, bar + window.n_bars), torch.arange(window.n_rows) + (n_bars + row)])
+        rows += [placed(s, queries=row, keys=keys) for s in (window.rows_at_once,) if s]
+        bars += [placed(s, queries=bar, keys=keys) for s in (window.bars_at_once,) if s]
         rows += [moved(s, queries=row, keys=n_bars + row) for s in window.rows]
         rows += [moved(s, queries=row, keys=bar) for s in window.summaries]
         bars += [moved(s, queries=bar, keys=bar) for s in window.bars]
@@ -147,6 +185,21 @@ def pack_plans(windows: list[WindowPlan], starts: Ints, n_rows: int) -> tuple[At
 def everything(spec: MaskSpec) -> MaskSpec:
     """A spec that shows all earlier rows: under gates it is they that hide."""
     return MaskSpec(same="full", near=MOST_OFFSET, far=(), drums="masked", summaries=spec.summaries)
+
+
+def _joined(n_queries: int, n_bars: int, n_rows: int, bars: tuple[Span, ...], rows: tuple[Span, ...]) -> Span:
+    """One tile for what several show: queries → summaries, then rows.
+
+    Args:
+        bars, rows: what the same queries see of each.
+    """
+    both = AttentionPlan(
+        n_queries=n_queries, n_keys=n_bars + n_rows, spans=(*bars, *(moved(s, queries=0, keys=n_bars) for s in rows))
+    )
+    gated = any(s.gate is not None for s in rows)
+    # a pair without a gate passes the one that is always open
+    gate = np.maximum(both.dense_gates(), OPEN).astype(np.uint8) if gated else None
+    return span(np.arange(n_queries), np.arange(n_bars + n_rows), see=both.dense(), gate=gate)
 
 
 def _rows_to_summaries(bar: Ints) -> Iterator[Span]:

@@ -59,6 +59,18 @@ def this_machine(width: int, *, processes: int = 1) -> Machine:
     )
 
 
+def computes_in_half(device: str) -> bool:
+    """Are matrix products of training computed in bf16 here, from float32 weights? On GPUs, and on CPUs with instructions for it.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    if device == "cuda":
+        return True
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell, and compute in float32
+    return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
 def free_memory(root: Path = Path("/")) -> int:
     """Bytes that this process may still take: what the system has, or what its control group leaves if that is less.
 
@@ -110,7 +122,7 @@ def _left_in_group(folder: Path, limit: str, usage: str, cache: str) -> int | No
 
 def _flops_per_second(width: int, device: torch.device) -> float:
     """Of (1024, C) × (C, 2C), both C the width."""
-    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
+    kind = torch.bfloat16 if computes_in_half(device.type) else torch.float32
     a = torch.ones(1024, width, device=device, dtype=kind)
     b = torch.ones(width, 2 * width, device=device, dtype=kind)
     return 2.0 * 1024 * width * 2 * width * _calls_per_second(lambda: a @ b, device)

@@ -16,16 +16,19 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from meloctl.training.machine import computes_in_half
+
 PATIENCE = timedelta(hours=6)
 """How long processes wait for one of them, which may be encoding a corpus."""
 
 
 def start() -> Accelerator:
-    """This process and those that torchrun started with it: on the GPU in bf16 where there is one, on the CPU otherwise."""
+    """This process and those that torchrun started with it, on the GPU where there is one: in bf16 where that is fast."""
     cuda = torch.cuda.is_available()
+    half = computes_in_half("cuda" if cuda else "cpu")
     return Accelerator(
         cpu=not cuda,
-        mixed_precision="bf16" if cuda else "no",
+        mixed_precision="bf16" if half else "no",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
 
