@@ -208,7 +208,7 @@ def test_short_windows_take_one_tile_and_long_ones_several():
     short = Planner(SEED).window(bar, part, frozenset())
     assert short.rows_at_once
     assert short.bars_at_once
-    assert not (short.rows or short.summaries or short.bars or short.heard)
+    assert (short.rows, short.summaries, short.bars, short.heard) == ((), (), (), ())
     long = Planner(SEED).window(np.repeat(np.arange(300), 6), np.tile([0, 0, 1, 1, 2, 2], 300), frozenset())
     assert len(long.rows) > 1
     assert long.summaries

@@ -131,7 +131,7 @@ class Planner:
         )
 
     def _at_once(self, n_queries: int, n_keys: int) -> float:
-        """Cost of one tile whose keys are summaries and rows, so that they must be gathered, and many of whose pairs are hidden."""
+        """Cost of one tile whose keys are summaries and rows, which must be gathered."""
         return self._cost(n_queries, n_keys, gathered=n_keys)
 
     def _apart(self, spans: tuple[Span, ...]) -> float:
