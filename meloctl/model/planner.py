@@ -113,7 +113,7 @@ class Planner:
             return WindowPlan(n_rows=n_rows, n_bars=0, rows=rows)
         every = np.arange(n_bars)
         summaries, heard = tuple(_rows_to_summaries(bar)), tuple(_summaries_to_rows(bar, n_bars))
-        bars = (span(every, every, causal=n_bars > 1),)
+        bars: tuple[Span, ...] = (span(every, every, causal=n_bars > 1),)
         rows_at_once = bars_at_once = None
         if self._at_once(n_rows, n_bars + n_rows) < found.cost + self._apart(summaries):
             rows_at_once, rows, summaries = _joined(n_rows, n_bars, n_rows, summaries, rows), (), ()

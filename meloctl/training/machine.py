@@ -67,7 +67,9 @@ def computes_in_half(device: str) -> bool:
     """
     if device == "cuda":
         return True
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell, and compute in float32
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell: float32 is right everywhere
+        return False
+    told = torch.cpu.get_capabilities()
     return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
