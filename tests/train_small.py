@@ -18,7 +18,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.config import TrainConfig
 from meloctl.training.models import MELOFORMERS, build
-from meloctl.training.processes import start
+from meloctl.training.processes import end, start
 from meloctl.training.trainer import Task, train
 
 torch.set_num_threads(1)  # on models so small, threads wait for each other more than they work
@@ -107,4 +107,6 @@ if __name__ == "__main__":
         folder.mkdir(exist_ok=True)
         with (folder / f"heard-{start().process_index}.txt").open("a") as log:
             run(folder, Silent(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
-    start().end_training()
+    end(start())
+    threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    assert not any("gloo" in name for name in threads), threads

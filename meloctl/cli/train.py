@@ -148,7 +148,7 @@ def train(
 def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None":
     """Train, or say why not; the finished run in the first process, None in the others."""
     from analysis.errors import MeloError
-    from meloctl.training.processes import first_says, start
+    from meloctl.training.processes import end, first_says, start
     from meloctl.training.session import run_session, unaffordable
 
     accelerator = start()
@@ -169,7 +169,7 @@ def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None"
             raise
         raise typer.Exit(1) from None
     finally:
-        accelerator.end_training()
+        end(accelerator)
 
 
 def _next(session: "Session", folder: Path, work: Path | None) -> list[str]:

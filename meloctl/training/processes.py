@@ -4,6 +4,7 @@ The model is whole in every process (DDP: gradients are added up after each step
 weights, gradients and moments lie in pieces on all of them (FSDP: a layer is put together when it is needed).
 """
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -33,6 +34,22 @@ def start() -> Accelerator:
     )
 
 
+_meshes: list[DeviceMesh] = []
+"""Made in this process; `end` lets them go."""
+
+
+def end(accelerator: Accelerator) -> None:
+    """Leave the other processes, without waiting for them, and stop gloo's threads: the interpreter must not end under them.
+
+    Gloo's threads end with the last reference to their process group. A mesh has one, and PyTorch's caches keep the mesh.
+    """
+    accelerator.end_training()
+    for mesh in _meshes:
+        getattr(mesh, "_pg_registry", {}).clear()  # private to PyTorch, which offers no other way
+    _meshes.clear()
+    gc.collect()  # a wrapped model, which has one too, lies in cycles
+
+
 def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
     """The model on its device, ready to be called by all processes together; make the optimizer from it afterwards.
 
@@ -44,6 +61,7 @@ def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerat
     if shard and accelerator.num_processes > 1:
         model.to(accelerator.device)
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+        _meshes.append(mesh)
         half = accelerator.mixed_precision == "bf16"
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
         for module in (*layers, model):
