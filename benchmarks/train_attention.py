@@ -22,7 +22,7 @@ from train_music import stretches
 from masks.baselines import museformer_mask, window_mask
 from masks.plan import plan
 from masks.spec import MaskSpec
-from masks.tiles import cells_of_rows
+from masks.tiles import CPU, cells_of_rows
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
 from meloctl.model.attention import attend
@@ -99,10 +99,11 @@ def planned(spec: MaskSpec, rows: Rows) -> tuple[AttentionPlan, float, float]:
     pack = pack_of([Window(rows=rows, first_bar=0)])
     began = time.perf_counter()
     bar_N, part_N = bars_and_parts(pack, vocabulary)
-    window = window_plan(Planner(alone), bar_N, part_N, vocabulary)
+    costs = CPU.at(heads=HEADS, width=WIDTH, threads=torch.get_num_threads())
+    window = window_plan(Planner(alone, costs=costs), bar_N, part_N, vocabulary)
     rows_plan, _ = pack_plans([window], pack.starts, len(rows))
     ms = 1e3 * (time.perf_counter() - began)
-    tiles = plan(alone, cells_of_rows(bar_N, part_N))
+    tiles = plan(alone, cells_of_rows(bar_N, part_N), costs=costs)
     return rows_plan, tiles.work / tiles.dense_work, ms
 
 

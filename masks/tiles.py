@@ -5,7 +5,7 @@ Shape letters: C cells, L rows, T bars, P parts, N query rows and M key rows of 
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -138,10 +138,10 @@ class Costs:
 
     The defaults are PyTorch's flash kernel on one core of a CPU, 6 heads of width 64, forward and backward with gathers and
     merge: what `python benchmarks/plan.py --kernel` measures on equal tiles, rounded towards what whole plans of real pieces
-    take (a score entry took 60 ns). Fewer heads, more cores or a GPU make entries cheaper, so a tile and a row dearer.
+    take (a score entry took 60 ns). Fewer heads or more cores make entries cheaper, so a tile is dearer: see `at`.
     """
 
-    tile: float = 1800.0
+    tile: float = 3000.0
     """Of each tile: the calls of its kernels."""
 
     gathered: float = 12.0
@@ -155,6 +155,16 @@ class Costs:
 
     causal_block: int = 450
     """A causal kernel skips whole blocks of keys alone: a tile of n rows costs n (n + causal_block) / 2, or all n² of them."""
+
+    def at(self, *, heads: int, width: int, threads: int) -> "Costs":
+        """The same where a score entry is of other heads, and computed by several threads: the calls themselves take as long.
+
+        Args:
+            heads: query heads.
+            width: of one head.
+            threads: of the kernel.
+        """
+        return replace(self, tile=self.tile * threads * 6 * 64 / (heads * width))
 
     def of_rectangles(self, n_queries: Ints, n_keys: Ints, gathered: Ints, masked: Bools) -> npt.NDArray[np.float64]:
         """Cost of each tile that is not causal; `gathered` of its rows do not stand together."""

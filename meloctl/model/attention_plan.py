@@ -76,16 +76,6 @@ class AttentionPlan:
     n_keys: int
     spans: tuple[Span, ...]
 
-    @cached_property
-    def fresh(self) -> tuple[bool, ...]:
-        """Of each tile: have the tiles before it none of its queries?"""
-        met, fresh = np.zeros(self.n_queries, dtype=np.bool_), []
-        for span in self.spans:
-            rows = _numpy(span.queries)
-            fresh.append(not met[rows].any())
-            met[rows] = True
-        return tuple(fresh)
-
     def dense(self) -> Bools:
         """(L, M) bool, what is shown: what tests compare with a mask. Raises ValueError where a pair is shown twice."""
         shown = self._scattered(lambda _, shape: np.ones(shape, dtype=np.int64))

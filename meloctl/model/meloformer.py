@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from masks.spec import MaskSpec
+from masks.tiles import CPU
 from meloctl.dataset.packs import Pack
 from meloctl.model.attention import attend
 from meloctl.model.config import ModelConfig
@@ -123,7 +124,8 @@ class MeloFormer(nn.Module):
         """
         super().__init__()
         self.config, self.vocabulary, self.spec = config, vocabulary, spec
-        self.planner = Planner(spec, gated=gated)
+        costs = CPU.at(heads=config.heads, width=config.head_width, threads=torch.get_num_threads())
+        self.planner = Planner(spec, gated=gated, costs=costs)
         self.gates = Gates(spec) if gated else None
         self.checkpointing = False
         """Keep each layer's input alone for the backward pass, and compute the layer again there."""

@@ -41,21 +41,20 @@ class TiledAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_LHD: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, lse, biases = ctx.saved_tensors
-        dq, dkv = torch.zeros_like(q), torch.zeros(len(k), 2 * k.shape[1], k.shape[2], dtype=k.dtype)
-        of_queries, of_keys = torch.cat([grad_LHD, q, out], dim=1), torch.cat([k, v], dim=1)  # gathered as one
+        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        grad_LHD = _readable(grad_LHD)
         learns = ctx.needs_input_grad[3]
         db = biases.new_zeros(biases.shape, dtype=torch.float64) if learns else None
         for tile in ctx.plan.spans:
-            grad, query, o = take(of_queries, tile.queries).chunk(3, dim=1)
-            keys, values = take(of_keys, tile.keys).chunk(2, dim=1)
-            total, bias = take(lse, tile.queries), _bias(tile, biases, q.dtype)
+            grad, query, o, total = (take(x, tile.queries) for x in (grad_LHD, q, out, lse))
+            keys, values = take(k, tile.keys), take(v, tile.keys)
+            bias = _bias(tile, biases, q.dtype)
             a, b, c = _tile_backward(grad, query, keys, values, o, total, tile.causal, bias)
-            _add(dq, tile.queries, a)
-            _add(dkv, tile.keys, torch.cat([b, c], dim=1))
+            for x, rows, part in ((dq, tile.queries, a), (dk, tile.keys, b), (dv, tile.keys, c)):
+                _add(x, rows, part)
             if db is not None and tile.gate is not None:
                 scores = _score_gradient(grad, query, keys, values, o, total, bias)
                 db += torch.bincount(tile.gate.flatten(), scores.flatten(), minlength=len(db))
-        dk, dv = dkv.chunk(2, dim=1)
         return dq, dk, dv, None if db is None else db.to(biases.dtype), None
 
 
@@ -64,25 +63,18 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, biases: Tensor | None, plan: Atten
     out = torch.zeros_like(q)
     lse = q.new_full(q.shape[:2], -torch.inf, dtype=torch.promote_types(q.dtype, torch.float32))
     repeats = q.shape[1] // k.shape[1]
-    of_keys = torch.cat([k, v], dim=1)  # gathered as one
-    for tile, fresh in zip(plan.spans, plan.fresh, strict=True):
-        keys, values = take(of_keys, tile.keys).chunk(2, dim=1)
+    for tile in plan.spans:
         o_RGND, own_RGN = _flash(
             _by_head(take(q, tile.queries), repeats),
-            _shared(keys, repeats),
-            _shared(values, repeats),
+            _shared(take(k, tile.keys), repeats),
+            _shared(take(v, tile.keys), repeats),
             0.0,
             tile.causal,
             attn_mask=_bias(tile, biases, q.dtype),
         )
-        o, own = _by_row(o_RGND), _by_row(own_RGN[..., None])[..., 0]
+        o, own, before = _by_row(o_RGND), _by_row(own_RGN[..., None])[..., 0], take(lse, tile.queries)
         if tile.blind is not None:  # the kernel reports 0 for a query without keys
             own = own.masked_fill(tile.blind[:, None], -torch.inf)
-        if fresh:  # nothing to merge with
-            _put(out, tile.queries, o)
-            _put(lse, tile.queries, own)
-            continue
-        before = take(lse, tile.queries)
         total = torch.logaddexp(before, own)
         known = total.nan_to_num(neginf=0.0)  # a query that has seen nothing yet: both weights are exp(−inf) = 0
         old = take(out, tile.queries) * _weight(before - known, q)
