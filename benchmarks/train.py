@@ -12,8 +12,10 @@ Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. Three tables on
 3. Attention alone, one layer, forward and backward, against PyTorch's causal flash kernel.
 
 Each model has a process of its own and they take turns step by step, so noise meets all of them; times are wall time. Peak
-memory is that of the process, less what it held after its imports. `gpt2-flash` is GPT-2 without dropout on attention
-weights, which lets SDPA take its flash kernel; `gpt2` has the dropout that its library gives it, which on a CPU does not.
+memory is that of the process, less what it held after its imports. All are measured in float32 and, on CPUs that have
+instructions for it, with matrix products in bf16 (`-bf16`), which `meloctl train` takes there by itself. `gpt2-flash` is
+GPT-2 without dropout on attention weights, which lets SDPA take its flash kernel; `gpt2` has the dropout that its library
+gives it, which on a CPU does not.
 """
 
 import argparse
@@ -50,12 +52,12 @@ def measured(folder: Path, setting: Setting) -> dict[str, Any]:
     found: dict[str, Any] = {}
     random = np.random.default_rng(setting.seed)
     for context, steps in by_tokens(folder, vocabulary, setting.tokens, setting.rounds, random).items():
-        entries = in_turns(("meloformer", "dense", "gpt2-flash", "gpt2"), context, steps, setting)
+        entries = in_turns(contestants("meloformer", "dense", "gpt2-flash", "gpt2"), context, steps, setting)
         found[f"{context} tokens"] = entries
         progress(f"context of {context:,} tokens done")
     random = np.random.default_rng(setting.seed)
     for length, steps in by_rows(folder, vocabulary, setting.lengths, setting.rounds, random).items():
-        found[f"{length} rows"] = in_turns(("meloformer", "dense"), length, steps, setting)
+        found[f"{length} rows"] = in_turns(contestants("meloformer", "dense"), length, steps, setting)
         progress(f"windows of {length:,} rows done")
     found["attention"] = [
         row
@@ -63,6 +65,13 @@ def measured(folder: Path, setting: Setting) -> dict[str, Any]:
         for row in attention_alone(folder, length, setting.rounds, setting.threads, np.random.default_rng(setting.seed))
     ]
     return {**found, "ratios": ratios(found), "setting": {**asdict(setting), **versions()}}
+
+
+def contestants(*models: str) -> tuple[str, ...]:
+    """Models in float32 and, where this CPU has instructions for it, in bf16, which `meloctl train` then takes."""
+    from meloctl.training.machine import computes_in_half
+
+    return (*models, *(f"{model}-bf16" for model in models)) if computes_in_half("cpu") else models
 
 
 def versions() -> dict[str, str]:
@@ -75,9 +84,10 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
     out = {}
     for context, entries in found.items():
         speed = {e["model"]: e["notes_per_s"] for e in entries if "notes_per_s" in e}
-        for other in ("gpt2", "gpt2-flash", "dense"):
-            if speed.get(other) and speed["meloformer"]:
-                out[f"{context}: meloformer / {other}"] = round(speed["meloformer"] / speed[other], 2)
+        pairs = [(f"meloformer{p}", f"{other}{p}") for p in ("", "-bf16") for other in ("gpt2", "gpt2-flash", "dense")]
+        for ours, other in [*pairs, ("meloformer-bf16", "gpt2")]:  # last: what each user gets who sets nothing
+            if speed.get(other) and speed.get(ours):
+                out[f"{context}: {ours} / {other}"] = round(speed[ours] / speed[other], 2)
     base = {e["model"]: e["notes_per_s"] for e in found.get("1024 rows", [])}
     for context, entries in found.items():
         for e in entries if context.endswith(" rows") else ():
@@ -97,9 +107,9 @@ def printed(found: dict[str, Any], setting: Setting) -> None:
     """The tables for people."""
     print(
         f"{setting.parameters:,} parameters, {setting.layers} layers, width {setting.width}, {setting.heads} heads, "
-        f"float32, {setting.threads} threads, {setting.rounds} steps each; notes a second: median (slowest to fastest)\n"
+        f"{setting.threads} threads, {setting.rounds} steps each; notes a second: median (slowest to fastest)\n"
     )
-    print(f"{'context':14}{'model':12}{'notes':>6}{'rows':>6}{'tokens':>8}{'notes/s':>9}{'':4}{'':18}{'peak MB':>8}")
+    print(f"{'context':14}{'model':17}{'notes':>6}{'rows':>6}{'tokens':>8}{'notes/s':>9}{'':4}{'':18}{'peak MB':>8}")
     for context, entries in found.items():
         for e in entries if context not in ("attention", "ratios", "setting") else ():
             rate = "died" if e["notes_per_s"] is None else f"{e['notes_per_s']:,.0f}"
@@ -107,7 +117,7 @@ def printed(found: dict[str, Any], setting: Setting) -> None:
             peak = "" if e["peak_mb"] is None else f"{e['peak_mb']:,.0f}"
             tokens = e.get("tokens", "")
             print(
-                f"{context:14}{e['model']:12}{e['notes']:>6}{e['rows']:>6}{tokens:>8}{rate:>9}    {spread:18}{peak:>8}"
+                f"{context:14}{e['model']:17}{e['notes']:>6}{e['rows']:>6}{tokens:>8}{rate:>9}    {spread:18}{peak:>8}"
             )
     print(
         "\nattention alone, forward and backward, time against causal flash attention: median (least to most of the rounds)"

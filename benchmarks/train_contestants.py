@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,14 @@ SEED_MASK = MaskSpec(same="full", near=2, far=(4,), summaries=True)
 DENSE = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False)
 SPECS = {"meloformer": SEED_MASK, "dense": DENSE}
 TOKEN_MODELS = ("gpt2-flash", "gpt2")
+HALF = "-bf16"
+"""At the end of a name: matrix products in bf16 (autocast), from float32 weights, as `meloctl train` on CPUs that have it."""
 
 Step = Callable[[Sequence[Excerpt]], None]
 """Forward, backward and optimizer over the excerpts of one step."""
+
+Precision = Callable[[], torch.autocast]
+"""What a forward pass stands in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,7 @@ class Shape:
     """What all contestants have in common; the width inside the feed-forward layer makes up the number of parameters."""
 
     model: str
-    """gpt2-flash, gpt2, meloformer or dense."""
+    """gpt2-flash, gpt2, meloformer or dense, in float32; each with -bf16 behind it, in that."""
 
     parameters: int
     layers: int
@@ -56,6 +62,16 @@ class Shape:
     """Size of MidiTok's vocabulary."""
 
     threads: int
+
+    @property
+    def half(self) -> bool:
+        """In bf16?"""
+        return self.model.endswith(HALF)
+
+    @property
+    def kind(self) -> str:
+        """The model without its precision."""
+        return self.model.removesuffix(HALF)
 
     def to_json(self) -> str:
         """For the command line of another process."""
@@ -94,7 +110,7 @@ def gpt2(shape: Shape) -> nn.Module:
                 n_layer=shape.layers,
                 n_head=shape.heads,
                 n_inner=hidden,
-                attn_pdrop=0.1 if shape.model == "gpt2" else 0.0,
+                attn_pdrop=0.1 if shape.kind == "gpt2" else 0.0,
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
@@ -118,34 +134,37 @@ def meloformer(shape: Shape) -> MeloFormer:
             field_hidden=shape.width // 2,
             context=shape.context,
         )
-        return MeloFormer(config, default_vocabulary(), SPECS[shape.model])
+        return MeloFormer(config, default_vocabulary(), SPECS[shape.kind])
 
     model = filled(build, shape.parameters)
     assert isinstance(model, MeloFormer)
     return model
 
 
-def token_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
+def token_step(model: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision) -> Step:
     """Each excerpt is a sequence of its own, so nothing is padded; their gradients add up to one optimizer step."""
 
     def step(excerpts: Sequence[Excerpt]) -> None:
         total = sum(len(excerpt.tokens) for excerpt in excerpts)
         for excerpt in excerpts:
             ids = torch.from_numpy(excerpt.tokens)[None]
-            (model(input_ids=ids, labels=ids).loss * (ids.shape[1] / total)).backward()
+            with precision():
+                loss = model(input_ids=ids, labels=ids).loss
+            (loss * (ids.shape[1] / total)).backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def row_step(model: MeloFormer, optimizer: torch.optim.Optimizer) -> Step:
+def row_step(model: MeloFormer, optimizer: torch.optim.Optimizer, precision: Precision) -> Step:
     """All excerpts in one pack. What the model needs to know of the pack (indices, the plan of the mask) counts as time too."""
 
     def step(excerpts: Sequence[Excerpt]) -> None:
         pack: Pack = pack_of([excerpt.window for excerpt in excerpts])
         layout = model.layout(pack)
-        nats: Tensor = model(layout)
+        with precision():
+            nats: Tensor = model(layout)
         (nats.sum() / layout.n_notes).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -154,12 +173,14 @@ def row_step(model: MeloFormer, optimizer: torch.optim.Optimizer) -> Step:
 
 
 def contestant(shape: Shape) -> tuple[nn.Module, Step]:
-    """The model and its training step, in float32, with one optimizer for all contestants."""
+    """The model and its training step, with one optimizer for all contestants."""
     torch.manual_seed(0)
-    model = gpt2(shape) if shape.model in TOKEN_MODELS else meloformer(shape)
+    model = gpt2(shape) if shape.kind in TOKEN_MODELS else meloformer(shape)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    return model, token_step(model, optimizer) if shape.model in TOKEN_MODELS else row_step(model, optimizer)  # type: ignore[arg-type]
+    precision = partial(torch.autocast, "cpu", torch.bfloat16, enabled=shape.half)
+    step = token_step if shape.kind in TOKEN_MODELS else row_step
+    return model, step(model, optimizer, precision)  # type: ignore[operator]
 
 
 def warm_up(step: Step, excerpt: Excerpt) -> None:
@@ -182,7 +203,7 @@ def peak_mb() -> float:
 def serve(shape: Shape, steps: list[list[Excerpt]]) -> None:
     """Answer each number of a step with its time."""
     torch.set_num_threads(shape.threads)
-    if shape.model in TOKEN_MODELS:
+    if shape.kind in TOKEN_MODELS:
         from transformers import GPT2LMHeadModel, logging  # noqa: F401  (its import is no memory of the model)
 
         logging.set_verbosity_error()

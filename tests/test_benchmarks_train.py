@@ -14,6 +14,7 @@ from analysis.midi import write_midi
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
+from meloctl.model import meloformer as meloformer_file
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer import MeloFormer, n_parameters
 from meloctl.rows.codec import encode
@@ -185,9 +186,9 @@ def test_too_few_parameters_are_refused():
         train_contestants.meloformer(shape("dense", parameters=100_000))
 
 
-@pytest.mark.parametrize("name", ["meloformer", "gpt2-flash"])
+@pytest.mark.parametrize("name", ["meloformer", "meloformer-bf16", "gpt2-flash", "gpt2-flash-bf16"])
 def test_a_step_learns_and_leaves_no_gradient(name):
-    if name in train_contestants.TOKEN_MODELS:
+    if name.startswith("gpt2"):
         pytest.importorskip("transformers")
     model, step = train_contestants.contestant(
         shape(name, parameters=300_000, layers=1, width=64, heads=1, context=64, tokens=30)
@@ -204,6 +205,19 @@ def test_a_step_learns_and_leaves_no_gradient(name):
 def tiny(spec):
     config = ModelConfig(layers=1, width=16, heads=1, kv_heads=1, hidden=8, field_hidden=8, context=64)
     return MeloFormer(config, VOCABULARY, spec)
+
+
+def test_bf16_computes_in_bf16_from_the_same_weights(monkeypatch):
+    seen = []
+    attend = meloformer_file.attend
+    monkeypatch.setattr(meloformer_file, "attend", lambda q, *rest: seen.append(q.dtype) or attend(q, *rest))
+    excerpts = [train_music.Excerpt(window=Window(rows=rows_of([3, 3]), first_bar=0))]
+    for name in ("meloformer", "meloformer-bf16"):
+        sizes = {"parameters": 300_000, "layers": 1, "width": 64, "heads": 1, "context": 64, "tokens": 30}
+        model, step = train_contestants.contestant(shape(name, **sizes))
+        step(excerpts)
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert [x for x in (torch.float32, torch.bfloat16) if x in seen] == [torch.float32, torch.bfloat16]
 
 
 def test_work_under_masks_by_hand():
@@ -344,12 +358,14 @@ def test_one_tiny_run_of_everything(folder, capsys):
     train.main([str(folder), "--json", "--heads=1", "--threads=1", *told])
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["200 tokens", "64 rows", "attention", "ratios", "setting"]
-    assert [e["model"] for e in found["200 tokens"]] == ["meloformer", "dense", "gpt2-flash", "gpt2"]
+    assert tuple(e["model"] for e in found["200 tokens"]) == train.contestants(
+        "meloformer", "dense", "gpt2-flash", "gpt2"
+    )
     for e in found["200 tokens"] + found["64 rows"]:
         assert e["notes_per_s"] > 0
         assert e["peak_mb"] > 0
         assert e["rows"] > e["notes"]
-    assert all(100 <= e["tokens"] <= 200 for e in found["200 tokens"][2:])
+    assert all(100 <= e["tokens"] <= 200 for e in found["200 tokens"] if e["model"].startswith("gpt2"))
     train.printed(found, train_turns.Setting(threads=1, heads=1, **TINY))
     text = capsys.readouterr().out
     assert all(word in text for word in ("gpt2-flash", "budget of 0.3", "200 tokens: meloformer / gpt2:"))
