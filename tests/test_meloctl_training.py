@@ -16,7 +16,7 @@ from meloctl.training.baselines import CountingBaseline
 from meloctl.training.checkpoint import load_model
 from meloctl.training.evaluate import evaluate
 from meloctl.training.models import ARCHITECTURES
-from meloctl.training.plan import Standing, learning_rate, plan_on
+from meloctl.training.plan import Standing, first_standing, learning_rate, plan_on, why_ended
 from meloctl.training.processes import start
 
 
@@ -105,15 +105,35 @@ def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
 
 
 def test_the_plan_follows_the_true_speed():
-    # 100 seconds for 10 steps, 200 left: 20 more; an evaluation of 12 seconds comes every 10 steps at most
+    # 100 seconds for 10 steps and an evaluation of 20: 8 a step. 200 are left, 20 of them for the last evaluation, and of the
+    # others 88 % are planned: 19 more steps; an evaluation of 20 seconds may come every 20 / 0.12 seconds
     standing = Standing(steps=300, most=1000, step=10, seconds=100.0)
-    plan_on(standing, config(minutes=5.0, evaluations=30), evaluating=12.0)
-    assert standing.steps == 30
-    assert standing.next == 10 + 10
+    plan_on(standing, config(minutes=5.0, evaluations=30), evaluating=20.0)
+    assert (standing.measuring, standing.seconds_a_step) == (20.0, 8.0)
+    assert standing.steps == 10 + 19
+    assert standing.next == 10 + 21
+    assert standing.seconds_left == pytest.approx(19 * 8 / 0.88)
     # all epochs fit: nothing that was measured changes the plan
-    standing = Standing(steps=40, most=40, step=10, seconds=1.0)
+    standing = Standing(steps=40, most=40, step=10, seconds=13.0)
     plan_on(standing, config(minutes=5.0, evaluations=4), evaluating=12.0)
     assert (standing.steps, standing.next) == (40, 20)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "a_step", "evaluating", "steps"),
+    [(1.0, 1.0, 22.0, 14), (1.0, 0.35, 8.0, 111), (30.0, 5.0, 60.0, 299)],
+)
+def test_dear_evaluations_leave_the_budget_to_steps(minutes, a_step, evaluating, steps):
+    settings = config(minutes=minutes, evaluations=30)
+    standing = first_standing(settings, packs_in_epoch=1_000_000, seconds_a_step=a_step)
+    while not standing.why:
+        standing.heard(1.0, 1, seconds=standing.seconds + a_step)
+        if standing.step >= min(standing.next, standing.steps):
+            standing.seconds += evaluating
+            plan_on(standing, settings, evaluating=evaluating)
+            standing.why = why_ended(standing, settings, out_of_time=standing.seconds > 60 * minutes)
+    assert (standing.why, standing.step) == ("all steps done", steps)
+    assert 0.9 * 60 * minutes < standing.seconds <= 60 * minutes
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ class Standing:
     """The step of the next evaluation."""
 
     seconds: float = 0.0
+    measuring: float = 0.0
+    """Of those seconds, in evaluations."""
+
     nats: float = 0.0
     """Heard in training since the last evaluation."""
 
@@ -51,9 +54,14 @@ class Standing:
         self.nats, self.notes = self.nats + nats, self.notes + notes
 
     @property
+    def seconds_a_step(self) -> float:
+        """Mean so far, without evaluations."""
+        return max((self.seconds - self.measuring) / max(1, self.step), 1e-9)
+
+    @property
     def seconds_left(self) -> float:
-        """Until the last planned step, at the speed so far."""
-        return (self.steps - self.step) * self.seconds / max(1, self.step)
+        """Until the last planned step, at the speed so far, with some time for evaluations."""
+        return (self.steps - self.step) * self.seconds_a_step / MARGIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +95,20 @@ def plan_on(standing: Standing, config: TrainConfig, *, evaluating: float) -> No
     """Fit the plan to the time that is left, and set the next evaluation.
 
     A plan of all epochs that fits stays as it is, evaluations and all. Where time is short, steps are given up, and
-    evaluations come more seldom if they would take more than their share of it.
+    evaluations come more seldom if they would take more than their share of it. Room is kept for the last one.
 
     Args:
         evaluating: seconds that the evaluation took that was just made.
     """
-    a_step = standing.seconds / standing.step
+    standing.measuring += evaluating
+    a_step = standing.seconds_a_step
     if standing.step < standing.steps:
-        left = 60 * config.minutes - standing.seconds
-        standing.steps = max(standing.step + 1, min(standing.most, standing.step + int(left / max(a_step, 1e-9))))
+        left = 60 * config.minutes - standing.seconds - evaluating
+        share = MARGIN if standing.steps < standing.most else 1.0
+        standing.steps = max(standing.step + 1, min(standing.most, standing.step + int(share * left / a_step)))
     every = standing.steps // config.evaluations
     if standing.steps < standing.most:
-        every = max(every, math.ceil(evaluating / (1 - MARGIN) / max(a_step, 1e-9)))
+        every = max(every, math.ceil(evaluating / (1 - MARGIN) / a_step))
     standing.next = standing.step + max(1, every)
 
 

@@ -80,7 +80,7 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
         seconds_a_step = rehearse(learner, dealer, config)
         standing = first_standing(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
     else:
-        seconds_a_step = standing.seconds / standing.step
+        seconds_a_step = standing.seconds_a_step
     watch.estimated(estimate_rest(learner, dealer, standing, seconds_a_step))
     learner.wrapped.train()
     clock, saved = _clock(accelerator, standing.seconds), standing.seconds
