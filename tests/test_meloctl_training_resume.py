@@ -48,6 +48,17 @@ def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(t
     assert 0 < second.estimate.done == state["step"] == state["history"][-1]["step"] < 11
 
 
+def test_every_evaluation_of_a_stopped_run_is_told_to_tensorboard_once(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Silent(12), packs=1)
+    ended = run(tmp_path, Silent(), packs=1)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    points = [point.step for point in events.Scalars("validation_bits_per_note")]
+    assert points == [entry["step"] for entry in ended.history]
+
+
 def test_a_run_that_ended_before_its_manifest_is_not_trained_again(tmp_path):
     first = run(tmp_path, Silent())
     watch = Silent()

@@ -74,7 +74,7 @@ def tensorboard(folder: Path, step: int, *, writes: bool) -> Iterator[Any]:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
     try:
         yield writer
     finally:
