@@ -163,6 +163,13 @@ def test_the_learning_rate_rises_and_falls():
     assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
 
 
+@pytest.mark.parametrize(("steps", "early"), [(60, 30), (100, 50), (240, 100), (900, 300)])
+def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, early):
+    for step, why in ((early - 1, ""), (early, "no better for 6 evaluations")):
+        standing = Standing(steps=steps, most=steps, step=step, stale=6)
+        assert why_ended(standing, config(patience=6), out_of_time=False) == why
+
+
 # runs
 
 

@@ -65,7 +65,8 @@ class TrainConfig:
     """Evaluations over the planned steps."""
 
     patience: int = 6
-    """Evaluations without a better result after which training stops, once a third of the plan and a hundred steps are done."""
+    """Evaluations without a better result after which training stops, once a third of the plan is done, and a hundred steps
+    or half of it."""
 
     save_seconds: float = 60.0
     """The state is saved at each evaluation, and between them whenever so many seconds have passed."""

@@ -10,7 +10,7 @@ MARGIN = 0.88
 """Share of a time budget that is planned as steps; the rest is for evaluations and noise."""
 
 _LEAST_JUDGED = 100
-"""Steps before which no run is given up."""
+"""Steps before which no run is given up; half of the plan where that is fewer."""
 
 
 @dataclass(kw_only=True)
@@ -142,7 +142,7 @@ def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str
         return "all steps done"
     if out_of_time:
         return f"{config.minutes:g} minutes are over"
-    early = max(_LEAST_JUDGED, standing.steps // 3)  # so far evaluations are noise
+    early = max(min(_LEAST_JUDGED, standing.steps // 2), standing.steps // 3)  # so far evaluations are noise
     if standing.stale >= config.patience and standing.step >= early:
         return f"no better for {standing.stale} evaluations"
     return ""
