@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +20,11 @@ from test_meloctl_cli import everything_under, facts, meloctl, mistake, write_co
 
 from analysis.errors import MeloError
 from meloctl.cli.train_screen import Screen
+from meloctl.dataset.store import make_shard
+from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.asked import Asked, plan_session
 from meloctl.training.checkpoint import read_about
-from meloctl.training.data import piece_name
+from meloctl.training.data import data_of, piece_name
 from meloctl.training.picture import draw_loss_curve
 from meloctl.training.processes import start
 from meloctl.training.session import run_session
@@ -178,6 +183,9 @@ class Nobody:
     def encoding(self, files):
         pass
 
+    def encoded(self):
+        pass
+
     def prepared(self, lines):
         pass
 
@@ -213,6 +221,26 @@ def test_a_second_command_for_the_same_run_is_kept_out(work):
     space, session = Workspace(work), session_of(work, seed=78)
     with space.alone(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
         run_session(space, session, Nobody(), start())
+
+
+def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatch):
+    space, session, made = Workspace(work), session_of(work), []
+    shutil.rmtree(work / "cache", ignore_errors=True)
+    both = threading.Barrier(2)
+
+    def slowly(*told, **options):
+        made.append(1)
+        time.sleep(0.3)  # so that the other one comes meanwhile
+        return make_shard(*told, **options)
+
+    def start_one():
+        both.wait()
+        return data_of(space, session, default_vocabulary(), Nobody())
+
+    monkeypatch.setattr("meloctl.training.data.make_shard", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        a, b = (future.result() for future in [pool.submit(start_one) for _ in range(2)])
+    assert (len(made), a.shard.split) == (1, b.shard.split)
 
 
 def test_a_piece_is_named_by_its_file(work):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from analysis.corpus import Read, read_files
 from analysis.errors import MeloError
@@ -88,10 +89,12 @@ def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Re
     corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
     words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
     stem = space.root / "cache" / f"rows-{text_hash(words)}"
-    if stem.with_suffix(".json").is_file():
-        return read_shard(stem)
-    watch.encoding(len(session.paths))
-    return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=watch.encoded)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(stem.with_suffix(".lock")):  # another training that starts now waits, and finds it made
+        if stem.with_suffix(".json").is_file():
+            return read_shard(stem)
+        watch.encoding(len(session.paths))
+        return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=watch.encoded)
 
 
 def watched(validation: list[Window]) -> list[Window]:
