@@ -12,7 +12,7 @@ from analysis.errors import MeloError
 from analysis.piece import Part
 from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, augmented, fitting, retimed, transposed
 from meloctl.dataset.packs import arrange, pack_of, padded, padding_share
-from meloctl.dataset.windows import Window, windows
+from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
 
@@ -67,6 +67,19 @@ def test_windows_cover_a_piece_in_order(count, notes_each, context):
     assert all(np.array_equal(rows[bar[w.first_bar] :][: len(w.rows)], w.rows) for w in cut)
     if context > notes_each + 2:
         assert np.array_equal(np.concatenate([w.rows for w in cut]), rows)
+
+
+def test_what_long_bars_lose_is_counted():
+    # bars of 1 + 4, 1 + 9 and 1 + 2 rows, and the end row: with 7 rows the second keeps 6 of its notes
+    notes = [(1, 48 * bar + i, 6, 50 + i) for bar, count in enumerate((4, 9, 2)) for i in range(count)]
+    piece = rows_of(notes)
+    assert left_out([piece], 7, V) == LeftOut(bars=1, notes=3)
+    assert left_out([piece, piece], 4, V) == LeftOut(bars=4, notes=2 * (1 + 6))
+    assert left_out([piece], 3, V) == LeftOut(bars=2, notes=2 + 7)  # the last bar loses the end row alone, which is no note
+    assert left_out([piece], 10, V) == LeftOut(bars=0, notes=0)
+    for context in (3, 4, 7, 10):
+        kept = sum(int((w.rows[:, PITCH] != ABSENT).sum()) for w in windows([piece], context, V))
+        assert kept + left_out([piece], context, V).notes == len(notes)
 
 
 # keys and tempos

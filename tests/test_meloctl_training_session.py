@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from test_meloctl_cli import everything_under, facts, meloctl, mistake, write_co
 from analysis.errors import MeloError
 from meloctl.cli.train_screen import Screen
 from meloctl.dataset.store import make_shard
+from meloctl.model.config import PRESETS
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.asked import Asked, plan_session
 from meloctl.training.checkpoint import read_about
@@ -109,6 +111,19 @@ def test_figures_are_told_to_programs_and_people(work):
     done = meloctl("train", *SHORT, "--model", "tiny", work=work)
     assert "Unchanged since" in done.stdout
     assert f"{told['rows_per_second']:,.0f} rows and" in done.stdout
+
+
+def test_notes_that_no_window_holds_are_told(work, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], context=4))
+    run, shown = trained(work, epochs=1, seed=79)
+    told = run.told("results", "training")
+    # each of a song's 8 bars has a header row, four notes and a bass note: of its notes two do not fit into 4 rows
+    bars = 8 * (told["pieces"]["train"] + told["pieces"]["validation"])
+    assert told["left_out"] == {"bars": bars, "notes": 2 * bars}
+    assert (
+        f"{bars} bars are longer than 4 rows: {2 * bars} notes at the end of such bars are not heard; "
+        "a larger --model has a longer context"
+    ) in shown
 
 
 def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):

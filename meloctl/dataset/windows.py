@@ -20,6 +20,17 @@ class Window:
     """Number of its first bar in the piece."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """What windows do not hold of their pieces' notes."""
+
+    bars: int
+    """That are cut, being longer than a window."""
+
+    notes: int
+    """In what is cut off."""
+
+
 def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> list[Window]:
     """Cut each piece at bar lines into windows of at most `context` rows; a bar that is longer alone is cut at its end.
 
@@ -41,3 +52,13 @@ def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> lis
                 out.append(window)
             bar = stop
     return out
+
+
+def left_out(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> LeftOut:
+    """What `windows` with the same arguments cuts off bars that are longer than `context` rows."""
+    cut = []
+    for rows in pieces:
+        starts = np.append(np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar), len(rows))
+        for bar in np.flatnonzero(np.diff(starts) > context):
+            cut.append(int((rows[starts[bar] + context : starts[bar + 1], PITCH] != ABSENT).sum()))
+    return LeftOut(bars=sum(notes > 0 for notes in cut), notes=sum(cut))

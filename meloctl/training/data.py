@@ -15,7 +15,7 @@ from masks.row_pairs import RowPairs, row_pairs
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, make_shard, read_shard
-from meloctl.dataset.windows import Window, windows
+from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.model.layout import part_of
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.asked import Session
@@ -50,6 +50,9 @@ class Data:
     counts: dict[str, int]
     """Pieces on each side."""
 
+    left_out: LeftOut
+    """Of the pieces that are trained and validated on."""
+
     piece: list[int]
     """Of each training window, its piece among all that could be read."""
 
@@ -58,10 +61,11 @@ def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: R
     """The corpus as windows. Raises MeloError where a side of the split is empty."""
     shard = _shard(space, session, vocabulary, watch)
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
-    pieces, context = shard.of_split("train"), session.name.config.context
+    pieces, others = shard.of_split("train"), shard.of_split("validation")
+    context = session.name.config.context
     cut = [windows([rows], context, vocabulary) for rows in pieces]
     training = [window for piece in cut for window in piece]
-    validation = windows(shard.of_split("validation"), context, vocabulary)
+    validation = windows(others, context, vocabulary)
     if not training or not validation:
         raise MeloError(
             f"{counts['train']} pieces to train on and {counts['validation']} to validate on; both are needed "
@@ -74,6 +78,7 @@ def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: R
         validation=validation,
         baseline=CountingBaseline(pieces, vocabulary),
         counts=counts,
+        left_out=left_out([*pieces, *others], context, vocabulary),
         piece=[i for i, piece in zip(numbers, cut, strict=True) for _ in piece],
     )
 

@@ -167,6 +167,11 @@ def _words(session: Session, data: Data, model: Model, levels: dict[str, float],
         f"The grid of 12 steps a quarter moves {moved} of {loss.notes:,} notes, changes the length of {resized} "
         f"and merges {merged}",
     ]
+    if (cut := data.left_out).notes:
+        lines.append(
+            f"{_bars_are(cut.bars)} longer than {session.name.config.context:,} rows: {cut.notes:,} notes at the end of such "
+            "bars are not heard; a larger --model has a longer context"
+        )
     if session.config.gates:
         lines.append("Rows hear every earlier row through gates, one a relation and offset, which are learned")
     elif shown is not None:
@@ -178,6 +183,10 @@ def _words(session: Session, data: Data, model: Model, levels: dict[str, float],
     if not generates(session.name.architecture):
         lines.append("Note: meloctl generate cannot write music with this model yet; it is here to be compared with")
     return lines
+
+
+def _bars_are(n: int) -> str:
+    return "1 bar is" if n == 1 else f"{n:,} bars are"
 
 
 def _results(
@@ -212,6 +221,7 @@ def _results(
         "bigram_bits_per_note": levels["bigram by field"],
         "fields": quality.fields,
         "grid": asdict(data.shard.loss),
+        "left_out": asdict(data.left_out),
         "density": shown,
         "pieces": data.counts,
     }
