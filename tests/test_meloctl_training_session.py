@@ -20,6 +20,7 @@ from rich.progress import Progress
 from test_meloctl_cli import everything_under, facts, meloctl, mistake, write_corpus
 
 from analysis.errors import MeloError
+from meloctl.cli.mask_learned import read_gates
 from meloctl.cli.train_screen import Screen
 from meloctl.dataset.store import make_shard
 from meloctl.model.config import PRESETS
@@ -134,6 +135,17 @@ def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):
     mask = facts("derive-mask", "--from-model", run.folder, work=work)
     assert mask["source"]["rule"] == "learned"
     assert session_of(work).spec.to_json() == mask
+
+
+def test_dear_gates_end_less_open(work):
+    openness = []
+    for price in (0.0, 100.0):
+        run, _ = trained(work, gates=True, gate_price=price, learning_rate=0.02)
+        gates = read_gates(run.folder)
+        used = [gate for c in (gates.same, gates.cross) for gate in c.offsets.values() if gate.work > 0]
+        openness.append(sum(gate.learned for gate in used) / len(used))
+    free, dear = openness
+    assert dear < free - 0.02
 
 
 def test_a_large_model_on_a_cpu_is_refused_politely(work):
