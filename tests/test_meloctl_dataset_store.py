@@ -287,8 +287,14 @@ def test_a_cut_or_changed_file_is_refused_or_holds_pieces(stem, data):
 def test_a_shard_that_is_gone_is_told(tmp_path, stem):
     stem.with_suffix(".safetensors").unlink()
     assert refused(stem)
-    with pytest.raises(MeloError, match="cannot read this row shard"):
+    with pytest.raises(MeloError, match=r"rows-2.safetensors: a damaged row shard; delete it"):
         read_shard(tmp_path / "rows-2")
+
+
+@pytest.mark.parametrize("text", ["", "{", "no json", "1" * 5000, "[" * 100_000])
+def test_a_json_that_is_none_says_what_to_delete(stem, text):
+    stem.with_suffix(".json").write_text(text)
+    assert refused(stem)
 
 
 # is_piece, against the grammar itself

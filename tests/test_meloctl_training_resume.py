@@ -75,6 +75,9 @@ def test_a_damaged_training_state_is_refused(tmp_path):
     save_file({"random": torch.zeros(3)}, state, {"standing": "{}"})
     with pytest.raises(MeloError, match="a damaged training state"):
         run(tmp_path, Silent())
+    state.write_bytes(state.read_bytes()[:-9])
+    with pytest.raises(MeloError, match=f"a damaged training state, or another model's; delete {tmp_path} and train again"):
+        run(tmp_path, Silent())
     state.unlink()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Silent(stop_after=7), ema=0.9)

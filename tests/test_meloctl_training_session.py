@@ -235,6 +235,15 @@ def test_out_of_memory_says_what_takes_it_and_what_takes_less(work, monkeypatch,
     assert said.endswith("; give --checkpointing, or a smaller --pack-rows, or a smaller --model")
 
 
+def test_a_run_that_ended_with_a_damaged_model_says_how_to_begin_anew(work):
+    run, _ = trained(work, seed=80, epochs=1)
+    (run.folder / "manifest.json").unlink()  # as if it had been killed before
+    weights = run.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(MeloError, match=f"its model is damaged; delete {run.folder} and train again"):
+        run_session(Workspace(work), session_of(work, seed=80, epochs=1), Nobody(), start())
+
+
 def test_other_errors_are_not_taken_for_it(work, monkeypatch):
     def train(*_, **__):
         raise RuntimeError("a bug")

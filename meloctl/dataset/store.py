@@ -119,15 +119,14 @@ def read_shard(stem: Path) -> Shard:
         MeloError: it is missing or damaged.
     """
     path = stem.with_suffix(".safetensors")
-    about = read_json(stem.with_suffix(".json"), what="row shard", most_bytes=1 << 30)
     try:
-        split, loss = _about(about)
+        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", most_bytes=1 << 30))
         rows, first = map_rows(path)
         if len(first) != len(split) + 1:
             raise ValueError("a split of other pieces")
         if first[0] != 0 or first[-1] != len(rows) or not (first[:-1] < first[1:]).all():
             raise ValueError("pieces out of order")
-    except (OSError, ValueError, RecursionError) as error:
+    except (MeloError, OSError, ValueError, RecursionError) as error:
         raise _damaged(path) from error
     return Shard(rows=rows, first=np.array(first), split=split, loss=loss, vocabulary=default_vocabulary(), path=path)
 

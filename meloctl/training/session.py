@@ -86,7 +86,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher, accel
         folder.mkdir(parents=True, exist_ok=True)
         standing = _trained(session, data, model, work, folder, watch, accelerator)
         accelerator.wait_for_everyone()  # for the first one's file
-        best, _ = load_model(folder)
+        best = _best_of(folder)
         quality = evaluate(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
         if not accelerator.is_main_process:
             return None
@@ -139,6 +139,14 @@ def _trained(
         if not known:
             raise
         raise out_of_memory(session, accelerator) from error
+
+
+def _best_of(folder: Path) -> Model:
+    """The model that a run which has ended kept. Raises MeloError where its files are damaged: going on would not mend them."""
+    try:
+        return load_model(folder)[0]
+    except MeloError as error:
+        raise MeloError(f"{folder}: training has ended, but its model is damaged; delete {folder} and train again") from error
 
 
 def out_of_memory(session: Session, accelerator: Accelerator) -> MeloError:

@@ -58,15 +58,15 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
 
 
 def resume_run(learner: Learner, folder: Path) -> Standing | None:
-    """Put an unfinished run's state back, in all processes; None when there is none."""
+    """Put an unfinished run's state back, in all processes; None when there is none. Raises MeloError when it is damaged."""
     path = folder / "last.safetensors"
     if not path.exists():
         return None
-    tensors, metadata = load_tensors(path), load_metadata(path)
     try:
+        tensors, metadata = load_tensors(path), load_metadata(path)
         standing = _standing(json.loads(metadata["standing"]))
         _restore(learner, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (MeloError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MeloError(
             f"{path}: a damaged training state, or another model's; delete {folder} and train again"
         ) from error
