@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import stat
 
 import pytest
 import torch
@@ -70,6 +72,20 @@ def test_a_description_that_is_not_true_is_refused(saved, change, says):
     edit(saved, **change)
     with pytest.raises(MeloError, match=says):
         load_model(saved)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_weights_may_be_read_by_whom_the_umask_lets(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        save(fresh(), tmp_path)
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {
+        "model.json": mode,
+        "model.safetensors": mode,
+    }
 
 
 def test_damaged_weights_are_refused(saved, tmp_path):

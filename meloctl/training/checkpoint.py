@@ -7,6 +7,7 @@ training.json       how a finished run went
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,12 +124,20 @@ def _depth(weights: dict[str, Tensor]) -> int:
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write tensors, and lines of metadata, as one safetensors file, whole."""
+    """Write tensors, and lines of metadata, as one safetensors file, whole, for whoever may read what this user writes."""
     try:
         with whole_file(path) as temporary:
             save_file(tensors, temporary, metadata)
+            temporary.chmod(0o666 & ~_umask())  # safetensors writes it for its owner alone
     except SafetensorError as error:
         raise MeloError(f"{path}: cannot be written ({str(error)[:80]}); is the disk full?") from error
+
+
+def _umask() -> int:
+    """What this process withholds of the files it makes; it can be read only by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
