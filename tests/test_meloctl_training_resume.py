@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -143,6 +144,24 @@ def test_what_is_not_finite_stops_with_the_pieces_named_and_the_last_good_model_
         caught.value
     )
     assert math.isfinite(quality_of(kept).bits_per_note)
+
+
+@pytest.mark.parametrize(
+    ("ill_from", "left"), [(1, "no model is kept yet"), (2, r"the best model so far \(step \d+\) is kept")]
+)
+def test_a_validation_that_is_not_finite_stops(tmp_path, monkeypatch, ill_from, left):
+    seen = []
+
+    def ill(*told):
+        quality = evaluate(*told)
+        seen.append(quality)
+        return replace(quality, bits_per_note=math.nan) if len(seen) >= ill_from else quality
+
+    monkeypatch.setattr("meloctl.training.trainer.evaluate", ill)
+    says = rf"the validation costs nan bits a note after step \d+; {left}.*; lower --learning-rate"
+    with pytest.raises(MeloError, match=says):
+        run(tmp_path, Silent())
+    assert len(seen) == ill_from
 
 
 def test_the_pack_that_is_not_finite_is_named(tmp_path):

@@ -65,7 +65,7 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
         accelerator: of `processes.start`.
 
     Raises:
-        MeloError: nothing to train or validate on, fewer packs than processes, or a loss that is not finite.
+        MeloError: nothing to train or validate on, fewer packs than processes, or a loss or a validation that is not finite.
     """
     _check(task, accelerator)
     if (ended := ended_run(task.folder)) is not None:
@@ -136,6 +136,9 @@ def _evaluate(
     """Measure the model on validation, mend the plan, note it all, and keep the model if it is the best so far."""
     with averaged(learner.model, learner.average):
         quality = evaluate(learner.model, task.validation, task.config.pack_rows, learner.accelerator)
+        if not math.isfinite(quality.bits_per_note):
+            told = f"the validation costs {quality.bits_per_note} bits a note after step {standing.step}"
+            raise MeloError(f"{told}; {_left(task, standing)}")
         before, standing.seconds = standing.seconds, clock()
         plan_on(standing, task.config, evaluating=standing.seconds - before)
         note(standing, quality, rate=rate, speed=speed)
@@ -163,8 +166,12 @@ def _not_finite(task: Task, standing: Standing, deal: Deal, heard: Heard) -> Mel
     windows = [int(i) for n in bad or range(len(deal.windows)) for i in deal.windows[n]]
     names = "; ".join(f"{task.name_of(i)} from bar {task.training[i].first_bar}" for i in windows[:4])
     more = f" and {len(windows) - 4} more" if len(windows) > 4 else ""
-    best = f"the best model so far (step {standing.best_step}) is kept in {task.folder}"
     return MeloError(
-        f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; "
-        f"{best if standing.best_step else 'no model is kept yet'}; lower --learning-rate"
+        f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; {_left(task, standing)}"
     )
+
+
+def _left(task: Task, standing: Standing) -> str:
+    """What is left of a run that cannot go on, and what to do."""
+    best = f"the best model so far (step {standing.best_step}) is kept in {task.folder}"
+    return f"{best if standing.best_step else 'no model is kept yet'}; lower --learning-rate"
