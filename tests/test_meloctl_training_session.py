@@ -244,6 +244,16 @@ def test_a_run_that_ended_with_a_damaged_model_says_how_to_begin_anew(work):
         run_session(Workspace(work), session_of(work, seed=80, epochs=1), Nobody(), start())
 
 
+def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
+    run, _ = trained(work, seed=81, epochs=1)
+    (run.folder / "manifest.json").unlink()
+    about = json.loads((run.folder / "model.json").read_text())
+    about["quality"]["step"] = 1234  # as if the state had been written before this model, and no later one
+    (run.folder / "model.json").write_text(json.dumps(about))
+    again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), Nobody(), start())
+    assert again.told("results", "training")["step"] == 1234
+
+
 def test_other_errors_are_not_taken_for_it(work, monkeypatch):
     def train(*_, **__):
         raise RuntimeError("a bug")

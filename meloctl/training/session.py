@@ -86,7 +86,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher, accel
         folder.mkdir(parents=True, exist_ok=True)
         standing = _trained(session, data, model, work, folder, watch, accelerator)
         accelerator.wait_for_everyone()  # for the first one's file
-        best = _best_of(folder)
+        best, kept = _best_of(folder)
         quality = evaluate(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
         if not accelerator.is_main_process:
             return None
@@ -96,6 +96,7 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher, accel
             write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
             files.append(GATES)
         results = _results(session, data, model, standing, quality, levels, shown, accelerator)
+        results["step"] = kept.get("step", standing.best_step)  # a death between model and state leaves the model newer
         return space.finish(session.recipe, files=files, results={"training": results})
 
 
@@ -141,10 +142,14 @@ def _trained(
         raise out_of_memory(session, accelerator) from error
 
 
-def _best_of(folder: Path) -> Model:
-    """The model that a run which has ended kept. Raises MeloError where its files are damaged: going on would not mend them."""
+def _best_of(folder: Path) -> tuple[Model, dict[str, Any]]:
+    """The model that a run which has ended kept, and what was measured of it.
+
+    Raises:
+        MeloError: its files are damaged, and giving the command again would not mend them.
+    """
     try:
-        return load_model(folder)[0]
+        return load_model(folder)
     except MeloError as error:
         raise MeloError(f"{folder}: training has ended, but its model is damaged; delete {folder} and train again") from error
 
