@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pandas as pd
@@ -97,6 +99,69 @@ def test_a_damaged_training_state_is_refused(tmp_path):
         save_file(tensors, state, told)
         with pytest.raises(MeloError, match="a damaged training state"):
             run(tmp_path, Silent(), ema=0.9)
+
+
+# signals
+
+
+class Signalled(Silent):
+    """A watcher whose process gets signals after a step."""
+
+    def __init__(self, after, *numbers):
+        super().__init__()
+        self.after, self.numbers = after, numbers
+
+    def stepped(self, progress):
+        super().stepped(progress)
+        if progress.step == self.after:
+            for number in self.numbers:
+                signal.raise_signal(number)
+
+
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_saves_the_step_in_hand(tmp_path, number):
+    before, first, second = handlers(), Signalled(11, number), Silent()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, first, packs=1)
+    assert first.steps[-1][0] == 11
+    assert handlers() == before
+    run(tmp_path, second, packs=1)
+    assert second.estimate.done == 11
+    assert handlers() == before
+
+
+def test_a_run_that_is_asked_twice_stops_at_once(tmp_path):
+    before = handlers()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Signalled(3, signal.SIGTERM, signal.SIGINT), packs=1)
+    assert not (tmp_path / "last.safetensors").exists()
+    assert handlers() == before
+
+
+def test_a_run_that_is_asked_in_its_last_step_has_ended_and_is_not_trained_again(tmp_path):
+    steps = run(tmp_path / "whole", Silent(), packs=1).step
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", Signalled(steps, signal.SIGINT), packs=1)
+    again = Silent()
+    assert run(tmp_path / "stopped", again, packs=1).step == steps
+    assert again.steps == []
+
+
+def test_signals_that_were_ignored_stay_ignored(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run(tmp_path, Signalled(3, signal.SIGINT), packs=1, epochs=2).why == "all steps done"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, tmp_path, Silent(), packs=1, epochs=2).result().why == "all steps done"
 
 
 # what is not finite

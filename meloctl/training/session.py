@@ -221,7 +221,6 @@ def _results(
         "model": str(session.name),
         "parameters": n_parameters(model),
         "why": standing.why,
-        "step": standing.best_step,
         "steps": standing.step,
         "seconds": standing.seconds,
         "rows_per_second": rows,

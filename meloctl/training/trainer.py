@@ -27,6 +27,7 @@ from meloctl.training.plan import Speed, Standing, first_standing, learning_rate
 from meloctl.training.processes import first_says, pack_length
 from meloctl.training.rehearsal import estimate_rest, rehearse
 from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
+from meloctl.training.stopping import asked_to_stop
 from meloctl.training.watch import Meter, Progress, Watcher, tell_tensorboard, tensorboard
 
 
@@ -65,6 +66,7 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
         accelerator: of `processes.start`.
 
     Raises:
+        KeyboardInterrupt: stopped by SIGINT or SIGTERM; the step in hand was ended, and the state saved.
         MeloError: nothing to train or validate on, fewer packs than processes, or a loss or a validation that is not finite.
     """
     _check(task, accelerator)
@@ -87,6 +89,7 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
     with (
         tensorboard(task.folder, standing.step, writes=accelerator.is_main_process) as board,
         Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
+        asked_to_stop(alone=accelerator.num_processes == 1) as stop,
     ):
         meter = Meter(loader)
         while not standing.why:
@@ -105,9 +108,13 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
                 tell_tensorboard(board, standing)
                 watch.evaluated(standing)
                 meter, saved = Meter(loader), standing.seconds
-            elif standing.seconds - saved >= config.save_seconds:
+            elif stop.is_set() or standing.seconds - saved >= config.save_seconds:
                 save_state(learner, standing, task.folder)
                 saved = standing.seconds
+            else:
+                continue
+            if stop.is_set():
+                raise KeyboardInterrupt
     return standing
 
 
