@@ -97,9 +97,10 @@ def test_figures_are_told_to_programs_and_people(work):
     assert {"waiting", "seconds_left", "best_bits_per_note", "train_bits_per_note"} <= set(metrics)
     assert 0 <= told["waiting"] <= 1
     assert told["peak_bytes"] > 1e8
-    assert told["processes"] == 1
+    assert (told["processes"], told["padding"]) == (1, 0)
     (estimate,) = [line for line in shown if line.startswith("Estimate:")]
     assert f"Estimate: {told['steps']} steps in " in estimate
+    assert estimate.endswith(" GB of memory")  # nothing is padded
     steps = [line for line in shown if line.startswith("step ")]
     assert len(steps) == len(metrics)
     best = metrics["validation_bits_per_note"].iloc[0]
@@ -112,6 +113,15 @@ def test_figures_are_told_to_programs_and_people(work):
     done = meloctl("train", *SHORT, "--model", "tiny", work=work)
     assert "Unchanged since" in done.stdout
     assert f"{told['rows_per_second']:,.0f} rows and" in done.stdout
+
+
+def test_padding_is_told_where_there_is_any(work, monkeypatch):
+    monkeypatch.setattr("meloctl.training.trainer.pack_length", lambda _, rows: rows)
+    run, shown = trained(work, seed=82, epochs=1, packs=1)
+    padding = run.told("results", "training")["padding"]
+    (estimate,) = [line for line in shown if line.startswith("Estimate:")]
+    assert 0 < padding < 1
+    assert estimate.endswith(f"GB of memory; {100 * padding:.1f} % of the rows are padding")
 
 
 def test_notes_that_no_window_holds_are_told(work, monkeypatch):

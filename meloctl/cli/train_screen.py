@@ -42,11 +42,12 @@ class Screen:
         from meloctl.training.afford import duration
 
         left, gigabytes = estimate.steps - estimate.done, estimate.memory_bytes / 1e9
+        padding = f"; {100 * estimate.padding:.1f} % of the rows are padding" if estimate.padding > 0 else ""
         going_on = f"Going on after step {estimate.done:,}. " if estimate.done else ""
         self.prepared(
             [
                 f"{going_on}Estimate: {left:,} steps in {duration(estimate.seconds)}, at {estimate.rows_per_second:,.0f} rows/s, "
-                f"with {gigabytes:.1f} GB of memory"
+                f"with {gigabytes:.1f} GB of memory{padding}"
             ]
         )
         self.training = self.bar.add_task("training", total=estimate.steps, completed=estimate.done, quality="")

@@ -68,6 +68,11 @@ class Dealer:
         self._rank, self._world = accelerator.process_index, accelerator.num_processes
         self._rows = lengths_of(chosen)
 
+    @property
+    def padding(self) -> float:
+        """Share of the rows of the first epoch's packs that is padding, 0..1; 0 where packs are not padded."""
+        return 0.0 if self._length is None else self._stream.padding_share
+
     def deals(self, first: int = 0) -> Iterator[Deal]:
         """This process's part of each step from a step on, without end."""
         step = first

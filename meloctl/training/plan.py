@@ -37,6 +37,9 @@ class Standing:
     notes: int = 0
     """Heard in training since the last evaluation."""
 
+    padding: float = 0.0
+    """Share of the rows of the first epoch's packs that is padding, 0..1; 0 where packs are not padded."""
+
     best: float = math.inf
     best_step: int = 0
     stale: int = 0

@@ -38,6 +38,9 @@ class Estimate:
     memory_bytes: int
     """Peak so far of this process, with room for the optimizer's moments."""
 
+    padding: float
+    """Share of the rows of packs that is padding, 0..1; 0 where packs are not padded."""
+
 
 def rehearse(learner: Learner, dealer: Dealer, config: TrainConfig) -> float:
     """Seconds that a step takes, the same in all processes."""
@@ -64,6 +67,7 @@ def estimate_rest(learner: Learner, dealer: Dealer, standing: Standing, seconds_
         seconds=(standing.steps - standing.step) * seconds_a_step / MARGIN,
         rows_per_second=dealer.deal(0).n_rows / seconds_a_step,
         memory_bytes=peak_memory() + (0 if learner.optimizer.state else moments),
+        padding=dealer.padding,
     )
 
 

@@ -226,6 +226,7 @@ def _results(
         "rows_per_second": rows,
         "notes_per_second": notes,
         "waiting": waiting,
+        "padding": standing.padding,
         "peak_bytes": peak_memory(),
         "processes": accelerator.num_processes,
         "bits_per_note": quality.bits_per_note,

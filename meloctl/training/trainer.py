@@ -83,8 +83,16 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
         standing = first_standing(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
     else:
         seconds_a_step = standing.seconds_a_step
+    standing.padding = dealer.padding
     watch.estimated(estimate_rest(learner, dealer, standing, seconds_a_step))
     learner.wrapped.train()
+    _go_on(task, learner, dealer, standing, watch)
+    return standing
+
+
+def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, watch: Watcher) -> None:
+    """Step after step, with evaluations between, until training has ended or is asked to stop."""
+    config, accelerator = task.config, learner.accelerator
     clock, saved = _clock(accelerator, standing.seconds), standing.seconds
     with (
         tensorboard(task.folder, standing.step, writes=accelerator.is_main_process) as board,
@@ -115,7 +123,6 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
                 continue
             if stop.is_set():
                 raise KeyboardInterrupt
-    return standing
 
 
 def _check(task: Task, accelerator: Accelerator) -> None:
