@@ -214,6 +214,16 @@ def test_memory_alone_can_be_too_little_and_layers_can_forget():
     assert "--model small --pack-rows 2048 (" in lines[-1]
 
 
+def test_a_step_that_holds_more_than_the_corpus_is_told_as_it_is():
+    # packs of 2,048 rows, but no more than the 1,000 that there are: 64 of them are 64,000, so a pass is 1/64 of a step
+    music = replace(MUSIC, rows=1000)
+    many = wish("tiny", packs=64, minutes=0.01)
+    lines = refusal(many, V, music, LAPTOP)
+    seconds = many.need(V, music, LAPTOP).seconds(LAPTOP)
+    assert f"about {duration(seconds)} a step of 64,000 rows" in lines[2]
+    assert lines[2].endswith(f"one pass over the corpus (1,000 rows) takes {duration(seconds / 64)}")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

@@ -66,7 +66,7 @@ def refusal(wish: Wish, vocabulary: Vocabulary, music: Music, machine: Machine) 
         less = other.need(vocabulary, music, machine)
         if other.fits(less, machine) and other.in_time(less, machine, _GOOD_STEPS):
             seconds = less.seconds(machine)
-            one_pass = duration(seconds * passes(other.config, music))
+            one_pass = duration(seconds * passes(less, music))
             needs = f"{less.memory_bytes / 1e9:.1f} GB, {duration(seconds)} a step, one pass in {one_pass}"
             return [*lines, f"  What fits: meloctl train {words} ({needs})"]
     return [*lines, "  No smaller size fits well: free some memory, or give more --minutes"]
@@ -87,17 +87,16 @@ def _time_line(needed: Need, config: TrainConfig, music: Music, machine: Machine
     """What a run's time is, at the speed that was measured."""
     seconds = needed.seconds(machine)
     steps = int(60 * config.minutes / seconds)
-    rows = min(config.step_rows, music.rows)
     return (
-        f"Time: about {duration(seconds)} a step of {rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
+        f"Time: about {duration(seconds)} a step of {needed.rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
         f"{config.minutes:g} minutes hold {steps:,} steps ({LEAST_STEPS} are the least); one pass over the corpus "
-        f"({music.rows:,} rows) takes {duration(seconds * passes(config, music))}"
+        f"({music.rows:,} rows) takes {duration(seconds * passes(needed, music))}"
     )
 
 
-def passes(config: TrainConfig, music: Music) -> float:
-    """Steps of one pass over the corpus; a corpus smaller than a step is one."""
-    return max(1.0, music.rows / config.step_rows)
+def passes(needed: Need, music: Music) -> float:
+    """Steps of one pass over the corpus; less than 1 where a step holds more."""
+    return music.rows / needed.rows
 
 
 def duration(seconds: float) -> str:

@@ -89,8 +89,3 @@ class TrainConfig:
         ):
             if not good:
                 raise MeloError(f"--{option} {value:g}: give {allowed}")
-
-    @property
-    def step_rows(self) -> int:
-        """Most rows of a step."""
-        return self.packs * self.pack_rows

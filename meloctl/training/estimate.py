@@ -57,6 +57,9 @@ class Need:
     parameters: int
     """Of the whole model."""
 
+    rows: int
+    """Most rows of music in a step, of all processes together; a pack holds no window twice, so at most the corpus."""
+
     weights_bytes: int
     """Weights, gradients, AdamW's two moments and, where there is one, the running mean."""
 
@@ -108,6 +111,7 @@ def need(
     size = _FLOAT * (_HALF if device == "cuda" else 1.0)
     return Need(
         parameters=parameters,
+        rows=config.packs * min(config.pack_rows, music.rows),
         weights_bytes=int(weights),
         activations_bytes=ALWAYS + int(_SLACK * padded * size * held * in_pack),
         flops=rows * forward * passed * (6 * (in_layers + in_heads) + attention),
