@@ -75,7 +75,7 @@ def test_what_long_bars_lose_is_counted():
     piece = rows_of(notes)
     assert left_out([piece], 7, V) == LeftOut(bars=1, notes=3)
     assert left_out([piece, piece], 4, V) == LeftOut(bars=4, notes=2 * (1 + 6))
-    assert left_out([piece], 3, V) == LeftOut(bars=2, notes=2 + 7)  # the last bar loses the end row alone, which is no note
+    assert left_out([piece], 3, V) == LeftOut(bars=2, notes=2 + 7)  # the last one loses no note, but the end row
     assert left_out([piece], 10, V) == LeftOut(bars=0, notes=0)
     for context in (3, 4, 7, 10):
         kept = sum(int((w.rows[:, PITCH] != ABSENT).sum()) for w in windows([piece], context, V))

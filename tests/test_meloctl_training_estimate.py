@@ -1,5 +1,6 @@
 """The estimate before anything is built: what there is, what is needed, and what people are told."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from meloctl.dataset.windows import windows
 from meloctl.model.config import PRESETS
 from meloctl.model.meloformer import n_parameters
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.afford import Wish, duration, refusal
+from meloctl.training.afford import Outlook, Wish, duration, outlook
 from meloctl.training.config import CONTEXTS, PACKS, TrainConfig
 from meloctl.training.estimate import ALWAYS, Music, floats_in_heads, floats_in_layer, need
 from meloctl.training.machine import Machine, free_memory, this_machine
@@ -174,11 +175,13 @@ def wish(name, **change):
 
 @pytest.mark.parametrize("name", ["tiny", "small", "dense/small", "encoder-decoder/small"])
 def test_what_fits_is_not_refused(name):
-    assert refusal(wish(name), V, MUSIC, LAPTOP) == []
+    assert outlook(wish(name), V, MUSIC, LAPTOP) == Outlook()
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
-    lines = refusal(wish("large"), V, MUSIC, LAPTOP)
+    told = outlook(wish("large"), V, MUSIC, LAPTOP)
+    lines = told.lines
+    assert told.refused
     assert lines[0] == "--model large is too much for this CPU in 30 minutes; nothing was started"
     n = needed(size="large")
     assert (
@@ -190,35 +193,55 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert f"about {seconds / 60:.1f} minutes a step of 16,384 rows, at 0.1 TFLOP/s" in lines[2]
     assert f"30 minutes hold {int(1800 / seconds)} steps" in lines[2]
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
-    assert lines[3].startswith("  What fits: meloctl train --model small (2.")
-    assert refusal(wish("small"), V, MUSIC, LAPTOP) == []
+    assert (len(lines), told.instead) == (3, {"model": "small", "pack_rows": None})
+    assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", told.needs)
+    assert outlook(wish("small"), V, MUSIC, LAPTOP) == Outlook()
+
+
+def budget(held, name="small"):
+    """A wish whose minutes hold so many steps on the laptop."""
+    seconds = wish(name).need(V, MUSIC, LAPTOP).seconds(LAPTOP)
+    return wish(name, minutes=held * seconds / 60)
 
 
 def test_time_alone_can_be_too_short():
-    lines = refusal(wish("small", minutes=0.2), V, MUSIC, LAPTOP)
-    assert "in 0.2 minutes" in lines[0]
-    assert lines[-1] == "  No smaller size fits well: free some memory, or give more --minutes"
-    assert (
-        refusal(wish("small", minutes=0.2), V, MUSIC, replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12))
-        == []
-    )
+    short = budget(1.5)  # with 5 / 3 steps and more nothing is refused
+    told = outlook(short, V, MUSIC, LAPTOP)
+    assert told.refused
+    assert f"in {short.config.minutes:g} minutes; nothing was started" in told.lines[0]
+    assert "minutes hold 1 step (5 are the least)" in told.lines[2]
+    assert told.lines[-1] == "  No smaller size fits well: give more --minutes"
+    faster = replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12)
+    assert outlook(short, V, MUSIC, faster) == Outlook()
+
+
+def test_time_that_may_be_too_short_is_noted_and_not_refused():
+    told = outlook(budget(2.5), V, MUSIC, LAPTOP)
+    assert not told.refused
+    assert told.lines[0].startswith("Note: --model small may be too much for this CPU in ")
+    assert "minutes hold 2 steps (5 are the least)" in told.lines[2]
+    assert outlook(budget(5.1), V, MUSIC, LAPTOP) == Outlook()
 
 
 def test_memory_alone_can_be_too_little_and_layers_can_forget():
     fast = Machine(device="cuda", memory_bytes=14_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
-    lines = refusal(wish("large"), V, MUSIC, fast)
-    assert lines[0] == "--model large is too much for this GPU; nothing was started"
-    assert "--model large --checkpointing" in lines[-1]
-    assert refusal(wish("large", checkpointing=True), V, MUSIC, fast) == []
-    lines = refusal(wish("small", pack_rows=200_000), V, MUSIC, fast)
-    assert "--model small --pack-rows 2048 (" in lines[-1]
+    told = outlook(wish("large"), V, MUSIC, fast)
+    assert told.refused
+    assert told.lines[0] == "--model large is too much for this GPU; nothing was started"
+    assert told.instead == {"checkpointing": True}
+    assert outlook(wish("large", checkpointing=True), V, MUSIC, fast) == Outlook()
+    assert outlook(wish("small", pack_rows=200_000), V, MUSIC, fast).instead == {"pack_rows": 2048}
+    full = replace(fast, memory_bytes=0)
+    assert outlook(wish("large"), V, MUSIC, full).lines[-1] == "  No smaller size fits well: free some memory"
+    slow = replace(full, flops_per_second=1e9)
+    assert outlook(wish("large"), V, MUSIC, slow).lines[-1].endswith("free some memory and give more --minutes")
 
 
 def test_a_step_that_holds_more_than_the_corpus_is_told_as_it_is():
     # packs of 2,048 rows, but no more than the 1,000 that there are: 64 of them are 64,000, so a pass is 1/64 of a step
     music = replace(MUSIC, rows=1000)
     many = wish("tiny", packs=64, minutes=0.01)
-    lines = refusal(many, V, music, LAPTOP)
+    lines = outlook(many, V, music, LAPTOP).lines
     seconds = many.need(V, music, LAPTOP).seconds(LAPTOP)
     assert f"about {duration(seconds)} a step of 64,000 rows" in lines[2]
     assert lines[2].endswith(f"one pass over the corpus (1,000 rows) takes {duration(seconds / 64)}")

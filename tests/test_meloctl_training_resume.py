@@ -79,7 +79,7 @@ def test_a_damaged_training_state_is_refused(tmp_path):
     with pytest.raises(MeloError, match="a damaged training state"):
         run(tmp_path, Silent())
     state.write_bytes(state.read_bytes()[:-9])
-    with pytest.raises(MeloError, match=f"a damaged training state, or another model's; delete {tmp_path} and train again"):
+    with pytest.raises(MeloError, match=f"a damaged training state, .*; delete {tmp_path} and train again"):
         run(tmp_path, Silent())
     state.unlink()
     with pytest.raises(KeyboardInterrupt):

@@ -78,10 +78,15 @@ def progress(*columns: str) -> Iterator["Progress"]:
         yield bar
 
 
-def following(command: str, *words: str | Path, work: Path | None) -> str:
-    """ "Next: meloctl COMMAND …", as it can be pasted: quoted, and in the same workspace."""
+def command(name: str, *words: str | Path, work: Path | None) -> str:
+    """ "meloctl NAME …", as it can be pasted: quoted, and in the same workspace."""
     more = ["--work", str(work)] if work else []
-    return f"Next: meloctl {command} {shlex.join([*map(str, words), *more])}".rstrip()
+    return f"meloctl {name} {shlex.join([*map(str, words), *more])}".rstrip()
+
+
+def following(name: str, *words: str | Path, work: Path | None) -> str:
+    """ "Next: meloctl NAME …"."""
+    return f"Next: {command(name, *words, work=work)}"
 
 
 def wrote(folder: Path, files: list[str]) -> str:

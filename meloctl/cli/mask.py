@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, following, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, command, following, progress, report, workspace, wrote
 
 if TYPE_CHECKING:
     from meloctl.cli.mask_rule import Derivation
@@ -54,9 +54,6 @@ Like = Annotated[
     Path | None,
     typer.Option("--like", help="random: a mask whose cost to meet (default: the seed rule's).", show_default=False),
 ]
-
-
-_SEE = "To look at it: meloctl mask show; beside other rules: meloctl mask compare; all in one page: meloctl report"
 
 
 def derive_mask(
@@ -116,7 +113,8 @@ def derive_mask(
         heard,
         said,
         following("train", work=work),
-        _SEE,
+        f"To look at it: {command('mask show', work=work)}; beside other rules: {command('mask compare', work=work)}; "
+        f"all in one page: {command('report', work=work)}",
     ]
     report(lines, spec.to_json(), as_json=as_json)
 

@@ -1,16 +1,18 @@
 """meloctl train: fit a model to the corpus under the mask."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meloctl.cli.common import Json, Work, following, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, command, following, progress, report, say, workspace, wrote
 from meloctl.cli.train_screen import Nobody, Screen
 
 if TYPE_CHECKING:
-    from meloctl.training.asked import Session
+    from meloctl.training.afford import Outlook
+    from meloctl.training.asked import Asked, Session
     from meloctl.workspace import Run, Workspace
 
 Model = Annotated[
@@ -137,7 +139,7 @@ def train(
     run = space.finished(session.recipe)
     said = f"Unchanged since {run.time}, nothing redone: {run.folder}/" if run else ""
     if not run:
-        run = _run(space, session, first=first)
+        run = _run(space, session, asked, work, first=first)
         said = wrote(run.folder, run.files) if run else ""
     if run and first:
         facts = run.told("results", "training")
@@ -145,17 +147,18 @@ def train(
         report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 
-def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None":
+def _run(space: "Workspace", session: "Session", asked: "Asked", work: Path | None, *, first: bool) -> "Run | None":
     """Train, or say why not; the finished run in the first process, None in the others."""
     from analysis.errors import MeloError
     from meloctl.training.processes import end, first_says, start
-    from meloctl.training.session import run_session, unaffordable
+    from meloctl.training.session import outlook_of, run_session
 
     accelerator = start()
     try:
-        if first_says(accelerator, len(lines := unaffordable(session, accelerator))):
-            for n, line in enumerate(lines):
-                say(line if n else f"meloctl: {line}")
+        outlook = outlook_of(space, session, accelerator)
+        for line in _outlook_lines(outlook, asked, work):
+            say(line)
+        if first_says(accelerator, outlook.refused):
             raise typer.Exit(1)
         if not first:
             return run_session(space, session, Nobody(), accelerator)
@@ -172,13 +175,24 @@ def _run(space: "Workspace", session: "Session", *, first: bool) -> "Run | None"
         end(accelerator)
 
 
+def _outlook_lines(outlook: "Outlook", asked: "Asked", work: Path | None) -> list[str]:
+    """Why a run is refused or doubtful, and what fits, as it can be pasted: all that was asked for, but for what must change."""
+    from meloctl.training.asked import options_of
+
+    lines = [f"meloctl: {line}" if outlook.refused and n == 0 else line for n, line in enumerate(outlook.lines)]
+    if outlook.instead is not None:
+        options = options_of(replace(asked, **outlook.instead))
+        lines.append(f"  What fits: {command('train', *options, work=work)} ({outlook.needs})")
+    return lines
+
+
 def _next(session: "Session", folder: Path, work: Path | None) -> list[str]:
     """What to do with the model."""
     from meloctl.training.models import generates
 
     lines = [following("generate", "--bars", "32", work=work)] if generates(session.name.architecture) else []
     if session.config.gates:
-        lines.append(f"The mask that it learned: meloctl derive-mask --from-model {folder}")
+        lines.append(f"The mask that it learned: {command('derive-mask', '--from-model', folder, work=work)}")
     return lines
 
 

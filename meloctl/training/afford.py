@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from masks.spec import MaskSpec
 from meloctl.model.config import PRESETS
@@ -16,6 +17,26 @@ LEAST_STEPS = 5
 
 _GOOD_STEPS = 200
 """What is proposed instead takes at least so many."""
+
+_DOUBT = 3.0
+"""A machine that was busy while it was measured may be so many times as fast as it seemed: up to there nothing is refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is to be expected of a run."""
+
+    refused: bool = False
+    """Memory, or time by far, does not suffice: nothing should be started."""
+
+    lines: tuple[str, ...] = ()
+    """Why, or what is doubtful, for people; none where all is well."""
+
+    instead: dict[str, Any] | None = None
+    """Options that would make it fit, as fields of `asked.Asked`; None where none are known, or none are needed."""
+
+    needs: str = ""
+    """What it would need with those."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,31 +66,36 @@ class Wish:
         """Is there memory for it?"""
         return needed.memory_bytes <= machine.memory_bytes
 
-    def in_time(self, needed: Need, machine: Machine, steps: int = LEAST_STEPS) -> bool:
+    def in_time(self, needed: Need, machine: Machine, steps: float = LEAST_STEPS) -> bool:
         """Does its budget hold enough steps?"""
         return steps * needed.seconds(machine) <= 60 * self.config.minutes
 
 
-def refusal(wish: Wish, vocabulary: Vocabulary, music: Music, machine: Machine) -> list[str]:
-    """Why a run cannot be made here, in a few lines for people; none where it can."""
+def outlook(wish: Wish, vocabulary: Vocabulary, music: Music, machine: Machine) -> Outlook:
+    """Can a run be made here? If not, or if it is doubtful: why, and what could be done instead."""
     needed = wish.need(vocabulary, music, machine)
     fits, in_time = wish.fits(needed, machine), wish.in_time(needed, machine)
     if fits and in_time:
-        return []
+        return Outlook()
+    refused = not fits or not wish.in_time(needed, machine, LEAST_STEPS / _DOUBT)
     minutes = "" if in_time else f" in {wish.config.minutes:g} minutes"
-    lines = [
-        f"--model {wish.name} is too much for this {machine.name}{minutes}; nothing was started",
+    model = f"--model {wish.name}"
+    lines = (
+        f"{model} is too much for this {machine.name}{minutes}; nothing was started"
+        if refused
+        else f"Note: {model} may be too much for this {machine.name}{minutes}",
         f"  {memory_line(needed, wish.config, machine)}",
         f"  {_time_line(needed, wish.config, music, machine)}",
-    ]
-    for other, words in _others(wish):
+    )
+    for other, change in _others(wish):
         less = other.need(vocabulary, music, machine)
         if other.fits(less, machine) and other.in_time(less, machine, _GOOD_STEPS):
             seconds = less.seconds(machine)
             one_pass = duration(seconds * passes(less, music))
             needs = f"{less.memory_bytes / 1e9:.1f} GB, {duration(seconds)} a step, one pass in {one_pass}"
-            return [*lines, f"  What fits: meloctl train {words} ({needs})"]
-    return [*lines, "  No smaller size fits well: free some memory, or give more --minutes"]
+            return Outlook(refused=refused, lines=lines, instead=change, needs=needs)
+    ways = [*([] if fits else ["free some memory"]), *([] if in_time else ["give more --minutes"])]
+    return Outlook(refused=refused, lines=(*lines, f"  No smaller size fits well: {' and '.join(ways)}"))
 
 
 def memory_line(needed: Need, config: TrainConfig, machine: Machine) -> str:
@@ -87,9 +113,10 @@ def _time_line(needed: Need, config: TrainConfig, music: Music, machine: Machine
     """What a run's time is, at the speed that was measured."""
     seconds = needed.seconds(machine)
     steps = int(60 * config.minutes / seconds)
+    held = "1 step" if steps == 1 else f"{steps:,} steps"
     return (
         f"Time: about {duration(seconds)} a step of {needed.rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
-        f"{config.minutes:g} minutes hold {steps:,} steps ({LEAST_STEPS} are the least); one pass over the corpus "
+        f"{config.minutes:g} minutes hold {held} ({LEAST_STEPS} are the least); one pass over the corpus "
         f"({music.rows:,} rows) takes {duration(seconds * passes(needed, music))}"
     )
 
@@ -109,21 +136,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.0f} days"
 
 
-def _others(wish: Wish) -> Iterator[tuple[Wish, str]]:
-    """What could be done instead, the nearest to what was wished first, and how to say it."""
+def _others(wish: Wish) -> Iterator[tuple[Wish, dict[str, Any]]]:
+    """What could be done instead, the nearest to what was wished first, and the options that it takes."""
     context = wish.name.config.context
     if wish.config.pack_rows > context:
-        yield (
-            replace(wish, config=replace(wish.config, pack_rows=context)),
-            f"--model {wish.name} --pack-rows {context}",
-        )
+        yield replace(wish, config=replace(wish.config, pack_rows=context)), {"pack_rows": context}
     if not wish.config.checkpointing:
-        yield (
-            replace(wish, config=replace(wish.config, checkpointing=True)),
-            f"--model {wish.name} --checkpointing",
-        )
+        yield replace(wish, config=replace(wish.config, checkpointing=True)), {"checkpointing": True}
     sizes = list(PRESETS)
     for size in reversed(sizes[: sizes.index(wish.name.size)]):
         name = replace(wish.name, size=size)
         config = replace(wish.config, pack_rows=CONTEXTS * PRESETS[size].context)
-        yield replace(wish, name=name, config=config), f"--model {name}"
+        yield replace(wish, name=name, config=config), {"model": str(name), "pack_rows": None}

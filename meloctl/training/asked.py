@@ -1,7 +1,7 @@
 """What `meloctl train` was asked for, checked against the workspace: which model, which mask, which corpus, how long."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ class Asked:
     checkpointing: bool = False
     compile: bool = False
     shard: bool | None = None
+
+
+def options_of(asked: Asked) -> list[str]:
+    """The options that differ from their defaults, as words of a command: --model, tiny, --gates, …"""
+    words = []
+    for option in fields(asked):
+        value, name = getattr(asked, option.name), option.name.replace("_", "-")
+        if value == option.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", f"{value:.15g}" if isinstance(value, float) else str(value)]
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from masks.learned import FILE as GATES
 from meloctl.model.gates import work_by_gate
 from meloctl.model.meloformer import MeloFormer, n_parameters
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.afford import Wish, memory_line, refusal
+from meloctl.training.afford import Outlook, Wish, memory_line, outlook
 from meloctl.training.asked import Session, music_of
 from meloctl.training.checkpoint import load_model
 from meloctl.training.data import Data, Floats, Reader, data_of, piece_name, watched, window_pairs
@@ -28,11 +28,12 @@ from meloctl.training.models import Model, build, generates
 from meloctl.training.picture import draw_loss_curve
 from meloctl.training.plan import Standing
 from meloctl.training.rehearsal import peak_memory
+from meloctl.training.state import ENDED, STATE
 from meloctl.training.trainer import Task, train
 from meloctl.training.watch import Watcher
 from meloctl.workspace import Run, Workspace
 
-FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", "training.json"]
+FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", ENDED]
 
 
 class SessionWatcher(Watcher, Reader, Protocol):
@@ -42,13 +43,14 @@ class SessionWatcher(Watcher, Reader, Protocol):
         """What the data is and what counting alone achieves."""
 
 
-def unaffordable(session: Session, accelerator: Accelerator) -> list[str]:
-    """Why a session is too much for this machine, in a few lines; none where it is not. Nothing is built or written."""
-    if not accelerator.is_main_process:
-        return []
+def outlook_of(space: Workspace, session: Session, accelerator: Accelerator) -> Outlook:
+    """Is a session too much for this machine? Nothing is built or written; a run that was begun is not asked again."""
+    begun = any((space.folder(session.recipe) / name).is_file() for name in (STATE, ENDED))
+    if begun or not accelerator.is_main_process:
+        return Outlook()
     machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
     wish = Wish(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
-    return refusal(wish, default_vocabulary(), music_of(session), machine)
+    return outlook(wish, default_vocabulary(), music_of(session), machine)
 
 
 def sharded(session: Session, accelerator: Accelerator) -> bool:
@@ -151,7 +153,9 @@ def _best_of(folder: Path) -> tuple[Model, dict[str, Any]]:
     try:
         return load_model(folder)
     except MeloError as error:
-        raise MeloError(f"{folder}: training has ended, but its model is damaged; delete {folder} and train again") from error
+        raise MeloError(
+            f"{folder}: training has ended, but its model is damaged; delete {folder} and train again"
+        ) from error
 
 
 def out_of_memory(session: Session, accelerator: Accelerator) -> MeloError:

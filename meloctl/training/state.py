@@ -19,6 +19,9 @@ from meloctl.training.learner import Learner
 from meloctl.training.plan import Standing
 from meloctl.training.processes import shared_like, whole
 
+STATE, ENDED = "last.safetensors", "training.json"
+"""Where a run's folder holds the state of an unfinished run, and how a finished one went."""
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -33,9 +36,9 @@ def save_state(learner: Learner, standing: Standing, folder: Path) -> None:
     if standing.history:
         with whole_file(folder / "metrics.csv") as temporary:
             pd.DataFrame(standing.history).to_csv(temporary, index=False)
-    state = folder / "last.safetensors"
+    state = folder / STATE
     if standing.why:
-        write_text(folder / "training.json", json.dumps(asdict(standing), indent=1) + "\n")
+        write_text(folder / ENDED, json.dumps(asdict(standing), indent=1) + "\n")
         state.unlink(missing_ok=True)
         return
     save_tensors(tensors, state, {"standing": json.dumps(asdict(standing))})
@@ -59,7 +62,7 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
 
 def resume_run(learner: Learner, folder: Path) -> Standing | None:
     """Put an unfinished run's state back, in all processes; None when there is none. Raises MeloError when it is damaged."""
-    path = folder / "last.safetensors"
+    path = folder / STATE
     if not path.exists():
         return None
     try:
@@ -93,7 +96,7 @@ def _restore(learner: Learner, tensors: dict[str, Tensor]) -> None:
 
 def ended_run(folder: Path) -> Standing | None:
     """How a run ended that was stopped after its last step, before its manifest was written; None for any other."""
-    path = folder / "training.json"
+    path = folder / ENDED
     if not path.is_file():
         return None
     try:

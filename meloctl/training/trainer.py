@@ -151,8 +151,8 @@ def _evaluate(
     with averaged(learner.model, learner.average):
         quality = evaluate(learner.model, task.validation, task.config.pack_rows, learner.accelerator)
         if not math.isfinite(quality.bits_per_note):
-            told = f"the validation costs {quality.bits_per_note} bits a note after step {standing.step}"
-            raise MeloError(f"{told}; {_left(task, standing)}")
+            bad = f"the validation costs {quality.bits_per_note} bits a note after step {standing.step}"
+            raise MeloError(f"{bad}; {_left(task, standing)}")
         before, standing.seconds = standing.seconds, clock()
         plan_on(standing, task.config, evaluating=standing.seconds - before)
         note(standing, quality, rate=rate, speed=speed)
@@ -180,9 +180,7 @@ def _not_finite(task: Task, standing: Standing, deal: Deal, heard: Heard) -> Mel
     windows = [int(i) for n in bad or range(len(deal.windows)) for i in deal.windows[n]]
     names = "; ".join(f"{task.name_of(i)} from bar {task.training[i].first_bar}" for i in windows[:4])
     more = f" and {len(windows) - 4} more" if len(windows) > 4 else ""
-    return MeloError(
-        f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; {_left(task, standing)}"
-    )
+    return MeloError(f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; {_left(task, standing)}")
 
 
 def _left(task: Task, standing: Standing) -> str:
