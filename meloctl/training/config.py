@@ -88,4 +88,5 @@ class TrainConfig:
             ("ema", self.ema, self.ema is None or 0 < self.ema < 1, "a decay between 0 and 1, such as 0.999"),
         ):
             if not good:
-                raise MeloError(f"--{option} {value:g}: give {allowed}")
+                given = value if isinstance(value, int) else f"{value:g}"
+                raise MeloError(f"--{option} {given}: give {allowed}")

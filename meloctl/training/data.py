@@ -68,7 +68,8 @@ def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: R
     validation = windows(others, context, vocabulary)
     if not training or not validation:
         raise MeloError(
-            f"{counts['train']} pieces to train on and {counts['validation']} to validate on; both are needed "
+            f"{counts['train']} {'piece' if counts['train'] == 1 else 'pieces'} to train on and {counts['validation']} "
+            "to validate on; both are needed "
             "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
         )
     numbers = [i for i, side in enumerate(shard.split) if side == "train"]
