@@ -9,6 +9,7 @@ import torch
 from train_small import DATA, Silent, V, config, fresh, pieces, run
 
 from analysis.errors import MeloError
+from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window, windows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
@@ -64,6 +65,18 @@ def test_the_first_row_of_a_later_window_is_not_counted():
     head = sum(-math.log2(base.unigram[f][rows[0, f]]) for f in (INSTRUMENT, 6, 7))
     whole, part = (base.bits_per_note(fresh(), [Window(rows=rows, first_bar=b)])[0] for b in (0, 1))
     assert whole - part == pytest.approx(head / 2)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_that_count_are_known_without_a_layout(architecture, monkeypatch):
+    model, cut = fresh(architecture), windows(pieces(6), 30, V)
+    pack = padded(pack_of(cut[:5]), 160)
+    assert set(pack.first_bar == 0) == {True, False}
+    counted = model.counted(pack)
+    assert np.array_equal(counted, model.layout(pack).counted_N.numpy())
+    assert 0 < counted.sum() < pack.n_rows
+    monkeypatch.setattr(model, "layout", None)  # a plan of attention for each window would take most of the time
+    assert all(bits > 0 for bits in CountingBaseline(pieces(6), V).bits_per_note(model, cut))
 
 
 @pytest.mark.parametrize("architecture", ["meloformer", "encoder-decoder"])

@@ -357,7 +357,7 @@ def test_a_second_command_for_the_same_run_is_kept_out(work):
 def test_a_corpus_of_one_piece_is_refused(work):
     session = session_of(work)
     one = replace(session, paths=session.paths[:1], meter=(3, 4))  # another meter: rows of its own
-    with pytest.raises(MeloError, match="^1 piece to train on and 0 to validate on; both"):
+    with pytest.raises(MeloError, match=r"^1 piece to train on and 0 to validate on; both"):
         data_of(Workspace(work), one, default_vocabulary(), Nobody())
 
 

@@ -14,6 +14,7 @@ from analysis.errors import MeloError
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
 
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 SHUFFLE = 1 / 8
@@ -37,6 +38,14 @@ class Pack:
     def n_rows(self) -> int:
         """Rows without the padding."""
         return int(self.starts[-1])
+
+    @property
+    def counted(self) -> Bools:
+        """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece, since what
+        came before it is missing."""
+        counted_N = np.arange(len(self.rows)) < self.n_rows
+        counted_N[self.starts[:-1]] &= self.first_bar == 0
+        return counted_N
 
     @property
     def n_notes(self) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from meloctl.dataset.packs import Pack
+from meloctl.dataset.packs import Bools, Pack
 from meloctl.model.config import ModelConfig
 from meloctl.model.row_heads import RowEmbedding, RowHeads
 from meloctl.model.sizes import feed_forward_width
@@ -111,15 +111,23 @@ class EncoderDecoder(nn.Module):
         if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
             module.linear2.weight.data *= (2 * self.config.layers) ** -0.5
 
+    def counted(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts: of those that count for other models (`Pack.counted`), the continuations' rows."""
+        continued_N = np.zeros(len(pack.rows), dtype=bool)
+        for first, last in zip(self._splits(pack), pack.starts[1:], strict=True):
+            continued_N[first:last] = True
+        return continued_N & pack.counted
+
+    def _splits(self, pack: Pack) -> npt.NDArray[np.int64]:
+        """(W,) the row at which each window's continuation starts."""
+        ends = zip(pack.starts[:-1], pack.starts[1:], strict=True)
+        return np.array([a + split(pack.rows[a:b], self.vocabulary) for a, b in ends])
+
     def layout(self, pack: Pack) -> Layout:
         """The pack as this model sees it."""
         starts_W, ends_W = pack.starts[:-1], pack.starts[1:]
         bar_N = bars_of(pack, self.vocabulary)
-        split_W = np.array([a + split(pack.rows[a:b], self.vocabulary) for a, b in zip(starts_W, ends_W, strict=True)])
-        counted_N = np.zeros(len(pack.rows), dtype=bool)
-        for first, last in zip(split_W, ends_W, strict=True):
-            counted_N[first:last] = True
-        counted_N[starts_W] &= pack.first_bar == 0  # what came before it is missing
+        split_W, counted_N = self._splits(pack), self.counted(pack)
         primer_WP, padding_WP = side_by_side(starts_W - 1, split_W)  # one step more: the blank
         primer_WP[:, 0] = 0
         continuation_WM, beyond_WM = side_by_side(split_W, ends_W)

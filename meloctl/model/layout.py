@@ -25,7 +25,7 @@ class Layout:
 
     rows_NF: Tensor
     counted_N: Tensor
-    """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece."""
+    """(N,) rows whose cost counts; see `Pack.counted`."""
 
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
@@ -69,8 +69,7 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
     if planner.spec.summaries:
         n_bars_W = bar_N[pack.starts[1:] - 1] + 1
         bars_T[: n_bars_W.sum()] = spread(pack.first_bar, n_bars_W)
-    counted_N = np.arange(len(pack.rows)) < n
-    counted_N[pack.starts[:-1]] &= pack.first_bar == 0
+    counted_N = pack.counted
     before_N = np.arange(len(pack.rows))
     before_N[pack.starts[:-1]] = 0
     position_N = np.maximum(pack.rows[:, POSITION], 0)

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from masks.spec import MaskSpec
 from masks.tiles import CPU
-from meloctl.dataset.packs import Pack
+from meloctl.dataset.packs import Bools, Pack
 from meloctl.model.attention import attend
 from meloctl.model.config import ModelConfig
 from meloctl.model.gates import Gates
@@ -155,6 +155,10 @@ class MeloFormer(nn.Module):
             scale = (2 * self.config.layers) ** -0.5
             module.out.weight.data *= scale
             module.mlp.outer.weight.data *= scale
+
+    def counted(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts, without a plan of anything: see `Pack.counted`."""
+        return pack.counted
 
     def layout(self, pack: Pack) -> Layout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead

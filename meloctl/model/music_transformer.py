@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from meloctl.dataset.packs import Pack
+from meloctl.dataset.packs import Bools, Pack
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer import SwiGLU
 from meloctl.model.relative import relative_attention
@@ -124,10 +124,13 @@ class MusicTransformer(nn.Module):
             module.out.weight.data *= scale
             module.mlp.outer.weight.data *= scale
 
+    def counted(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts: see `Pack.counted`."""
+        return pack.counted
+
     def layout(self, pack: Pack) -> Layout:
         """The pack as this model sees it: every real row counts but the first of a window that does not open its piece."""
-        counted_N = np.arange(len(pack.rows)) < pack.n_rows
-        counted_N[pack.starts[:-1]] = pack.first_bar == 0
+        counted_N = self.counted(pack)
         opens_N = np.zeros(len(pack.rows), dtype=bool)
         opens_N[pack.starts[:-1]] = True
         return Layout(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
 from meloctl.rows.codec import Rows
-from meloctl.rows.vocabulary import ABSENT, FIELDS, Vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, Vocabulary
 from meloctl.training.models import Model
 
 Floats = npt.NDArray[np.float64]
@@ -38,11 +38,10 @@ class CountingBaseline:
         single = double = 0.0
         notes = 0
         for window in chosen:
-            layout = model.layout(pack_of([window]))
-            counted = layout.counted_N.numpy()
+            counted = model.counted(pack_of([window]))
             costs = self.bits(window.rows)
             single, double = single + float(costs[0][counted].sum()), double + float(costs[1][counted].sum())
-            notes += layout.n_notes
+            notes += int((window.rows[counted, PITCH] != ABSENT).sum())
         return single / max(1, notes), double / max(1, notes)
 
     def bits(self, rows: Rows) -> tuple[Floats, Floats]:

@@ -28,7 +28,8 @@ MELOFORMERS = ("meloformer", "museformer", "dense")
 """Architectures that are a MeloFormer; they differ in the mask. The others have none."""
 
 Model = MeloFormer | MusicTransformer | EncoderDecoder
-"""Any of them: layout(pack) says what a pack looks like to it, forward(layout) what each field of each row costs."""
+"""Any of them: layout(pack) says what a pack looks like to it, forward(layout) what each field of each row costs, and
+counted(pack), at once, which rows' costs count."""
 
 
 Layout = layout.Layout | music_transformer.Layout | encoder_decoder.Layout
