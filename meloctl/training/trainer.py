@@ -5,10 +5,14 @@ the same loop side by side: what they decide hangs on numbers that are the same 
 """
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -27,8 +31,10 @@ from meloctl.training.plan import Speed, Standing, first_standing, learning_rate
 from meloctl.training.processes import first_says, pack_length
 from meloctl.training.rehearsal import estimate_rest, rehearse
 from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
-from meloctl.training.stopping import asked_to_stop
 from meloctl.training.watch import Meter, Progress, Watcher, tell_tensorboard, tensorboard
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a run to stop."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +103,7 @@ def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, wat
     with (
         tensorboard(task.folder, standing.step, writes=accelerator.is_main_process) as board,
         Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
-        asked_to_stop(alone=accelerator.num_processes == 1) as stop,
+        _asked_to_stop(alone=accelerator.num_processes == 1) as stop,
     ):
         meter = Meter(loader)
         while not standing.why:
@@ -123,6 +129,38 @@ def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, wat
                 continue
             if stop.is_set():
                 raise KeyboardInterrupt
+
+
+@contextmanager
+def _asked_to_stop(*, alone: bool) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM in the block sets, so that the step in hand can be ended and saved; the next one
+    raises KeyboardInterrupt at once.
+
+    What handled the signals before handles them again afterwards. Signals that were ignored stay ignored (nohup).
+
+    Args:
+        alone: this process trains by itself. Of several, each would stop after another step, and wait for the others for ever,
+            so signals are left as they are; so they are outside the main thread, which alone may handle them.
+    """
+    asked = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signals call it
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if not alone or threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    ours = [number for number, handler in before.items() if handler not in (None, signal.SIG_IGN)]
+    try:
+        for number in ours:
+            signal.signal(number, handle)
+        yield asked
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
 
 
 def _check(task: Task, accelerator: Accelerator) -> None:
