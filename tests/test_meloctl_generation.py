@@ -19,15 +19,25 @@ from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.decoder import Decoder
-from meloctl.generation.sampler import MOST_ROWS_IN_BAR, Sampling, draw, generate_rows
+from meloctl.generation.memory import Sight
+from meloctl.generation.sampler import Sampling, draw, generate
 from meloctl.generation.score import draw_piano_roll, playable, write_wav
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
+from meloctl.generation.writer import MOST_ROWS_IN_BAR, Wish, Writer
 from meloctl.model.gates import LAST
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
 V = default_vocabulary()
+
+
+def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
+    """The rows of one piece."""
+    wish = Wish(bars=bars, parts=parts)
+    writer = Writer(vocabulary=V, wish=wish, random=np.random.default_rng(seed))
+    generate(model, [writer], Sampling(**how), on_bar=on_bar)
+    return np.stack(writer.rows)
 
 
 @settings(max_examples=15)
@@ -38,9 +48,25 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     rows, *_ = music(seed, bars=7)
     full = states_of(model, rows)
     decoder = Decoder(model)
-    torch.testing.assert_close(decoder.start(), full[0])
+    torch.testing.assert_close(decoder.start()[0], full[0])
     for i, row in enumerate(rows[:-1]):
-        torch.testing.assert_close(decoder.step(row), full[i + 1], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=8)
+@given(specs(most=6), st.integers(0, 10**6))
+def test_several_pieces_at_once_equal_each_alone(spec, seed):
+    model = small(spec, layers=2)
+    every = [music(seed + i, bars=5)[0] for i in range(3)]
+    full = [states_of(model, rows) for rows in every]
+    decoder, going = Decoder(model, 3), [0, 1, 2]
+    for i in range(max(map(len, every)) - 1):
+        on = [n for n in going if i < len(every[n]) - 1]
+        decoder.keep([going.index(n) for n in on])
+        going = on
+        states = decoder.step(torch.stack([every[n][i] for n in going]))
+        for n, state in zip(going, states, strict=True):
+            torch.testing.assert_close(state, full[n][i + 1], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("summaries", [False, True])
@@ -54,28 +80,23 @@ def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
     full = states_of(model, rows)
     decoder = Decoder(model)
     for i, row in enumerate(rows[:-1]):
-        torch.testing.assert_close(decoder.step(row), full[i + 1], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("same", "near", "by_note", "by_header"),
+    ("same", "near", "own", "others"),
     [
-        ("full", MOST_OFFSET, [0, 1, 2], [0, 1, 2, 3]),
-        ("full", 2, [1, 2], [0, 1, 2, 3]),
-        ((), MOST_OFFSET, [0, 1, 2], [2, 3]),
-        ((), 2, [1, 2], [2, 3]),
+        ("full", MOST_OFFSET, [(0, "ever")], [(0, "ever")]),
+        ("full", 2, [(0, "ever")], [(0, 3)]),
+        ((), MOST_OFFSET, [(0, 1)], [(0, "ever")]),
+        ((2, 3, 7), 0, [(7, 8), (2, 4), (0, 1)], [(0, 1)]),
     ],
 )
-def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, by_note, by_header):
-    decoder = Decoder(small(MaskSpec(same=same, near=near, far=(), summaries=False)))
-    header, note = (music(0, bars=1)[0][i] for i in (0, 1))
-    decoder.step(header)
-    decoder.step(header)
-    decoder.bar[0] -= MOST_OFFSET + 7  # as if so many bars lay between
-    decoder.step(note)
-    assert decoder._seen()[0].tolist() == by_note
-    decoder.step(header)
-    assert decoder._seen()[0].tolist() == by_header
+def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, own, others):
+    sight = Sight(MaskSpec(same=same, near=near, far=(), summaries=False))
+    told = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in sight.stretches]
+    assert told == [own, others, others]
+    assert sight.whole == (same == "full")
 
 
 @settings(max_examples=15)
@@ -84,7 +105,7 @@ def test_the_bars_are_exact_and_the_grammar_holds(spec, bars, seed):
     # an untrained model draws from everything that the grammar allows, so this is the hardest case
     model = small(spec)
     calls = []
-    rows = generate_rows(model, Sampling(bars=bars, seed=seed, top_p=1.0), on_bar=lambda: calls.append(1))
+    rows = generate_rows(model, bars=bars, seed=seed, top_p=1.0, on_bar=lambda: calls.append(1))
     assert check_rows(rows, V) == []
     assert (rows[:, INSTRUMENT] == V.bar).sum() == bars == len(calls)
     assert decode(rows, V).n_bars == bars
@@ -93,7 +114,7 @@ def test_the_bars_are_exact_and_the_grammar_holds(spec, bars, seed):
 def test_a_generated_file_reads_back_in_both_libraries(tmp_path):
     model = small(SEED)
     for seed in range(5):
-        rows = generate_rows(model, Sampling(bars=7, seed=seed, top_p=1.0))
+        rows = generate_rows(model, bars=7, seed=seed, top_p=1.0)
         piece = playable(decode(rows, V), 7)
         path = tmp_path / f"{seed}.mid"
         write_midi(piece, path)
@@ -109,7 +130,7 @@ def test_a_generated_file_reads_back_in_both_libraries(tmp_path):
 
 def test_the_seed_decides():
     model = small(SEED)
-    one, same, other = (generate_rows(model, Sampling(bars=3, seed=s)) for s in (1, 1, 2))
+    one, same, other = (generate_rows(model, bars=3, seed=s) for s in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
@@ -125,28 +146,28 @@ def always(model, instrument):
 
 
 def test_a_model_that_only_wants_to_end_still_writes_the_bars():
-    rows = generate_rows(always(small(SEED), V.end), Sampling(bars=4))
+    rows = generate_rows(always(small(SEED), V.end), bars=4)
     assert rows[:, INSTRUMENT].tolist().count(V.end) == 1
     assert (rows[:, INSTRUMENT] == V.bar).sum() == 4
 
 
 def test_a_model_that_only_wants_a_next_bar_closes_the_last_one():
     # the last bar must hold a note; the first thing it wants after that is to close it
-    rows = generate_rows(always(small(SEED), V.bar), Sampling(bars=3))
+    rows = generate_rows(always(small(SEED), V.bar), bars=3)
     assert rows[:, INSTRUMENT].tolist().count(V.bar) == 3
     assert len(rows) == 3 + 1 + 1
 
 
 def test_a_model_that_never_ends_a_bar_is_stopped():
     # it always wants the last instrument but one, in which a bar has room for more notes than are allowed
-    rows = generate_rows(always(small(SEED), V.end - 1), Sampling(bars=1, top_p=1.0))
+    rows = generate_rows(always(small(SEED), V.end - 1), bars=1, top_p=1.0)
     assert check_rows(rows, V) == []
     assert len(rows) <= MOST_ROWS_IN_BAR + 2
 
 
 def test_no_more_parts_than_midi_has_channels():
     # an untrained model draws any instrument; with this many notes it would use hundreds of parts
-    rows = generate_rows(small(SEED), Sampling(bars=60, seed=1, top_p=1.0, temperature=5.0))
+    rows = generate_rows(small(SEED), bars=60, seed=1, top_p=1.0, temperature=5.0)
     piece = decode(rows, V)
     assert len(piece.notes) > 100
     assert len(piece.parts) == 16
@@ -158,7 +179,7 @@ def test_a_model_of_nans_is_refused_in_time():
     with torch.no_grad():
         model.start.fill_(torch.nan)
     with pytest.raises(MeloError, match="no finite probabilities"):
-        generate_rows(model, Sampling(bars=2))
+        generate_rows(model, bars=2)
 
 
 def test_draw_takes_only_what_is_allowed_and_likely():
@@ -167,39 +188,46 @@ def test_draw_takes_only_what_is_allowed_and_likely():
     every = np.ones(4, dtype=bool)
 
     def drawn(may=every, **change):
-        return {draw(logits, may, Sampling(bars=1, **change), random) for _ in range(400)}
+        many = draw(logits.expand(400, -1), np.tile(may, (400, 1)), Sampling(**change), [random] * 400)
+        return set(many.tolist())
 
     assert drawn(top_p=1.0) == {0, 1, 2, 3}
     assert drawn(top_p=0.8) == {0, 1}
     assert drawn(top_p=0.81) == {0, 1, 2}
     assert drawn(top_p=1e-9) == {0}
     assert drawn(temperature=0.05, top_p=1.0) == {0}
+    assert drawn(top_p=1.0, top_k=2) == {0, 1}
+    assert drawn(top_p=0.8, top_k=3) == {0, 1}
     assert drawn(may=np.array([False, False, True, False]), top_p=0.5) == {2}
 
 
 def test_draw_follows_the_probabilities():
     random = np.random.default_rng(0)
     logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
-    sampling = Sampling(bars=1, top_p=1.0)
-    counts = np.bincount([draw(logits, np.ones(3, dtype=bool), sampling, random) for _ in range(4000)])
+    every = draw(logits.expand(4000, -1), np.ones((4000, 3), dtype=bool), Sampling(top_p=1.0), [random] * 4000)
+    counts = np.bincount(every)
     np.testing.assert_allclose(counts / 4000, [0.1, 0.6, 0.3], atol=0.03)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bars": 0}, "--bars 0: give a whole number of bars, 1 to 10000"),
-        ({"bars": 10_001}, "--bars 10001"),
         ({"temperature": 0.0}, "--temperature 0.0"),
         ({"temperature": float("nan")}, "--temperature nan"),
         ({"top_p": 0.0}, "--top-p 0.0"),
         ({"top_p": 1.5}, "--top-p 1.5"),
-        ({"seed": -1}, "--seed -1"),
+        ({"top_k": 0}, "--top-k 0"),
     ],
 )
 def test_sampling_out_of_range_is_refused(change, message):
     with pytest.raises(MeloError, match=message):
-        Sampling(**{"bars": 4, **change})
+        Sampling(**change)
+
+
+@pytest.mark.parametrize("bars", [0, 10_001])
+def test_bars_out_of_range_are_refused(bars):
+    with pytest.raises(MeloError, match=f"--bars {bars}: give a whole number of bars, 1 to 10000"):
+        Wish(bars=bars)
 
 
 def test_a_note_ends_where_its_pitch_is_struck_again():

@@ -177,10 +177,10 @@ def test_the_learning_rate_rises_and_falls():
     assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
 
 
-@pytest.mark.parametrize(("steps", "early"), [(60, 30), (100, 50), (240, 100), (900, 300)])
-def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, early):
+@pytest.mark.parametrize(("steps", "best", "early"), [(60, 3, 43), (100, 12, 52), (240, 10, 80), (900, 280, 320)])
+def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
     for step, why in ((early - 1, ""), (early, "no better for 6 evaluations")):
-        standing = Standing(steps=steps, most=steps, step=step, stale=6)
+        standing = Standing(steps=steps, most=steps, step=step, best_step=best, stale=6)
         assert why_ended(standing, config(patience=6), out_of_time=False) == why
 
 
@@ -257,7 +257,7 @@ def test_early_stopping_says_so(tmp_path):
     standing = run(tmp_path, Silent(), learning_rate=0.9, patience=2, epochs=150, evaluations=50)
     assert standing.why == f"no better for {standing.stale} evaluations"
     assert standing.stale >= 2
-    assert standing.step >= max(100, standing.steps // 3)
+    assert standing.step >= max(standing.best_step + 40, standing.steps // 3)
     assert standing.best_step < standing.step < standing.most
 
 

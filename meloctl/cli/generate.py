@@ -1,45 +1,86 @@
 """meloctl generate: write new music with a trained model."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
 
 
 def generate(
     bars: Annotated[int, typer.Option("--bars", help="How many bars to write, exactly.")] = 32,
+    instruments: Annotated[
+        str | None,
+        typer.Option(
+            "--instruments",
+            metavar="A,B,…",
+            help="These and no others, each of them heard: General MIDI names, families or program numbers, drums.",
+        ),
+    ] = None,
+    meter: Annotated[str | None, typer.Option("--meter", metavar="3/4", help="Time signature of every bar.")] = None,
+    tempo: Annotated[float | None, typer.Option("--tempo", help="Quarter notes a minute, throughout.")] = None,
+    prompt: Annotated[
+        Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to go on from; --bars come behind it.")
+    ] = None,
+    keep_bars: Annotated[
+        int | None, typer.Option("--keep-bars", help="Keep so many bars of the prompt instead of all.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", help="How many pieces to write side by side; their seeds follow each other.")
+    ] = 1,
     seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same piece.")] = 0,
     temperature: Annotated[float, typer.Option("--temperature", help="Below 1 is safer, above 1 wilder.")] = 1.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="Draw from the likeliest values with this probability together.")
     ] = 0.95,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", help="Draw from so many of the likeliest values at most.")
+    ] = None,
     wav: Annotated[bool, typer.Option("--wav/--no-wav", help="Also render the piece to a WAV file.")] = True,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Write new music with the latest model: MIDI, a piano roll, and sound.
 
-    Example: meloctl generate --bars 32 --seed 7
+    Example: meloctl generate --bars 32 --instruments piano,bass,drums --tempo 120 --count 4
+
+    Example: meloctl generate --prompt song.mid --keep-bars 8 --bars 24
     """
     from meloctl.generation.sampler import Sampling
-    from meloctl.generation.session import plan_piece, write_piece
+    from meloctl.generation.session import Asked, plan_piece, write_pieces
 
-    sampling = Sampling(bars=bars, seed=seed, temperature=temperature, top_p=top_p)
+    sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
+    asked = Asked(
+        bars=bars,
+        seed=seed,
+        count=count,
+        instruments=instruments,
+        meter=meter,
+        tempo=tempo,
+        prompt=prompt,
+        keep_bars=keep_bars,
+    )
     space = workspace(work)
-    plan = plan_piece(space, sampling, wav=wav)
+    plan = plan_piece(space, asked, sampling, wav=wav)
     run = space.finished(plan.recipe)
     if run:
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
-        with progress() as bar:
-            task = bar.add_task("writing bars", total=bars)
-            run = write_piece(space, plan, on_bar=lambda: bar.advance(task))
+        try:
+            with progress() as bar:
+                task = bar.add_task("writing bars", total=bars * count)
+                run = write_pieces(space, plan, on_bar=lambda: bar.advance(task))
+        except KeyboardInterrupt:
+            say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
+            raise
         said = wrote(run.folder, run.files)
-    facts, names = {**run.told("results", "piece"), "path": str(run.folder / "piece.mid")}, run.told("results", "parts")
+    pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.told("results", "pieces")]
+    report([*map(_line, pieces), said], pieces[0] if count == 1 else {"pieces": pieces}, as_json=as_json)
+
+
+def _line(facts: dict[str, Any]) -> str:
     minutes, seconds = divmod(round(facts["seconds"]), 60)
-    lines = [
-        f"{facts['bars']} bars, {facts['notes']} notes in {facts['parts']} parts ({', '.join(names)}), {minutes}:{seconds:02d}",
-        said,
-    ]
-    report(lines, {k: facts[k] for k in ("path", "bars", "parts", "notes", "seconds")}, as_json=as_json)
+    many = f"{facts['parts']} parts" if facts["parts"] != 1 else "1 part"
+    names = ", ".join(facts["instruments"])
+    return f"{facts['bars']} bars, {facts['notes']} notes in {many} ({names}), {minutes}:{seconds:02d}"

@@ -1,154 +1,129 @@
-"""Row by row with cached keys and values: the same states as the full forward, one row at a time.
+"""Rows of several pieces, one each at a time, with cached keys and values: the same states as the full forward.
 
-Rows' keys and values are kept for each layer; when a bar closes, its summary passes through all layers and leaves the
-keys that later summaries see (first projection) and those that rows see (second projection). Shape letters as in
-`meloformer`.
+When a bar closes, its summary passes through all layers and leaves the keys that later summaries see (first projection) and those
+that rows see (second projection). Shape letters as in `meloformer`, and: B pieces, R = H / G, n keys.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from masks.spec import MOST_OFFSET, RELATIONS
-from masks.tiles import CROSS, DRUMS, SAME
-from meloctl.model.attention import attend_dense
-from meloctl.model.gates import LAST, N_OFFSETS
+from meloctl.generation.memory import Line, Memory, Sight
+from meloctl.generation.weights import LayerWeights, Weights, turned
 from meloctl.model.layout import part_of
 from meloctl.model.meloformer import MeloFormer
 from meloctl.model.planner import everything
-from meloctl.model.rotary import rotation
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
-class Cache:
-    """Keys and values (N, G, D) that grow at the end, doubling their room."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
-
-    def add(self, k: Tensor, v: Tensor) -> None:
-        """Append (n, G, D)."""
-        n = len(k)
-        if self.k is None or self.v is None or self.n + n > len(self.k):
-            room = max(64, 2 * (self.n + n))
-            self.k, self.v = (self._grown(old, new, room) for old, new in ((self.k, k), (self.v, v)))
-        self.k[self.n : self.n + n] = k
-        self.v[self.n : self.n + n] = v
-        self.n += n
-
-    def at(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """K, V of chosen entries, or of a slice."""
-        assert self.k is not None
-        assert self.v is not None
-        return self.k[: self.n][index], self.v[: self.n][index]
-
-    def _grown(self, old: Tensor | None, new: Tensor, room: int) -> Tensor:
-        out = new.new_zeros(room, *new.shape[1:])
-        if old is not None:
-            out[: self.n] = old[: self.n]
-        return out
-
-
-@dataclass(kw_only=True)
-class LayerCache:
-    """What one layer keeps."""
-
-    rows: Cache = field(default_factory=Cache)
-    bars: Cache = field(default_factory=Cache)
-    """Summaries as later summaries see them."""
-
-    second: Cache = field(default_factory=Cache)
-    """Summaries as rows see them."""
-
-
 class Decoder:
-    """Feeds rows to a model one at a time."""
+    """Feeds rows to a model, one of each piece at a time."""
 
-    def __init__(self, model: MeloFormer) -> None:
-        self.model = model
-        self.caches = [LayerCache() for _ in model.layers]
-        self.n, self.opened = 0, 0
-        """Rows so far, and the row that opened the current bar."""
+    def __init__(self, model: MeloFormer, pieces: int = 1, *, half: bool = False) -> None:
+        """No row yet.
 
-        self.bar = np.zeros(64, dtype=np.int64)
-        self.part = np.zeros(64, dtype=np.int64)
-        self.drum = np.zeros(64, dtype=np.bool_)
-        spec = model.spec if model.gates is None else everything(model.spec)
-        known = range(MOST_OFFSET + 1)
-        self.sees = np.array([[spec.sees(relation, k) for k in known] for relation in RELATIONS])
-        """(R, offsets) what the mask shows; at the last offset and at all beyond."""
+        Args:
+            half: compute products in bf16, see `Weights`.
+        """
+        self.model, self.weights = model, Weights(model, half=half)
+        self.biases = None if model.gates is None else model.gates.biases().detach()
+        config, spec = model.config, model.spec if model.gates is None else everything(model.spec)
+        self.sight = Sight(spec)
+        like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
+        self.pieces = [Memory(sight=self.sight, like=like, gated=model.gates is not None) for _ in range(pieces)]
+        self.most_bytes = 0
+        """The most memory that keys and values have taken, as far as is known when pieces end."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken by keys and values of all pieces."""
+        return sum(piece.nbytes for piece in self.pieces)
 
     def start(self) -> Tensor:
-        """(C,) the state that predicts the first row."""
-        return self.model.start
+        """(B, C) the states that predict the first rows."""
+        return self.model.start.detach().expand(len(self.pieces), -1)
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Go on with these pieces alone, in this order."""
+        self.most_bytes = max(self.most_bytes, self.nbytes)
+        self.pieces = [self.pieces[i] for i in chosen]
 
     @torch.no_grad()
-    def step(self, row_F: Tensor) -> Tensor:
-        """(C,) the state that predicts the row after this one; row (8,). A header row closes the bar before it."""
-        model = self.model
-        opens = int(row_F[INSTRUMENT]) == model.vocabulary.bar
-        if opens and self.n and model.spec.summaries:
-            self._close_bar()
-        drum = int(row_F[INSTRUMENT]) == model.vocabulary.drums
-        bar = self._enter(int(part_of(row_F.numpy(), model.vocabulary)), drum, opens)
-        turn = rotation(torch.tensor(bar), row_F[POSITION].clamp(min=0), model.config.head_width)[None, None]
-        seen, gate = self._seen()
-        bias = None if model.gates is None else model.gates.biases()[gate]
-        r_1C = model.embed(row_F[None])
-        for layer, cache in zip(model.layers, self.caches, strict=True):
-            rows = layer.norm(r_1C)
-            cache.rows.add(*layer.keys(rows, turn))
-            k, v = cache.rows.at(seen)
-            n_bars = cache.second.n
-            if n_bars:
-                k2, v2 = cache.second.at(slice(None))
-                k, v = torch.cat([k2, k]), torch.cat([v2, v])
-            through = None if bias is None else torch.cat([bias.new_zeros(n_bars), bias])
-            r_1C = layer.feed(layer.add_attention(r_1C, _attend_all(layer.query(rows, turn), k, v, through)))
-        return model.norm(r_1C)[0]
+    def step(self, rows_BF: Tensor) -> Tensor:
+        """(B, C) the states that predict the rows after these; rows (B, 8). A header row closes the bar before it."""
+        vocabulary, config = self.model.vocabulary, self.model.config
+        parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
+        places: list[tuple[Line, int]] = []
+        for piece, row, part in zip(self.pieces, rows_BF.tolist(), parts_B, strict=True):
+            opens = row[INSTRUMENT] == vocabulary.bar
+            if opens and piece.bar >= 0:
+                self._close_bar(piece)
+            places.append(piece.enter(part, drum=row[INSTRUMENT] == vocabulary.drums, opens=opens))
+        at = zip(self.pieces, rows_BF[:, POSITION].clamp(min=0).tolist(), strict=True)
+        turn = torch.stack([self.weights.turn(piece.bar, position) for piece, position in at])
+        biases = [self._biases(piece) for piece in self.pieces]
+        x_BC = self.weights.embed(rows_BF)
+        d, heads, shared = config.head_width, config.heads, config.kv_heads
+        for y, layer in enumerate(self.weights.layers):
+            q_BHD, kv_BGD = self._projected(layer, x_BC, turn)
+            heard = []
+            for b, (piece, (line, place)) in enumerate(zip(self.pieces, places, strict=True)):
+                line.kv[y, :, :, place] = kv_BGD[b].view(2, shared, d)
+                assert piece.cell
+                seen = line.kv[y, :, :, piece.cell.first : line.end]
+                heard.append(_attend(q_BHD[b], seen, biases[b]))
+            x_BC = layer.feed(x_BC + layer.out(torch.stack(heard).view(len(heard), heads * d)))
+        return F.rms_norm(x_BC, x_BC.shape[-1:], self.weights.scale)
 
-    def _enter(self, part: int, drum: bool, opens: bool) -> int:
-        """Note where a new row stands; its bar."""
-        if self.n == len(self.bar):
-            self.bar, self.part = (np.concatenate([a, np.zeros_like(a)]) for a in (self.bar, self.part))
-            self.drum = np.concatenate([self.drum, np.zeros_like(self.drum)])
-        bar = int(self.bar[self.n - 1]) + opens if self.n else 0
-        self.bar[self.n], self.part[self.n], self.drum[self.n] = bar, part, drum
-        self.opened = self.n if opens else self.opened
-        self.n += 1
-        return bar
+    def _projected(self, layer: LayerWeights, x_BC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, D) queries and (B, 2 G, D) keys and values of rows or summaries."""
+        config = self.model.config
+        n, d = config.heads + config.kv_heads, config.head_width
+        qkv = layer.qkv(F.rms_norm(x_BC, x_BC.shape[-1:])).view(len(x_BC), -1, d)
+        qk = turned(qkv[:, :n], turn)
+        return qk[:, : config.heads], torch.cat([qk[:, config.heads :], qkv[:, n:]], dim=1)
 
-    def _seen(self) -> tuple[Tensor, Tensor]:
-        """Indices of the rows that the newest one may attend to, itself among them, and the gates in between."""
-        bar, part, drum = self.bar[: self.n], self.part[: self.n], self.drum[: self.n]
-        offset = bar[-1] - bar
-        relation = np.where(part == part[-1], SAME, np.where(drum | drum[-1], DRUMS, CROSS))
-        seen = np.flatnonzero(self.sees[relation, np.minimum(offset, MOST_OFFSET)])
-        gate = relation * N_OFFSETS + np.minimum(offset, LAST + 1)
-        return torch.from_numpy(seen), torch.from_numpy(gate[seen])
+    def _biases(self, piece: Memory) -> Tensor | None:
+        """(n,) what the score of each key gains by its gate."""
+        gates = piece.cell.gates if piece.cell else None
+        return None if self.biases is None or gates is None else self.biases[gates]
 
-    def _close_bar(self) -> None:
-        """Compute the summary of the bar that ends with the newest row, in every layer."""
-        model = self.model
-        bar, mine = int(self.bar[self.n - 1]), slice(self.opened, self.n)
-        turn = rotation(torch.tensor(bar), torch.tensor(0), model.config.head_width)[None, None]
-        s_1C = model.summary[None]
-        for layer, cache in zip(model.layers, self.caches, strict=True):
-            bars = layer.norm(s_1C)
-            cache.bars.add(*layer.keys(bars, turn))
-            k_s, v_s = cache.bars.at(slice(None))
-            k_r, v_r = cache.rows.at(mine)
-            k, v = torch.cat([k_s, k_r]), torch.cat([v_s, v_r])
-            s_1C = layer.add_attention(s_1C, _attend_all(layer.query(bars, turn), k, v, None))
-            cache.second.add(*layer.second_keys(s_1C, turn))
+    def _close_bar(self, piece: Memory) -> None:
+        """Compute the summary of a piece's newest bar, in every layer."""
+        piece.close_cell()
+        if self.model.spec.summaries:
+            self._summarise(piece)
+        piece.forget()
+
+    def _summarise(self, piece: Memory) -> None:
+        shared, d = self.model.config.kv_heads, self.model.config.head_width
+        turn = self.weights.turn(piece.bar, 0)[None]
+        rows = piece.rows_of_bar()
+        for line in (piece.bars, piece.second):
+            line.make_room(0, 1)
+            line.bar[line.end] = piece.bar
+            line.end += 1
+        s_1C = self.model.summary.detach()[None]
+        for y, layer in enumerate(self.weights.layers):
+            q_1HD, kv_1GD = self._projected(layer, s_1C, turn)
+            bars = piece.bars.kv[y, :, :, : piece.bars.end]
+            bars[:, :, -1] = kv_1GD.view(2, shared, d)
+            heard = _attend(q_1HD[0], torch.cat([bars, rows[y]], dim=2), None)
+            s_1C = s_1C + layer.out(heard.view(1, -1))
+            assert layer.second
+            k2, v2 = layer.second(F.rms_norm(s_1C, s_1C.shape[-1:])).view(2, 1, shared, d)
+            piece.second.kv[y, 0, :, piece.second.end - 1] = turned(k2, turn)[0]
+            piece.second.kv[y, 1, :, piece.second.end - 1] = v2[0]
             if not layer.last:
                 s_1C = layer.feed(s_1C)
 
 
-def _attend_all(q_1HD: Tensor, k_MGD: Tensor, v_MGD: Tensor, bias_M: Tensor | None) -> Tensor:
-    """One query with every key."""
-    return attend_dense(q_1HD, k_MGD, v_MGD, torch.ones(1, len(k_MGD), dtype=torch.bool), bias_M)
+def _attend(q_HD: Tensor, kv_2GnD: Tensor, bias_n: Tensor | None) -> Tensor:
+    """(H, D) one query with all of some keys; query heads that share a key head take their turns as rows of the query."""
+    g, d = kv_2GnD.shape[1], kv_2GnD.shape[3]
+    q_GRD = q_HD.view(1, g, -1, d)
+    bias = None if bias_n is None else bias_n.to(q_HD.dtype).expand(1, 1, q_GRD.shape[2], -1)
+    out = F.scaled_dot_product_attention(q_GRD, kv_2GnD[None, 0], kv_2GnD[None, 1], attn_mask=bias)
+    return out.reshape(-1, d)

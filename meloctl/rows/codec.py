@@ -87,7 +87,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     change = np.array(vocabulary.durations)[duration] * float(step) - notes.duration_tick
 
     rows = np.full((len(notes), len(FIELDS)), ABSENT, dtype=np.int16)
-    instrument, number = _part_fields(piece.parts, vocabulary)
+    instrument, number = part_fields(piece.parts, vocabulary)
     rows[:, INSTRUMENT], rows[:, NUMBER] = instrument[notes.part], number[notes.part]
     rows[:, POSITION], rows[:, PITCH], rows[:, DURATION] = position, notes.pitch, duration
     rows[:, VELOCITY] = _closest(notes.velocity, vocabulary.velocities)
@@ -146,9 +146,7 @@ def _part(key: int, vocabulary: Vocabulary) -> Part:
     return Part(program=program, is_drum=is_drum, name=name if number == 0 else f"{name} {number + 1}")
 
 
-def _part_fields(
-    parts: tuple[Part, ...], vocabulary: Vocabulary
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Instrument and number of each part; parts that share an instrument are numbered in the order of the file."""
     instrument = np.array([vocabulary.instrument_of(p.program, p.is_drum) for p in parts], dtype=np.int64)
     number = np.array([int((instrument[:i] == x).sum()) for i, x in enumerate(instrument)], dtype=np.int64)

@@ -65,8 +65,7 @@ class TrainConfig:
     """Evaluations over the planned steps."""
 
     patience: int = 6
-    """Evaluations without a better result after which training stops, once a third of the plan is done, and a hundred steps
-    or half of it."""
+    """Evaluations without a better result after which training stops, once they span 40 steps and a third of the plan is done."""
 
     save_seconds: float = 60.0
     """The state is saved at each evaluation, and between them whenever so many seconds have passed."""

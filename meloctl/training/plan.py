@@ -9,8 +9,8 @@ from meloctl.training.evaluate import Quality
 MARGIN = 0.88
 """Share of a time budget that is planned as steps; the rest is for evaluations and noise."""
 
-_LEAST_JUDGED = 100
-"""Steps before which no run is given up; half of the plan where that is fewer."""
+_LEAST_WORSE = 40
+"""Steps without a better result before a run is given up: evaluations a few steps apart are noise."""
 
 
 @dataclass(kw_only=True)
@@ -145,7 +145,7 @@ def why_ended(standing: Standing, config: TrainConfig, out_of_time: bool) -> str
         return "all steps done"
     if out_of_time:
         return f"{config.minutes:g} minutes are over"
-    early = max(min(_LEAST_JUDGED, standing.steps // 2), standing.steps // 3)  # so far evaluations are noise
+    early = max(standing.best_step + _LEAST_WORSE, standing.steps // 3)
     if standing.stale >= config.patience and standing.step >= early:
         return f"no better for {standing.stale} evaluations"
     return ""

@@ -1,0 +1,207 @@
+"""Generation: rows with cached keys under the diary's mask beside GPT-2 on MidiTok's REMI with its cache, the same music in both.
+
+    python benchmarks/generate.py [FOLDER] [--json] [--bars 32,256,1000] [--together 8]
+
+It needs the extra: pip install -e '.[bench]'. Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. The music is a
+real piece of six parts, from its first bar on, repeated where it is shorter than what is asked for. Both systems draw every value
+as they do in use (top-p 0.95), but all that they may draw is what stands in the piece: both write the same notes, and an
+untrained model costs what a trained one does. GPT-2 goes through Hugging Face's `generate`. Models have equal parameters, and
+each run has a process of its own: peak memory is that of the process less what it held after its imports. GPT-2 is measured at
+the fewest bars alone: its cache grows with each token.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+BAND = Path(os.environ.get("MELOCTL_DATA", ROOT.parent / "shared" / "data")) / "band"
+PARTS = 6
+OURS, GPT2 = "meloctl", "gpt2"
+
+
+def piece_of_parts(folder: Path, parts: int, bars: int) -> tuple[Path, Any]:
+    """The first piece, by name, of so many parts and at least so many bars: its path and rows."""
+    from analysis.errors import MeloError
+    from analysis.midi import read_midi
+    from meloctl.rows.codec import encode
+    from meloctl.rows.vocabulary import default_vocabulary
+
+    for path in sorted(folder.rglob("*.mid")):
+        try:
+            piece = read_midi(path)
+        except MeloError:
+            continue
+        if len(piece.parts) == parts and piece.n_bars >= bars and any(part.is_drum for part in piece.parts):
+            return path, encode(piece, default_vocabulary())[0]
+    raise SystemExit(f"error: {folder}: no piece of {parts} parts and {bars} bars in it; give another folder")
+
+
+def first_bars(rows: Any, bars: int) -> Any:
+    """(L, 8) the rows of so many bars, repeated where there are fewer, and an end row."""
+    import numpy as np
+
+    from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
+
+    vocabulary = default_vocabulary()
+    music, end = rows[:-1], rows[-1:]
+    n_bars = int((music[:, INSTRUMENT] == vocabulary.bar).sum())
+    long = np.tile(music, (-(-bars // n_bars), 1))
+    starts = np.append(np.flatnonzero(long[:, INSTRUMENT] == vocabulary.bar), len(long))
+    return np.concatenate([long[: starts[bars]], end])
+
+
+def ours(folder: Path, bars: int, together: int, settings: dict[str, int]) -> dict[str, Any]:
+    """Our decoder, so many pieces side by side."""
+    import numpy as np
+    import torch
+    from train_contestants import Shape, meloformer, peak_mb
+
+    from meloctl.generation.sampler import Sampling, generate
+    from meloctl.generation.writer import Wish, Writer
+    from meloctl.rows.vocabulary import PITCH
+    from meloctl.training.machine import computes_in_half
+
+    class Follower(Writer):
+        """Looks up what it may write like any other, and then writes what stands in a piece."""
+
+        def may(self, field: int, row: Any) -> Any:
+            told = super().may(field, row)
+            return np.arange(len(told)) == piece[len(self.rows), field]
+
+    piece = first_bars(piece_of_parts(folder, PARTS, 32)[1], bars)
+    torch.set_num_threads(settings["threads"])
+    before = peak_mb()
+    torch.manual_seed(0)
+    model = meloformer(Shape(model="meloformer", context=4096, tokens=0, **settings)).eval()  # type: ignore[arg-type]
+    writers = [
+        Follower(vocabulary=model.vocabulary, wish=Wish(bars=bars), random=np.random.default_rng(i))
+        for i in range(together)
+    ]
+    began = time.perf_counter()
+    decoder = generate(model, writers, Sampling(), half=computes_in_half("cpu"))
+    seconds = time.perf_counter() - began
+    notes = int((piece[:, PITCH] >= 0).sum())
+    name = OURS if together == 1 else f"{OURS} x{together}"
+    return {
+        "system": name,
+        "bars": bars,
+        "notes": notes,
+        "notes_per_s": round(together * notes / seconds, 1),
+        "peak_mb": round(peak_mb() - before, 1),
+        "cache_mb": round(decoder.most_bytes / (1 << 20), 1),
+    }
+
+
+def theirs(folder: Path, bars: int, settings: dict[str, int]) -> dict[str, Any]:
+    """Hugging Face's GPT-2 with its K/V cache."""
+    import numpy as np
+    import torch
+    from train_contestants import Shape, gpt2, peak_mb
+    from train_music import remi, token_bars
+    from transformers import LogitsProcessor, LogitsProcessorList, logging
+
+    class Forced(LogitsProcessor):  # type: ignore[misc]
+        """Draws as generate does, and then lets what stands in the piece win."""
+
+        def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            forced = torch.full_like(scores, -torch.inf)
+            forced[:, tokens[ids.shape[1]]] = 0.0
+            return forced
+
+    logging.set_verbosity_error()
+    every = token_bars(piece_of_parts(folder, PARTS, 32)[0])[:bars]
+    tokens = torch.from_numpy(np.concatenate([bar.tokens for bar in every]))
+    torch.set_num_threads(settings["threads"])
+    before = peak_mb()
+    torch.manual_seed(0)
+    model = gpt2(Shape(model=GPT2, context=len(tokens) + 1, tokens=len(remi()), **settings)).eval()  # type: ignore[arg-type]
+    began = time.perf_counter()
+    with torch.no_grad():
+        model.generate(  # type: ignore[operator]
+            tokens[None, :1],
+            attention_mask=torch.ones(1, 1, dtype=torch.long),
+            max_new_tokens=len(tokens) - 1,
+            do_sample=True,
+            top_p=0.95,
+            use_cache=True,
+            pad_token_id=0,
+            logits_processor=LogitsProcessorList([Forced()]),
+        )
+    seconds = time.perf_counter() - began
+    notes = sum(bar.notes for bar in every)
+    return {
+        "system": GPT2,
+        "bars": bars,
+        "notes": notes,
+        "notes_per_s": round(notes / seconds, 1),
+        "peak_mb": round(peak_mb() - before, 1),
+        "tokens": len(tokens),
+    }
+
+
+def measured(told: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every run, each in a process of its own, one after the other."""
+    runs = [(OURS, bars, 1) for bars in told.bars]
+    runs[1:1] = [(OURS, min(told.bars), told.together), (GPT2, min(told.bars), 1)]
+    found = []
+    for system, bars, together in runs:
+        command = [sys.executable, __file__, str(told.folder), "--one", json.dumps([system, bars, together])]
+        command += [f"--{name}={getattr(told, name)}" for name in ("parameters", "layers", "width", "heads", "threads")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"error: {system} at {bars} bars ended with status {done.returncode}")
+        found.append(json.loads(done.stdout))
+        print(f"{system} x{together}, {bars} bars: done", file=sys.stderr, flush=True)
+    return found
+
+
+def numbers(text: str) -> list[int]:
+    """ "32,256" as numbers, ascending."""
+    return sorted(int(part) for part in text.split(","))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=BAND, help="MIDI files, one of six parts among them")
+    parser.add_argument("--json", action="store_true", help="one object, for programs")
+    parser.add_argument("--bars", type=numbers, default=[32, 256, 1000], metavar="N,N")
+    parser.add_argument("--together", type=int, default=8, help="pieces side by side, in one of the runs")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    for name, value in (("parameters", 8_000_000), ("layers", 8), ("width", 256), ("heads", 4)):
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value:,}")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    told = parser.parse_args(argv)
+    if told.one:
+        system, bars, together = json.loads(told.one)
+        settings = {name: getattr(told, name) for name in ("parameters", "layers", "width", "heads", "threads")}
+        one = theirs(told.folder, bars, settings) if system == GPT2 else ours(told.folder, bars, together, settings)
+        print(json.dumps(one))
+        return
+    found = measured(told)
+    if told.json:
+        print(json.dumps({"runs": found}))
+        return
+    print(f"{'system':14}{'bars':>6}{'notes':>8}{'notes/s':>10}{'peak MB':>10}{'cache MB':>10}")
+    for e in found:
+        print(
+            f"{e['system']:14}{e['bars']:>6}{e['notes']:>8,}{e['notes_per_s']:>10,.1f}{e['peak_mb']:>10,.0f}"
+            f"{e.get('cache_mb', float('nan')):>10,.1f}"
+        )
+    other = next(e["notes_per_s"] for e in found if e["system"] == GPT2)
+    for e in found:
+        if e["system"] != GPT2:
+            print(f"{e['system']}, {e['bars']} bars: {e['notes_per_s'] / other:.1f} times gpt2's notes a second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""What a decoder remembers of one piece: keys and values of each part's rows and of bar summaries, as long as they may be seen.
+
+Rows come cell by cell, and what a cell's rows may see grows by those rows alone. So when a cell opens, all that it sees is laid
+side by side once, and each row adds itself at the end. A part that sees all of its own past is never copied: what its cell sees
+of others is laid right before its rows.
+
+Shape letters: Y layers, G key and value heads, D width of a head, n rows or bars. Axis 1 of every tensor: keys, then values.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.tiles import CROSS, DRUMS, SAME, stretches
+from meloctl.model.gates import LAST, N_OFFSETS
+
+Ints = npt.NDArray[np.int64]
+
+_EVER = 1 << 40
+"""More bars than any piece has."""
+
+
+class Sight:
+    """What a mask shows, as stretches of offsets, and how long a row must be kept."""
+
+    def __init__(self, spec: MaskSpec) -> None:
+        shown = np.array([[spec.sees(relation, k) for k in range(MOST_OFFSET + 1)] for relation in RELATIONS])
+        self.stretches = [
+            [(low, _EVER if high > MOST_OFFSET else high) for low, high in stretches(row)][::-1] for row in shown
+        ]
+        """Of each relation, [low, high) of the offsets shown, farthest first; beyond the last offset it goes on as there."""
+
+        self.whole = self.stretches[SAME] == [(0, _EVER)]
+        """Does a part see all of its past?"""
+
+        self.reach = max(high for some in self.stretches for _, high in some)
+        """A row this many bars back is never seen again."""
+
+
+class Line:
+    """Keys and values of rows, or of summaries, that follow each other; room grows by doubling, on the left too."""
+
+    def __init__(self, like: Tensor) -> None:
+        """Empty, of the type and shape (Y, 2, G, 0, D) of `like`."""
+        self.kv = like
+        self.first = self.end = 0
+        """Places of the first entry that is kept, and after the last."""
+
+        self.bar: Ints = np.zeros(0, dtype=np.int64)
+        """(room,) bar of each place."""
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    def make_room(self, before: int, after: int) -> None:
+        """See that there are so many places before the first entry, with what lies there, and free ones after the last."""
+        if self.first >= before and self.kv.shape[3] - self.end >= after:
+            return
+        left, n = 2 * before, len(self)
+        room = left + 2 * (n + max(after, 8))
+        kv, bar = self.kv.new_empty(*self.kv.shape[:3], room, self.kv.shape[4]), np.zeros(room, dtype=np.int64)
+        held = min(before, self.first)
+        kv[:, :, :, left - held : left + n] = self.kv[:, :, :, self.first - held : self.end]
+        bar[left : left + n] = self.bar[self.first : self.end]
+        self.kv, self.bar, self.first, self.end = kv, bar, left, left + n
+
+    def of_bars(self, first: int, end: int) -> slice:
+        """Places of the entries of bars first..end−1."""
+        a, b = np.searchsorted(self.bar[self.first : self.end], [first, end])
+        return slice(self.first + int(a), self.first + int(b))
+
+    def forget(self, before: int) -> None:
+        """Let the entries of bars before this one go."""
+        self.first = self.of_bars(before, before).start
+        if self.first > 64 and 2 * self.first > self.kv.shape[3]:  # mostly empty: move up
+            kept, n = self.kv[:, :, :, self.first : self.end].clone(), len(self)
+            self.bar = np.concatenate([self.bar[self.first : self.end], np.zeros(n + 8, dtype=np.int64)])
+            self.kv = torch.cat([kept, kept.new_empty(*kept.shape[:3], n + 8, kept.shape[4])], dim=3)
+            self.first, self.end = 0, n
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, room included."""
+        return self.kv.nbytes
+
+
+@dataclass(kw_only=True)
+class Cell:
+    """The open cell: its rows see `line.kv[:, :, :, first:line.end]`, in which the newest row comes last."""
+
+    line: Line
+    bar: int
+    part: int
+    first: int
+    own: int
+    """Place of the cell's first row."""
+
+    gates: Tensor | None = None
+    """(line.end − first,) the gate of each key; None without gates."""
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """Of one piece."""
+
+    sight: Sight
+    like: Tensor
+    """(Y, 2, G, 0, D) an empty tensor: type and shape of what is kept."""
+
+    gated: bool
+    lines: dict[int, Line] = field(default_factory=dict)
+    """{part: its rows}"""
+
+    drums: set[int] = field(default_factory=set)
+    """The parts that are drums."""
+
+    bar: int = -1
+    cell: Cell | None = None
+
+    def __post_init__(self) -> None:
+        self.second, self.bars = Line(self.like), Line(self.like)
+        """Summaries of closed bars, as rows see them and as later summaries see them."""
+
+        self.desk = Line(self.like)
+        """Where a cell's keys are laid when they do not stand before its own rows."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken by keys and values."""
+        return sum(line.nbytes for line in (*self.lines.values(), self.second, self.bars, self.desk))
+
+    def enter(self, part: int, *, drum: bool, opens: bool) -> tuple[Line, int]:
+        """A new row: where its keys and values go, at this place of `line.kv`. `close_cell` comes before one that opens a bar."""
+        if opens:
+            self.bar += 1
+        if drum:
+            self.drums.add(part)
+        if self.cell is None or (self.cell.bar, self.cell.part) != (self.bar, part):
+            self.close_cell()
+            self.cell = self._opened(part)
+        cell, line = self.cell, self.cell.line
+        before = line.first
+        line.make_room(line.first - cell.first, 1)
+        moved = line.first - before
+        cell.first, cell.own = cell.first + moved, cell.own + moved
+        line.bar[line.end] = self.bar
+        line.end += 1
+        if cell.gates is not None:
+            cell.gates = torch.cat([cell.gates, torch.zeros(1, dtype=torch.int64)])  # of one's own bar: always open
+        return line, line.end - 1
+
+    def close_cell(self) -> None:
+        """Put the open cell's rows to those of their part."""
+        if self.cell and self.cell.line is self.desk:
+            line, rows = self.lines[self.cell.part], slice(self.cell.own, self.desk.end)
+            n = rows.stop - rows.start
+            line.make_room(0, n)
+            line.kv[:, :, :, line.end : line.end + n] = self.desk.kv[:, :, :, rows]
+            line.bar[line.end : line.end + n] = self.bar
+            line.end += n
+        self.cell = None
+
+    def rows_of_bar(self) -> Tensor:
+        """(Y, 2, G, n, D) the rows of the bar that just closed, in any order."""
+        found = [(line, line.of_bars(self.bar, self.bar + 1)) for line in self.lines.values()]
+        return torch.cat([line.kv[:, :, :, rows] for line, rows in found], dim=3)
+
+    def forget(self) -> None:
+        """Let go what no row of the next bar, nor of a later one, may see."""
+        if self.sight.reach < _EVER:
+            for line in self.lines.values():
+                line.forget(self.bar + 2 - self.sight.reach)
+
+    def _opened(self, part: int) -> Cell:
+        """A cell without rows, with all that it sees laid out."""
+        own = self.lines.setdefault(part, Line(self.like))
+        seen: list[tuple[Line, slice, int | None]] = []
+        if len(self.second):
+            seen.append((self.second, slice(self.second.first, self.second.end), None))
+        for other, line in self.lines.items():
+            relation = SAME if other == part else DRUMS if {part, other} & self.drums else CROSS
+            if other == part and self.sight.whole:
+                continue
+            for low, high in self.sight.stretches[relation]:
+                rows = line.of_bars(self.bar - high + 1, self.bar - low + 1)
+                if rows.stop > rows.start:
+                    seen.append((line, rows, relation))
+        n = sum(rows.stop - rows.start for _, rows, _ in seen)
+        line = own if self.sight.whole else self.desk
+        if line is self.desk:
+            line.first = line.end = 0
+        line.make_room(n if line is own else 0, n)
+        first = line.first - n if line is own else 0
+        if line is self.desk:
+            line.end = n
+        place = first
+        for source, rows, _ in seen:
+            upto = place + rows.stop - rows.start
+            line.kv[:, :, :, place:upto] = source.kv[:, :, :, rows]
+            place = upto
+        cell = Cell(line=line, bar=self.bar, part=part, first=first, own=line.end)
+        if self.gated:
+            gates = [self._gates(source, rows, relation) for source, rows, relation in seen]
+            if line is own:
+                gates.append(self._gates(own, slice(own.first, own.end), SAME))
+            cell.gates = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *gates]))
+        return cell
+
+    def _gates(self, line: Line, rows: slice, relation: int | None) -> Ints:
+        """(n,) the gate of each row; that of one's own bar, which is open, for summaries."""
+        if relation is None:
+            return np.zeros(rows.stop - rows.start, dtype=np.int64)
+        return relation * N_OFFSETS + np.minimum(self.bar - line.bar[rows], LAST + 1)

@@ -1,0 +1,146 @@
+"""A piece goes on: its kept bars are untouched to the tick, whatever they are, and the new bars are exact."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import piece_of, pieces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_meloctl_generation import V
+from test_meloctl_model import SEED, small
+
+from analysis.errors import MeloError
+from analysis.midi import read_midi, write_midi
+from analysis.piece import Part
+from meloctl.generation.continuation import continued, prompt_of
+from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.writer import Wish, Writer
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, TIME_SIGNATURE
+
+MODEL = small(SEED, layers=1)
+
+
+def go_on(piece, keep, bars, seed=0, **wish):
+    """(prompt, rows of the whole, piece with its new bars)."""
+    prompt = prompt_of(piece, keep, V)
+    writer = Writer(vocabulary=V, wish=Wish(bars=prompt.row_bars + bars, **wish), random=np.random.default_rng(seed))
+    writer.begin(prompt.rows)
+    generate(MODEL, [writer], Sampling(top_p=1.0))
+    rows = np.stack(writer.rows)
+    return prompt, rows, continued(prompt, rows, V)
+
+
+def told(piece, bars):
+    """All notes of the first bars, onset and length in quarters, each with its instrument."""
+    notes, tpq = piece.notes, piece.ticks_per_quarter
+    chosen = notes.onset_tick < int(piece.bars.start_tick(bars))
+    times = [[Fraction(t, tpq) for t in c[chosen].tolist()] for c in (notes.onset_tick, notes.duration_tick)]
+    parts = [
+        (piece.parts[p].program * (not piece.parts[p].is_drum), piece.parts[p].is_drum) for p in notes.part[chosen]
+    ]
+    return sorted(zip(*times, notes.pitch[chosen].tolist(), notes.velocity[chosen].tolist(), parts, strict=True))
+
+
+@settings(max_examples=25)
+@given(pieces(), st.integers(1, 4), st.integers(0, 10**6), st.data())
+def test_kept_bars_are_untouched_and_new_ones_exact(piece, bars, seed, data):
+    first = int(piece.note_bar[0]) + 1
+    keep = data.draw(st.integers(first, max(first, min(piece.n_bars, first + 3))))
+    prompt, rows, whole = go_on(piece, keep, bars, seed)
+    assert check_rows(rows, V) == []
+    assert told(whole, keep) == told(piece, keep)
+    assert whole.notes.onset_tick.max() >= prompt.end_tick
+    assert whole.n_bars == keep + bars
+    finer = whole.ticks_per_quarter // piece.ticks_per_quarter
+    for b in range(keep + 1):
+        assert int(piece.bars.start_tick(b)) == -(-int(whole.bars.start_tick(b)) // finer)
+
+
+def test_ticks_stay_where_they_are_fine_enough():
+    for tpq, finer in ((480, 480), (96, 96), (120, 240), (1024, 3072), (100, 1200)):
+        assert prompt_of(piece_of([(0, 0, tpq, 60)], ticks_per_quarter=tpq), 1, V).piece.ticks_per_quarter == finer
+    with pytest.raises(MeloError, match="32767 ticks a quarter"):
+        prompt_of(piece_of([(0, 0, 9, 60)], ticks_per_quarter=32767), 1, V)
+
+
+def test_new_bars_go_on_in_the_prompts_ticks_and_parts():
+    # two violins and drums at 96 ticks a quarter, three bars of 3/4, the last of them empty and kept
+    parts = (Part(program=40, is_drum=False), Part(program=40, is_drum=False), Part(program=0, is_drum=True))
+    piece = piece_of(
+        [(0, 0, 96, 70), (1, 0, 96, 62), (2, 288, 24, 36)],
+        parts=parts,
+        signatures=[(0, 3, 4)],
+        ticks_per_quarter=96,
+    )
+    longer = piece_of(
+        [(0, 0, 96, 70), (1, 0, 96, 62), (2, 288, 24, 36), (0, 900, 9, 60)],
+        parts=parts,
+        signatures=[(0, 3, 4)],
+        ticks_per_quarter=96,
+    )
+    wish = {"parts": ((V.drums, 0), (V.instrument_of(40, False), 1)), "time_signature": V.time_signatures.index("3/4")}
+    prompt, rows, whole = go_on(longer, 3, 2, **wish)
+    assert (prompt.end_tick, prompt.row_bars) == (3 * 288, 3)
+    assert told(whole, 3) == told(piece, 3)
+    new = whole.notes.onset_tick >= prompt.end_tick
+    assert {2} <= set(whole.notes.part[new].tolist()) <= {1, 2}  # the second violin has sounded before
+    assert [(p.program, p.is_drum) for p in whole.parts] == [(p.program, p.is_drum) for p in parts]
+    assert ((whole.notes.onset_tick[new] - prompt.end_tick) % 8 == 0).all()  # 12 steps a quarter
+    assert whole.bars.signature(4) == (3, 4)
+
+
+def test_what_still_sounds_is_not_struck_again():
+    # a pitch is held to the end of the second bar, and 12 ticks are 48 now: a note inside it is left out, one that outlasts it
+    # begins where it ends, up to where the third strikes again
+    piece = piece_of([(0, 0, 96, 60)], ticks_per_quarter=12)
+    prompt = prompt_of(piece, 1, V)
+    end = np.array([V.end, *[-1] * 7])
+    header, note = prompt.rows[0], prompt.rows[1].copy()
+    note[PITCH] = 60
+
+    def at(position, duration):
+        row = note.copy()
+        row[[2, 4]] = position, V.durations.index(duration)
+        return row
+
+    rows = np.stack([*prompt.rows, header, at(0, 6), at(24, 48), header, at(12, 6), end]).astype(np.int16)
+    whole = continued(prompt, rows, V)
+    got = list(zip(whole.notes.onset_tick.tolist(), whole.notes.duration_tick.tolist(), strict=True))
+    assert got == [(0, 4 * 96), (4 * 96, 4 * 12), (4 * 108, 4 * 6)]
+
+
+def test_a_bar_without_a_name_and_empty_bars_are_heard_as_bars():
+    # 79/4 is five bars of rows; the empty bar behind it is one
+    piece = piece_of([(0, 0, 12, 60), (0, 12 * 83, 12, 60)], signatures=[(0, 79, 4), (12 * 79, 4, 4), (12 * 83, 4, 4)])
+    prompt = prompt_of(piece, 2, V)
+    assert prompt.bars == 2
+    names = [V.time_signatures[t] for t in prompt.rows[:, TIME_SIGNATURE] if t >= 0]
+    assert names == ["16/4"] * 4 + ["15/4", "4/4"]
+    assert (prompt.rows[:, INSTRUMENT] > V.bar).sum() == 1
+
+
+def test_a_note_just_before_the_end_is_kept_and_not_heard():
+    piece = piece_of([(0, 0, 10, 60), (0, 1919, 10, 62)], ticks_per_quarter=480)
+    prompt, rows, whole = go_on(piece, 1, 1)
+    assert (prompt.rows[:, NUMBER] >= 0).sum() == 1
+    assert told(whole, 1) == told(piece, 1)
+
+
+@pytest.mark.parametrize(
+    ("keep", "says"), [(0, "the prompt has 2 bars"), (3, "1 to 2"), (1, "no note in its first bars")]
+)
+def test_prompts_that_cannot_be_kept_are_refused(keep, says):
+    with pytest.raises(MeloError, match=says):
+        prompt_of(piece_of([(0, 48, 12, 60)]), keep, V)
+
+
+def test_files_read_back_with_the_same_kept_notes(real, tmp_path):
+    for path in real("band")[::40]:
+        piece = read_midi(path)
+        _, _, whole = go_on(piece, 8, 2)
+        write_midi(whole, tmp_path / "a.mid")
+        again = read_midi(tmp_path / "a.mid")
+        assert told(again, 8) == told(piece, 8)
+        assert again.n_bars == 10
