@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from meloctl.generation.memory import Line, Memory, Sight
-from meloctl.generation.weights import LayerWeights, Weights, turned
+from meloctl.generation.weights import LayerWeights, Weights, normed, turned
 from meloctl.model.layout import part_of
 from meloctl.model.meloformer import MeloFormer
 from meloctl.model.planner import everything
@@ -25,7 +25,7 @@ class Decoder:
         """No row yet.
 
         Args:
-            half: compute products in bf16, see `Weights`.
+            half: compute large products in bf16, see `Weights`.
         """
         self.model, self.weights = model, Weights(model, half=half)
         self.biases = None if model.gates is None else model.gates.biases().detach()
@@ -81,7 +81,7 @@ class Decoder:
         """(B, H, D) queries and (B, 2 G, D) keys and values of rows or summaries."""
         config = self.model.config
         n, d = config.heads + config.kv_heads, config.head_width
-        qkv = layer.qkv(F.rms_norm(x_BC, x_BC.shape[-1:])).view(len(x_BC), -1, d)
+        qkv = layer.qkv(normed(x_BC)).to(x_BC.dtype).view(len(x_BC), -1, d)
         qk = turned(qkv[:, :n], turn)
         return qk[:, : config.heads], torch.cat([qk[:, config.heads :], qkv[:, n:]], dim=1)
 
@@ -113,7 +113,7 @@ class Decoder:
             heard = _attend(q_1HD[0], torch.cat([bars, rows[y]], dim=2), None)
             s_1C = s_1C + layer.out(heard.view(1, -1))
             assert layer.second
-            k2, v2 = layer.second(F.rms_norm(s_1C, s_1C.shape[-1:])).view(2, 1, shared, d)
+            k2, v2 = layer.second(normed(s_1C)).to(s_1C.dtype).view(2, 1, shared, d)
             piece.second.kv[y, 0, :, piece.second.end - 1] = turned(k2, turn)[0]
             piece.second.kv[y, 1, :, piece.second.end - 1] = v2[0]
             if not layer.last:

@@ -18,17 +18,19 @@ from meloctl.model.rotary import rotation
 from meloctl.model.row_heads import FieldHead
 from meloctl.rows.vocabulary import ABSENT
 
+_LARGE = 1 << 18
+"""Weights of a product that is computed in bf16: a smaller one of a single row takes longer there than in float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """x (B, in) → (B, out), computed in the weights' own type."""
+    """x (B, in) → (B, out), both in the weights' own type; what is added to it is widened by the sum."""
 
     weight: Tensor
     bias: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        out = F.linear(x.to(self.weight.dtype), self.weight, self.bias)
-        return out.to(x.dtype)
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class Weights:
         """Rewritten from a model.
 
         Args:
-            half: products in bf16, for CPUs that have instructions for it.
+            half: large products in bf16, for CPUs that have instructions for it.
         """
         kind = torch.bfloat16 if half else model.start.dtype
         d = model.config.head_width
@@ -144,6 +146,7 @@ def _product(
 ) -> Product:
     """Of normed numbers, where a norm is given, whose scale goes into the weight."""
     scaled = weight if scale is None else weight * scale.weight.detach()
+    kind = kind if weight.numel() >= _LARGE else weight.dtype
     return Product(weight=scaled.to(kind), bias=None if bias is None else bias.detach().to(kind))
 
 
