@@ -22,7 +22,7 @@ from meloctl.play.page import Shown, page
 from meloctl.play.roll import roll_of
 from meloctl.workspace import Recipe, Workspace
 
-HOSTILE = '</script><script>alert("1")</script><!--&'
+HOSTILE = '</script><script>alert("1")<!--&'
 TEMPO_120, TEMPO_60 = b"\xff\x51\x03\x07\xa1\x20", b"\xff\x51\x03\x0f\x42\x40"
 
 
@@ -149,7 +149,7 @@ def test_hostile_names_are_text(tmp_path):
 
 def test_long_and_missing_names():
     piece = parse_midi(smf([track_name("x" * 100), *note(60, 480)], [(0, b"\xc1\x21"), *note(40, 480, channel=1)]))
-    assert [part["name"] for part in roll_of(piece)["parts"]] == ["x" * 59 + "…", "fingered bass"]
+    assert [part["name"] for part in roll_of(piece)["parts"]] == ["x" * 39 + "…", "fingered bass"]
 
 
 def test_the_page_needs_no_network(markup):
@@ -202,8 +202,9 @@ def test_the_latest_run_with_several_pieces(tmp_path):
     markup = Path(told["path"]).read_text(encoding="utf-8")
     assert [option.text for option in Page(markup).all("option")] == names
     assert [piece["parts"][0]["name"] for piece in pieces_of(markup)] == names
-    sections = [s for s in Page(markup).all("section") if s.attributes.get("class") == "about"]
-    assert ["hidden" in s.attributes for s in sections] == [False, True]
+    for kind, name in (("p", "facts"), ("div", "legend")):
+        said = [e for e in Page(markup).all(kind) if e.attributes.get("class") == name]
+        assert ["hidden" in e.attributes for e in said] == [False, True]
     named = json.loads(run("play", folder, "--work", space.root, "--json"))
     assert named == told
 

@@ -105,6 +105,7 @@ def wrote(folder: Path, files: list[str]) -> str:
 def piece_line(facts: dict[str, Any]) -> str:
     """ "32 bars, 563 notes in 2 parts (piano, drums), 1:33"."""
     minutes, seconds = divmod(round(facts["seconds"]), 60)
-    many = f"{facts['parts']} parts" if facts["parts"] != 1 else "1 part"
-    names = ", ".join(facts["instruments"])
-    return f"{facts['bars']} bars, {facts['notes']} notes in {many} ({names}), {minutes}:{seconds:02d}"
+    bars, notes, parts = (
+        f"{facts[what]} {what}" if facts[what] != 1 else f"1 {what[:-1]}" for what in ("bars", "notes", "parts")
+    )
+    return f"{bars}, {notes} in {parts} ({', '.join(facts['instruments'])}), {minutes}:{seconds:02d}"

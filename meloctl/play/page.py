@@ -8,6 +8,7 @@ from typing import Any
 from analysis.piece import Piece
 from meloctl.play.roll import json_for_script
 from meloctl.report.markup import Html, policy, tag
+from meloctl.report.words import counted
 
 COLOURS = 12
 """Colours of parts in style.css; the 13th part has the first one again."""
@@ -48,7 +49,7 @@ def page(title: str, shown: Sequence[Shown]) -> str:
         "body",
         tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(shown)),
         tag("noscript", tag("p", "The piano roll and the sound need JavaScript, which is switched off here.")),
-        tag("main", *(_about(i, s) for i, s in enumerate(shown)), _player()),
+        tag("main", *(_facts(i, s) for i, s in enumerate(shown)), _player(shown)),
         tag("script", json_for_script(data), type="application/json", id="pieces"),
         tag("script", script),
     )
@@ -62,8 +63,12 @@ def _choice(shown: Sequence[Shown]) -> Html | None:
     return tag("label", "Piece ", tag("select", *options, id="choice", autocomplete="off"))
 
 
-def _about(index: int, shown: Shown) -> Html:
-    """The facts of one piece, and its legend: a button for each part."""
+def _facts(index: int, shown: Shown) -> Html:
+    return tag("p", facts_of(shown.piece), class_="facts", data_piece=str(index), hidden=index > 0)
+
+
+def _legend(index: int, shown: Shown) -> Html:
+    """A button for each part of a piece, which shows and hides it."""
     buttons = [
         tag(
             "button",
@@ -76,15 +81,17 @@ def _about(index: int, shown: Shown) -> Html:
         for i, part in enumerate(shown.roll["parts"])
     ]
     return tag(
-        "section",
-        tag("p", facts_of(shown.piece), class_="facts"),
-        tag("div", *buttons, class_="legend", role="group", aria_label="Parts, shown or hidden"),
-        class_="about",
+        "div",
+        *buttons,
+        class_="legend",
+        role="group",
+        aria_label="Parts, shown or hidden",
+        data_piece=str(index),
         hidden=index > 0,
     )
 
 
-def _player() -> Html:
+def _player(shown: Sequence[Shown]) -> Html:
     controls = tag(
         "div",
         tag("button", "Play", type="button", id="play"),
@@ -101,9 +108,10 @@ def _player() -> Html:
         aria_label="Piano roll: time from left to right, pitch from bottom to top, drums below",
     )
     seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
+    legends = [_legend(i, s) for i, s in enumerate(shown)]
     keys = tag("p", "Space plays and pauses, ← and → go a bar back and on; click the roll to go there.", class_="keys")
     trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
-    return tag("section", controls, trouble, view, seek, keys, tag("audio", "", preload="auto"), id="player")
+    return tag("section", controls, trouble, view, seek, *legends, keys, tag("audio", "", preload="auto"), id="player")
 
 
 def _named(name: str, label: str) -> dict[str, str]:
@@ -117,8 +125,9 @@ def facts_of(piece: Piece) -> str:
     """ "32 bars of 4/4, 563 notes in 4 parts, 1:33, 96 quarter notes a minute"."""
     minutes, seconds = divmod(round(piece.seconds), 60)
     bars, notes, parts = (
-        f"{n:,} {what}" if n != 1 else f"1 {what[:-1]}"
-        for n, what in ((piece.n_bars, "bars"), (len(piece.notes), "notes"), (len(piece.parts), "parts"))
+        counted(piece.n_bars, "bar"),
+        counted(len(piece.notes), "note"),
+        counted(len(piece.parts), "part"),
     )
     last = int(piece.notes.onset_tick.max())
     tempos = piece.tempo[piece.tempo_tick <= last]

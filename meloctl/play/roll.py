@@ -9,7 +9,7 @@ from analysis.piece import Piece
 from meloctl.report.markup import Html
 from meloctl.rows.names import PROGRAMS
 
-_LONGEST_NAME = 60
+_LONGEST_NAME = 40
 """Characters of a part's name that are shown; a file may name a part with a novel."""
 
 

@@ -5,7 +5,6 @@ const pieces = JSON.parse(byId("pieces").textContent);
 const [view, paper, cursor, clock, seek] = ["view", "paper", "cursor", "clock", "seek"].map(byId);
 const canvas = document.querySelector("canvas");
 const audio = document.querySelector("audio");
-const abouts = [...document.querySelectorAll(".about")];
 const GUTTER = 44; // pixels at the left for the names of pitches
 const HEAD = 22; // and at the top for the numbers of bars
 const NARROW = matchMedia("(max-width: 34rem)");
@@ -20,7 +19,7 @@ window.addEventListener("error", (event) => (document.body.dataset.error = event
 const length = () => Math.max(piece.seconds, piece.audio_seconds);
 const now = () => Math.min(wanted ?? audio.currentTime, length());
 const placeOf = (seconds) => GUTTER + seconds * scale;
-const buttons = () => [...abouts[pieces.indexOf(piece)].querySelectorAll("[data-part]")];
+const buttons = () => [...document.querySelectorAll("[data-piece]:not([hidden]) [data-part]")];
 
 // The index of the first of sorted values that is greater than x, or where `orEqual` not less.
 const firstAbove = (values, x, orEqual = false) => {
@@ -141,14 +140,17 @@ const drawGutter = (context, paint) => {
   context.textAlign = "left";
 };
 
-// The cursor, the clock and the slider at this moment; the paper is turned when the cursor leaves the view by itself.
-let seen = true;
+// The cursor, the clock and the slider at this moment. The paper is turned where the cursor leaves the view by itself, not
+// where somebody scrolled away from it.
+let turned = 0;
+let following = true;
 const show = (follow = false) => {
   const seconds = now();
   const x = placeOf(seconds);
   const inside = x >= view.scrollLeft + GUTTER && x <= view.scrollLeft + view.clientWidth - 24;
-  if (!inside && (follow || seen)) view.scrollLeft = x - GUTTER - view.clientWidth * 0.08;
-  seen = inside || follow || seen;
+  following = follow || inside || (following && view.scrollLeft === turned);
+  if (!inside && following) view.scrollLeft = x - GUTTER - view.clientWidth * 0.08;
+  turned = view.scrollLeft;
   const bar = barAt(seconds) + 1;
   cursor.style.transform = `translateX(${x}px)`;
   clock.value = `${clockOf(seconds)} / ${clockOf(length())} · bar ${bar} of ${piece.bars.length - 1}`;
@@ -163,7 +165,9 @@ const goTo = (seconds) => {
 };
 
 const toggle = () => (audio.paused ? audio.play().catch(complain) : audio.pause());
-const complain = () => (byId("trouble").hidden = false);
+const complain = (error) => {
+  if (error.name !== "AbortError") byId("trouble").hidden = false; // a pause right after play aborts it
+};
 const frame = () => {
   if (audio.paused) return;
   show();
@@ -180,7 +184,7 @@ const goBars = (step) => {
 const choose = (index) => {
   audio.pause();
   piece = pieces[index];
-  abouts.forEach((about, i) => (about.hidden = i !== index));
+  for (const about of document.querySelectorAll("[data-piece]")) about.hidden = Number(about.dataset.piece) !== index;
   seek.max = length();
   byId("trouble").hidden = true;
   audio.src = piece.audio;
