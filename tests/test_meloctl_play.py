@@ -148,8 +148,9 @@ def test_hostile_names_are_text(tmp_path):
 
 
 def test_long_and_missing_names():
-    piece = parse_midi(smf([track_name("x" * 100), *note(60, 480)], [(0, b"\xc1\x21"), *note(40, 480, channel=1)]))
-    assert [part["name"] for part in roll_of(piece)["parts"]] == ["x" * 39 + "…", "fingered bass"]
+    bass = [(0, b"\xc1\x21"), *note(40, 480, channel=1)]
+    piece = parse_midi(smf([track_name("x" * 100), *note(60, 480)], bass, bass))
+    assert [part["name"] for part in roll_of(piece)["parts"]] == ["x" * 39 + "…", "fingered bass", "fingered bass 2"]
 
 
 def test_the_page_needs_no_network(markup):

@@ -1,6 +1,7 @@
 """A piece as the page's script draws it: seconds of bars and notes, part by part."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,13 @@ def seconds_of(piece: Piece) -> float:
 
 
 def names_of(piece: Piece) -> list[str]:
-    """A name for each part: its track's, else its instrument's; cut where it is long."""
-    said = []
+    """A name for each part: its track's, else its instrument's; cut where it is long, numbered from the second of a name on."""
+    said, count = [], Counter[str]()
     for part in piece.parts:
         name = " ".join(part.name.split()) or ("drums" if part.is_drum else PROGRAMS[part.program])
-        said.append(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
+        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        count[name] += 1
+        said.append(f"{name} {count[name]}" if count[name] > 1 else name)
     return said
 
 
