@@ -33,6 +33,7 @@ BEFORE = {
     "model": "meloctl train",
     "out": "meloctl generate",
     "report": "meloctl report",
+    "play": "meloctl play",
 }
 """The command that fills each stage."""
 
