@@ -97,7 +97,8 @@ class RowHeads(nn.Module):
 
     def nats(self, state_NC: Tensor, rows_NF: Tensor) -> Tensor:
         """(N, 8) −ln p of every field of given rows, 0 where a row lacks the field."""
-        every = self.every_logits(state_NC, rows_NF)
+        with torch.autocast("cpu", enabled=False):  # products too small to gain by bf16, and rare fields that lose
+            every = self.every_logits(state_NC, rows_NF)
         columns = []
         for field in range(len(FIELDS)):
             index, logits = every[field]
