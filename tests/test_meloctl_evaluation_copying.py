@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analysis.composer.compose import compose_piece
 from analysis.likeness import NEAR, shingles
 from analysis.piece import Notes, Part, Piece
-from meloctl.evaluation.copying import LONG, copied, longest_matches, nearest, steps_of
+from meloctl.evaluation.copying import LONG, copied, fresh, longest_matches, nearest, steps_of
 
 DRUMS = Part(program=0, is_drum=True)
 
@@ -82,10 +82,23 @@ def test_another_rhythm_is_no_copy():
     assert one(piece_of(tune(*theirs, step=6)), piece_of(tune(*theirs))).longest == 0
 
 
-def test_a_repeated_note_or_chord_is_no_copy():
-    repeated = piece_of([n for i in range(40) for n in ((0, 6 * i, 6, 40), (1, 6 * i, 6, 60), (1, 6 * i, 6, 64))])
-    assert steps_of(repeated).tolist()[0] == -1  # of the bass nothing is left
-    assert one(repeated, repeated).longest == 2  # the chord's two notes
+def test_a_repeated_figure_counts_once():
+    assert fresh(np.array([5, 5, 5, 5, 7, 5])).tolist() == [True, False, False, False, True, True]
+    assert fresh(np.array([1, 2, 1, 2, 1, 2])).tolist() == [True, True, True, False, False, False]
+    assert fresh(np.array([1, 2, 3, 1, 2, 4])).tolist() == [True] * 6
+    assert fresh(np.array([1, -1, 1, -1])).tolist() == [True] * 4  # parts, not a figure
+    trill = piece_of(tune(*[60, 65] * 40))
+    assert (one(trill, trill).longest, one(trill, trill).share) == (4, 0)
+
+
+@given(st.lists(st.integers(0, 2), max_size=40))
+def test_fresh_is_what_a_plain_search_says(steps):
+    def goes_on(i):
+        return any(
+            steps[i - n + 1 : i + 1] == steps[i - 2 * n + 1 : i - n + 1] for n in range(1, 17) if i - 2 * n + 1 >= 0
+        )
+
+    assert fresh(np.array(steps, dtype=np.int64)).tolist() == [not goes_on(i) for i in range(len(steps))]
 
 
 def test_share_of_what_is_copied():

@@ -16,6 +16,7 @@ from meloctl.evaluation.similarity_error import (
     T,
     curve_sums,
     error_of_real,
+    firm_curves,
     mean_curves,
     similarity_error,
 )
@@ -117,6 +118,15 @@ def test_error_is_the_mean_distance_of_curves():
     ours[[0, 1, 3]] = 1.0, 0.5, 0.1
     assert similarity_error(ours, theirs) == pytest.approx((0.5 + 0.1) / 2)  # offset 0 is no offset of the error
     assert math.isnan(similarity_error(np.full(T + 1, np.nan), theirs))
+
+
+def test_offsets_that_hardly_any_pair_has_are_left_out():
+    pairs = np.zeros(T + 1)
+    pairs[[0, 1, 2, 3]] = 900, 50, 5, 4.9
+    firm = firm_curves(pairs, pairs / 2)
+    assert firm[1:3].tolist() == [0.5, 0.5]
+    assert np.isnan(firm[3:]).all()
+    assert mean_curves(pairs, pairs / 2)[3] == 0.5
 
 
 def composed(count, seed, **form):

@@ -2,8 +2,8 @@
 
 A run is told by steps from note to note within one part: the pitch interval and the wait in steps of 12 a quarter. So a copy is
 found in another key and at another place, not in another rhythm. Notes of a part go by onset, then pitch, so chords are runs
-too. Drums are left out, and so is an onset that strikes the very pitches of the onset before it: a repeated bass note or chord
-is no copy of anything. Two runs are shared if all their steps are equal; a run of n notes has n - 1 steps.
+too. Two runs are shared if all their steps are equal. Their notes are counted, but not those that only go on repeating a
+figure of up to 16 notes (a trill, an Alberti bass, a chord struck again): any two pieces share these. Drums are left out.
 
 Nearest: the reference piece with the largest share of common turns (six notes of a part's top line, `analysis.likeness`), as
 Jaccard index of both sets, exactly. From `analysis.likeness.NEAR` on two pieces are near copies.
@@ -28,6 +28,9 @@ LONG = 24
 _END = -1
 """Between parts; no two of them are equal."""
 
+_FIGURE = 16
+"""Steps of the longest figure whose repetition counts as nothing."""
+
 _MOST_WAIT = 1 << 12
 _CHUNK = 1 << 20
 """Steps of the reference that are ranked at once."""
@@ -38,7 +41,7 @@ class Copied:
     """What one piece shares with a reference."""
 
     longest: int
-    """Notes of the longest shared run; 0 where not even one step is shared."""
+    """Notes of the shared run that counts most; 0 where not even one step is shared."""
 
     source: int
     """Index of the reference piece that has it; -1 for none."""
@@ -55,26 +58,20 @@ def steps_of(piece: Piece) -> Ints:
     pitch, part = notes.pitch[pitched], notes.part[pitched]
     order = np.lexsort((pitch, step, part))
     step, pitch, part = step[order], pitch[order], part[order]
-    kept = ~_struck_again(step, pitch, part)
-    step, pitch, part = step[kept], pitch[kept], part[kept]
     if not len(step):
         return np.zeros(0, dtype=np.int64)
     steps = (np.diff(pitch) + 128) * _MOST_WAIT + np.minimum(np.diff(step), _MOST_WAIT - 1)
     return np.append(np.where(np.diff(part) == 0, steps, _END), _END)
 
 
-def _struck_again(step: Ints, pitch: Ints, part: Ints) -> npt.NDArray[np.bool_]:
-    """(N,) notes of onsets with exactly the pitches of the onset before, in the same part. Sorted by (part, step, pitch)."""
-    if not len(step):
-        return np.zeros(0, dtype=np.bool_)
-    first = np.flatnonzero(np.append(True, (np.diff(step) != 0) | (np.diff(part) != 0)))
-    size = np.diff(np.append(first, len(step)))
-    of_note = np.repeat(np.arange(len(first)), size)
-    earlier = np.maximum(np.arange(len(step)) - size[of_note], 0)
-    equal = np.logical_and.reduceat((pitch == pitch[earlier]) & (part == part[earlier]), first)
-    equal[0] = False
-    equal[1:] &= size[1:] == size[:-1]
-    return equal[of_note]
+def fresh(steps: Ints) -> npt.NDArray[np.bool_]:
+    """(M,) steps that do more than go on: not those with which the last n steps equal the n before, n up to _FIGURE."""
+    out = np.ones(len(steps), dtype=np.bool_)
+    for n in range(1, min(_FIGURE, len(steps) // 2) + 1):
+        equal = (steps[n:] == steps[:-n]) & (steps[n:] != _END)
+        row = np.append(0, np.cumsum(equal))
+        out[2 * n - 1 :] &= row[n:] - row[:-n] < n
+    return out
 
 
 def copied(
@@ -113,13 +110,15 @@ def _told(steps: Ints, length: Ints, source: Ints) -> Copied:
     """What the matches (M,) at each step of one piece say."""
     if not (steps != _END).any():
         return Copied(longest=0, source=-1, share=np.nan)
-    best = int(length.argmax())
-    begins = np.flatnonzero(length >= LONG - 1)
-    inside = np.cumsum(
-        np.bincount(begins, minlength=len(steps) + 1) - np.bincount(begins + length[begins], minlength=len(steps) + 1)
+    before = np.append(0, np.cumsum(fresh(steps)))
+    end = np.arange(len(steps)) + length
+    counted = before[end] - before[:-1]
+    best, long = int(counted.argmax()), counted >= LONG - 1
+    edges = np.bincount(np.flatnonzero(long), minlength=len(steps) + 1) - np.bincount(
+        end[long], minlength=len(steps) + 1
     )
-    share = float((inside[: len(steps)] > 0).sum() / (steps != _END).sum())
-    return Copied(longest=int(length[best]) + 1 if length[best] else 0, source=int(source[best]), share=share)
+    share = float((np.cumsum(edges) > 0).sum() / (steps != _END).sum())
+    return Copied(longest=int(counted[best]) + 1 if counted[best] else 0, source=int(source[best]), share=share)
 
 
 def longest_matches(mine: Ints, theirs: Ints, myself: Ints, owner: Ints) -> tuple[Ints, Ints]:

@@ -11,7 +11,7 @@ from meloctl.evaluation.copying import LONG, Copied, copied, nearest
 from meloctl.evaluation.intervals import Estimate, difference_estimates, mean_estimates
 from meloctl.evaluation.judged import Judged
 from meloctl.evaluation.metrics import METRICS, Floats
-from meloctl.evaluation.similarity_error import VARIANTS, error_of_real, mean_curves, similarity_error
+from meloctl.evaluation.similarity_error import VARIANTS, error_of_real, firm_curves, mean_curves, similarity_error
 
 FORMAT = "meloctl.evaluation/1"
 
@@ -82,7 +82,7 @@ def curve_facts(mine: Judged, reference: Judged | None) -> list[dict[str, Any]]:
 
 def error_facts(mine: Judged, reference: Judged, random: np.random.Generator) -> list[dict[str, Any]]:
     """Similarity Error by variant, and what it is between real pieces."""
-    ours, theirs = curves_of(mine), curves_of(reference)
+    ours, theirs = (firm_curves(s.pairs.sum(axis=0), s.similarity.sum(axis=0)) for s in (mine, reference))
     error = similarity_error(ours, theirs)
     real = error_of_real(reference.pairs, reference.similarity, len(mine), random)
     out = []

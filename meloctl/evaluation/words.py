@@ -118,8 +118,8 @@ def copying_lines(copying: dict[str, Any]) -> list[str]:
         rows.append([name, *("–" if (x := c.get(key)) is None else form.format(x) for c in both)])
     return [
         "",
-        f"Copies: notes of one part in a row with the same intervals and waits, {copying['run_counts_from']} or more counting as "
-        f"copied; near copy from a likeness of {copying['near_copy_from']}:",
+        "Copies: notes of one part in a row with equal intervals and waits, repeated figures counted once; "
+        f"copied from {copying['run_counts_from']} notes, near copy from a likeness of {copying['near_copy_from']}:",
         *table(rows),
     ]
 
