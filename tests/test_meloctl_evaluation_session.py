@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, note, smf
+from report_page import Page
 from test_meloctl_cli import write_corpus
 from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from meloctl.cli.main import app
 from meloctl.evaluation.facts import VARIANTS
 from meloctl.evaluation.metrics import METRICS
 from meloctl.evaluation.words import lines_of, number
+from meloctl.rows.vocabulary import FIELDS
 
 
 def evaluate(*arguments, work):
@@ -93,11 +95,35 @@ def test_files_and_nothing_redone(judged):
     root, told = judged
     folder = only(root / "melo" / "eval")
     written = sorted(p.name for p in folder.iterdir())
-    assert written == ["evaluation.json", "evaluation.png", "manifest.json", "pieces.csv"]
+    assert written == ["evaluation.html", "evaluation.json", "evaluation.png", "manifest.json", "pieces.csv"]
     assert json.loads((folder / "evaluation.json").read_text()) == told
     again = evaluate(root / "ours", "--reference", root / "real", work=root / "melo")
     assert "nothing redone" in again
     assert "museformer, own part" in again
+
+
+def test_the_page_says_the_same(judged):
+    root, told = judged
+    markup = (only(root / "melo" / "eval") / "evaluation.html").read_text(encoding="utf-8")
+    found, said = Page(markup), told["similarity_error"][0]
+    assert found.all("h1")[0].text == "ours"
+    assert "http" not in markup.replace("http-equiv", "")
+    tables = found.tables()
+    assert [row[0] for row in tables["Means over pieces"]] == [f"{m.name} ({m.unit})" for m in METRICS]
+    assert tables["Similarity Error"][0][:2] == ["museformer, own part (28 offsets)", f"{100 * said['error']:.2f} %"]
+    assert tables["Shared with the reference"][-2] == ["near copies (pieces)", "1", "0"]
+    charts = found.all("svg")
+    assert len(charts) == len(VARIANTS)
+    assert all(len(list(c.all("path"))) >= 2 for c in charts)
+
+
+def test_a_hostile_name_stays_a_text(tmp_path):
+    folder = tmp_path / "<script>alert(1)"
+    compose(folder, 1, 3)
+    evaluate(folder, work=tmp_path / "melo")
+    found = Page((only(tmp_path / "melo" / "eval") / "evaluation.html").read_text(encoding="utf-8"))
+    assert found.all("h1")[0].text == folder.name
+    assert len(found.all("script")) == 1
 
 
 def test_the_same_seed_says_the_same(judged, tmp_path):
@@ -175,6 +201,8 @@ def test_the_latest_model_is_judged_by_what_held_out_pieces_cost(trained):
     assert list(model["by_length"]["rows"]) == ["1024", "5120", "10240"]
     cost = model["by_length"]["rows"]["1024"]
     assert cost["notes"] == 40 * model["pieces"]["test"]  # 32 of the tune, 8 of the bass
+    page = Page((only(root / "melo" / "eval") / "evaluation.html").read_text(encoding="utf-8"))
+    assert len(page.tables()["By field, of the longest stretches"]) == len(FIELDS)
     assert cost["fields"]["pitch"]["perplexity"] == pytest.approx(128, rel=1e-3)
     assert cost["fields"]["instrument"]["perplexity"] == pytest.approx(len(V.instruments), rel=1e-3)
 

@@ -14,13 +14,14 @@ from analysis.piece import meter as parse_meter
 from meloctl.evaluation.facts import FORMAT, Shared, judging, known, set_facts, shared_with
 from meloctl.evaluation.judged import Judged, judged
 from meloctl.evaluation.metrics import METRICS
+from meloctl.evaluation.page import page
 from meloctl.evaluation.picture import draw_evaluation
 from meloctl.workspace import LATEST, Recipe, Run, Workspace, file_hash
 
 METHOD = "meloctl.evaluation/1"
 """Names how it is judged; it changes with every change of a number, so that nothing of another method is taken for it."""
 
-TABLE, FACTS, PICTURE = "pieces.csv", "evaluation.json", "evaluation.png"
+TABLE, FACTS, PICTURE, PAGE = "pieces.csv", "evaluation.json", "evaluation.png", "evaluation.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
         MeloError: no file of a folder could be read, a damaged model; another command at work on the same run.
     """
     with space.alone(plan.recipe):
-        folder, files = space.folder(plan.recipe), [FACTS]
+        folder, files = space.folder(plan.recipe), [FACTS, PAGE]
         folder.mkdir(parents=True, exist_ok=True)  # so that giving up finds it
         facts: dict[str, Any] = {"format": FORMAT, "judged": None, "reference": None, "model": None}
         if plan.folder:
@@ -167,6 +168,7 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
 
             facts["model"] = judge_model(space, plan.model, watch)
         write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(folder / PAGE, page(facts, plan.recipe.label))
         return space.finish(plan.recipe, files=files, results={})
 
 

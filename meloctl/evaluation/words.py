@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from meloctl.evaluation.similarity_error import T
+
 RELATION = {"same": "own part", "cross": "other parts"}
 
 
@@ -66,44 +68,51 @@ def set_lines(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def metric_lines(metrics: list[dict[str, Any]], *, compared: bool) -> list[str]:
-    """Means over pieces with 95 % intervals; a distance whose interval leaves out 0 is marked."""
-    head = ["", "mean", "95 %"] + (["reference", "95 %", "difference", "95 %", ""] if compared else [])
-    rows = [head]
+def metric_rows(metrics: list[dict[str, Any]], *, compared: bool) -> list[list[str]]:
+    """Cells, the head first: means with 95 % intervals; a distance whose interval leaves out 0 is marked."""
+    rows = [["", "mean", "95 %"] + (["reference", "95 %", "difference", "95 %", ""] if compared else [])]
     for m in metrics:
         row = [f"{m['name']} ({m['unit']})", number(m["mean"]), interval(m["interval"])]
         if compared:
             low, high = m["difference_interval"]
             apart = low is not None and high is not None and (low > 0 or high < 0)
             row += [number(m["reference_mean"]), interval(m["reference_interval"])]
-            row += [
-                number(m["difference"], sign=True),
-                interval(m["difference_interval"], sign=True),
-                "*" if apart else "",
-            ]
+            row += [number(m["difference"], sign=True), interval(m["difference_interval"], sign=True)]
+            row += ["*" if apart else ""]
         rows.append(row)
-    lines = ["", "Means over pieces (nearer to the reference is better, not higher):", *table(rows)]
+    return rows
+
+
+def metric_lines(metrics: list[dict[str, Any]], *, compared: bool) -> list[str]:
+    """Means over pieces, beside the reference's where there is one."""
+    lines = ["", "Means over pieces (nearer to the reference is better, not higher):"]
+    lines += table(metric_rows(metrics, compared=compared))
     return [*lines, "  * farther from the reference than the choice of pieces explains"] if compared else lines
 
 
-def error_lines(errors: list[dict[str, Any]], pieces: int) -> list[str]:
-    """Similarity Error by variant."""
+def error_rows(errors: list[dict[str, Any]]) -> list[list[str]]:
+    """Cells, the head first: Similarity Error by variant; one beyond what real pieces make is marked."""
     rows = [["", "error", "real", "95 % below", ""]]
     for e in errors:
         beyond = e["error"] is not None and e["real_95"] is not None and e["error"] > e["real_95"]
-        name = f"{e['similarity']}, {RELATION[e['relation']]}"
-        few = f" ({e['offsets']} offsets)" if 0 < e["offsets"] < 40 else ""
-        rows.append([name + few, percent(e["error"]), percent(e["real"]), percent(e["real_95"]), "*" if beyond else ""])
+        few = f" ({e['offsets']} offsets)" if 0 < e["offsets"] < T else ""
+        name = f"{e['similarity']}, {RELATION[e['relation']]}{few}"
+        rows.append([name, percent(e["error"]), percent(e["real"]), percent(e["real_95"]), "*" if beyond else ""])
+    return rows
+
+
+def error_lines(errors: list[dict[str, Any]], pieces: int) -> list[str]:
+    """Similarity Error, and how to read it."""
     return [
         "",
-        "Similarity Error (mean distance of both curves, 1 to 40 bars back; 0 is equal; museformer is the paper's):",
-        *table(rows),
+        f"Similarity Error (mean distance of both curves, 1 to {T} bars back; 0 is equal; museformer is the paper's):",
+        *table(error_rows(errors)),
         f"  real: of {count(pieces, 'reference piece')} drawn by lot; * larger than that in 95 of 100 draws",
     ]
 
 
-def copying_lines(copying: dict[str, Any]) -> list[str]:
-    """Copies from the reference, beside what its own pieces share."""
+def copying_rows(copying: dict[str, Any]) -> list[list[str]]:
+    """Cells, the head first: what the judged pieces share with the reference, and its own pieces with each other."""
     rows = [["", "judged", "reference among itself"]]
     for name, key, form in (
         ("longest shared run, median (notes)", "longest_run_median", "{:.0f}"),
@@ -116,12 +125,37 @@ def copying_lines(copying: dict[str, Any]) -> list[str]:
     ):
         both = (copying, copying["among_reference"] or {})
         rows.append([name, *("–" if (x := c.get(key)) is None else form.format(x) for c in both)])
+    return rows
+
+
+def copying_lines(copying: dict[str, Any]) -> list[str]:
+    """Copies from the reference, and what counts as one."""
     return [
         "",
         "Copies: notes of one part in a row with equal intervals and waits, repeated figures counted once; "
         f"copied from {copying['run_counts_from']} notes, near copy from a likeness of {copying['near_copy_from']}:",
-        *table(rows),
+        *table(copying_rows(copying)),
     ]
+
+
+def cost_rows(model: dict[str, Any]) -> list[list[str]]:
+    """Cells, the head first: the cost of held-out music in windows and by length, as far as a piece is so long."""
+    rows = [["", "rows", "bits a note", "a bar", "a second", "perplexity a value", "a row"]]
+    for side, cost in model["windows"].items():
+        rows.append([f"{side}, windows of {model['context']:,} rows", *_cost_cells(cost)])
+    by_length, before = model["by_length"], 0
+    for n, cost in by_length["rows"].items():
+        if cost["rows"] > before:
+            rows.append([f"{by_length['side']}, first {int(n):,} rows of each piece", *_cost_cells(cost)])
+        before = cost["rows"]
+    return rows
+
+
+def field_rows(model: dict[str, Any]) -> list[list[str]]:
+    """Cells, the head first: the cost of each field in the longest stretches; nothing where no piece was heard."""
+    costs = list(model["by_length"]["rows"].values())[-1:]
+    fields = [[f, number(x["perplexity"]), number(x["bits_per_note"])] for c in costs for f, x in c["fields"].items()]
+    return [["", "perplexity", "bits a note"], *fields] if fields else []
 
 
 def model_lines(model: dict[str, Any]) -> list[str]:
@@ -130,20 +164,9 @@ def model_lines(model: dict[str, Any]) -> list[str]:
     lines = ["", f"Model {model['run']}: pieces held out: {sides}"]
     if model["corpus_changed"]:
         lines.append("  Files of its corpus have changed since; a piece may lie on another side than in training")
-    rows = [["", "rows", "bits a note", "a bar", "a second", "perplexity a value", "a row"]]
-    for side, cost in model["windows"].items():
-        rows.append([f"{side}, windows of {model['context']:,} rows", *_cost_cells(cost)])
-    by_length, before = model["by_length"], 0
-    for n, cost in by_length["rows"].items():
-        if cost["rows"] > before:  # else no piece is so long
-            rows.append([f"{by_length['side']}, first {int(n):,} rows of each piece", *_cost_cells(cost)])
-        before = cost["rows"]
-    lines += table(rows)
-    if by_length["rows"]:
-        longest = list(by_length["rows"].values())[-1]
-        fields = [[f"  {f}", number(x["perplexity"]), number(x["bits_per_note"])] for f, x in longest["fields"].items()]
-        lines += ["  By field, of the longest stretches:", *table([["  field", "perplexity", "bits a note"], *fields])]
-    return lines
+    lines += table(cost_rows(model))
+    fields = field_rows(model)
+    return [*lines, "  By field, of the longest stretches:", *table(fields)] if fields else lines
 
 
 def _cost_cells(cost: dict[str, Any]) -> list[str]:
