@@ -152,6 +152,18 @@ def test_without_a_reference(judged, tmp_path):
     assert "Similarity Error" not in said
 
 
+def test_one_piece_alone_has_no_intervals(judged, tmp_path):
+    root, _ = judged
+    one = root / "real" / "1-0.mid"
+    told = facts(root / "ours", "--reference", one, work=tmp_path)
+    assert {tuple(m["difference_interval"]) for m in told["metrics"]} == {(None, None)}
+    assert {e["real"] for e in told["similarity_error"]} == {None}
+    assert told["copying"]["among_reference"] is None
+    said = evaluate(root / "ours", "--reference", one, work=tmp_path)
+    assert "Fewer than 10 pieces" in said
+    assert not any(line.endswith(" *") for line in said.splitlines())
+
+
 def test_drums_alone_can_be_judged(tmp_path):
     folder = tmp_path / "drums"
     folder.mkdir()

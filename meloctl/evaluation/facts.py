@@ -87,7 +87,7 @@ def error_facts(mine: Judged, reference: Judged, random: np.random.Generator) ->
     real = error_of_real(reference.pairs, reference.similarity, len(mine), random)
     out = []
     for v, (name, relation) in enumerate(VARIANTS):
-        chance = real[:, v][np.isfinite(real[:, v])]
+        chance = real[:, v][np.isfinite(real[:, v])] if len(reference) > 1 else real[:0, v]
         mean, most = (chance.mean(), np.percentile(chance, 95)) if len(chance) else (np.nan, np.nan)
         offsets = int(np.isfinite(ours[v, 1:] - theirs[v, 1:]).sum())
         out.append(

@@ -46,13 +46,21 @@ def estimate(value: float, resampled: Floats) -> Estimate:
 
 def mean_estimates(values: Floats, random: np.random.Generator) -> list[Estimate]:
     """Mean over pieces of each of M numbers, with its interval. `values`: (P, M), NaN where a piece lacks one."""
-    centre, around = means(values, np.ones((1, len(values))))[0], means(values, draws(len(values), random))
-    return [estimate(c, column) for c, column in zip(centre, around.T, strict=True)]
+    return [estimate(c, column) for c, column in zip(_centre(values), _around(values, random).T, strict=True)]
 
 
 def difference_estimates(values: Floats, reference: Floats, random: np.random.Generator) -> list[Estimate]:
     """Mean of `values` (P, M) less mean of `reference` (Q, M), with its interval: both sets are drawn anew, on their own."""
-    of_both = [means(v, np.ones((1, len(v))))[0] for v in (values, reference)]
-    around = [means(v, draws(len(v), random)) for v in (values, reference)]
-    difference = around[0] - around[1]
-    return [estimate(a - b, column) for a, b, column in zip(*of_both, difference.T, strict=True)]
+    difference = _around(values, random) - _around(reference, random)
+    centre = _centre(values) - _centre(reference)
+    return [estimate(c, column) for c, column in zip(centre, difference.T, strict=True)]
+
+
+def _centre(values: Floats) -> Floats:
+    return means(values, np.ones((1, len(values))))[0]
+
+
+def _around(values: Floats, random: np.random.Generator) -> Floats:
+    """(RESAMPLES, M) means of resamples; NaN for a number that fewer than two pieces have: nothing tells how they vary."""
+    drawn = means(values, draws(len(values), random))
+    return np.where(np.isfinite(values).sum(axis=0) > 1, drawn, np.nan)

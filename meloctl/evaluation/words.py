@@ -4,6 +4,9 @@ from typing import Any
 
 from meloctl.evaluation.similarity_error import T
 
+FEW = 10
+"""Below so many pieces a warning stands beside the intervals."""
+
 RELATION = {"same": "own part", "cross": "other parts"}
 
 
@@ -63,6 +66,10 @@ def set_lines(facts: dict[str, Any]) -> list[str]:
             size = f"{count(it['pieces'], 'piece')}, {count(it['bars'], 'bar')}, {count(it['notes'], 'note')}"
             lines.append(f"{name}: {it['path']}: {size}; {len(it['skipped']):,} skipped")
             lines += [f"  skipped {s['path']}: {s['reason']}" for s in it["skipped"][:5]]
+    if min(it["pieces"] for it in (facts["judged"], facts["reference"]) if it) < FEW:
+        lines.append(
+            f"  Fewer than {FEW} pieces: their intervals are too narrow, and what is marked with * is a hint at most"
+        )
     if not facts["reference"]:
         lines.append("Reference: none; give one with --reference FOLDER, or run first: meloctl stats FOLDER")
     return lines
