@@ -220,15 +220,20 @@ class Piece:
         """Tempo in force at each tick."""
         return self.tempo[np.searchsorted(self.tempo_tick, np.asarray(tick), side="right") - 1]
 
+    def seconds_at(self, tick: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Seconds from tick 0 to each tick ≥ 0, through every change of tempo; same shape as `tick`."""
+        t = np.asarray(tick, dtype=np.int64)
+        per_tick = 60.0 / (self.tempo * self.ticks_per_quarter)
+        start = np.append(0.0, np.cumsum(np.diff(self.tempo_tick) * per_tick[:-1]))
+        s = np.searchsorted(self.tempo_tick, t, side="right") - 1
+        return np.asarray(start[s] + (t - self.tempo_tick[s]) * per_tick[s])
+
     @property
     def seconds(self) -> float:
         """Length to the end of the last note, in seconds."""
         if not len(self.notes):
             return 0.0
-        end = int((self.notes.onset_tick + self.notes.duration_tick).max())
-        edges = np.append(self.tempo_tick[self.tempo_tick < end], end)
-        per_tick = 60.0 / (self.tempo[: len(edges) - 1] * self.ticks_per_quarter)
-        return float(np.sum(np.diff(edges) * per_tick))
+        return float(self.seconds_at((self.notes.onset_tick + self.notes.duration_tick).max()))
 
 
 def meter(text: str) -> tuple[int, int]:

@@ -34,6 +34,7 @@ BEFORE = {
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
     "report": "meloctl report",
+    "play": "meloctl play",
 }
 """The command that fills each stage."""
 

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-EMPTY = {"meta", "link", "br"}
+EMPTY = {"meta", "link", "br", "input"}
 
 
 class Element:

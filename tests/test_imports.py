@@ -45,7 +45,10 @@ def test_only_one_file_knows_a_midi_library():
     assert knows == {"midi.py"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["stats", "--help"], ["train", "--help"], ["generate", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["stats", "--help"], ["train", "--help"], ["generate", "--help"], ["play", "--help"]],
+)
 def test_help_needs_nothing_heavy(arguments):
     code = (
         "import sys; from meloctl.cli.main import app\n"

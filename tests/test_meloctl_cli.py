@@ -302,6 +302,15 @@ def subprocess_mask(tmp_path):
         (["train", "--learning-rate", "7"], 1, "--learning-rate 7"),
         (["generate"], 1, "run first: meloctl train"),
         (["generate", "--bars", "0"], 1, "--bars 0: give a whole number of bars, 1 to 10000"),
+        (["generate", "--instruments", "kazoo"], 1, "--instruments 'kazoo': no such instrument"),
+        (["generate", "--meter", "4/5"], 1, "--meter '4/5': give a time signature"),
+        (["generate", "--tempo", "5"], 1, "--tempo 5: give quarter notes a minute"),
+        (["generate", "--count", "0"], 1, "--count 0: give how many pieces to write, 1 to 1000"),
+        (["generate", "--top-k", "0"], 1, "--top-k 0: give how many values to draw from"),
+        (["generate", "--seed", "-1"], 1, "--seed -1: give a whole number"),
+        (["generate", "--keep-bars", "4"], 1, "give the prompt too: --prompt FILE"),
+        (["generate", "--prompt", "{}/none.mid"], 1, "none.mid"),
+        (["generate", "--prompt", "{}/text/0.mid"], 1, "not a MIDI file"),
         (["generate", "--bars", "many"], 2, "meloctl generate: Invalid value for '--bars'"),
         (["generate", "--colour", "red"], 2, "No such option: --colour"),
         (["sing"], 2, "No such command 'sing'"),
@@ -313,6 +322,24 @@ def test_a_mistake_is_one_clear_line(garbage, arguments, status, says):
     line = mistake(*(a.replace("{}", str(garbage)) for a in arguments), work=work, status=status)
     assert says.replace("{}", str(garbage)) in line
     assert not work.exists()
+
+
+def test_several_pieces_go_on_from_a_prompt(card):
+    root, work, _ = card
+    prompt = root / "corpus" / "03.mid"
+    asked = ("--bars", "4", "--keep-bars", "2", "--count", "2", "--instruments", "piano,flute", "--no-wav")
+    told = facts("generate", "--prompt", prompt, *asked, work=work)
+    assert [p["file"] for p in told["pieces"]] == ["piece-0.mid", "piece-1.mid"]
+    kept = read_midi(prompt)
+    for piece in told["pieces"]:
+        again = read_midi(Path(piece["path"]))
+        assert (again.n_bars, piece["bars"]) == (6, 6)
+        end = int(kept.bars.start_tick(2))
+        old, new = (p.notes.pitch[p.notes.onset_tick < end].tolist() for p in (kept, again))
+        assert old == new
+        later = again.notes.part[again.notes.onset_tick >= end]
+        assert {again.parts[i].program for i in later} == {0, 73}
+        assert Path(piece["path"]).with_suffix(".png").exists()
 
 
 def test_a_mask_with_an_unknown_key_is_refused(card, garbage):

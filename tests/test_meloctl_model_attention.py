@@ -267,8 +267,8 @@ def test_long_causal_tiles_are_cut_under_gates(gated):
     n = 700  # longer than a run of queries
     everything = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=True)
     bar = np.arange(n) // 7
-    rows, _ = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist())], set(), gated=gated)
-    see = rows.dense()[:n, bar[-1] + 1 : bar[-1] + 1 + n]
+    rows, bars = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist())], set(), gated=gated)
+    see = rows.dense()[:n, bars.n_queries : bars.n_queries + n]
     assert (see == np.tri(n, dtype=np.bool_)).all()
 
 
@@ -286,8 +286,8 @@ def test_real_pieces(real):
         pack = Pack(rows=rows, starts=np.array([0, len(rows)]), first_bar=np.zeros(1, np.int64))
         bar, part = bars_and_parts(pack, vocabulary)
         drums = frozenset(np.unique(part[part // vocabulary.numbers == vocabulary.drums]).tolist())
-        plan, _ = planned(SEED, [(bar.tolist(), part.tolist())], set(drums))
-        n_bars = int(bar[-1]) + 1
+        plan, bars = planned(SEED, [(bar.tolist(), part.tolist())], set(drums))
+        n_bars = bars.n_queries
         assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()
         assert cells_of_rows(bar, part, drums).n_rows == len(rows)
         same(plan, plan.dense(), dtype=torch.float32)

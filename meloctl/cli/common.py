@@ -45,6 +45,14 @@ def workspace(work: Path | None) -> "Workspace":
     return Workspace(root)
 
 
+def page_name(out: Path | None) -> None:
+    """Raises MeloError where --out does not name a page."""
+    if out is not None and (out.suffix.lower() not in (".html", ".htm") or out.is_dir()):
+        from analysis.errors import MeloError
+
+        raise MeloError(f"--out {out}: not the name of a page; give one that ends in .html")
+
+
 def say(text: str) -> None:
     """A line for people, on stderr."""
     print(text, file=sys.stderr, flush=True)
@@ -92,3 +100,12 @@ def following(name: str, *words: str | Path, work: Path | None) -> str:
 def wrote(folder: Path, files: list[str]) -> str:
     """ "Wrote FOLDER/: a, b"."""
     return f"Wrote {folder}/: {', '.join(files)}"
+
+
+def piece_line(facts: dict[str, Any]) -> str:
+    """ "32 bars, 563 notes in 2 parts (piano, drums), 1:33"."""
+    minutes, seconds = divmod(round(facts["seconds"]), 60)
+    bars, notes, parts = (
+        f"{facts[what]} {what}" if facts[what] != 1 else f"1 {what[:-1]}" for what in ("bars", "notes", "parts")
+    )
+    return f"{bars}, {notes} in {parts} ({', '.join(facts['instruments'])}), {minutes}:{seconds:02d}"

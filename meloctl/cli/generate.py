@@ -1,11 +1,11 @@
 """meloctl generate: write new music with a trained model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, piece_line, progress, report, say, workspace, wrote
 
 
 def generate(
@@ -76,11 +76,4 @@ def generate(
             raise
         said = wrote(run.folder, run.files)
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.told("results", "pieces")]
-    report([*map(_line, pieces), said], pieces[0] if count == 1 else {"pieces": pieces}, as_json=as_json)
-
-
-def _line(facts: dict[str, Any]) -> str:
-    minutes, seconds = divmod(round(facts["seconds"]), 60)
-    many = f"{facts['parts']} parts" if facts["parts"] != 1 else "1 part"
-    names = ", ".join(facts["instruments"])
-    return f"{facts['bars']} bars, {facts['notes']} notes in {many} ({names}), {minutes}:{seconds:02d}"
+    report([*map(piece_line, pieces), said], pieces[0] if count == 1 else {"pieces": pieces}, as_json=as_json)

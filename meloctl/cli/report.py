@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, workspace
+from meloctl.cli.common import Json, Work, page_name, workspace
 from meloctl.cli.common import report as tell
 
 if TYPE_CHECKING:
@@ -41,13 +41,11 @@ def report(
 
     Example: meloctl report --out band.html
     """
-    from analysis.errors import MeloError
     from meloctl.report.costs import PIECES
     from meloctl.report.session import PAGE, copy_page, plan_report, write_report
     from meloctl.report.sources import gather
 
-    if out is not None and (out.suffix.lower() not in (".html", ".htm") or out.is_dir()):
-        raise MeloError(f"--out {out}: not the name of a page; give one that ends in .html")
+    page_name(out)
     space = workspace(work)
     sources = gather(space, stats=stats, mask=mask)
     counted, why_not = _corpus(sources)

@@ -142,7 +142,11 @@ def _prompt(asked: Asked, vocabulary: Vocabulary) -> Prompt | None:
         if asked.keep_bars is not None:
             raise MeloError("--keep-bars says how much of a prompt is kept; give the prompt too: --prompt FILE")
         return None
-    prompt = prompt_of(read_midi(asked.prompt), asked.keep_bars, vocabulary)
+    try:
+        piece = read_midi(asked.prompt)
+    except MeloError as error:
+        raise MeloError(f"--prompt {asked.prompt}: {error}") from error
+    prompt = prompt_of(piece, asked.keep_bars, vocabulary)
     drums = [part.is_drum for part in prompt.piece.parts]
     if len(drums) > MOST_PARTS or drums.count(False) > MOST_PITCHED:
         raise MeloError(f"{asked.prompt}: {len(drums)} parts; MIDI has room for {MOST_PITCHED} and drums: give fewer")

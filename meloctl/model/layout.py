@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from masks.tiles import Ints, spread
-from meloctl.dataset.packs import Pack
+from meloctl.dataset.packs import Pack, padded
 from meloctl.model.attention_plan import AttentionPlan
 from meloctl.model.flex_plan import FlexPlan
 from meloctl.model.planner import Planner, WindowPlan, pack_plans
 from meloctl.model.rotary import rotation
 from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+
+ROWS = 64
+"""On a CPU rows are padded to a multiple of so many: kernels for bf16 are made, and kept, for each new shape."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,8 +27,10 @@ class Layout:
     """A pack, ready for MeloFormer."""
 
     rows_NF: Tensor
+    """The pack's rows; this and `row_turn` are longer on a CPU, by padding of their own."""
+
     counted_N: Tensor
-    """(N,) rows whose cost counts; see `Pack.counted`."""
+    """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece."""
 
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
@@ -60,7 +65,9 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
     Args:
         flex: plan for FlexAttention, which is for CUDA, instead of tiles.
     """
-    n = int(pack.starts[-1])
+    n, length = int(pack.starts[-1]), len(pack.rows)
+    if not flex:
+        pack = padded(pack, -(-length // ROWS) * ROWS)
     bar_N, part_N = bars_and_parts(pack, vocabulary)
     row_plan, bar_plan = (flex_plans if flex else tiled_plans)(pack, bar_N, part_N, planner, vocabulary)
     piece_bar_N = bar_N.copy()
@@ -69,8 +76,7 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
     if planner.spec.summaries:
         n_bars_W = bar_N[pack.starts[1:] - 1] + 1
         bars_T[: n_bars_W.sum()] = spread(pack.first_bar, n_bars_W)
-    counted_N = pack.counted
-    before_N = np.arange(len(pack.rows))
+    counted_N, before_N = pack.counted[:length], np.arange(length)
     before_N[pack.starts[:-1]] = 0
     position_N = np.maximum(pack.rows[:, POSITION], 0)
     return Layout(
@@ -82,7 +88,7 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
         row_plan=row_plan,
         bar_plan=bar_plan,
         n_rows=n,
-        n_notes=int((pack.rows[counted_N, PITCH] >= 0).sum()),
+        n_notes=int((pack.rows[:length][counted_N, PITCH] >= 0).sum()),
     )
 
 

@@ -182,9 +182,8 @@ class MeloFormer(nn.Module):
 
     def forward(self, layout: Layout) -> Tensor:
         """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere."""
-        state_NC = self.states(layout)
-        counted_N = layout.counted_N
-        nats_MF = self.heads.nats(state_NC[counted_N], layout.rows_NF[counted_N])
+        state_NC, counted_N = self.states(layout), layout.counted_N
+        nats_MF = self.heads.nats(state_NC[counted_N], layout.rows_NF[: len(counted_N)][counted_N])
         nats_NF = nats_MF.new_zeros(len(counted_N), len(FIELDS))
         return nats_NF.masked_scatter(counted_N[:, None], nats_MF)
 

@@ -26,6 +26,9 @@ from meloctl.model.gates import OPEN, gate_of
 _ROWS, _BARS = 512, 16
 """Rows in a run that sees summaries, bars in a run that sees its rows: their cost grows with rows alone."""
 
+_PADDED = 16
+"""Summaries of a pack are padded to a multiple of so many, so that products have few shapes; what is added sees nothing."""
+
 KEPT_BYTES = 256 << 20
 """Plans of windows that are kept, the latest ones: where a corpus is small, the next epoch brings them again."""
 
@@ -162,7 +165,7 @@ def pack_plans(windows: list[WindowPlan], starts: Ints, n_rows: int) -> tuple[At
         starts: (W + 1,) where the windows start.
         n_rows: N, with padding, which sees nothing.
     """
-    n_bars = sum(w.n_bars for w in windows)
+    n_bars = -(-sum(w.n_bars for w in windows) // _PADDED) * _PADDED
     rows: list[Span] = []
     bars: list[Span] = []
     bar = 0

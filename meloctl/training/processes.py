@@ -5,6 +5,7 @@ weights, gradients and moments lie in pieces on all of them (FSDP: a layer is pu
 """
 
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,12 +28,17 @@ def start() -> Accelerator:
     """This process and those that torchrun started with it, on the GPU where there is one: in bf16 where that is fast."""
     cuda = torch.cuda.is_available()
     half = computes_in_half("cuda" if cuda else "cpu")
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, _KERNELS)
     return Accelerator(
         cpu=not cuda,
         mixed_precision="bf16" if half else "no",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
 
+
+_KERNELS = "256"
+"""Kernels for bf16 that a CPU keeps, a megabyte each or more: one for each shape of a product."""
 
 _meshes: list[DeviceMesh] = []
 """Made in this process; `end` lets them go."""

@@ -1,0 +1,1 @@
+"""A piece as a page that shows and plays it."""

@@ -1,0 +1,55 @@
+"""A piece as the page's script draws it: seconds of bars and notes, part by part."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from analysis.piece import Piece
+from meloctl.report.markup import Html
+from meloctl.rows.names import PROGRAMS
+
+_LONGEST_NAME = 40
+"""Characters of a part's name that are shown; a file may name a part with a novel."""
+
+
+def roll_of(piece: Piece) -> dict[str, Any]:
+    """What is drawn of a piece, as plain JSON values.
+
+    Returns:
+        `bars`, the n + 1 seconds at which n bars start and the last one ends; `seconds`, to the end of the last bar or note;
+        `parts`, each with its `name`, whether it is `drums`, and its notes as four lists of equal length in order of
+        onset: `start` and `end` in seconds, `pitch`, `velocity`. Seconds are rounded to a tenth of a millisecond.
+    """
+    notes = piece.notes
+    start = piece.seconds_at(notes.onset_tick).round(4)
+    end = piece.seconds_at(notes.onset_tick + notes.duration_tick).round(4)
+    bars = piece.seconds_at(piece.bars.start_tick(range(piece.n_bars + 1))).round(4)
+    parts = []
+    for index, (part, name) in enumerate(zip(piece.parts, names_of(piece), strict=True)):
+        mine = np.flatnonzero(notes.part == index)
+        columns = {"start": start, "end": end, "pitch": notes.pitch, "velocity": notes.velocity}
+        parts.append({"name": name, "drums": part.is_drum, **{k: c[mine].tolist() for k, c in columns.items()}})
+    return {"bars": bars.tolist(), "seconds": round(seconds_of(piece), 4), "parts": parts}
+
+
+def seconds_of(piece: Piece) -> float:
+    """Seconds to the end of its last bar, or of its last note where that sounds on."""
+    return max(piece.seconds, float(piece.seconds_at(piece.bars.start_tick(piece.n_bars))))
+
+
+def names_of(piece: Piece) -> list[str]:
+    """A name for each part: its track's, else its instrument's; cut where it is long, numbered from the second of a name on."""
+    said, count = [], Counter[str]()
+    for part in piece.parts:
+        name = " ".join(part.name.split()) or ("drums" if part.is_drum else PROGRAMS[part.program])
+        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        count[name] += 1
+        said.append(f"{name} {count[name]}" if count[name] > 1 else name)
+    return said
+
+
+def json_for_script(data: Any) -> Html:
+    """JSON that may stand in a <script>: nothing in it can close that tag or open a comment."""
+    return Html(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))

@@ -1,0 +1,112 @@
+"""One `meloctl play`: from MIDI files to a page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.atomic import write_text
+from analysis.errors import MeloError
+from analysis.midi import read_midi
+from analysis.piece import Piece
+from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
+from meloctl.play.page import Shown, page
+from meloctl.play.roll import names_of, roll_of, seconds_of
+from meloctl.play.sound import data_uri
+from meloctl.workspace import Recipe, Run, Workspace, file_hash
+
+PAGE = "play.html"
+
+MOST_SECONDS = 30 * 60
+"""Of music on one page: that makes 34 MB, and 2.2 GB of memory while it is rendered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayPlan:
+    """A page to be written."""
+
+    recipe: Recipe
+    pieces: dict[Path, Piece]
+    soundfont: Path
+
+
+def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
+    """What `meloctl play` will do; nothing is written.
+
+    Args:
+        space: the workspace.
+        source: a MIDI file, or a folder of them such as a run of `meloctl generate`; None is the latest run.
+
+    Raises:
+        MeloError: there is no such file or folder, a file cannot be read, or they are too long for one page.
+    """
+    place = source if source is not None else space.latest("out").folder
+    pieces = _read(_files(place))
+    soundfont = find_soundfont()
+    recipe = Recipe(
+        stage="play",
+        command="play",
+        inputs={"pieces": {path.name: file_hash(path) for path in pieces}, "soundfont": file_hash(soundfont)},
+        options={},
+        label=place.name if place.is_dir() else place.stem,
+    )
+    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont)
+
+
+def write_page(space: Workspace, plan: PlayPlan, *, on_piece: Callable[[], None] = lambda: None) -> Run:
+    """Render every piece and write the page; `on_piece` is called after each."""
+    font = tuned_soundfont(plan.soundfont, space.root / "cache")
+    shown = []
+    for path, piece in plan.pieces.items():
+        audio, seconds = data_uri(piece, soundfont=font)
+        shown.append(Shown(name=path.name, piece=piece, roll=roll_of(piece), audio=audio, audio_seconds=seconds))
+        on_piece()
+    write_text(space.folder(plan.recipe) / PAGE, page(plan.recipe.label, shown))
+    told = [_facts(path.name, piece) for path, piece in plan.pieces.items()]
+    return space.finish(plan.recipe, files=[PAGE], results={"pieces": told})
+
+
+def _files(place: Path) -> list[Path]:
+    """The MIDI files that a name stands for, piece-3 before piece-10."""
+    if not place.is_dir():
+        if not place.exists():
+            raise MeloError(f"{place}: no such file; give a MIDI file or a folder that meloctl generate wrote")
+        return [place]
+    found = [p for p in place.iterdir() if p.suffix.lower() in (".mid", ".midi") and not p.name.startswith(".")]
+    if not found:
+        raise MeloError(f"{place}: no MIDI file in it; give a MIDI file or a folder that meloctl generate wrote")
+    return sorted(found, key=lambda p: (len(p.stem), p.name))
+
+
+def _read(files: list[Path]) -> dict[Path, Piece]:
+    """The pieces, as long as they fit on one page."""
+    pieces: dict[Path, Piece] = {}
+    seconds = 0.0
+    for path in files:
+        try:
+            pieces[path] = read_midi(path)
+        except MeloError as error:
+            raise MeloError(f"{path}: {error}") from error
+        seconds += seconds_of(pieces[path])
+        if seconds > MOST_SECONDS and len(files) == 1:
+            raise MeloError(
+                f"{path}: {seconds / 60:,.0f} minutes of music; a page holds {MOST_SECONDS // 60}: cut the file, or listen to "
+                "it in a MIDI player"
+            )
+        if seconds > MOST_SECONDS:
+            raise MeloError(
+                f"{path.parent}: more than {MOST_SECONDS // 60} minutes of music in {len(files)} files, too much for one page; "
+                f"name one of them: meloctl play {files[0]}"
+            )
+    return pieces
+
+
+def _facts(name: str, piece: Piece) -> dict[str, Any]:
+    return {
+        "file": name,
+        "bars": piece.n_bars,
+        "parts": len(piece.parts),
+        "instruments": names_of(piece),
+        "notes": len(piece.notes),
+        "seconds": round(piece.seconds, 3),
+    }

@@ -1,0 +1,72 @@
+"""A piece as sound that a page can hold: MP3, which every browser plays, as a data URI."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from analysis.midi import write_midi
+from analysis.piece import Bars, Notes, Piece
+from meloctl.generation.score import playable, write_wav
+
+_SAMPLE_RATE = 44_100
+_BLOCK = 1 << 16
+"""Frames that are encoded at a time."""
+
+_COMPRESSION = 0.7
+"""Between the most bits (0) and the fewest (1); for two channels at 44.1 kHz that is 112 kbit/s."""
+
+
+def data_uri(piece: Piece, *, soundfont: Path) -> tuple[str, float]:
+    """What is heard of a piece as a data URI, and its seconds.
+
+    It is the piece as it was read and drawn, not the file, that is rendered: a hostile file reaches no synthesizer.
+    """
+    with TemporaryDirectory() as folder:
+        midi, wav, mp3 = (Path(folder) / f"piece.{ending}" for ending in ("mid", "wav", "mp3"))
+        write_midi(_heard(piece), midi)
+        seconds = write_wav(midi, wav, soundfont=soundfont, sample_rate=_SAMPLE_RATE)
+        _encode(wav, mp3)
+        return f"data:audio/mpeg;base64,{base64.b64encode(mp3.read_bytes()).decode()}", seconds
+
+
+def _heard(piece: Piece) -> Piece:
+    """The piece as a synthesizer can play it: every note lasts a tick or more, none overlaps its own pitch, and nothing
+    but notes and the tempos under them is left."""
+    notes = piece.notes
+    longer = replace(piece, notes=replace(notes, duration_tick=np.maximum(notes.duration_tick, 1)))
+    last_tick = int((notes.onset_tick + longer.notes.duration_tick).max()) - 1
+    cut = playable(longer, int(piece.bars.bar_of(last_tick)) + 1).notes
+    heard = cut.duration_tick > 0  # of equal onsets of one pitch only one is left
+    columns = (cut.onset_tick, cut.duration_tick, cut.pitch, cut.velocity, cut.part)
+    under = piece.tempo_tick <= last_tick
+    return Piece(
+        parts=tuple(replace(part, name="") for part in piece.parts),
+        notes=Notes.of(*(column[heard] for column in columns)),
+        bars=Bars.of([], piece.ticks_per_quarter),
+        tempo_tick=piece.tempo_tick[under],
+        tempo=piece.tempo[under],
+    )
+
+
+def _encode(wav: Path, mp3: Path) -> None:
+    """A WAV file as MP3 at a constant bit rate, so that a browser finds any second of it exactly."""
+    import soundfile
+
+    with (
+        soundfile.SoundFile(wav) as source,
+        soundfile.SoundFile(
+            mp3,
+            "w",
+            samplerate=source.samplerate,
+            channels=source.channels,
+            format="MP3",
+            subtype="MPEG_LAYER_III",
+            compression_level=_COMPRESSION,
+            bitrate_mode="CONSTANT",
+        ) as out,
+    ):
+        for block in source.blocks(blocksize=_BLOCK, dtype="float32"):  # libsndfile 1.2 makes noise of 16-bit stereo
+            out.write(block)
