@@ -32,6 +32,7 @@ BEFORE = {
     "mask": "meloctl derive-mask",
     "model": "meloctl train",
     "out": "meloctl generate",
+    "eval": "meloctl evaluate FOLDER",
     "report": "meloctl report",
     "play": "meloctl play",
 }

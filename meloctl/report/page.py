@@ -26,6 +26,21 @@ _CONTENTS = (
 
 def page(facts: Facts, verdict: Verdict) -> str:
     """The whole document."""
+    main = tag(
+        "main",
+        corpus_section(facts),
+        curves_section(facts),
+        period_section(facts),
+        families_section(facts),
+        mask_section(facts),
+        rules_section(facts),
+        method_section(facts),
+    )
+    return document(f"{facts.sources.name}: how alike its bars are", _top(facts, verdict), main)
+
+
+def document(title: str, *body: Html) -> str:
+    """A whole file around a header and a main part: the styles and the script are in it, and nothing else may be fetched."""
     style = Html(_resource("style.css") + shades_css())
     script = Html(_resource("script.js"))
     head = tag(
@@ -34,26 +49,11 @@ def page(facts: Facts, verdict: Verdict) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=policy(style, script)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{facts.sources.name}: how alike its bars are"),
+        tag("title", title),
         tag("link", rel="icon", href="data:,"),
         tag("style", style),
     )
-    body = tag(
-        "body",
-        _top(facts, verdict),
-        tag(
-            "main",
-            corpus_section(facts),
-            curves_section(facts),
-            period_section(facts),
-            families_section(facts),
-            mask_section(facts),
-            rules_section(facts),
-            method_section(facts),
-        ),
-        tag("script", script),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', *body, tag('script', script)), lang='en')}\n"
 
 
 def _top(facts: Facts, verdict: Verdict) -> Html:

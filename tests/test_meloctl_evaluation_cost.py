@@ -1,0 +1,88 @@
+"""What music costs a model: one that knows nothing hesitates between all values; lengths; agreement with training's figure."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from train_small import V, fresh, pieces
+
+from meloctl.dataset.windows import Window, windows
+from meloctl.evaluation.cost import bar_seconds, costs_by_length, window_cost
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
+from meloctl.training.evaluate import evaluate
+from meloctl.training.models import ARCHITECTURES
+from meloctl.training.processes import start
+
+
+def uniform(architecture="meloformer"):
+    """A model whose every logit is 0."""
+    model = fresh(architecture).eval()
+    for head in model.heads.heads:
+        torch.nn.init.zeros_(head.outer.weight)
+        torch.nn.init.zeros_(head.outer.bias)
+    return model
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_uniform_model_hesitates_between_all_values(architecture):
+    cost = costs_by_length(uniform(architecture), pieces(3), (40, 1000))[1000]
+    assert cost.field_perplexity == pytest.approx(dict(zip(FIELDS, V.sizes, strict=True)), rel=1e-4)
+
+
+def test_bits_and_perplexity_of_a_uniform_model():
+    (rows,) = pieces(1)
+    cost = costs_by_length(uniform(), [rows], (1000,))[1000]
+    bits = sum(math.log2(size) * int((rows[:, f] != ABSENT).sum()) for f, size in enumerate(V.sizes))
+    assert cost.bits == pytest.approx(bits, rel=1e-4)
+    assert cost.row_perplexity == pytest.approx(2 ** (bits / len(rows)), rel=1e-4)
+    assert cost.value_perplexity == pytest.approx(2 ** (bits / int((rows != ABSENT).sum())), rel=1e-4)
+    told, notes, bars = cost.to_json(), int((rows[:, PITCH] != ABSENT).sum()), int((rows[:, INSTRUMENT] == V.bar).sum())
+    assert (told["rows"], told["notes"], told["bars"]) == (len(rows), notes, bars)
+    assert told["bits_per_note"] == pytest.approx(bits / notes, rel=1e-4)
+    assert told["bits_per_bar"] == pytest.approx(bits / bars, rel=1e-4)
+    assert told["bits_per_second"] == pytest.approx(bits / cost.seconds, rel=1e-4)
+    assert sum(f["bits_per_note"] for f in told["fields"].values()) == pytest.approx(told["bits_per_note"])
+
+
+def test_a_bar_lasts_as_long_as_its_signature_and_tempo_say():
+    headers = np.full((2, len(FIELDS)), ABSENT)
+    headers[:, TIME_SIGNATURE] = [V.time_signatures.index(s) for s in ("4/4", "6/8")]
+    headers[:, TEMPO] = [V.tempos.index(120.0), V.tempos.index(60.0)]
+    assert bar_seconds(headers, V).tolist() == [2, 3]
+
+
+def test_only_the_first_rows_count():
+    some, model = pieces(3), fresh().eval()
+    by_length = costs_by_length(model, some, (10, 20, 100_000))
+    cut = [window_cost(model, Window(rows=rows[:20], first_bar=0)) for rows in some]
+    assert by_length[20] == cut[0] + cut[1] + cut[2]
+    assert by_length[10].rows == 30
+    assert by_length[100_000].rows == sum(map(len, some))
+
+
+def test_a_bar_counts_whose_header_is_given():
+    (rows,) = pieces(1)
+    second = int(np.flatnonzero(rows[:, INSTRUMENT] == V.bar)[1])
+    cost = window_cost(uniform(), Window(rows=rows[second:], first_bar=1))
+    bars = int((rows[second:, INSTRUMENT] == V.bar).sum())
+    assert (cost.rows, cost.bars) == (len(rows) - second - 1, bars)  # what came before the first header is missing
+
+
+def test_what_comes_later_changes_nothing_before():
+    (rows,), model = pieces(1), fresh().eval()
+    first, both = (window_cost(model, Window(rows=rows[:n], first_bar=0)) for n in (15, 30))
+    assert sum(first.nats) < sum(both.nats)
+    late = rows.copy()
+    late[20:, PITCH] = np.where(late[20:, PITCH] != ABSENT, 64, ABSENT)
+    assert window_cost(model, Window(rows=late[:15], first_bar=0)) == first
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_windows_cost_what_training_says(architecture):
+    model, chosen = fresh(architecture).eval(), windows(pieces(4), 64, V)
+    quality = evaluate(model, chosen, 100, start())
+    costs = [window_cost(model, w) for w in chosen]
+    total = sum(costs[1:], start=costs[0]).to_json()
+    assert total["bits_per_note"] == pytest.approx(quality.bits_per_note, rel=1e-5)
+    assert {f: told["bits_per_note"] for f, told in total["fields"].items()} == pytest.approx(quality.fields, rel=1e-5)
