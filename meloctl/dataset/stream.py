@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 import numpy as np
+import torch
 
 from analysis.errors import MeloError
 from meloctl.dataset.augment import augmented
@@ -183,7 +184,8 @@ class _Shelf(Generic[Prepared]):
 
 
 def _fill(shelf: _Shelf[Prepared], items: Iterator[Item], prepare: Callable[[Item], Prepared]) -> None:
-    """The thread's work."""
+    """The thread's work, alone: a team of threads of its own would keep those that train from their cores."""
+    torch.set_num_threads(1)  # of this thread; the others keep theirs
     try:
         for item in items:
             if not shelf.put(prepare(item)):

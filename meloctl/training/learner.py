@@ -97,7 +97,7 @@ def learner_of(
     if config.compile:
         for layer in layers_of(model):
             layer.compile()
-    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
     average = None if config.ema is None else Average(model, config.ema)
     return Learner(
         model=model,
