@@ -25,7 +25,7 @@ from meloctl.generation.score import draw_piano_roll, playable, write_wav
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.generation.writer import MOST_ROWS_IN_BAR, Wish, Writer
 from meloctl.model.gates import LAST
-from meloctl.rows.codec import decode
+from meloctl.rows.codec import decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
@@ -49,6 +49,18 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     full = states_of(model, rows)
     decoder = Decoder(model)
     torch.testing.assert_close(decoder.start()[0], full[0])
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("same", ["full", (1, 2)])
+def test_a_long_cell_outgrows_its_room(same):
+    # 45 notes of one part in a bar: what the cell sees of others lies before them, and must move with them
+    notes = [(part, 48 * bar + 12 * i, 3, 60 + i) for bar in range(4) for part in (0, 2) for i in range(3)]
+    notes += [(1, 48 * bar + i, 3, 40 + i) for bar in (1, 3) for i in range(45)]
+    model = small(MaskSpec(same=same, near=2, far=(), summaries=True), layers=2)
+    rows = torch.from_numpy(encode(piece_of(notes), V)[0].astype(np.int64))
+    full, decoder = states_of(model, rows), Decoder(model)
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
