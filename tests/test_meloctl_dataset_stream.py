@@ -5,6 +5,7 @@ from itertools import count, islice
 
 import numpy as np
 import pytest
+import torch
 from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +211,17 @@ def test_a_loader_counts_the_seconds_that_it_was_waited_for(no_thread_left):
         assert 0 < loader.waited_seconds <= took
         assert loader.waited_seconds > took / 2  # all of it was waiting
         timer.join()
+
+
+def test_a_loader_computes_with_one_thread_and_leaves_the_others_theirs(no_thread_left):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Loader(range(3), lambda _: torch.get_num_threads()) as loader:
+            assert list(loader) == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_loader_of_a_stream_gives_its_packs(no_thread_left):

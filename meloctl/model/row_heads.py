@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from meloctl.rows.vocabulary import ABSENT, FIELDS, HEADER_FIELDS, INSTRUMENT, NOTE_FIELDS, Vocabulary
 
-_ROWS = 64
-
 
 class RowEmbedding(nn.Module):
     """One vector a row: the sum of its fields' embeddings. An absent field adds a vector of its own."""
@@ -77,22 +75,20 @@ class RowHeads(nn.Module):
         Returns:
             {field: (index (M,) of the rows that have the field, logits (M, V))}
         """
-        header_N = rows_NF[:, INSTRUMENT] == self.bar
-        note_N = ~header_N & (rows_NF[:, INSTRUMENT] != self.end)
-        out = {}
-        for chosen_N, told, fields in (
-            (torch.ones_like(header_N), (), (INSTRUMENT,)),
-            (header_N, (INSTRUMENT,), HEADER_FIELDS),
-            (note_N, (INSTRUMENT,), NOTE_FIELDS),
+        instrument_N = rows_NF[:, INSTRUMENT]
+        everyone = torch.arange(len(rows_NF), device=rows_NF.device)
+        out = {INSTRUMENT: (everyone, self.logits(INSTRUMENT, state_NC))}
+        header_N = instrument_N == self.bar
+        for chosen_N, fields in (
+            (header_N, HEADER_FIELDS),
+            (~header_N & (instrument_N != self.end), NOTE_FIELDS),
         ):
             index = chosen_N.nonzero()[:, 0]
-            some = _few_lengths(index)
-            rows, state = rows_NF[some], state_NC[some]
-            for field in (*told, *fields):
-                if field in fields:
-                    out[field] = (index, self.logits(field, state)[: len(index)])
+            state = self.tell(INSTRUMENT, instrument_N[index], state_NC[index])
+            for field in fields:
+                out[field] = (index, self.logits(field, state))
                 if field != fields[-1]:
-                    state = self.tell(field, rows[:, field], state)
+                    state = self.tell(field, rows_NF[index, field], state)
         return out
 
     def nats(self, state_NC: Tensor, rows_NF: Tensor) -> Tensor:
@@ -105,8 +101,3 @@ class RowHeads(nn.Module):
             nats = F.cross_entropy(logits.float(), rows_NF[index, field], reduction="none")
             columns.append(nats.new_zeros(len(rows_NF)).index_copy(0, index, nats))
         return torch.stack(columns, dim=1)
-
-
-def _few_lengths(index_M: Tensor) -> Tensor:
-    """The same and the first entry again, up to a multiple of 64, so that products have few shapes (see `layout.ROWS`)."""
-    return torch.cat([index_M, index_M[:1].expand(-len(index_M) % _ROWS)])
