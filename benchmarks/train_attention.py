@@ -27,7 +27,7 @@ from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
 from meloctl.model.attention import attend
 from meloctl.model.attention_plan import AttentionPlan
-from meloctl.model.layout import bars_and_parts, window_plan
+from meloctl.model.layout import places_of, window_plan
 from meloctl.model.planner import Planner, pack_plans
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import default_vocabulary
@@ -98,12 +98,12 @@ def planned(spec: MaskSpec, rows: Rows) -> tuple[AttentionPlan, float, float]:
     vocabulary, alone = default_vocabulary(), replace(spec, summaries=False)
     pack = pack_of([Window(rows=rows, first_bar=0)])
     began = time.perf_counter()
-    bar_N, part_N = bars_and_parts(pack, vocabulary)
+    places = places_of(pack, vocabulary)
     costs = CPU.at(heads=HEADS, width=WIDTH, threads=torch.get_num_threads())
-    window = window_plan(Planner(alone, costs=costs), bar_N, part_N, vocabulary)
+    window = window_plan(Planner(alone, costs=costs), places, slice(None), vocabulary)
     rows_plan, _ = pack_plans([window], pack.starts, len(rows))
     ms = 1e3 * (time.perf_counter() - began)
-    tiles = plan(alone, cells_of_rows(bar_N, part_N), costs=costs)
+    tiles = plan(alone, cells_of_rows(places.bar, places.part), costs=costs)
     return rows_plan, tiles.work / tiles.dense_work, ms
 
 

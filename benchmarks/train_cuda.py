@@ -32,7 +32,7 @@ from meloctl.dataset.windows import Window
 from meloctl.model.attention import attend
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.flex import graphs_compiled
-from meloctl.model.layout import Layout, bars_and_parts
+from meloctl.model.layout import Layout, places_of
 from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
@@ -72,7 +72,8 @@ def work_of(pack: Pack, model: MeloFormer) -> Work:
     Rows see the rows that the mask shows them and the summaries of the bars before; a summary sees its bar's rows and the
     summaries up to its own.
     """
-    bar, part = bars_and_parts(pack, model.vocabulary)
+    places = places_of(pack, model.vocabulary)
+    bar, part = places.bar, places.part
     drums = np.unique(part[pack.rows[:, INSTRUMENT] == model.vocabulary.drums]).tolist()
     pairs = sum(tile.shown for tile in plan(model.spec, cells_of_rows(bar, part, drums)).tiles)
     if not model.spec.summaries:

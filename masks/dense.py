@@ -15,11 +15,12 @@ def dense_mask(
 
     Row q may attend to row k when k is not later than q in generation order, and either both belong to one part and the
     spec shows `same` at that offset, or they belong to two parts and it shows `cross` (`drums`, where one of the two parts
-    is drums). A later row is never seen.
+    is drums). A later row is never seen. Where rows of an early bar are written last, to fill a gap, rows of later bars come
+    before them: the offset is how far apart two bars lie, on either side, since they are as alike seen from either one.
 
     Args:
         spec: the mask.
-        bar: (L,) bar of each row, in generation order, so never falling.
+        bar: (L,) bar of each row, in generation order: never falling, but where bars are written last.
         part: (L,) part of each row; header rows are a part of their own.
         drums: the parts that are drums.
 
@@ -31,7 +32,7 @@ def dense_mask(
         for k in range(q + 1):
             drummed = part[q] in drums or part[k] in drums
             relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
-            see[q, k] = spec.sees(relation, bar[q] - bar[k])
+            see[q, k] = spec.sees(relation, abs(bar[q] - bar[k]))
     return see
 
 

@@ -102,7 +102,7 @@ def decompositions(
         spec, cells, costs: as for `plan`.
         lengths: rows in a window that are tried.
     """
-    yield from _decompositions(_Search(cells=cells, costs=costs, lengths=lengths), _shown(spec, cells))
+    yield from _decompositions(_Search(cells=cells, costs=costs, lengths=lengths), shown(spec, cells.n_bars))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -188,9 +188,9 @@ class _Search:
         return min(together, apart, key=self.cost)
 
 
-def _shown(spec: MaskSpec, cells: CellRows) -> Bools:
-    """(R, T) the relations and offsets that the mask shows, as far back as the piece goes."""
-    return np.array([[spec.sees(relation, k) for k in range(cells.n_bars)] for relation in RELATIONS], dtype=np.bool_)
+def shown(spec: MaskSpec, n_bars: int) -> Bools:
+    """(R, T) the relations and offsets that the mask shows, as far back as a piece of so many bars goes."""
+    return np.array([[spec.sees(relation, k) for k in range(n_bars)] for relation in RELATIONS], dtype=np.bool_)
 
 
 def _only(seen: Bools, *relations: int) -> Bools:

@@ -107,9 +107,14 @@ class CellRows:
 
     def relation(self, queries: Ints, keys: Ints) -> npt.NDArray[np.int8]:
         """(|queries|, |keys|) what cells are to each other, as rows of RELATIONS."""
-        drums = self.drummed[queries][:, None] | self.drummed[keys]
-        same = self.line[queries][:, None] == self.line[keys]
-        return np.where(same, np.int8(SAME), np.where(drums, np.int8(DRUMS), np.int8(CROSS)))
+        return relations(self.part[queries], self.part[keys], self.drums)
+
+
+def relations(queries: Ints, keys: Ints, drums: Collection[int]) -> npt.NDArray[np.int8]:
+    """(|queries|, |keys|) what parts are to each other, as rows of RELATIONS; `drums` are the parts that are drums."""
+    drummed = np.isin(queries, list(drums))[:, None] | np.isin(keys, list(drums))
+    same = queries[:, None] == keys
+    return np.where(same, np.int8(SAME), np.where(drummed, np.int8(DRUMS), np.int8(CROSS)))
 
 
 def cells_of_rows(bar: npt.ArrayLike, part: npt.ArrayLike, drums: Collection[int] = ()) -> CellRows:

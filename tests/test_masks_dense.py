@@ -23,6 +23,31 @@ def layouts(draw):
     return [b for b, _ in rows], [p for _, p in rows]
 
 
+@st.composite
+def gapped(draw):
+    """(bar, part, segment) of rows in generation order, some bars of some parts written last: header rows are part 4, the rows
+    that reopen bars part 5."""
+    n_bars = draw(st.integers(1, 6))
+    cells = draw(st.lists(st.tuples(st.integers(0, n_bars - 1), st.integers(0, 3), st.integers(1, 3)), max_size=12))
+    first = draw(st.integers(0, n_bars - 1))
+    reopened = range(first, draw(st.integers(first, n_bars - 1)) + 1)
+    parts = draw(st.sets(st.integers(0, 3), min_size=1))
+    rows = [(b, p) for b, p, n in cells for _ in range(n)]
+    last = sorted([(b, p) for b, p in rows if b in reopened and p in parts] + [(b, -1) for b in reopened])
+    kept = sorted([(b, p) for b, p in rows if not (b in reopened and p in parts)] + [(b, -1) for b in range(n_bars)])
+    bar, part = [b for b, _ in kept + last], [4 if p < 0 else p for _, p in kept] + [5 if p < 0 else p for _, p in last]
+    return bar, part, [b for b, _ in kept] + [n_bars + b - first for b, _ in last]
+
+
+def test_a_gap_sees_both_ways_drawn():
+    # one part, a row a bar; bar 1 of 0, 1, 2, 3 is written last, and own bars are seen 1 back alone
+    spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
+    drawn = ["1...", ".1..", ".11.", "11.1"]
+    assert [["1" if x else "." for x in row] for row in dense_mask(spec, [0, 2, 3, 1], [0] * 4)] == [
+        list(line) for line in drawn
+    ]
+
+
 def test_the_seeds_mask_drawn():
     # two parts, one row each, bars 0, 3, 4: cross sees offsets 0, 1, 2, 4, not 3
     bar, part = [0, 0, 3, 3, 4, 4], [0, 1, 0, 1, 0, 1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks_dense import layouts
+from test_masks_dense import gapped, layouts
 from test_masks_spec import specs
 
 from masks.dense import dense_mask, dense_summary_mask
@@ -147,10 +147,15 @@ def test_the_same_pair_twice_is_noticed():
 # plans
 
 
+def windows_of_rows():
+    """(bar, part, segment) of rows; in some windows bars are written last."""
+    return st.one_of(gapped(), layouts().map(lambda rows: ((np.array(rows[0]) - rows[0][0]).tolist(), rows[1], None)))
+
+
 @st.composite
 def packs(draw):
-    """A spec, some windows as (bar, part), which parts are drums, and costs that make many tiles cheap, or few."""
-    windows = draw(st.lists(layouts(), min_size=1, max_size=3))
+    """A spec, some windows as (bar, part, segment), which parts are drums, and costs that make many tiles cheap, or few."""
+    windows = draw(st.lists(windows_of_rows(), min_size=1, max_size=3))
     costs = draw(st.sampled_from([CPU, replace(CPU, tile=0.0)]))
     return draw(specs()), windows, draw(st.sets(st.integers(0, 3), max_size=2)), costs
 
@@ -158,9 +163,10 @@ def packs(draw):
 def planned(spec, windows, drums, costs=CPU, *, gated=False):
     planner = Planner(spec, gated=gated, costs=costs)
     alone = [
-        planner.window(np.array(bar) - bar[0], np.array(part), frozenset(drums & set(part))) for bar, part in windows
+        planner.window(np.array(bar), np.array(part), frozenset(drums & set(part)), segment and np.array(segment))
+        for bar, part, segment in windows
     ]
-    starts = np.cumsum([0, *(len(bar) for bar, _ in windows)])
+    starts = np.cumsum([0, *(len(bar) for bar, *_ in windows)])
     return pack_plans(alone, starts, int(starts[-1]) + 3)
 
 
@@ -171,8 +177,8 @@ def test_plans_show_what_the_mask_shows_and_no_other_window(pack):
     n_bars = bars.n_queries
     row = bar = 0
     see_rows, see_bars = np.zeros((rows.n_queries, rows.n_keys), np.bool_), np.zeros((n_bars, rows.n_keys), np.bool_)
-    for bar_L, part_L in windows:
-        n, own = len(bar_L), np.array(bar_L) - bar_L[0]
+    for bar_L, part_L, segment in windows:
+        n, own = len(bar_L), np.array(segment or bar_L)
         n_own = int(own[-1]) + 1 if spec.summaries else 0
         mine = slice(row, row + n), slice(bar, bar + n_own)
         keys = slice(n_bars + row, n_bars + row + n)
@@ -192,12 +198,12 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
     gates = rows.dense_gates()
     assert set(gates[:, : bars.n_queries].ravel()) <= {-1, OPEN}
     row = 0
-    for bar, part in windows:
+    for bar, part, _ in windows:
         for q in range(len(bar)):
             for k in range(len(bar)):
                 drummed = part[q] in drums or part[k] in drums
                 relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
-                offset = min(bar[q] - bar[k], LAST + 1)
+                offset = min(abs(bar[q] - bar[k]), LAST + 1)
                 expected = -1 if k > q else RELATIONS.index(relation) * N_OFFSETS + offset
                 assert gates[row + q, bars.n_queries + row + k] == expected
         row += len(bar)
@@ -267,7 +273,7 @@ def test_long_causal_tiles_are_cut_under_gates(gated):
     n = 700  # longer than a run of queries
     everything = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=True)
     bar = np.arange(n) // 7
-    rows, bars = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist())], set(), gated=gated)
+    rows, bars = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist(), None)], set(), gated=gated)
     see = rows.dense()[:n, bars.n_queries : bars.n_queries + n]
     assert (see == np.tri(n, dtype=np.bool_)).all()
 
@@ -275,7 +281,7 @@ def test_long_causal_tiles_are_cut_under_gates(gated):
 def test_real_pieces(real):
     from analysis.midi import read_midi
     from meloctl.dataset.packs import Pack
-    from meloctl.model.layout import bars_and_parts
+    from meloctl.model.layout import places_of
     from meloctl.rows.codec import encode
     from meloctl.rows.vocabulary import default_vocabulary
 
@@ -284,9 +290,10 @@ def test_real_pieces(real):
     for path in paths:
         rows = encode(read_midi(path), vocabulary)[0].astype(np.int64)[:503]
         pack = Pack(rows=rows, starts=np.array([0, len(rows)]), first_bar=np.zeros(1, np.int64))
-        bar, part = bars_and_parts(pack, vocabulary)
+        places = places_of(pack, vocabulary)
+        bar, part = places.bar, places.part
         drums = frozenset(np.unique(part[part // vocabulary.numbers == vocabulary.drums]).tolist())
-        plan, bars = planned(SEED, [(bar.tolist(), part.tolist())], set(drums))
+        plan, bars = planned(SEED, [(bar.tolist(), part.tolist(), None)], set(drums))
         n_bars = bars.n_queries
         assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()
         assert cells_of_rows(bar, part, drums).n_rows == len(rows)

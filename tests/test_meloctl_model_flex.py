@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_flex import allowed, listed, plain_flex
 from plain_flex import seen as shown
-from test_masks_dense import layouts
 from test_masks_spec import specs
 from test_meloctl_model import SEED, music, pack_of, small
+from test_meloctl_model_attention import windows_of_rows
 
 from analysis.errors import MeloError
 from masks.baselines import museformer_mask
@@ -51,19 +51,21 @@ def plain(monkeypatch):
 
 
 class Music:
-    """Windows of (bar, part) as one pack with padding, and what its rows and its summaries see."""
+    """Windows of (bar, part) or (bar, part, segment) as one pack with padding, and what its rows and its summaries see."""
 
     def __init__(self, spec, windows, drums=frozenset(), *, padding=0, gated=False, block=16):
-        lengths = [len(bar) for bar, _ in windows]
+        lengths = [len(bar) for bar, *_ in windows]
         self.starts = np.cumsum([0, *lengths])
         nothing = np.zeros(padding, dtype=np.int64)
-        self.bar, self.part = (
-            np.concatenate([*(np.array(w[i], dtype=np.int64) - (w[0][0] if i == 0 else 0) for w in windows), nothing])
-            for i in range(2)
+        windows = [(bar, part, more[0] if more and more[0] else bar) for bar, part, *more in windows]
+        self.bar, self.part, self.segment = (
+            np.concatenate([*(np.array(w[i], dtype=np.int64) for w in windows), nothing]) for i in range(3)
         )
         self.spec, self.windows, self.drums, self.gated = spec, windows, drums, gated
         planner = FlexPlanner(everything(spec) if gated else spec, gated=gated, block=block)
-        self.rows, self.summaries = planner.plans(self.bar, self.part, np.isin(self.part, list(drums)), self.starts)
+        self.rows, self.summaries = planner.plans(
+            self.bar, self.part, np.isin(self.part, list(drums)), self.starts, self.segment
+        )
         self.room = self.summaries.n_queries
 
     def sees(self):
@@ -72,12 +74,13 @@ class Music:
         rows, bars = np.zeros((n, room + n), np.bool_), np.zeros((room, room + n), np.bool_)
         spec, base = everything(self.spec) if self.gated else self.spec, 0
         for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
-            bar, n_bars = self.bar[a:b], int(self.bar[b - 1]) + 1 if self.spec.summaries else 0
+            bar, segment = self.bar[a:b], self.segment[a:b]
+            n_bars = int(segment[-1]) + 1 if self.spec.summaries else 0
             mine, keys = slice(base, base + n_bars), slice(room + a, room + b)
             rows[a:b, keys] = dense_mask(spec, bar, self.part[a:b], self.drums)
-            rows[a:b, mine] = dense_summary_mask(spec, bar, n_bars)
+            rows[a:b, mine] = dense_summary_mask(spec, segment, n_bars)
             bars[mine, mine] = np.tri(n_bars, dtype=np.bool_)
-            bars[mine, keys] = np.arange(n_bars)[:, None] == bar
+            bars[mine, keys] = np.arange(n_bars)[:, None] == segment
             base += n_bars
         return torch.from_numpy(rows), torch.from_numpy(bars)
 
@@ -86,14 +89,14 @@ class Music:
         drums = np.isin(self.part, list(self.drums))
         other = np.where(drums[:, None] | drums, DRUMS, CROSS)
         relation = np.where(self.part[:, None] == self.part, SAME, other)
-        gate = relation * N_OFFSETS + np.clip(self.bar[:, None] - self.bar, 0, LAST + 1)
+        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST + 1)
         return torch.from_numpy(np.pad(gate, ((0, 0), (self.room, 0))))
 
 
 @st.composite
 def packs(draw, **fixed):
-    """A pack of one to three windows: ragged cells, empty parts, one part, one bar, and padding."""
-    windows = draw(st.lists(layouts(), min_size=1, max_size=3))
+    """A pack of one to three windows: ragged cells, empty parts, one part, one bar, bars written last, and padding."""
+    windows = draw(st.lists(windows_of_rows(), min_size=1, max_size=3))
     drums = draw(st.sets(st.integers(0, 3), max_size=2))
     return Music(
         draw(specs()), windows, drums, padding=draw(st.integers(0, 20)), block=draw(st.sampled_from([4, 16])), **fixed
@@ -259,7 +262,7 @@ def test_each_key_head_serves_its_neighbouring_query_heads(plain, query_heads, k
 def test_flex_equals_tiles(plain, spec, gated):
     (pack,) = stream(1, spec=spec, gated=gated, seed=3)
     planner = Planner(spec, gated=gated)
-    alone = [planner.window(np.array(bar) - bar[0], np.array(part), frozenset({1})) for bar, part in pack.windows]
+    alone = [planner.window(np.array(b), np.array(p), frozenset({1}), np.array(s)) for b, p, s in pack.windows]
     tiled_rows, tiled_bars = pack_plans(alone, pack.starts, len(pack.bar))
     n_bars, biases = tiled_bars.n_queries, _biases("cpu", torch.float64).detach() if gated else None
     for plan, tiled in ((pack.rows, tiled_rows), (pack.summaries, tiled_bars)):

@@ -5,13 +5,13 @@ Letters: N rows, W windows, 8 fields.
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import MeloError
-from meloctl.dataset.windows import Window
+from meloctl.dataset.windows import Reopened, Window
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
 
 Bools = npt.NDArray[np.bool_]
@@ -34,6 +34,9 @@ class Pack:
     first_bar: Ints
     """(W,) number of each window's first bar in its piece."""
 
+    reopened: tuple[Reopened | None, ...] = ()
+    """(W,) what of each window is rewritten; () where nothing is."""
+
     @property
     def n_rows(self) -> int:
         """Rows without the padding."""
@@ -42,9 +45,13 @@ class Pack:
     @property
     def counted(self) -> Bools:
         """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece, since what
-        came before it is missing."""
+        came before it is missing. Where a window is rewritten, the rewritten rows alone, and not the first reopening row: what
+        is kept has gaps there that no music has, and nobody asks the model which bars to rewrite."""
         counted_N = np.arange(len(self.rows)) < self.n_rows
         counted_N[self.starts[:-1]] &= self.first_bar == 0
+        for start, reopened in zip(self.starts.tolist(), self.reopened, strict=False):
+            if reopened:
+                counted_N[start : start + reopened.row + 1] = False
         return counted_N
 
     @property
@@ -77,6 +84,7 @@ def pack_of(chosen: Sequence[Window]) -> Pack:
         rows=np.concatenate([w.rows for w in chosen], dtype=np.int64),
         starts=np.concatenate([[0], np.cumsum([len(w.rows) for w in chosen])]).astype(np.int64),
         first_bar=np.array([w.first_bar for w in chosen], dtype=np.int64),
+        reopened=tuple(w.reopened for w in chosen),
     )
 
 
@@ -90,7 +98,7 @@ def padded(pack: Pack, length: int) -> Pack:
         raise ValueError(f"a pack of {pack.n_rows} rows does not fit into {length}")
     rows = np.full((length, len(FIELDS)), ABSENT, dtype=np.int64)
     rows[: pack.n_rows] = pack.rows[: pack.n_rows]
-    return Pack(rows=rows, starts=pack.starts, first_bar=pack.first_bar)
+    return replace(pack, rows=rows)
 
 
 def lengths_of(chosen: Sequence[Window]) -> Ints:

@@ -132,9 +132,12 @@ def read_shard(stem: Path) -> Shard:
 
 
 def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
-    """Whether (L, 8) rows are a piece by the grammar; `meloctl.rows.grammar.check_rows` says, slowly, what is wrong."""
+    """Whether (L, 8) rows are a piece by the grammar, nothing of it being rewritten; `meloctl.rows.grammar.check_rows` says,
+    slowly, what is wrong."""
     instrument = rows[:, INSTRUMENT]
     if not len(rows) or instrument[0] != vocabulary.bar or instrument[-1] != vocabulary.end:
+        return False
+    if (instrument == vocabulary.reopen).any():
         return False
     header, end = instrument == vocabulary.bar, instrument == vocabulary.end
     kind = np.where(header, 0, np.where(end, 2, 1))

@@ -18,6 +18,7 @@ import torch
 from analysis.errors import MeloError
 from meloctl.dataset.augment import augmented
 from meloctl.dataset.packs import Arrangement, Pack, arrange, lengths_of, pack_of, padding_share
+from meloctl.dataset.rewrite import drawn
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import Vocabulary
 
@@ -34,16 +35,19 @@ class PackStream:
         chosen: one window or more.
         length: most rows of a pack.
         seed: 0 to 2^32 - 1.
+        infill: share of windows in which some bars or parts are moved to the end, see `meloctl.dataset.rewrite`.
 
     Raises:
         MeloError: no window, or one that is longer than a pack.
     """
 
-    def __init__(self, chosen: Sequence[Window], length: int, vocabulary: Vocabulary, *, seed: int) -> None:
+    def __init__(
+        self, chosen: Sequence[Window], length: int, vocabulary: Vocabulary, *, seed: int, infill: float = 0.0
+    ) -> None:
         if not chosen:
             raise MeloError("no window to train on; give a corpus of more pieces")
         self._windows, self._length, self._vocabulary, self._seed = chosen, length, vocabulary, seed
-        self._lengths = lengths_of(chosen)
+        self._infill, self._lengths = infill, lengths_of(chosen)
         self._last = (0, self._arranged(0))
         self._first = [0, len(self._last[1])]  # of epochs as far as they are known, and of the next
         self._counting = threading.Lock()  # a loader's thread counts epochs, and so may whoever shows the progress
@@ -75,13 +79,25 @@ class PackStream:
         index = n - self._first[epoch]
         # a generator of its own: the keys of a pack do not hang on who builds the others
         random = np.random.default_rng(np.random.SeedSequence((self._seed, epoch), spawn_key=(index,)))
-        heard = [self._windows[i] for i in self.arrangement(epoch).of(index)]
-        return pack_of([Window(rows=augmented(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in heard])
+        some = [self._windows[i] for i in self.arrangement(epoch).of(index)]
+        heard = [Window(rows=augmented(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in some]
+        return pack_of(self._with_gaps(heard, random))
 
     @property
     def padding_share(self) -> float:
         """Share of padding in the first epoch when its packs are padded to the stream's length."""
         return padding_share(int(self._lengths.sum()), self._first[1], self._length)
+
+    def _with_gaps(self, heard: list[Window], random: np.random.Generator) -> list[Window]:
+        """Some of the windows as they are when a gap in them is filled; together they still fit into a pack."""
+        if not self._infill:
+            return heard
+        room = self._length - int(lengths_of(heard).sum())
+        for i, window in enumerate(heard):
+            if random.random() < self._infill:
+                heard[i] = drawn(window, room, self._vocabulary, random)
+                room -= len(heard[i].rows) - len(window.rows)
+        return heard
 
     def _arranged(self, epoch: int) -> Arrangement:
         return arrange(self._lengths, self._length, np.random.default_rng((self._seed, epoch)))

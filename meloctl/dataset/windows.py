@@ -9,6 +9,17 @@ from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, Vocabulary
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reopened:
+    """Where the rewritten rows of a window begin: with a reopening row; the following ones open the bars after its bar."""
+
+    row: int
+    """Of the window; all rows before it are kept."""
+
+    bar: int
+    """That this row opens once more, counted in the window."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Window:
     """A run of whole bars of one piece that fits the context."""
@@ -18,6 +29,9 @@ class Window:
 
     first_bar: int
     """Number of its first bar in the piece."""
+
+    reopened: Reopened | None = None
+    """What of it is rewritten, if anything."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,8 +45,8 @@ def gate_mod(bar_L: Tensor, bar_M: Tensor, part_L: Tensor, part_M: Tensor, bias_
     """
 
     def mod(score: Tensor, _batch: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        offset = (bar_L[q] - bar_M[k]).clamp(0, LAST + 1)
         mine, its = part_L[q], part_M[k]
+        offset = (bar_L[q] - bar_M[k]).abs().clamp(max=LAST + 1) * (its >= 0)  # summaries pass as one's own bar does
         relation = (mine != its).to(torch.int32) * (CROSS + ((mine | its) & 1) * (DRUMS - CROSS))  # SAME is 0
         return score + bias_LE[q, relation * N_OFFSETS + offset]
 

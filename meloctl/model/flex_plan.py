@@ -90,7 +90,7 @@ class GateRows:
     """(L,) int32"""
 
     bar_M: Tensor
-    """(M,) int32; of summaries, later than any: they pass no gate."""
+    """(M,) int32; of summaries, any: their part says that they pass no gate."""
 
     part_L: Tensor
     """(L,) int32, as in FlexCall."""

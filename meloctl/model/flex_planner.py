@@ -2,15 +2,16 @@
 
 What a query sees in generation order are stretches of keys that stand together, since bars do:
 
-    a run of offsets     one stretch of rows; all of it, or its rows of some relations
+    a run of offsets     one stretch of rows; all of it, or its rows of some relations. A row of a reopened bar, which comes
+                         after the kept rows of its window, sees two more among those: to the left of its bar and to the right
     summaries            those of the earlier bars of the window are one stretch too
 
 Where one's own part is seen in full and other parts are not, a second call holds the own part, with rows sorted by window and
 part: there it is plain causal attention, and most blocks are seen whole or not at all, while in generation order it would touch
 every block. The first call then holds the other parts and the summaries. `meloctl.model.flex` merges the two.
 
-Keys are summaries first, then rows, as in `meloctl.model.planner`. Shape letters: N rows of a pack, padding last, W windows, T
-summaries with padding, L queries, M keys, I blocks of queries, J blocks of keys.
+Keys are summaries first, then rows, and segments are bars in the order in which they are opened, as in `meloctl.model.planner`.
+Shape letters: N rows of a pack, padding last, n of them without it, W windows, T summaries with padding, L queries, M keys.
 """
 
 from dataclasses import dataclass
@@ -47,16 +48,22 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackRows:
-    """Where the rows of a pack stand. `time` counts the bars of all windows of the pack."""
+    """Where the rows of a pack stand."""
 
     n_rows: int
     """N."""
 
-    time: Ints
-    """(n,) of the real rows."""
+    bar: Ints
+    """(n,) of the real rows, from 0 in each window."""
+
+    segment: Ints
+    """(n,) counted through all windows of the pack."""
 
     since: Ints
-    """(n,) time of the first bar of each row's window."""
+    """(n,) first segment of each row's window."""
+
+    filled: Ints
+    """(n,) 1 for rows of reopened bars, 0 for the others."""
 
     part: Ints
     """(n,) twice the part, numbered from 0, and 1 more for drums."""
@@ -65,7 +72,7 @@ class PackRows:
     """(n,)"""
 
     bars: Ints
-    """(W,) bars of each window."""
+    """(W,) segments of each window."""
 
     @cached_property
     def n_bars(self) -> int:
@@ -74,8 +81,21 @@ class PackRows:
 
     @cached_property
     def opens(self) -> Ints:
-        """(n_bars + 1,) the first row of each bar; the last entry is n."""
-        return np.searchsorted(self.time, np.arange(self.n_bars + 1))
+        """(n_bars + 1,) the first row of each segment; the last entry is n."""
+        return np.searchsorted(self.segment, np.arange(self.n_bars + 1))
+
+    @cached_property
+    def _line(self) -> Ints:
+        """(n,) rising: bars of the kept rows of a window, then those of its reopened ones, then those of the next window."""
+        return self._at(self.filled, self.bar)
+
+    def _at(self, filled: Ints | int, bar: Ints) -> Ints:
+        span = int(self.bar.max(initial=0)) + 2
+        return (2 * self.window + filled) * span + np.clip(bar, 0, span - 1)
+
+    def first_of(self, bar: Ints, *, filled: Ints | int) -> Ints:
+        """(n,) the first row at a bar or after it, among the kept or the reopened ones of each row's window."""
+        return np.searchsorted(self._line, self._at(filled, bar))
 
 
 class FlexPlanner:
@@ -93,23 +113,29 @@ class FlexPlanner:
         self._splits = shown.same == "full" and any(run.among != EVERY for run in runs)
         self._runs = runs_of(shown, EVERY - {SAME}) if self._splits else runs
 
-    def plans(self, bar: Ints, part: Ints, drummed: Bools, starts: Ints) -> tuple[FlexPlan, FlexPlan]:
-        """The plans of rows and of summaries of a pack.
+    def plans(
+        self, bar: Ints, part: Ints, drummed: Bools, starts: Ints, segment: Ints | None = None
+    ) -> tuple[FlexPlan, FlexPlan]:
+        """The plans of rows and of summaries of a pack. Kernels are compiled once for packs of one length in which bars are
+        reopened, and once for those in which none is.
 
         Args:
-            bar: (N,) from 0 in each window, never falling.
+            bar: (N,) from 0 in each window, never falling but where the first reopened row comes.
             part: (N,)
             drummed: (N,) is it a row of drums?
             starts: (W + 1,) where the windows start.
+            segment: (N,) from 0 in each window, never falling; above the bar of reopened rows. None where there are none.
         """
-        rows = _pack_rows(bar, part, drummed, starts)
+        rows = _pack_rows(bar, bar if segment is None else segment, part, drummed, starts)
         room = _room(rows, self.block) if self.summaries else 0
         n_keys = room + rows.n_rows
         codes = _padded(rows.part, rows.n_rows)
         parts = codes, np.concatenate([np.full(room, _SUMMARY), codes])
         stretches = [_stretch(rows, run, room) for run in self._runs]
+        if rows.filled.any():
+            stretches += [found for run in self._runs for found in _around(rows, run, room)]
         if self.summaries:
-            stretches.append(_padded_stretch(rows.since, rows.time, rows.n_rows))
+            stretches.append(_padded_stretch(rows.since, rows.segment, rows.n_rows))
         row_plan = FlexPlan(
             call=call_of(stretches, n_keys, self.block, parts),
             own=_own_part(rows, self.block) if self._splits else None,
@@ -132,15 +158,17 @@ def runs_of(spec: MaskSpec, relations: frozenset[int]) -> tuple[Run, ...]:
     )
 
 
-def _pack_rows(bar: Ints, part: Ints, drummed: Bools, starts: Ints) -> PackRows:
+def _pack_rows(bar: Ints, segment: Ints, part: Ints, drummed: Bools, starts: Ints) -> PackRows:
     n, lengths = int(starts[-1]), np.diff(starts)
-    bars = bar[starts[1:] - 1] + 1
+    bars = segment[starts[1:] - 1] + 1
     since = np.repeat(np.cumsum(bars) - bars, lengths)
     line = np.unique(part[:n], return_inverse=True)[1].astype(np.int64)
     return PackRows(
         n_rows=len(bar),
-        time=bar[:n] + since,
+        bar=bar[:n],
+        segment=segment[:n] + since,
         since=since,
+        filled=(segment[:n] > bar[:n]).astype(np.int64),
         part=2 * line + drummed[:n],
         window=np.repeat(np.arange(len(lengths)), lengths),
         bars=bars,
@@ -154,12 +182,23 @@ def _room(rows: PackRows, block: int) -> int:
 
 
 def _stretch(rows: PackRows, run: Run, room: int) -> Stretch:
-    """The rows that each row sees in a run of offsets."""
-    n = len(rows.time)
-    low = rows.since if run.last is None else np.maximum(rows.time - run.last, rows.since)
+    """The rows that each row sees in a run of offsets, of kept rows a kept one, of reopened ones a reopened one."""
+    bar, filled = rows.bar, rows.filled
+    low = rows.first_of(0 * bar if run.last is None else bar - run.last, filled=filled)
     # in one's own bar, up to oneself
-    high = rows.opens[np.maximum(rows.time - run.first + 1, rows.since)] if run.first else np.arange(1, n + 1)
-    return _padded_stretch(room + rows.opens[low], room + high, rows.n_rows, run.among)
+    high = rows.first_of(bar - run.first + 1, filled=filled) if run.first else np.arange(1, len(bar) + 1)
+    return _padded_stretch(room + low, room + high, rows.n_rows, run.among)
+
+
+def _around(rows: PackRows, run: Run, room: int) -> list[Stretch]:
+    """The kept rows that each reopened row sees in a run of offsets: left and right of its bar, or all around it."""
+    far = int(rows.bar.max()) if run.last is None else run.last
+    sides = [(-far, -run.first), (run.first, far)] if run.first else [(-far, far)]
+    found = []
+    for first, last in sides:
+        low, high = (rows.first_of(rows.bar + k, filled=0) for k in (first, last + 1))
+        found.append(_padded_stretch(room + low, np.where(rows.filled > 0, room + high, 0), rows.n_rows, run.among))
+    return found
 
 
 def _heard(rows: PackRows, room: int) -> list[Stretch]:
@@ -172,7 +211,7 @@ def _heard(rows: PackRows, room: int) -> list[Stretch]:
 
 
 def _own_part(rows: PackRows, block: int) -> OwnPart:
-    n = len(rows.time)
+    n = len(rows.bar)
     key = rows.window * (rows.part.max() + 1) + rows.part
     order = np.concatenate([np.argsort(key, kind="stable"), np.arange(n, rows.n_rows)])
     place = np.empty_like(order)
@@ -185,9 +224,8 @@ def _own_part(rows: PackRows, block: int) -> OwnPart:
 
 
 def _gate_rows(rows: PackRows, room: int, parts: tuple[Ints, Ints]) -> GateRows:
-    bar = _padded(rows.time, rows.n_rows)
-    later = np.full(room, rows.n_bars)
-    bar_L, bar_M, part_L, part_M = (int32(x) for x in (bar, np.concatenate([later, bar]), *parts))
+    bar = _padded(rows.bar, rows.n_rows)
+    bar_L, bar_M, part_L, part_M = (int32(x) for x in (bar, np.pad(bar, (room, 0)), *parts))
     return GateRows(bar_L=bar_L, bar_M=bar_M, part_L=part_L, part_M=part_M)
 
 

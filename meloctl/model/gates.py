@@ -75,9 +75,13 @@ def gate_of(cells: CellRows, queries: Ints, keys: Ints) -> npt.NDArray[np.uint8]
         cells: of one window.
         queries, keys: cells, ascending.
     """
-    offset = np.clip(cells.bar[queries][:, None] - cells.bar[keys], 0, LAST + 1)
-    gate = (cells.relation(queries, keys) * N_OFFSETS + offset).astype(np.uint8)
+    gate = numbered(cells.relation(queries, keys), cells.bar[queries][:, None] - cells.bar[keys])
     return np.repeat(np.repeat(gate, cells.rows[keys], axis=1), cells.rows[queries], axis=0)
+
+
+def numbered(relation: npt.NDArray[np.int8], offset: Ints) -> npt.NDArray[np.uint8]:
+    """The gate of each relation (as a row of RELATIONS) and offset; offsets below 0, which nobody sees, are given one too."""
+    return (relation * N_OFFSETS + np.clip(offset, 0, LAST + 1)).astype(np.uint8)
 
 
 def work_by_gate(pairs: RowPairs, *, exempt: bool) -> npt.NDArray[np.float64]:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masks.tiles import Ints, spread
-from meloctl.dataset.packs import Pack, padded
+from masks.tiles import Ints
+from meloctl.dataset.packs import Bools, Pack, padded
 from meloctl.model.attention_plan import AttentionPlan
 from meloctl.model.flex_plan import FlexPlan
 from meloctl.model.planner import Planner, WindowPlan, pack_plans
@@ -30,7 +30,7 @@ class Layout:
     """The pack's rows; this and `row_turn` are longer on a CPU, by padding of their own."""
 
     counted_N: Tensor
-    """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece."""
+    """(N,) rows whose cost counts: see `Pack.counted`."""
 
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
@@ -68,14 +68,14 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
     n, length = int(pack.starts[-1]), len(pack.rows)
     if not flex:
         pack = padded(pack, -(-length // ROWS) * ROWS)
-    bar_N, part_N = bars_and_parts(pack, vocabulary)
-    row_plan, bar_plan = (flex_plans if flex else tiled_plans)(pack, bar_N, part_N, planner, vocabulary)
-    piece_bar_N = bar_N.copy()
+    places = places_of(pack, vocabulary)
+    row_plan, bar_plan = (flex_plans if flex else tiled_plans)(pack, places, planner, vocabulary)
+    piece_bar_N = places.bar.copy()
     piece_bar_N[:n] += np.repeat(pack.first_bar, np.diff(pack.starts))
     bars_T = np.zeros(bar_plan.n_queries, dtype=np.int64)
     if planner.spec.summaries:
-        n_bars_W = bar_N[pack.starts[1:] - 1] + 1
-        bars_T[: n_bars_W.sum()] = spread(pack.first_bar, n_bars_W)
+        opening_T = np.flatnonzero(places.opens[:n])
+        bars_T[: len(opening_T)] = piece_bar_N[opening_T]
     counted_N, before_N = pack.counted[:length], np.arange(length)
     before_N[pack.starts[:-1]] = 0
     position_N = np.maximum(pack.rows[:, POSITION], 0)
@@ -92,42 +92,63 @@ def layout_of(pack: Pack, planner: Planner, vocabulary: Vocabulary, head_width: 
     )
 
 
-def bars_and_parts(pack: Pack, vocabulary: Vocabulary) -> tuple[Ints, Ints]:
-    """(N,) bar of each row, from 0 in each window; (N,) part of each row; padding has neither, but numbers all the same."""
-    opens_N = pack.rows[:, INSTRUMENT] == vocabulary.bar
-    bar_N = np.cumsum(opens_N) - 1
-    before = bar_N[pack.starts[:-1]]
-    bar_N[: pack.starts[-1]] -= np.repeat(before, np.diff(pack.starts))
-    return bar_N, part_of(pack.rows, vocabulary)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Places:
+    """Where each row of a pack stands. Padding stands nowhere, but has numbers all the same."""
+
+    opens: Bools
+    """(N,) rows that open a bar, or open it once more."""
+
+    segment: Ints
+    """(N,) bars opened before, reopened ones too, from 0 in each window."""
+
+    bar: Ints
+    """(N,) from 0 in each window."""
+
+    part: Ints
+    """(N,)"""
+
+
+def places_of(pack: Pack, vocabulary: Vocabulary) -> Places:
+    """Where the rows of a pack stand, whose windows each open with a header row."""
+    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.reopen))
+    segment_N = np.cumsum(opens_N) - 1
+    segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
+    bar_N = segment_N.copy()
+    for start, end, reopened in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), pack.reopened, strict=False):
+        if reopened:
+            behind = slice(start + reopened.row, end)
+            bar_N[behind] += reopened.bar - bar_N[start + reopened.row]
+    return Places(opens=opens_N, segment=segment_N, bar=bar_N, part=part_of(pack.rows, vocabulary))
 
 
 def tiled_plans(
-    pack: Pack, bar_N: Ints, part_N: Ints, planner: Planner, vocabulary: Vocabulary
+    pack: Pack, places: Places, planner: Planner, vocabulary: Vocabulary
 ) -> tuple[AttentionPlan, AttentionPlan]:
     """The plans of rows and of summaries, as tiles."""
     windows = [
-        window_plan(planner, bar_N[a:b], part_N[a:b], vocabulary)
-        for a, b in zip(pack.starts[:-1], pack.starts[1:], strict=True)
+        window_plan(planner, places, slice(a, b), vocabulary)
+        for a, b in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), strict=True)
     ]
     return pack_plans(windows, pack.starts, len(pack.rows))
 
 
-def flex_plans(
-    pack: Pack, bar_N: Ints, part_N: Ints, planner: Planner, vocabulary: Vocabulary
-) -> tuple[FlexPlan, FlexPlan]:
+def flex_plans(pack: Pack, places: Places, planner: Planner, vocabulary: Vocabulary) -> tuple[FlexPlan, FlexPlan]:
     """The plans of rows and of summaries, for FlexAttention."""
-    drummed_N = part_N // vocabulary.numbers == vocabulary.drums
-    return planner.flex.plans(bar_N, part_N, drummed_N, pack.starts)
+    drummed_N = places.part // vocabulary.numbers == vocabulary.drums
+    return planner.flex.plans(places.bar, places.part, drummed_N, pack.starts, places.segment)
 
 
-def window_plan(planner: Planner, bar: Ints, part: Ints, vocabulary: Vocabulary) -> WindowPlan:
-    """The plan of one window's rows."""
+def window_plan(planner: Planner, places: Places, rows: slice, vocabulary: Vocabulary) -> WindowPlan:
+    """The plan of one window, some rows of a pack."""
+    part = places.part[rows]
     drums = np.unique(part[part // vocabulary.numbers == vocabulary.drums])
-    return planner.window(bar, part, frozenset(drums.tolist()))
+    return planner.window(places.bar[rows], part, frozenset(drums.tolist()), places.segment[rows])
 
 
 def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
-    """(…) the part of each row (…, 8): instrument and number as one integer; header rows are a part of their own."""
+    """(…) the part of each row (…, 8): instrument and number as one integer; header rows, and reopening ones, are parts of their
+    own."""
     return rows[..., INSTRUMENT] * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 

@@ -5,23 +5,27 @@ The windows of a pack stand one after the other and never see each other. Keys o
     rows' plan       RR: what the mask shows, as the tiles that `masks.plan` finds     RS: summaries of earlier bars
     summaries' plan  SS: summaries of this and earlier bars                            SR: the rows of the bar
 
-Shape letters: N rows of a pack, T bars of a pack, L rows of a window.
+A window that is rewritten has kept rows, then reopened bars. Segments are bars in the order in which they are opened, reopened
+ones last; summaries are those of segments. Where nothing is reopened a segment is a bar.
+
+Shape letters: N rows of a pack, T segments of a pack, L rows of a window.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 import torch
 
+from masks.gap import gap_tiles
 from masks.plan import plan
 from masks.spec import MOST_OFFSET, MaskSpec
 from masks.tiles import CPU, CellRows, Costs, Ints, Tile, cells_of_rows, spread
 from meloctl.model.attention_plan import AttentionPlan, Span, moved, placed, span, uncausal
 from meloctl.model.flex_planner import FlexPlanner
-from meloctl.model.gates import OPEN, gate_of
+from meloctl.model.gates import OPEN, gate_of, numbered
 
 _ROWS, _BARS = 512, 16
 """Rows in a run that sees summaries, bars in a run that sees its rows: their cost grows with rows alone."""
@@ -81,20 +85,22 @@ class Planner:
         self._lock = Lock()
         """Loaders of training and of validation ask at the same time."""
 
-    def window(self, bar: Ints, part: Ints, drums: frozenset[int]) -> WindowPlan:
+    def window(self, bar: Ints, part: Ints, drums: frozenset[int], segment: Ints | None = None) -> WindowPlan:
         """The plan of one window.
 
         Args:
-            bar: (L,) from 0, never falling.
+            bar: (L,) from 0, never falling but where the first reopened row comes.
             part: (L,)
             drums: the parts that are drums.
+            segment: (L,) from 0, never falling; above the bar from the first reopened row on. None where nothing is reopened.
         """
-        key = np.stack([bar, part]).tobytes() + np.array(sorted(drums), dtype=np.int64).tobytes()
+        segment = bar if segment is None else segment
+        key = np.stack([bar, segment, part]).tobytes() + np.array(sorted(drums), dtype=np.int64).tobytes()
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        found = self._planned(cells_of_rows(bar, part, drums), bar)
+        found = self._planned(bar, segment, part, drums)
         with self._lock:
             self._keep(key, found)
         return found
@@ -108,17 +114,21 @@ class Planner:
             _, oldest = self._kept.popitem(last=False)
             self._kept_bytes -= oldest.nbytes
 
-    def _planned(self, cells: CellRows, bar: Ints) -> WindowPlan:
-        found = plan(everything(self.spec) if self.gated else self.spec, cells, costs=self._costs)
-        rows = tuple(s for tile in found.tiles for s in self._spans(tile))
-        n_rows, n_bars = len(bar), int(bar[-1]) + 1
+    def _planned(self, bar: Ints, segment: Ints, part: Ints, drums: frozenset[int]) -> WindowPlan:
+        n_kept = int((bar == segment).sum())
+        kept = cells_of_rows(bar[:n_kept], part[:n_kept], drums)
+        rows, cost = self._causal(kept)
+        if n_kept < len(bar):
+            more, extra = self._of_gap(kept, cells_of_rows(bar[n_kept:], part[n_kept:], drums))
+            rows, cost = (*rows, *more), cost + extra
+        n_rows, n_bars = len(bar), int(segment[-1]) + 1
         if not self.spec.summaries:
             return WindowPlan(n_rows=n_rows, n_bars=0, rows=rows)
         every = np.arange(n_bars)
-        summaries, heard = tuple(_rows_to_summaries(bar)), tuple(_summaries_to_rows(bar, n_bars))
+        summaries, heard = tuple(_rows_to_summaries(segment)), tuple(_summaries_to_rows(segment, n_bars))
         bars: tuple[Span, ...] = (span(every, every, causal=n_bars > 1),)
         rows_at_once = bars_at_once = None
-        if self._at_once(n_rows, n_bars + n_rows) < found.cost + self._apart(summaries):
+        if self._at_once(n_rows, n_bars + n_rows) < cost + self._apart(summaries):
             rows_at_once, rows, summaries = _joined(n_rows, n_bars, n_rows, summaries, rows), (), ()
         if self._at_once(n_bars, n_bars + n_rows) < self._apart((*bars, *heard)):
             bars_at_once, bars, heard = _joined(n_bars, n_bars, n_rows, bars, heard), (), ()
@@ -133,13 +143,33 @@ class Planner:
             bars_at_once=bars_at_once,
         )
 
+    @property
+    def _shown(self) -> MaskSpec:
+        """What rows see; under gates, also what lies behind them."""
+        return everything(self.spec) if self.gated else self.spec
+
+    def _causal(self, cells: CellRows) -> tuple[tuple[Span, ...], float]:
+        """Tiles of rows bar by bar and themselves, and their cost."""
+        found = plan(self._shown, cells, costs=self._costs)
+        return tuple(s for tile in found.tiles for s in self._spans(tile)), found.cost
+
+    def _of_gap(self, kept: CellRows, filled: CellRows) -> tuple[tuple[Span, ...], float]:
+        """Tiles of the rows that fill a gap, which stand behind the kept ones: with kept rows, and with themselves."""
+        around, n = [], kept.n_rows
+        for tile in gap_tiles(self._shown, kept, filled):
+            gate = numbered(tile.relation, tile.distance) if self.gated else None
+            around.append(span(tile.queries + n, tile.keys, see=tile.see, gate=gate))
+        among, cost = self._causal(filled)
+        return (*around, *(moved(s, queries=n, keys=n) for s in among)), cost + self._apart(around)
+
     def _at_once(self, n_queries: int, n_keys: int) -> float:
         """Cost of one tile whose keys are summaries and rows, which must be gathered."""
         return self._cost(n_queries, n_keys, gathered=n_keys)
 
-    def _apart(self, spans: tuple[Span, ...]) -> float:
-        """Cost of tiles of rows that stand together."""
-        return sum(self._cost(s.n_queries, s.n_keys, gathered=0) for s in spans)
+    def _apart(self, spans: Sequence[Span]) -> float:
+        """Cost of masked tiles, whose rows stand together where they are slices."""
+        gathered = (0 if isinstance(s.keys, slice) else s.n_keys for s in spans)
+        return sum(self._cost(s.n_queries, s.n_keys, gathered=n) for s, n in zip(spans, gathered, strict=True))
 
     def _cost(self, n_queries: int, n_keys: int, *, gathered: int) -> float:
         q, k, apart = (np.array([n]) for n in (n_queries, n_keys, gathered))
@@ -205,18 +235,18 @@ def _joined(n_queries: int, n_bars: int, n_rows: int, bars: tuple[Span, ...], ro
     return span(np.arange(n_queries), np.arange(n_bars + n_rows), see=both.dense(), gate=gate)
 
 
-def _rows_to_summaries(bar: Ints) -> Iterator[Span]:
-    """Runs of rows with the summaries of the bars before their last."""
-    for first in range(0, len(bar), _ROWS):
-        rows = np.arange(first, min(first + _ROWS, len(bar)))
-        if earlier := int(bar[rows[-1]]):
+def _rows_to_summaries(segment: Ints) -> Iterator[Span]:
+    """Runs of rows with the summaries of the segments before their last."""
+    for first in range(0, len(segment), _ROWS):
+        rows = np.arange(first, min(first + _ROWS, len(segment)))
+        if earlier := int(segment[rows[-1]]):
             bars = np.arange(earlier)
-            yield span(rows, bars, see=bars < bar[rows][:, None])
+            yield span(rows, bars, see=bars < segment[rows][:, None])
 
 
-def _summaries_to_rows(bar: Ints, n_bars: int) -> Iterator[Span]:
-    """Runs of bars with their rows."""
+def _summaries_to_rows(segment: Ints, n_bars: int) -> Iterator[Span]:
+    """Runs of segments with their rows."""
     for first in range(0, n_bars, _BARS):
         bars = np.arange(first, min(first + _BARS, n_bars))
-        rows = np.flatnonzero((bar >= bars[0]) & (bar <= bars[-1]))
-        yield span(bars, rows, see=bar[rows] == bars[:, None])
+        rows = np.flatnonzero((segment >= bars[0]) & (segment <= bars[-1]))
+        yield span(bars, rows, see=segment[rows] == bars[:, None])

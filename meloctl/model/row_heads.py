@@ -47,7 +47,7 @@ class RowHeads(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, width: int, hidden: int) -> None:
         super().__init__()
-        self.bar, self.end = vocabulary.bar, vocabulary.end
+        self.bar, self.noteless = vocabulary.bar, (vocabulary.bar, vocabulary.end, vocabulary.reopen)
         self.heads: Sequence[FieldHead] = nn.ModuleList(  # type: ignore[assignment]
             FieldHead(width, hidden, size) for size in vocabulary.sizes
         )
@@ -70,7 +70,8 @@ class RowHeads(nn.Module):
         return state + self.known[FIELDS[field]](value)
 
     def every_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
-        """Logits of every field that stands in given rows, each from the fields before it (teacher forcing).
+        """Logits of every field that stands in given rows, each from the fields before it (teacher forcing). Of a reopening row,
+        whose other fields are those of the bar's header, the instrument alone.
 
         Returns:
             {field: (index (M,) of the rows that have the field, logits (M, V))}
@@ -81,7 +82,7 @@ class RowHeads(nn.Module):
         header_N = instrument_N == self.bar
         for chosen_N, fields in (
             (header_N, HEADER_FIELDS),
-            (~header_N & (instrument_N != self.end), NOTE_FIELDS),
+            (torch.stack([instrument_N != i for i in self.noteless]).all(dim=0), NOTE_FIELDS),
         ):
             index = chosen_N.nonzero()[:, 0]
             state = self.tell(INSTRUMENT, instrument_N[index], state_NC[index])

@@ -1,6 +1,7 @@
 """What may follow what. One table both checks encoded pieces and constrains sampling.
 
 Rows of a piece:  header, then header or notes in any number, …, end last.
+A piece that is partly rewritten: before the end, reopening rows, each with its notes in any number; no header comes after one.
 Notes of a bar stand in order of (instrument, number, position, pitch), and no two are equal in all four.
 """
 
@@ -24,14 +25,16 @@ from meloctl.rows.vocabulary import (
 
 FOLLOWS = {
     "start": ("header",),
-    "header": ("header", "note", "end"),
-    "note": ("header", "note", "end"),
+    "header": ("header", "note", "reopening", "end"),
+    "note": ("header", "note", "reopening", "end"),
+    "reopening": ("reopening", "note", "end"),
     "end": (),
 }
 """Kinds of row that may come after each kind."""
 
 FIELDS_OF = {
     "header": (INSTRUMENT, *HEADER_FIELDS),
+    "reopening": (INSTRUMENT, *HEADER_FIELDS),
     "note": (INSTRUMENT, *NOTE_FIELDS),
     "end": (INSTRUMENT,),
 }
@@ -51,6 +54,9 @@ class State:
     kind: str = "start"
     """Kind of the last row."""
 
+    reopened: bool = False
+    """A bar has been reopened: what follows is rewritten, and no header comes any more."""
+
     steps: int = 0
     """Positions in the open bar."""
 
@@ -59,10 +65,9 @@ class State:
 
 
 def kind_of(row: Row, vocabulary: Vocabulary) -> str:
-    """ "header", "note" or "end"."""
-    if row[INSTRUMENT] == vocabulary.bar:
-        return "header"
-    return "end" if row[INSTRUMENT] == vocabulary.end else "note"
+    """ "header", "note", "reopening" or "end"."""
+    special = {vocabulary.bar: "header", vocabulary.reopen: "reopening", vocabulary.end: "end"}
+    return special.get(int(row[INSTRUMENT]), "note")
 
 
 def allowed(field: int, row: Row, state: State, vocabulary: Vocabulary) -> Mask:
@@ -80,7 +85,8 @@ def allowed(field: int, row: Row, state: State, vocabulary: Vocabulary) -> Mask:
     if field == INSTRUMENT:
         may = np.zeros(size, dtype=np.bool_)
         after = FOLLOWS[state.kind]
-        may[vocabulary.bar] = "header" in after
+        may[vocabulary.bar] = "header" in after and not state.reopened
+        may[vocabulary.reopen] = "reopening" in after
         may[vocabulary.end] = "end" in after
         if "note" in after:
             may[max(state.least[0], vocabulary.drums) : vocabulary.end] = True
@@ -98,9 +104,9 @@ def allowed(field: int, row: Row, state: State, vocabulary: Vocabulary) -> Mask:
 def after(row: Row, state: State, vocabulary: Vocabulary) -> State:
     """The state once a row stands."""
     kind = kind_of(row, vocabulary)
-    if kind == "header":
-        first = (vocabulary.drums, 0, 0, 0)
-        return State(kind=kind, steps=vocabulary.bar_steps[row[TIME_SIGNATURE]], least=first)
+    if kind in ("header", "reopening"):
+        first, steps = (vocabulary.drums, 0, 0, 0), vocabulary.bar_steps[row[TIME_SIGNATURE]]
+        return State(kind=kind, reopened=kind == "reopening", steps=steps, least=first)
     if kind == "end":
         return replace(state, kind=kind)
     instrument, number, position, pitch = (int(row[f]) for f in ORDER)
@@ -111,7 +117,7 @@ def after(row: Row, state: State, vocabulary: Vocabulary) -> State:
         number, position = number + 1, 0
     if number == vocabulary.numbers:
         instrument, number = instrument + 1, 0
-    return State(kind=kind, steps=state.steps, least=(instrument, number, position, pitch))
+    return replace(state, kind=kind, least=(instrument, number, position, pitch))
 
 
 def check_rows(rows: npt.NDArray[np.int16], vocabulary: Vocabulary, *, most: int = 10) -> list[str]:
@@ -139,7 +145,7 @@ def _problem(row: Row, state: State, vocabulary: Vocabulary) -> str:
     if not 0 <= row[INSTRUMENT] < len(vocabulary.instruments):
         return f"{row[INSTRUMENT]} is no value of instrument"
     kind = kind_of(row, vocabulary)
-    if kind not in FOLLOWS[state.kind]:
+    if kind not in FOLLOWS[state.kind] or (kind == "header" and state.reopened):
         return f"{kind} may not follow {state.kind}"
     for field, name in enumerate(FIELDS):
         value = int(row[field])

@@ -5,6 +5,8 @@ A row is eight integers, one a field, -1 where the field has no meaning for that
     header row   instrument = "bar", time_signature, tempo
     note row     instrument, number, position, pitch, duration, velocity
     end row      instrument = "end", nothing else; the last row of a piece
+    reopening    instrument = "reopen", time_signature, tempo as the header of its bar: opens that bar once more, behind all
+                 headers, for notes that are to be written when everything else is known (see `meloctl.dataset.rewrite`)
 """
 
 import math
@@ -15,7 +17,8 @@ from typing import Any
 from analysis.errors import MeloError
 from analysis.json_file import refuse_unknown
 
-FORMAT = "meloctl.rows/1"
+FORMAT = "meloctl.rows/2"
+"""The first format had no reopening rows."""
 
 FIELDS = ("instrument", "number", "position", "pitch", "duration", "velocity", "time_signature", "tempo")
 """Columns of a row matrix, in the order in which the model predicts them."""
@@ -47,7 +50,7 @@ class Vocabulary:
     """How many parts of one piece may share an instrument."""
 
     instruments: tuple[str, ...]
-    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar."""
+    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar; "reopen"."""
 
     durations: tuple[int, ...]
     """Lengths in steps, ascending."""
@@ -91,6 +94,11 @@ class Vocabulary:
         return self.instruments.index("end")
 
     @cached_property
+    def reopen(self) -> int:
+        """Instrument of a reopening row."""
+        return self.instruments.index("reopen")
+
+    @cached_property
     def signatures(self) -> tuple[tuple[int, int], ...]:
         """(numerator, denominator) of each time signature."""
         return tuple((int(n), int(d)) for n, _, d in (s.partition("/") for s in self.time_signatures))
@@ -117,7 +125,7 @@ class Vocabulary:
         return {int(t.removeprefix("program ")): i for i, t in enumerate(self.instruments) if t.startswith("program ")}
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object `meloctl.rows/1`."""
+        """The JSON object `meloctl.rows/2`."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in _declared(self).items()}
         return {"format": FORMAT, **data}
 
@@ -139,7 +147,7 @@ class Vocabulary:
 
 
 def default_vocabulary() -> Vocabulary:
-    """The vocabulary of format meloctl.rows/1: 12 steps a quarter, bars of up to 16 quarters, all 128 programs and drums."""
+    """The vocabulary of format meloctl.rows/2: 12 steps a quarter, bars of up to 16 quarters, all 128 programs and drums."""
     steps, quarters = 12, 16
     others = [p for p in range(128) if p not in _BASS]
     fine, middle, coarse = range(1, 49), range(51, 97, 3), [*range(108, 193, 12), *range(240, 769, 48)]
@@ -147,7 +155,7 @@ def default_vocabulary() -> Vocabulary:
         steps_per_quarter=steps,
         positions=steps * quarters,
         numbers=64,
-        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end"),
+        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "reopen"),
         durations=(*fine, *middle, *coarse),
         velocities=(*range(4, 125, 4), 127),
         time_signatures=tuple(
