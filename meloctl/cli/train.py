@@ -69,6 +69,15 @@ Ema = Annotated[
         "--ema", help="Keep and measure a running mean of the weights, with this decay, as 0.999.", show_default=False
     ),
 ]
+Infill = Annotated[
+    float | None,
+    typer.Option(
+        "--infill",
+        help="Share of the windows in which bars or parts are taken out and written last, which meloctl generate --infill needs "
+        "(default: 0.25; 0 for a model to compare with that cannot).",
+        show_default=False,
+    ),
+]
 Checkpointing = Annotated[
     bool,
     typer.Option(
@@ -101,6 +110,7 @@ def train(
     packs: Packs = None,
     pack_rows: PackRows = None,
     ema: Ema = None,
+    infill: Infill = None,
     checkpointing: Checkpointing = False,
     compile_layers: Compile = False,
     shard: Shard = None,
@@ -128,6 +138,7 @@ def train(
         packs=packs,
         pack_rows=pack_rows,
         ema=ema,
+        infill=infill,
         checkpointing=checkpointing,
         compile=compile_layers,
         shard=shard,

@@ -19,9 +19,9 @@ from masks.sample import choose_files, read_rows
 from masks.spec import MaskSpec, read_spec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.training.config import CONTEXTS, GATE_PRICE, PACKS, TrainConfig
+from meloctl.training.config import CONTEXTS, GATE_PRICE, INFILL, PACKS, TrainConfig
 from meloctl.training.estimate import Music
-from meloctl.training.models import ModelName, model_name, own_mask, takes_mask
+from meloctl.training.models import ModelName, infills, model_name, own_mask, takes_mask
 from meloctl.workspace import Recipe, Run, Workspace
 
 _SAMPLE = 50
@@ -44,6 +44,7 @@ class Asked:
     packs: int | None = None
     pack_rows: int | None = None
     ema: float | None = None
+    infill: float | None = None
     gates: bool = False
     gate_price: float | None = None
     checkpointing: bool = False
@@ -101,6 +102,8 @@ def plan_session(space: Workspace, asked: Asked) -> Session:
         raise MeloError("--gate-price: without --gates there is nothing to price; give both, or neither")
     if asked.mask and not takes_mask(name.architecture):
         raise MeloError(f"--mask: {name} takes no mask; leave it out, or take --model {name.size}")
+    if config.infill and not infills(name.architecture):
+        raise MeloError(f"--infill: {name} cannot fill gaps; leave it out, or take --model {name.size}")
     stats = space.latest("stats")
     corpus, meter = Path(stats.told("inputs", "corpus")), stats.told("options", "meter")
     paths = find_files(corpus)
@@ -157,6 +160,7 @@ def _config(asked: Asked, name: ModelName) -> TrainConfig:
         minutes=asked.minutes,
         epochs=asked.epochs,
         ema=asked.ema,
+        infill=(INFILL if infills(name.architecture) else 0.0) if asked.infill is None else asked.infill,
         gates=asked.gates,
         checkpointing=asked.checkpointing,
         compile=asked.compile,

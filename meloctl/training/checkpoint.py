@@ -1,7 +1,7 @@
 """Checkpoints: weights as safetensors, everything else as JSON. Nothing is unpickled.
 
 model.safetensors   the best weights so far
-model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/2)
+model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/3)
 last.safetensors    the training state of an unfinished run: weights, optimizer moments, random state, and its standing
 training.json       how a finished run went
 """
@@ -27,8 +27,10 @@ from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.vocabulary import Vocabulary
 from meloctl.training.models import ARCHITECTURES, MELOFORMERS, Model, build, spec_of
 
-FORMAT = "meloctl.checkpoint/2"
-"""The first format did not name the architecture."""
+FORMAT = "meloctl.checkpoint/3"
+"""The first format did not name the architecture, the second knew no gaps."""
+
+_TOLD = ("architecture", "mask", "gated", "infill", "quality")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +46,27 @@ class About:
     gated: bool
     """It hears through learnable gates, not under the mask, which says what they started from."""
 
+    infill: float
+    """Share of the windows that it was trained on in which a gap was filled; 0: it cannot fill any."""
+
     quality: dict[str, Any]
 
 
 def save_model(
-    model: Model, architecture: str, weights: dict[str, Tensor], folder: Path, quality: dict[str, Any]
+    model: Model,
+    architecture: str,
+    weights: dict[str, Tensor],
+    folder: Path,
+    quality: dict[str, Any],
+    *,
+    infill: float = 0.0,
 ) -> None:
     """Write model.safetensors, then model.json.
 
     Args:
         architecture: one of ARCHITECTURES.
         weights: of the model, by name; whole, on any device.
+        infill: see `About`.
     """
     save_tensors({k: v.detach().cpu().contiguous() for k, v in weights.items()}, folder / "model.safetensors")
     spec = spec_of(model)
@@ -65,6 +77,7 @@ def save_model(
         "vocabulary": model.vocabulary.to_json(),
         "mask": spec.to_json() if spec else None,
         "gated": isinstance(model, MeloFormer) and model.gates is not None,
+        "infill": infill,
         "quality": quality,
     }
     write_text(folder / "model.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
@@ -76,8 +89,8 @@ def read_about(folder: Path) -> About:
     about = read_json(where, what="checkpoint")
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise MeloError(f'{where}: not a checkpoint (its "format" is not "{FORMAT}"); make one with: meloctl train')
-    refuse_unknown(about, {"format", "architecture", "model", "vocabulary", "mask", "gated", "quality"}, str(where))
-    architecture, mask, gated, quality = (about.get(k) for k in ("architecture", "mask", "gated", "quality"))
+    refuse_unknown(about, {"format", "model", "vocabulary", *_TOLD}, str(where))
+    architecture, mask, gated, infill, quality = (about.get(k) for k in _TOLD)
     if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise MeloError(f"{where}: its architecture {str(architecture)[:40]!r} is none of {', '.join(ARCHITECTURES)}")
     if mask is not None and architecture not in MELOFORMERS:
@@ -86,13 +99,24 @@ def read_about(folder: Path) -> About:
         raise MeloError(
             f'{where}: its "gated" is {str(gated)[:40]!r}; it must be true or false, as {architecture} allows'
         )
+    infill = _share(infill, architecture, where)
     return About(
         architecture=architecture,
         config=ModelConfig.from_json(about.get("model"), where=f"{where}: model"),
         vocabulary=Vocabulary.from_json(about.get("vocabulary"), where=f"{where}: vocabulary"),
         spec=MaskSpec.from_json(mask, where=f"{where}: mask") if architecture in MELOFORMERS else None,
         gated=gated,
+        infill=infill,
         quality=quality if isinstance(quality, dict) else {},
+    )
+
+
+def _share(infill: object, architecture: str, where: Path) -> float:
+    """The share of windows with gaps. Raises MeloError where it is none, or the architecture fills none."""
+    if isinstance(infill, int | float) and type(infill) is not bool and 0 <= infill <= (architecture in MELOFORMERS):
+        return infill
+    raise MeloError(
+        f'{where}: its "infill" is {str(infill)[:40]!r}; it must be a share, 0 to 1, as {architecture} allows'
     )
 
 

@@ -10,6 +10,9 @@ PACKS = 1
 CONTEXTS = 2
 """A pack is so many times as long as the model's context, where nothing else is asked for."""
 
+INFILL = 0.25
+"""Share of windows with gaps, where nothing else is asked for."""
+
 GATE_PRICE = 0.02
 """Nats a note that it costs to leave all gates open."""
 
@@ -52,6 +55,9 @@ class TrainConfig:
     checkpointing: bool = False
     """Layers forget their activations and compute them again for the backward pass: less memory, a third more time."""
 
+    infill: float = 0.0
+    """Share of the windows in which some bars or parts are written last, so that the model learns to fill gaps."""
+
     gates: bool = False
     """Rows hear all earlier rows through learnable gates, one a relation and offset, instead of the mask."""
 
@@ -84,6 +90,7 @@ class TrainConfig:
                 0 <= self.gate_price <= 1000,
                 "what open gates cost, 0 or more nats a note",
             ),
+            ("infill", self.infill, 0 <= self.infill <= 0.9, "the share of windows with gaps, 0 to 0.9"),
             ("ema", self.ema, self.ema is None or 0 < self.ema < 1, "a decay between 0 and 1, such as 0.999"),
         ):
             if not good:

@@ -45,7 +45,7 @@ class Deal:
     """Of each pack, whoever takes it, the indices of its windows."""
 
     n_rows: int
-    """Of all packs."""
+    """Of all packs, without rows that reopen bars."""
 
     turns: tuple[Turn, ...]
     """This process's."""

@@ -82,6 +82,11 @@ def takes_mask(architecture: str) -> bool:
     return architecture == "meloformer"
 
 
+def infills(architecture: str) -> bool:
+    """Can it learn to fill gaps? The others do not know which bar a row that is written last belongs to."""
+    return architecture in MELOFORMERS
+
+
 def own_mask(architecture: str) -> MaskSpec | None:
     """The mask that belongs to an architecture; None where it has none. `meloformer` takes any, so none is its own."""
     if architecture == "museformer":

@@ -80,7 +80,7 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
         return ended
     config = task.config
     learner = learner_of(task.model, config, accelerator, shard=task.shard, penalty=task.penalty)
-    stream = PackStream(task.training, config.pack_rows, task.model.vocabulary, seed=config.seed)
+    stream = PackStream(task.training, config.pack_rows, task.model.vocabulary, seed=config.seed, infill=config.infill)
     length = pack_length(accelerator, config.pack_rows)
     dealer = Dealer(stream, task.training, packs=config.packs, accelerator=accelerator, length=length)
     standing = resume_run(learner, task.folder)
@@ -198,7 +198,7 @@ def _evaluate(
             weights = whole_weights(learner)
             told = {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields}
             if learner.accelerator.is_main_process:
-                save_model(learner.model, task.architecture, weights, task.folder, told)
+                save_model(learner.model, task.architecture, weights, task.folder, told, infill=task.config.infill)
 
 
 def _progress(standing: Standing, deal: Deal, heard: Heard, speed: Speed) -> Progress:
