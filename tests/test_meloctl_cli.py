@@ -132,7 +132,7 @@ def test_training_beats_counting(card):
 def test_generation_gives_the_bars(card):
     _, work, told = card
     piece = told["generate"]
-    assert set(piece) == {"path", "file", "bars", "parts", "instruments", "notes", "seconds"}
+    assert set(piece) == {"path", "file", "bars", "parts", "instruments", "notes", "seconds", "cache_bytes"}
     assert len(piece["instruments"]) == piece["parts"]
     folder = Path(piece["path"]).parent
     assert folder.parent == work / "out"

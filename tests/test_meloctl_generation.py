@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import piece_of
+from conftest import ROOT, piece_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from miditoolkit import MidiFile
@@ -18,6 +18,7 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.cli.mask_rule import TAKES, Told, plan_derivation
 from meloctl.generation.decoder import Decoder
 from meloctl.generation.memory import Sight
 from meloctl.generation.sampler import Sampling, draw, generate
@@ -30,6 +31,7 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
 V = default_vocabulary()
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
 
 def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
@@ -91,6 +93,29 @@ def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
     assert bar[-1] > LAST + 1  # two offsets and more share the last gate
     full = states_of(model, rows)
     decoder = Decoder(model)
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A few pieces, on which rules that have a budget count rows."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for seed in range(3):
+        write_midi(decode(music(seed, bars=40)[0].numpy().astype(np.int16), V), folder / f"{seed}.mid")
+    return folder
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("drums", ["masked", "exempt"])
+@pytest.mark.parametrize("rule", TAKES)
+def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
+    every = Told(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
+    options = {name: value for name, value in vars(every).items() if name in TAKES[rule]}
+    spec = plan_derivation(rule, Told(**options), DIARY, named=True).make()
+    assert spec.source["rule"] == rule
+    model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)
+    full, decoder = states_of(model, rows), Decoder(model)
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 

@@ -76,4 +76,7 @@ def generate(
             raise
         said = wrote(run.folder, run.files)
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.told("results", "pieces")]
-    report([*map(piece_line, pieces), said], pieces[0] if count == 1 else {"pieces": pieces}, as_json=as_json)
+    taken = run.told("results", "cache_bytes")
+    say(f"Cached keys and values took {taken / 1e6:.1f} MB at most")
+    facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": taken}
+    report([*map(piece_line, pieces), said], facts, as_json=as_json)

@@ -199,9 +199,7 @@ def _outlook_lines(outlook: "Outlook", asked: "Asked", work: Path | None) -> lis
 
 def _next(session: "Session", folder: Path, work: Path | None) -> list[str]:
     """What to do with the model."""
-    from meloctl.training.models import generates
-
-    lines = [following("generate", "--bars", "32", work=work)] if generates(session.name.architecture) else []
+    lines = [following("generate", "--bars", "32", work=work)]
     if session.config.gates:
         lines.append(f"The mask that it learned: {command('derive-mask', '--from-model', folder, work=work)}")
     return lines

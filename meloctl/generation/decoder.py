@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from meloctl.generation.memory import Line, Memory, Sight
-from meloctl.generation.weights import LayerWeights, Weights, normed, turned
+from meloctl.generation.products import normed
+from meloctl.generation.weights import LayerWeights, Weights, turned
 from meloctl.model.layout import part_of
 from meloctl.model.meloformer import MeloFormer
 from meloctl.model.planner import everything
@@ -25,9 +26,10 @@ class Decoder:
         """No row yet.
 
         Args:
-            half: compute large products in bf16, see `Weights`.
+            half: compute large products in bf16, see `products`.
         """
         self.model, self.weights = model, Weights(model, half=half)
+        self.heads = self.weights.heads
         self.biases = None if model.gates is None else model.gates.biases().detach()
         config, spec = model.config, model.spec if model.gates is None else everything(model.spec)
         self.sight = Sight(spec)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from analysis.errors import MeloError
-from meloctl.generation.decoder import Decoder
+from meloctl.generation.decoders import AnyDecoder, begun
 from meloctl.generation.writer import Writer
-from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT
+from meloctl.training.models import Model
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -47,25 +47,25 @@ class Sampling:
 
 
 def generate(
-    model: MeloFormer,
+    model: Model,
     writers: Sequence[Writer],
     sampling: Sampling,
     *,
     half: bool = False,
     on_bar: Callable[[], None] = lambda: None,
-) -> Decoder:
+) -> AnyDecoder:
     """Let writers write their pieces to the end; they hold the rows, also those of a piece that an interrupt cut short.
 
     Args:
-        writers: fresh ones; what they were given to begin with is heard first.
+        writers: fresh ones; what they were given to begin with, of equal length in all, is heard first.
         half: compute products in bf16.
         on_bar: called as each bar of any piece closes.
 
     Returns:
         The decoder, as it ends.
     """
-    decoder = Decoder(model, len(writers), half=half)
-    hidden, going = _hear(decoder, writers), list(writers)
+    given = np.array([writer.rows for writer in writers], dtype=np.int64).reshape(len(writers), -1, len(FIELDS))
+    (decoder, hidden), going = begun(model, torch.from_numpy(given), half=half), list(writers)
     while going:
         rows = _draw_rows(decoder, hidden, going, sampling)
         for writer, row in zip(going, rows, strict=True):
@@ -82,18 +82,10 @@ def generate(
     return decoder
 
 
-def _hear(decoder: Decoder, writers: Sequence[Writer]) -> Tensor:
-    """(B, C) the states after what the writers were given to begin with, of equal length in all of them."""
-    hidden = decoder.start()
-    for rows in zip(*(writer.rows for writer in writers), strict=True):
-        hidden = decoder.step(torch.from_numpy(np.stack(rows).astype(np.int64)))
-    return hidden
-
-
 @torch.no_grad()
-def _draw_rows(decoder: Decoder, hidden_BC: Tensor, writers: Sequence[Writer], sampling: Sampling) -> Rows:
+def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writer], sampling: Sampling) -> Rows:
     """(B, 8) the next row of each piece, field by field."""
-    vocabulary, heads = decoder.model.vocabulary, decoder.weights.heads
+    vocabulary, heads = decoder.model.vocabulary, decoder.heads
     rows = np.full((len(writers), len(FIELDS)), ABSENT, dtype=np.int16)
 
     def drawn(field: int, state: Tensor, members: list[int]) -> Ints:

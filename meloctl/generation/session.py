@@ -15,7 +15,6 @@ from meloctl.generation.score import draw_piano_roll, playable, write_wav
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.generation.wishes import parts_of, tempo_of, time_signature_of
 from meloctl.generation.writer import MOST_BARS, MOST_PARTS, MOST_PITCHED, Wish, Writer
-from meloctl.model.meloformer import MeloFormer
 from meloctl.rows.codec import Rows, decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
@@ -108,11 +107,6 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
         KeyboardInterrupt: as it came, once the complete bars of each piece have been written as `unfinished….mid`.
     """
     model, _ = load_model(plan.model_folder)
-    if not isinstance(model, MeloFormer):
-        raise MeloError(
-            f"{plan.model_folder}: this model is here to be compared with, it cannot write music yet; train one that can: "
-            "meloctl train, or with --model museformer or dense"
-        )
     writers = [
         Writer(vocabulary=model.vocabulary, wish=plan.wish, random=np.random.default_rng(seed)) for seed in plan.seeds
     ]
@@ -121,7 +115,7 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
             writer.begin(plan.prompt.rows)
     folder = space.folder(plan.recipe)
     try:
-        generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
+        decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
     except KeyboardInterrupt:
         for name, writer in zip(_names("unfinished", plan.seeds), writers, strict=True):
             _save_unfinished(writer, plan.prompt, folder / f"{name}.mid")
@@ -134,7 +128,7 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
             font = tuned_soundfont(plan.soundfont, space.root / "cache")
             write_wav(folder / f"{name}.mid", folder / f"{name}.wav", soundfont=font)
             files.append(f"{name}.wav")
-    return space.finish(plan.recipe, files=files, results={"pieces": told})
+    return space.finish(plan.recipe, files=files, results={"pieces": told, "cache_bytes": decoder.most_bytes})
 
 
 def _prompt(asked: Asked, vocabulary: Vocabulary) -> Prompt | None:

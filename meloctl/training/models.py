@@ -108,11 +108,6 @@ def spec_of(model: Model) -> MaskSpec | None:
     return model.spec if isinstance(model, MeloFormer) else None
 
 
-def generates(architecture: str) -> bool:
-    """Can `meloctl generate` write music with it? The others lack a decoder that goes step by step."""
-    return architecture in MELOFORMERS
-
-
 def build(
     architecture: str, config: ModelConfig, vocabulary: Vocabulary, spec: MaskSpec | None, *, gated: bool = False
 ) -> Model:

@@ -24,7 +24,7 @@ from meloctl.training.checkpoint import load_model
 from meloctl.training.data import Data, Floats, Reader, data_of, piece_name, watched, window_pairs
 from meloctl.training.evaluate import Quality, evaluate
 from meloctl.training.machine import this_machine
-from meloctl.training.models import Model, build, generates
+from meloctl.training.models import Model, build
 from meloctl.training.picture import draw_loss_curve
 from meloctl.training.plan import Standing
 from meloctl.training.rehearsal import peak_memory
@@ -197,8 +197,6 @@ def _words(session: Session, data: Data, model: Model, levels: dict[str, float],
         lines.append("Bits are counted on the second half of each window, which is what this model writes")
     beat = ", ".join(f"{name} {bits:.2f}" for name, bits in levels.items())
     lines.append(f"To beat on validation: {beat} bits a note")
-    if not generates(session.name.architecture):
-        lines.append("Note: meloctl generate cannot write music with this model yet; it is here to be compared with")
     return lines
 
 

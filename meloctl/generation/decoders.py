@@ -1,0 +1,64 @@
+"""Which decoder writes with which model."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from meloctl.generation.decoder import Decoder
+from meloctl.generation.primer_decoder import PrimerDecoder
+from meloctl.generation.products import HeadWeights
+from meloctl.generation.relative_decoder import RelativeDecoder
+from meloctl.model.encoder_decoder import EncoderDecoder
+from meloctl.model.meloformer import MeloFormer
+from meloctl.training.models import Model
+
+
+class AnyDecoder(Protocol):
+    """A model that is fed rows, one of each piece at a time, and remembers what it was fed. B pieces, C width."""
+
+    @property
+    def model(self) -> Model:
+        """What it feeds."""
+
+    @property
+    def heads(self) -> Sequence[HeadWeights]:
+        """Of each field: state (B, C) → logits (B, V)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken by keys and values of all pieces."""
+
+    @property
+    def most_bytes(self) -> int:
+        """The most of it, as far as is known when pieces end."""
+
+    def start(self) -> Tensor:
+        """(B, C) the states that predict the first rows; called once, before any step."""
+
+    def step(self, rows_BF: Tensor) -> Tensor:
+        """(B, C) the states that predict the rows after these; rows (B, 8)."""
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Go on with these pieces alone, in this order."""
+
+
+def begun(model: Model, given_BLF: Tensor, *, half: bool = False) -> tuple[AnyDecoder, Tensor]:
+    """A model's decoder after what pieces begin with, and the states (B, C) that predict the rows after that.
+
+    Args:
+        given_BLF: whole bars without an end row; L may be 0. An encoder reads them; other models hear them row by row.
+        half: compute large products in bf16.
+    """
+    if isinstance(model, EncoderDecoder):
+        reader = PrimerDecoder(model, given_BLF, half=half)
+        return reader, reader.start()
+    decoder: AnyDecoder
+    if isinstance(model, MeloFormer):
+        decoder = Decoder(model, len(given_BLF), half=half)
+    else:
+        decoder = RelativeDecoder(model, len(given_BLF), half=half)
+    states = decoder.start()
+    for rows_BF in given_BLF.unbind(1):
+        states = decoder.step(rows_BF)
+    return decoder, states
