@@ -1,14 +1,16 @@
 """One piece being written: its rows so far, and what may come next under the grammar and under what was asked for."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import MeloError
+from meloctl.generation.ranges import pitches_in_range
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import State, after, allowed
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, TEMPO, TIME_SIGNATURE, Vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, PITCH, TEMPO, TIME_SIGNATURE, Vocabulary
 
 Bools = npt.NDArray[np.bool_]
 Row = npt.NDArray[np.int16]
@@ -92,7 +94,7 @@ class Writer:
     def take(self, row: Row) -> None:
         """Add a row that may stand here."""
         self.rows.append(row)
-        self.state = after(row, self.state, self.vocabulary)
+        self.state = after(self._spent(row), self.state, self.vocabulary)
         if self.state.kind == "note":
             self.in_bar += 1
             self.parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
@@ -109,6 +111,8 @@ class Writer:
             return may & self._instruments()
         if field == NUMBER:
             return may & self._numbers(int(row[INSTRUMENT]))
+        if field == PITCH:
+            return may & self._pitches(int(row[INSTRUMENT]))
         wished = {TIME_SIGNATURE: self.wish.time_signature, TEMPO: self.wish.tempo}.get(field)
         return may if wished is None else np.arange(len(may)) == wished
 
@@ -177,6 +181,23 @@ class Writer:
         elif self._is_full(instrument):
             may = np.isin(every, [n for i, n in self.parts if i == instrument])
         return may & (every <= due[1]) if due and due[0] == instrument else may
+
+    def _pitches(self, instrument: int) -> Bools:
+        """(128,) what a new note of an instrument may sound."""
+        return np.asarray(self._in_range[instrument])
+
+    def _spent(self, row: Row) -> Row:
+        """A row as the grammar counts on from it: a note with no pitch left above it has used up its position."""
+        if row[PITCH] == ABSENT or self._pitches(int(row[INSTRUMENT]))[row[PITCH] + 1 :].any():
+            return row
+        highest = row.copy()
+        highest[PITCH] = self.vocabulary.sizes[PITCH] - 1
+        return highest
+
+    @cached_property
+    def _in_range(self) -> Bools:
+        """(instruments, 128)"""
+        return pitches_in_range(self.vocabulary)
 
     def _is_full(self, instrument: int) -> bool:
         """True when no further part of this instrument may enter."""
