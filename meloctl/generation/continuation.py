@@ -50,7 +50,7 @@ def prompt_of(piece: Piece, bars: int | None, vocabulary: Vocabulary) -> Prompt:
     Raises:
         MeloError: the piece has fewer bars, or no note in them; its ticks cannot be made fine enough.
     """
-    piece = _finer(piece, vocabulary)
+    piece = finer(piece, vocabulary)
     bars = piece.n_bars if bars is None else bars
     if not 1 <= bars <= piece.n_bars:
         raise MeloError(
@@ -61,7 +61,7 @@ def prompt_of(piece: Piece, bars: int | None, vocabulary: Vocabulary) -> Prompt:
     kept = replace(kept, tempo_tick=piece.tempo_tick[before], tempo=piece.tempo[before])
     if not len(kept.notes):
         raise MeloError(f"--keep-bars {bars}: the prompt has no note in its first bars; keep more of them")
-    return Prompt(piece=kept, bars=bars, end_tick=end, rows=_heard(kept, end, vocabulary))
+    return Prompt(piece=kept, bars=bars, end_tick=end, rows=heard(kept, end, vocabulary))
 
 
 def continued(prompt: Prompt, rows: Rows, vocabulary: Vocabulary) -> Piece:
@@ -79,7 +79,7 @@ def continued(prompt: Prompt, rows: Rows, vocabulary: Vocabulary) -> Piece:
 
     def ticks(there: Ints) -> Ints:
         """A place in the new bars, in the prompt's ticks."""
-        return np.asarray(prompt.end_tick + (there - began) * tpq // TICKS_PER_QUARTER)  # without a rest, see `_finer`
+        return np.asarray(prompt.end_tick + (there - began) * tpq // TICKS_PER_QUARTER)  # without a rest, see `finer`
 
     new_bars = ticks(starts[prompt.row_bars : -1])
     trimmed = playable(whole, len(header)).notes
@@ -109,7 +109,7 @@ def continued(prompt: Prompt, rows: Rows, vocabulary: Vocabulary) -> Piece:
     return _some(piece, np.ones(len(notes), dtype=np.bool_))
 
 
-def _finer(piece: Piece, vocabulary: Vocabulary) -> Piece:
+def finer(piece: Piece, vocabulary: Vocabulary) -> Piece:
     """The same piece in ticks, as many times as fine as is needed for every step and every bar of rows to begin on one."""
     tpq = piece.ticks_per_quarter
     finest = math.lcm(vocabulary.steps_per_quarter, max(DENOMINATORS) // 4)
@@ -132,7 +132,7 @@ def _finer(piece: Piece, vocabulary: Vocabulary) -> Piece:
     )
 
 
-def _heard(piece: Piece, end: int, vocabulary: Vocabulary) -> Rows:
+def heard(piece: Piece, end: int, vocabulary: Vocabulary) -> Rows:
     """The rows of all bars before a tick, whether they hold notes or not; a note that the grid moves behind it is not heard."""
     step = piece.ticks_per_quarter / vocabulary.steps_per_quarter
     near = 2 * (end - piece.notes.onset_tick) <= step

@@ -22,11 +22,12 @@ from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 class Decoder:
     """Feeds rows to a model, one of each piece at a time."""
 
-    def __init__(self, model: MeloFormer, pieces: int = 1, *, half: bool = False) -> None:
+    def __init__(self, model: MeloFormer, pieces: int = 1, *, half: bool = False, reopened: int | None = None) -> None:
         """No row yet.
 
         Args:
             half: compute large products in bf16, see `products`.
+            reopened: the bar, counted in the rows, that the first reopening row opens once more; None where none will come.
         """
         self.model, self.weights = model, Weights(model, half=half)
         self.heads = self.weights.heads
@@ -34,7 +35,8 @@ class Decoder:
         config, spec = model.config, model.spec if model.gates is None else everything(model.spec)
         self.sight = Sight(spec)
         like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
-        self.pieces = [Memory(sight=self.sight, like=like, gated=model.gates is not None) for _ in range(pieces)]
+        gated = model.gates is not None
+        self.pieces = [Memory(sight=self.sight, like=like, gated=gated, reopened=reopened) for _ in range(pieces)]
         self.most_bytes = 0
         """The most memory that keys and values have taken, as far as is known when pieces end."""
 
@@ -47,6 +49,16 @@ class Decoder:
         """(B, C) the states that predict the first rows."""
         return self.model.start.detach().expand(len(self.pieces), -1)
 
+    def hear(self, given: Sequence[Tensor]) -> Tensor:
+        """(B, C) the states after what each piece begins with, (L, 8) each, of any lengths; before any step."""
+        every, states = self.pieces, self.start().clone()
+        for i in range(max(map(len, given))):
+            on = [b for b, rows_LF in enumerate(given) if i < len(rows_LF)]
+            self.pieces = [every[b] for b in on]
+            states[on] = self.step(torch.stack([given[b][i] for b in on]))
+        self.pieces = every
+        return states
+
     def keep(self, chosen: Sequence[int]) -> None:
         """Go on with these pieces alone, in this order."""
         self.most_bytes = max(self.most_bytes, self.nbytes)
@@ -54,15 +66,16 @@ class Decoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """(B, C) the states that predict the rows after these; rows (B, 8). A header row closes the bar before it."""
+        """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
         vocabulary, config = self.model.vocabulary, self.model.config
         parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
         places: list[tuple[Line, int]] = []
         for piece, row, part in zip(self.pieces, rows_BF.tolist(), parts_B, strict=True):
-            opens = row[INSTRUMENT] == vocabulary.bar
-            if opens and piece.bar >= 0:
-                self._close_bar(piece)
-            places.append(piece.enter(part, drum=row[INSTRUMENT] == vocabulary.drums, opens=opens))
+            if row[INSTRUMENT] in (vocabulary.bar, vocabulary.reopen):
+                if piece.bar >= 0:
+                    self._close_bar(piece)
+                piece.open_bar(again=row[INSTRUMENT] == vocabulary.reopen)
+            places.append(piece.enter(part, drum=row[INSTRUMENT] == vocabulary.drums))
         at = zip(self.pieces, rows_BF[:, POSITION].clamp(min=0).tolist(), strict=True)
         turn = torch.stack([self.weights.turn(piece.bar, position) for piece, position in at])
         biases = [self._biases(piece) for piece in self.pieces]

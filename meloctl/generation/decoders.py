@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from meloctl.generation.decoder import Decoder
@@ -43,21 +44,25 @@ class AnyDecoder(Protocol):
         """Go on with these pieces alone, in this order."""
 
 
-def begun(model: Model, given_BLF: Tensor, *, half: bool = False) -> tuple[AnyDecoder, Tensor]:
+def begun(
+    model: Model, given: Sequence[Tensor], *, half: bool = False, reopened: int | None = None
+) -> tuple[AnyDecoder, Tensor]:
     """A model's decoder after what pieces begin with, and the states (B, C) that predict the rows after that.
 
     Args:
-        given_BLF: whole bars without an end row; L may be 0. An encoder reads them; other models hear them row by row.
+        given: B times (L, 8), whole bars without an end row; L may be 0, and only for MeloFormer may it differ. An encoder reads
+            them; other models hear them row by row.
         half: compute large products in bf16.
+        reopened: for MeloFormer, the bar that the first reopening row will open once more.
     """
+    if isinstance(model, MeloFormer):
+        former = Decoder(model, len(given), half=half, reopened=reopened)
+        return former, former.hear(given)
+    given_BLF = torch.stack(list(given))
     if isinstance(model, EncoderDecoder):
         reader = PrimerDecoder(model, given_BLF, half=half)
         return reader, reader.start()
-    decoder: AnyDecoder
-    if isinstance(model, MeloFormer):
-        decoder = Decoder(model, len(given_BLF), half=half)
-    else:
-        decoder = RelativeDecoder(model, len(given_BLF), half=half)
+    decoder = RelativeDecoder(model, len(given_BLF), half=half)
     states = decoder.start()
     for rows_BF in given_BLF.unbind(1):
         states = decoder.step(rows_BF)

@@ -2,11 +2,12 @@
 
 Rows come cell by cell, and what a cell's rows may see grows by those rows alone. So when a cell opens, all that it sees is laid
 side by side once, and each row adds itself at the end. A part that sees all of its own past is never copied: what its cell sees
-of others is laid right before its rows.
+of others is laid right before its rows. Rows of reopened bars have lines of their own, so that the bars of a line never fall.
 
 Shape letters: Y layers, G key and value heads, D width of a head, n rows or bars. Axis 1 of every tensor: keys, then values.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,13 +118,19 @@ class Memory:
     """(Y, 2, G, 0, D) an empty tensor: type and shape of what is kept."""
 
     gated: bool
-    lines: dict[int, Line] = field(default_factory=dict)
-    """{part: its rows}"""
+    reopened: int | None = None
+    """The bar that the first reopening row will open once more; None where none will come."""
+
+    lines: dict[tuple[bool, int], Line] = field(default_factory=dict)
+    """{(of reopened bars, part): its rows}"""
 
     drums: set[int] = field(default_factory=set)
     """The parts that are drums."""
 
     bar: int = -1
+    filling: bool = False
+    """The open bar has been opened before."""
+
     cell: Cell | None = None
 
     def __post_init__(self) -> None:
@@ -138,10 +145,13 @@ class Memory:
         """Memory taken by keys and values."""
         return sum(line.nbytes for line in (*self.lines.values(), self.second, self.bars, self.desk))
 
-    def enter(self, part: int, *, drum: bool, opens: bool) -> tuple[Line, int]:
-        """A new row: where its keys and values go, at this place of `line.kv`. `close_cell` comes before one that opens a bar."""
-        if opens:
-            self.bar += 1
+    def open_bar(self, *, again: bool) -> None:
+        """The next bar opens, for the first time or once more; the one before it has been closed."""
+        self.bar = self.reopened if again and not self.filling and self.reopened is not None else self.bar + 1
+        self.filling = again
+
+    def enter(self, part: int, *, drum: bool) -> tuple[Line, int]:
+        """A new row: where its keys and values go, at this place of `line.kv`. `open_bar` comes before one that opens a bar."""
         if drum:
             self.drums.add(part)
         if self.cell is None or (self.cell.bar, self.cell.part) != (self.bar, part):
@@ -161,7 +171,7 @@ class Memory:
     def close_cell(self) -> None:
         """Put the open cell's rows to those of their part."""
         if self.cell and self.cell.line is self.desk:
-            line, rows = self.lines[self.cell.part], slice(self.cell.own, self.desk.end)
+            line, rows = self.lines[self.filling, self.cell.part], slice(self.cell.own, self.desk.end)
             n = rows.stop - rows.start
             line.make_room(0, n)
             line.kv[:, :, :, line.end : line.end + n] = self.desk.kv[:, :, :, rows]
@@ -171,27 +181,31 @@ class Memory:
 
     def rows_of_bar(self) -> Tensor:
         """(Y, 2, G, n, D) the rows of the bar that just closed, in any order."""
-        found = [(line, line.of_bars(self.bar, self.bar + 1)) for line in self.lines.values()]
+        mine = [line for (filling, _), line in self.lines.items() if filling == self.filling]
+        found = [(line, line.of_bars(self.bar, self.bar + 1)) for line in mine]
         return torch.cat([line.kv[:, :, :, rows] for line, rows in found], dim=3)
 
     def forget(self) -> None:
         """Let go what no row of the next bar, nor of a later one, may see."""
+        upcoming = self.bar + 1
+        if self.reopened is not None and not self.filling:
+            upcoming = min(upcoming, self.reopened)
         if self.sight.reach < _EVER:
             for line in self.lines.values():
-                line.forget(self.bar + 2 - self.sight.reach)
+                line.forget(upcoming + 1 - self.sight.reach)
 
     def _opened(self, part: int) -> Cell:
         """A cell without rows, with all that it sees laid out."""
-        own = self.lines.setdefault(part, Line(self.like))
+        own = self.lines.setdefault((self.filling, part), Line(self.like))
         seen: list[tuple[Line, slice, int | None]] = []
         if len(self.second):
             seen.append((self.second, slice(self.second.first, self.second.end), None))
-        for other, line in self.lines.items():
+        for (filling, other), line in self.lines.items():
             relation = SAME if other == part else DRUMS if {part, other} & self.drums else CROSS
-            if other == part and self.sight.whole:
+            if line is own and self.sight.whole:
                 continue
-            for low, high in self.sight.stretches[relation]:
-                rows = line.of_bars(self.bar - high + 1, self.bar - low + 1)
+            for first, end in self._bars_seen(relation, around=filling != self.filling):
+                rows = line.of_bars(first, end)
                 if rows.stop > rows.start:
                     seen.append((line, rows, relation))
         n = sum(rows.stop - rows.start for _, rows, _ in seen)
@@ -215,8 +229,18 @@ class Memory:
             cell.gates = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *gates]))
         return cell
 
+    def _bars_seen(self, relation: int, *, around: bool) -> Iterator[tuple[int, int]]:
+        """[first, end) of bars that the open bar sees of a part; `around`: of the kept rows of a gap, which lie on both sides."""
+        for low, high in self.sight.stretches[relation]:
+            if around and low == 0:
+                yield self.bar - high + 1, self.bar + high
+            else:
+                yield self.bar - high + 1, self.bar - low + 1
+                if around:
+                    yield self.bar + low, self.bar + high
+
     def _gates(self, line: Line, rows: slice, relation: int | None) -> Ints:
         """(n,) the gate of each row; that of one's own bar, which is open, for summaries."""
         if relation is None:
             return np.zeros(rows.stop - rows.start, dtype=np.int64)
-        return relation * N_OFFSETS + np.minimum(self.bar - line.bar[rows], LAST + 1)
+        return relation * N_OFFSETS + np.minimum(np.abs(self.bar - line.bar[rows]), LAST + 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from analysis.errors import MeloError
 from meloctl.generation.decoders import AnyDecoder, begun
-from meloctl.generation.writer import Writer
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT
@@ -18,6 +18,7 @@ from meloctl.training.models import Model
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Row = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,41 @@ class Sampling:
             raise MeloError(f"--top-k {self.top_k}: give how many values to draw from, 1 or more")
 
 
+class Writing(Protocol):
+    """One piece, or one gap of it, being written: see `Writer` and `Rewriter`."""
+
+    random: np.random.Generator
+    """Draws its values."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """Heard or written so far."""
+
+    @property
+    def reopened(self) -> int | None:
+        """The bar that will be opened once more first; None where none will be."""
+
+    @property
+    def done(self) -> bool:
+        """The end row stands."""
+
+    @property
+    def bars_closed(self) -> int:
+        """Bars that are complete."""
+
+    def take(self, row: Row) -> None:
+        """Add a row that may stand here."""
+
+    def may(self, field: int, row: Row) -> Bools:
+        """(V,) which values a field of the next row may take, given the fields before it; at least one."""
+
+    def closing(self, instrument: int) -> int:
+        """The instrument of the row that comes, where the model wants to close a bar."""
+
+
 def generate(
     model: Model,
-    writers: Sequence[Writer],
+    writers: Sequence[Writing],
     sampling: Sampling,
     *,
     half: bool = False,
@@ -57,15 +90,15 @@ def generate(
     """Let writers write their pieces to the end; they hold the rows, also those of a piece that an interrupt cut short.
 
     Args:
-        writers: fresh ones; what they were given to begin with, of equal length in all, is heard first.
+        writers: fresh ones, of pieces with the same gap where they fill one; what they were given to begin with is heard first.
         half: compute products in bf16.
         on_bar: called as each bar of any piece closes.
 
     Returns:
         The decoder, as it ends.
     """
-    given = np.array([writer.rows for writer in writers], dtype=np.int64).reshape(len(writers), -1, len(FIELDS))
-    (decoder, hidden), going = begun(model, torch.from_numpy(given), half=half), list(writers)
+    given = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    (decoder, hidden), going = begun(model, given, half=half, reopened=writers[0].reopened), list(writers)
     while going:
         rows = _draw_rows(decoder, hidden, going, sampling)
         for writer, row in zip(going, rows, strict=True):
@@ -83,7 +116,7 @@ def generate(
 
 
 @torch.no_grad()
-def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writer], sampling: Sampling) -> Rows:
+def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writing], sampling: Sampling) -> Rows:
     """(B, 8) the next row of each piece, field by field."""
     vocabulary, heads = decoder.model.vocabulary, decoder.heads
     rows = np.full((len(writers), len(FIELDS)), ABSENT, dtype=np.int16)

@@ -82,6 +82,11 @@ class Writer:
         self.given = self.bars
 
     @property
+    def reopened(self) -> None:
+        """It opens no bar once more."""
+        return None
+
+    @property
     def done(self) -> bool:
         """The end row stands."""
         return self.state.kind == "end"

@@ -1,17 +1,13 @@
 """A piece as the page's script draws it: seconds of bars and notes, part by part."""
 
 import json
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from analysis.piece import Piece
 from meloctl.report.markup import Html
-from meloctl.rows.names import PROGRAMS
-
-_LONGEST_NAME = 40
-"""Characters of a part's name that are shown; a file may name a part with a novel."""
+from meloctl.rows.names import names_of
 
 
 def roll_of(piece: Piece) -> dict[str, Any]:
@@ -37,17 +33,6 @@ def roll_of(piece: Piece) -> dict[str, Any]:
 def seconds_of(piece: Piece) -> float:
     """Seconds to the end of its last bar, or of its last note where that sounds on."""
     return max(piece.seconds, float(piece.seconds_at(piece.bars.start_tick(piece.n_bars))))
-
-
-def names_of(piece: Piece) -> list[str]:
-    """A name for each part: its track's, else its instrument's; cut where it is long, numbered from the second of a name on."""
-    said, count = [], Counter[str]()
-    for part in piece.parts:
-        name = " ".join(part.name.split()) or ("drums" if part.is_drum else PROGRAMS[part.program])
-        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-        count[name] += 1
-        said.append(f"{name} {count[name]}" if count[name] > 1 else name)
-    return said
 
 
 def json_for_script(data: Any) -> Html:

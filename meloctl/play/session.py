@@ -11,8 +11,9 @@ from analysis.midi import read_midi
 from analysis.piece import Piece
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.play.page import Shown, page
-from meloctl.play.roll import names_of, roll_of, seconds_of
+from meloctl.play.roll import roll_of, seconds_of
 from meloctl.play.sound import data_uri
+from meloctl.rows.names import names_of
 from meloctl.workspace import Recipe, Run, Workspace, file_hash
 
 PAGE = "play.html"

@@ -57,11 +57,14 @@ class GridLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _GridBars:
-    """Bars as the vocabulary can name them."""
+class GridBars:
+    """Bars as the vocabulary can name them: those of the header rows."""
 
     start_tick: npt.NDArray[np.int64]
+    """(T,) in the piece."""
+
     time_signature: npt.NDArray[np.int64]
+    """(T,) as the vocabulary numbers them."""
 
 
 def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
@@ -76,7 +79,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
         vocabulary: its grid.
     """
     notes, step = piece.notes, Fraction(piece.ticks_per_quarter, vocabulary.steps_per_quarter)
-    bars = _grid_bars(piece, vocabulary)
+    bars = grid_bars(piece, vocabulary)
     bar = np.searchsorted(bars.start_tick, notes.onset_tick, side="right") - 1
     within = notes.onset_tick - bars.start_tick[bar]
     position = _nearest(within, step)
@@ -153,7 +156,7 @@ def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[npt.ND
     return instrument, number
 
 
-def _headers(piece: Piece, bars: _GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
+def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
     """(T, 8) one header row a bar; a bar after the last known one, opened by rounding, repeats its signature."""
     known = np.minimum(np.arange(n_bars), len(bars.start_tick) - 1)
     rows = np.full((n_bars, len(FIELDS)), ABSENT, dtype=np.int16)
@@ -164,7 +167,7 @@ def _headers(piece: Piece, bars: _GridBars, n_bars: int, vocabulary: Vocabulary)
     return rows
 
 
-def _grid_bars(piece: Piece, vocabulary: Vocabulary) -> _GridBars:
+def grid_bars(piece: Piece, vocabulary: Vocabulary) -> GridBars:
     """The piece's bars, each under a signature of the vocabulary that has its true length."""
     index = {s: i for i, s in enumerate(vocabulary.signatures)}
     start = piece.bars.start_tick(range(piece.n_bars + 1))
@@ -175,7 +178,7 @@ def _grid_bars(piece: Piece, vocabulary: Vocabulary) -> _GridBars:
             ticks.append(at)
             signature.append(index[n, d])
             at += 4 * piece.ticks_per_quarter * n // d
-    return _GridBars(start_tick=np.array(ticks, dtype=np.int64), time_signature=np.array(signature, dtype=np.int64))
+    return GridBars(start_tick=np.array(ticks, dtype=np.int64), time_signature=np.array(signature, dtype=np.int64))
 
 
 def _named(
