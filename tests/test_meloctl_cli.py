@@ -196,13 +196,21 @@ def test_a_changed_corpus_is_measured_anew(tmp_path):
 
 def test_the_same_seed_writes_the_same_file(card, tmp_path):
     _, work, _ = card
-    first = facts("generate", "--bars", "5", "--seed", "3", "--no-wav", work=work)
+    first = facts("generate", "--bars", "5", "--seed", "3", "--sound", "none", work=work)
     data = Path(first["path"]).read_bytes()
     folder = work / "out"
     for path in folder.glob("*seed3-5bars*/manifest.json"):
         path.unlink()
-    again = facts("generate", "--bars", "5", "--seed", "3", "--no-wav", work=work)
+    again = facts("generate", "--bars", "5", "--seed", "3", "--sound", "none", work=work)
     assert Path(again["path"]).read_bytes() == data
+
+
+def test_sound_is_written_as_it_was_asked_for(card):
+    _, work, _ = card
+    for sound, more in (("flac", {"piece.flac"}), ("none", set())):
+        told = facts("generate", "--bars", "1", "--seed", "4", "--sound", sound, work=work)
+        names = {p.name for p in Path(told["path"]).parent.iterdir()}
+        assert names == {"manifest.json", "piece.mid", "piece.png"} | more
 
 
 def test_people_are_told_what_was_found_and_where(card):
@@ -305,7 +313,9 @@ def subprocess_mask(tmp_path):
         (["generate", "--instruments", "kazoo"], 1, "--instruments 'kazoo': no such instrument"),
         (["generate", "--meter", "4/5"], 1, "--meter '4/5': give a time signature"),
         (["generate", "--tempo", "5"], 1, "--tempo 5: give quarter notes a minute"),
+        (["generate", "--key", "H"], 1, "--key 'H': no such key; give a letter from A to G"),
         (["generate", "--count", "0"], 1, "--count 0: give how many pieces to write, 1 to 1000"),
+        (["generate", "--sound", "mp3"], 1, "--sound 'mp3': give wav, flac or none"),
         (["generate", "--top-k", "0"], 1, "--top-k 0: give how many values to draw from"),
         (["generate", "--seed", "-1"], 1, "--seed -1: give a whole number"),
         (["generate", "--keep-bars", "4"], 1, "give the prompt too: --prompt FILE"),
@@ -327,7 +337,7 @@ def test_a_mistake_is_one_clear_line(garbage, arguments, status, says):
 def test_several_pieces_go_on_from_a_prompt(card):
     root, work, _ = card
     prompt = root / "corpus" / "03.mid"
-    asked = ("--bars", "4", "--keep-bars", "2", "--count", "2", "--instruments", "piano,flute", "--no-wav")
+    asked = ("--bars", "4", "--keep-bars", "2", "--count", "2", "--instruments", "piano,flute", "--sound", "none")
     told = facts("generate", "--prompt", prompt, *asked, work=work)
     assert [p["file"] for p in told["pieces"]] == ["piece-0.mid", "piece-1.mid"]
     kept = read_midi(prompt)
@@ -430,7 +440,7 @@ def test_fifty_seeds_of_thirty_two_bars(card):
     vocabulary = default_vocabulary()
     _, work, _ = card
     for seed in range(50):
-        piece = facts("generate", "--bars", "32", "--seed", seed, "--no-wav", work=work)
+        piece = facts("generate", "--bars", "32", "--seed", seed, "--sound", "none", work=work)
         again = read_midi(Path(piece["path"]))
         assert again.n_bars == 32 == piece["bars"]
         other = MidiFile(piece["path"])

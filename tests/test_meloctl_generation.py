@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from conftest import ROOT, piece_of
 from hypothesis import example, given, settings
@@ -22,7 +23,7 @@ from meloctl.cli.mask_rule import TAKES, Told, plan_derivation
 from meloctl.generation.decoder import Decoder
 from meloctl.generation.memory import Sight
 from meloctl.generation.sampler import Sampling, draw, generate
-from meloctl.generation.score import draw_piano_roll, playable, write_wav
+from meloctl.generation.score import draw_piano_roll, playable, write_sound
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.generation.writer import MOST_ROWS_IN_BAR, Wish, Writer
 from meloctl.model.gates import LAST
@@ -299,7 +300,7 @@ def sound(folder, soundfont, pitch, program):
     """Two seconds of one note: (seconds, rate, samples of both sides)."""
     piece = piece_of([(0, 0, 1920, pitch)], parts=(Part(program=program, is_drum=False),), ticks_per_quarter=480)
     write_midi(piece, folder / "a.mid")
-    return write_wav(folder / "a.mid", folder / "a.wav", soundfont=soundfont), *wavfile.read(folder / "a.wav")
+    return write_sound(folder / "a.mid", folder / "a.wav", soundfont=soundfont), *wavfile.read(folder / "a.wav")
 
 
 def test_sound_has_its_length_and_loudness(tmp_path, soundfont):
@@ -308,6 +309,18 @@ def test_sound_has_its_length_and_loudness(tmp_path, soundfont):
     assert len(audio) / rate == pytest.approx(seconds)
     assert seconds >= 2.0
     assert np.abs(audio).max() / 32767 == pytest.approx(10 ** (-1 / 20), abs=0.01)
+
+
+def test_flac_holds_the_samples_of_wav(tmp_path, soundfont):
+    seconds, rate, wav = sound(tmp_path, soundfont, 69, 19)
+    assert write_sound(tmp_path / "a.mid", tmp_path / "a.flac", soundfont=soundfont) == seconds
+    flac, flac_rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
+    assert soundfile.info(tmp_path / "a.flac").subtype == soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
+    assert flac_rate == rate
+    assert np.abs(wav).max() > 1000
+    assert np.array_equal(flac, wav)
+    assert (tmp_path / "a.flac").stat().st_size < 0.7 * (tmp_path / "a.wav").stat().st_size
+    assert {p.name for p in tmp_path.iterdir()} == {"a.mid", "a.wav", "a.flac"}
 
 
 @pytest.mark.parametrize("program", [0, 2, 19, 24, 33, 40, 52, 73])

@@ -20,6 +20,14 @@ def generate(
     ] = None,
     meter: Annotated[str | None, typer.Option("--meter", metavar="3/4", help="Time signature of every bar.")] = None,
     tempo: Annotated[float | None, typer.Option("--tempo", help="Quarter notes a minute, throughout.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="'F# minor'",
+            help="New notes keep to its scale, begin and end on its tonic chord and lean to its tonic: C major, Bb, Am, ….",
+        ),
+    ] = None,
     prompt: Annotated[
         Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to go on from; --bars come behind it.")
     ] = None,
@@ -37,7 +45,9 @@ def generate(
     top_k: Annotated[
         int | None, typer.Option("--top-k", help="Draw from so many of the likeliest values at most.")
     ] = None,
-    wav: Annotated[bool, typer.Option("--wav/--no-wav", help="Also render the piece to a WAV file.")] = True,
+    sound: Annotated[
+        str, typer.Option("--sound", metavar="wav|flac|none", help="What the piece's sound is written as.")
+    ] = "wav",
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -58,11 +68,12 @@ def generate(
         instruments=instruments,
         meter=meter,
         tempo=tempo,
+        key=key,
         prompt=prompt,
         keep_bars=keep_bars,
     )
     space = workspace(work)
-    plan = plan_piece(space, asked, sampling, wav=wav)
+    plan = plan_piece(space, asked, sampling, sound=sound)
     run = space.finished(plan.recipe)
     if run:
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"

@@ -16,7 +16,7 @@ from meloctl.rows.grammar import FIELDS_OF, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT
 from meloctl.training.models import Model
 
-Bools = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Row = npt.NDArray[np.int16]
 
@@ -122,8 +122,8 @@ def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writing
     rows = np.full((len(writers), len(FIELDS)), ABSENT, dtype=np.int16)
 
     def drawn(field: int, state: Tensor, members: list[int]) -> Ints:
-        may = np.stack([writers[i].may(field, rows[i]) for i in members])
-        return draw(heads[field](state), may, sampling, [writers[i].random for i in members])
+        weights = np.stack([writers[i].weights(field, rows[i]) for i in members])
+        return draw(heads[field](state), weights, sampling, [writers[i].random for i in members])
 
     everyone = list(range(len(writers)))
     chosen = drawn(INSTRUMENT, hidden_BC, everyone)
@@ -138,9 +138,10 @@ def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writing
     return rows
 
 
-def draw(logits_BV: Tensor, may_BV: Bools, sampling: Sampling, random: Sequence[np.random.Generator]) -> Ints:
-    """(B,) one value a piece, among those that `may` allows, each by its own generator; at least one must be allowed."""
-    scores = np.where(may_BV, logits_BV.double().numpy() / sampling.temperature, -np.inf)
+def draw(logits_BV: Tensor, weights_BV: Weights, sampling: Sampling, random: Sequence[np.random.Generator]) -> Ints:
+    """(B,) one value a piece, each by its own generator; `weights` multiply the chances, at least one must be above 0."""
+    with np.errstate(divide="ignore"):
+        scores = logits_BV.double().numpy() / sampling.temperature + np.log(weights_BV.astype(np.float64))
     highest = scores.max(axis=1, keepdims=True)
     if not np.isfinite(highest).all():
         raise MeloError("the model gives no finite probabilities; its weights are damaged: train again")

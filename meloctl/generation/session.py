@@ -10,8 +10,9 @@ import numpy as np
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from meloctl.generation.continuation import Prompt, continued, prompt_of
+from meloctl.generation.key import key_of
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.generation.score import draw_piano_roll, playable, write_wav
+from meloctl.generation.score import draw_piano_roll, playable, write_sound
 from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
 from meloctl.generation.wishes import parts_of, tempo_of, time_signature_of
 from meloctl.generation.writer import MOST_BARS, MOST_PARTS, MOST_PITCHED, Wish, Writer
@@ -23,6 +24,8 @@ from meloctl.training.machine import computes_in_half
 from meloctl.workspace import Recipe, Run, Workspace, file_hash
 
 MOST_PIECES = 1000
+SOUNDS = ("wav", "flac", "none")
+"""What a piece's sound may be written as."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class Asked:
     instruments: str | None = None
     meter: str | None = None
     tempo: float | None = None
+    key: str | None = None
     prompt: Path | None = None
     """A MIDI file whose first bars are kept; the new bars come behind them."""
 
@@ -52,11 +56,14 @@ class PiecePlan:
     sampling: Sampling
     seeds: range
     prompt: Prompt | None
+    sound: str
+    """One of SOUNDS."""
+
     soundfont: Path | None
-    """What to render with; None leaves the sound out."""
+    """What to render with; None where there is no sound."""
 
 
-def plan_piece(space: Workspace, asked: Asked, sampling: Sampling, *, wav: bool) -> PiecePlan:
+def plan_piece(space: Workspace, asked: Asked, sampling: Sampling, *, sound: str) -> PiecePlan:
     """What `meloctl generate` will do; nothing is written.
 
     Raises:
@@ -67,6 +74,8 @@ def plan_piece(space: Workspace, asked: Asked, sampling: Sampling, *, wav: bool)
     wish = _wish(asked, prompt.row_bars if prompt else 0, vocabulary)
     if not 0 <= asked.seed < 1 << 63:
         raise MeloError(f"--seed {asked.seed}: give a whole number, 0 or more")
+    if sound not in SOUNDS:
+        raise MeloError(f"--sound {sound[:20]!r}: give wav, flac or none")
     if not 1 <= asked.count <= MOST_PIECES:
         raise MeloError(f"--count {asked.count}: give how many pieces to write, 1 to {MOST_PIECES}")
     model = space.latest("model").folder
@@ -83,11 +92,11 @@ def plan_piece(space: Workspace, asked: Asked, sampling: Sampling, *, wav: bool)
             **asdict(asked),
             "prompt": str(asked.prompt) if asked.prompt else None,
             **asdict(sampling),
-            "wav": wav,
+            "sound": sound,
         },
         label=f"{model.name}-seed{asked.seed}-{asked.bars}bars{pieces}",
     )
-    soundfont = find_soundfont() if wav else None
+    soundfont = find_soundfont() if sound != "none" else None
     seeds = range(asked.seed, asked.seed + asked.count)
     return PiecePlan(
         recipe=recipe,
@@ -96,6 +105,7 @@ def plan_piece(space: Workspace, asked: Asked, sampling: Sampling, *, wav: bool)
         sampling=sampling,
         seeds=seeds,
         prompt=prompt,
+        sound=sound,
         soundfont=soundfont,
     )
 
@@ -126,8 +136,8 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
         files += [f"{name}.mid", f"{name}.png"]
         if plan.soundfont:
             font = tuned_soundfont(plan.soundfont, space.root / "cache")
-            write_wav(folder / f"{name}.mid", folder / f"{name}.wav", soundfont=font)
-            files.append(f"{name}.wav")
+            write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=font)
+            files.append(f"{name}.{plan.sound}")
     return space.finish(plan.recipe, files=files, results={"pieces": told, "cache_bytes": decoder.most_bytes})
 
 
@@ -156,6 +166,7 @@ def _wish(asked: Asked, given: int, vocabulary: Vocabulary) -> Wish:
         parts=None if asked.instruments is None else parts_of(asked.instruments, vocabulary),
         time_signature=None if asked.meter is None else time_signature_of(asked.meter, vocabulary),
         tempo=None if asked.tempo is None else tempo_of(asked.tempo, vocabulary),
+        key=None if asked.key is None else key_of(asked.key),
     )
 
 

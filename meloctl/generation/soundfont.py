@@ -29,7 +29,7 @@ def find_soundfont() -> Path:
     found = find_spec("pretty_midi")
     fonts = sorted(Path(found.origin).parent.glob("*.sf2")) if found and found.origin else []
     if not fonts:
-        raise MeloError("no soundfont found in the installed pretty_midi; give --no-wav, or pip install pretty_midi")
+        raise MeloError("no soundfont found: pip install pretty_midi (meloctl generate does without: --sound none)")
     return fonts[0]
 
 

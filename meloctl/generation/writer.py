@@ -7,10 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import MeloError
+from meloctl.generation.key import Key
 from meloctl.generation.ranges import pitches_in_range
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import State, after, allowed
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, PITCH, TEMPO, TIME_SIGNATURE, Vocabulary
+from meloctl.rows.vocabulary import (
+    ABSENT,
+    DURATION,
+    FIELDS,
+    INSTRUMENT,
+    NUMBER,
+    PITCH,
+    TEMPO,
+    TIME_SIGNATURE,
+    Vocabulary,
+)
 
 Bools = npt.NDArray[np.bool_]
 Row = npt.NDArray[np.int16]
@@ -42,6 +53,8 @@ class Wish:
     """Of every new bar, as the vocabulary numbers them; None leaves it to the model, as with tempo."""
 
     tempo: int | None = None
+    key: Key | None = None
+    """Of the new notes."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MOST_BARS:
@@ -75,11 +88,15 @@ class Writer:
     parts: set[tuple[int, int]] = field(default_factory=set)
     """(instrument, number) of those that have sounded."""
 
+    held: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(12))
+    """(12,) quarters that each pitch class is held by new notes, drums apart."""
+
     def begin(self, rows: Rows) -> None:
         """Take what the piece begins with, whole bars without an end row."""
         for row in rows:
             self.take(row)
         self.given = self.bars
+        self.held[:] = 0
 
     @property
     def reopened(self) -> None:
@@ -103,6 +120,9 @@ class Writer:
         if self.state.kind == "note":
             self.in_bar += 1
             self.parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
+            if row[INSTRUMENT] != self.vocabulary.drums:
+                quarters = self.vocabulary.durations[row[DURATION]] / self.vocabulary.steps_per_quarter
+                self.held[row[PITCH] % 12] += quarters
             return
         if self.bars:
             self.empty = 0 if self.in_bar else self.empty + 1
@@ -120,6 +140,13 @@ class Writer:
             return may & self._pitches(int(row[INSTRUMENT]))
         wished = {TIME_SIGNATURE: self.wish.time_signature, TEMPO: self.wish.tempo}.get(field)
         return may if wished is None else np.arange(len(may)) == wished
+
+    def weights(self, field: int, row: Row) -> npt.NDArray[np.float64]:
+        """(V,) by what the model's chance of each value is multiplied: 0 where it may not stand."""
+        may, key = self.may(field, row).astype(np.float64), self.wish.key
+        if field != PITCH or key is None or row[INSTRUMENT] == self.vocabulary.drums:
+            return may
+        return may * key.weights(self.held)
 
     def closing(self, instrument: int) -> int:
         """What follows where the model closes a bar: the end after the last bar, another bar anywhere else.
@@ -188,8 +215,11 @@ class Writer:
         return may & (every <= due[1]) if due and due[0] == instrument else may
 
     def _pitches(self, instrument: int) -> Bools:
-        """(128,) what a new note of an instrument may sound."""
-        return np.asarray(self._in_range[instrument])
+        """(128,) what a new note of an instrument may sound in the open bar; it has an octave, so some of each chord."""
+        may, key = self._in_range[instrument], self.wish.key
+        if key is None or instrument == self.vocabulary.drums:
+            return np.asarray(may)
+        return may & (key.chord if self.bars in (self.given + 1, self.wish.bars) else key.scale)
 
     def _spent(self, row: Row) -> Row:
         """A row as the grammar counts on from it: a note with no pitch left above it has used up its position."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.midi import write_midi
 from analysis.piece import Bars, Notes, Piece
-from meloctl.generation.score import playable, write_wav
+from meloctl.generation.score import playable, write_sound
 
 _SAMPLE_RATE = 44_100
 _BLOCK = 1 << 16
@@ -27,7 +27,7 @@ def data_uri(piece: Piece, *, soundfont: Path) -> tuple[str, float]:
     with TemporaryDirectory() as folder:
         midi, wav, mp3 = (Path(folder) / f"piece.{ending}" for ending in ("mid", "wav", "mp3"))
         write_midi(_heard(piece), midi)
-        seconds = write_wav(midi, wav, soundfont=soundfont, sample_rate=_SAMPLE_RATE)
+        seconds = write_sound(midi, wav, soundfont=soundfont, sample_rate=_SAMPLE_RATE)
         _encode(wav, mp3)
         return f"data:audio/mpeg;base64,{base64.b64encode(mp3.read_bytes()).decode()}", seconds
 
