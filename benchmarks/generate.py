@@ -1,13 +1,15 @@
 """Generation: rows with cached keys under the diary's mask beside GPT-2 on MidiTok's REMI with its cache, the same music in both.
 
     python benchmarks/generate.py [FOLDER] [--json] [--bars 32,256,1000] [--together 8]
+    python benchmarks/generate.py [FOLDER] [--json] --bars 32,128,512,1000 --masks seed,museformer,window
 
 It needs the extra: pip install -e '.[bench]'. Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. The music is a
 real piece of six parts, from its first bar on, repeated where it is shorter than what is asked for. Both systems draw every value
 as they do in use (top-p 0.95), but all that they may draw is what stands in the piece: both write the same notes, and an
 untrained model costs what a trained one does. GPT-2 goes through Hugging Face's `generate`. Models have equal parameters, and
 each run has a process of its own: peak memory is that of the process less what it held after its imports. GPT-2 is measured at
-the fewest bars alone: its cache grows with each token.
+the fewest bars alone: its cache grows with each token. With --masks, one piece alone under each of them, and nothing else: memory
+as a function of bars.
 """
 
 import argparse
@@ -26,6 +28,9 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 BAND = Path(os.environ.get("MELOCTL_DATA", ROOT.parent / "shared" / "data")) / "band"
 PARTS = 6
 OURS, GPT2 = "meloctl", "gpt2"
+MASKS = ("seed", "museformer", "window", "causal")
+WINDOW = 8
+"""Bars back that the mask `window` shows."""
 
 
 def piece_of_parts(folder: Path, parts: int, bars: int) -> tuple[Path, Any]:
@@ -59,7 +64,16 @@ def first_bars(rows: Any, bars: int) -> Any:
     return np.concatenate([long[: starts[bars]], end])
 
 
-def ours(folder: Path, bars: int, together: int, settings: dict[str, int]) -> dict[str, Any]:
+def mask_of(name: str) -> Any:
+    """One of MASKS."""
+    from train_contestants import SEED_MASK
+
+    from masks.baselines import causal_mask, museformer_mask, window_mask
+
+    return dict(zip(MASKS, (SEED_MASK, museformer_mask(), window_mask(WINDOW), causal_mask()), strict=True))[name]
+
+
+def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dict[str, int]) -> dict[str, Any]:
     """Our decoder, so many pieces side by side."""
     import numpy as np
     import torch
@@ -81,7 +95,8 @@ def ours(folder: Path, bars: int, together: int, settings: dict[str, int]) -> di
     torch.set_num_threads(settings["threads"])
     before = peak_mb()
     torch.manual_seed(0)
-    model = meloformer(Shape(model="meloformer", context=4096, tokens=0, **settings)).eval()  # type: ignore[arg-type]
+    shape = Shape(model="meloformer", context=4096, tokens=0, **settings)  # type: ignore[arg-type]
+    model = meloformer(shape, mask_of(mask or "seed")).eval()
     writers = [
         Follower(vocabulary=model.vocabulary, wish=Wish(bars=bars), random=np.random.default_rng(i))
         for i in range(together)
@@ -90,15 +105,19 @@ def ours(folder: Path, bars: int, together: int, settings: dict[str, int]) -> di
     decoder = generate(model, writers, Sampling(), half=computes_in_half("cpu"))
     seconds = time.perf_counter() - began
     notes = int((piece[:, PITCH] >= 0).sum())
-    name = OURS if together == 1 else f"{OURS} x{together}"
     return {
-        "system": name,
+        "system": system_name(OURS, together, mask),
         "bars": bars,
         "notes": notes,
         "notes_per_s": round(together * notes / seconds, 1),
         "peak_mb": round(peak_mb() - before, 1),
         "cache_mb": round(decoder.most_bytes / (1 << 20), 1),
     }
+
+
+def system_name(system: str, together: int, mask: str | None) -> str:
+    """ "meloctl", "meloctl x8", "meloctl museformer"."""
+    return " ".join([system, *([mask] if mask else []), *([f"x{together}"] if together > 1 else [])])
 
 
 def theirs(folder: Path, bars: int, settings: dict[str, int]) -> dict[str, Any]:
@@ -150,17 +169,21 @@ def theirs(folder: Path, bars: int, settings: dict[str, int]) -> dict[str, Any]:
 
 def measured(told: argparse.Namespace) -> list[dict[str, Any]]:
     """Every run, each in a process of its own, one after the other."""
-    runs = [(OURS, bars, 1) for bars in told.bars]
-    runs[1:1] = [(OURS, min(told.bars), told.together), (GPT2, min(told.bars), 1)]
+    runs: list[tuple[str, int, int, str | None]]
+    if told.masks:
+        runs = [(OURS, bars, 1, mask) for mask in told.masks for bars in told.bars]
+    else:
+        runs = [(OURS, bars, 1, None) for bars in told.bars]
+        runs[1:1] = [(OURS, min(told.bars), told.together, None), (GPT2, min(told.bars), 1, None)]
     found = []
-    for system, bars, together in runs:
-        command = [sys.executable, __file__, str(told.folder), "--one", json.dumps([system, bars, together])]
+    for run in runs:
+        command = [sys.executable, __file__, str(told.folder), "--one", json.dumps(run)]
         command += [f"--{name}={getattr(told, name)}" for name in ("parameters", "layers", "width", "heads", "threads")]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"error: {system} at {bars} bars ended with status {done.returncode}")
+            raise SystemExit(f"error: {run} ended with status {done.returncode}")
         found.append(json.loads(done.stdout))
-        print(f"{system} x{together}, {bars} bars: done", file=sys.stderr, flush=True)
+        print(f"{found[-1]['system']}, {found[-1]['bars']} bars: done", file=sys.stderr, flush=True)
     return found
 
 
@@ -175,32 +198,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=BAND, help="MIDI files, one of six parts among them")
     parser.add_argument("--json", action="store_true", help="one object, for programs")
     parser.add_argument("--bars", type=numbers, default=[32, 256, 1000], metavar="N,N")
+    parser.add_argument(
+        "--masks", type=lambda text: text.split(","), metavar="NAME,NAME", help=f"of {', '.join(MASKS)}"
+    )
     parser.add_argument("--together", type=int, default=8, help="pieces side by side, in one of the runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     for name, value in (("parameters", 8_000_000), ("layers", 8), ("width", 256), ("heads", 4)):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value:,}")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     told = parser.parse_args(argv)
+    if unknown := set(told.masks or ()) - set(MASKS):
+        parser.error(f"--masks {min(unknown)}: give some of {','.join(MASKS)}")
     if told.one:
-        system, bars, together = json.loads(told.one)
+        system, bars, together, mask = json.loads(told.one)
         settings = {name: getattr(told, name) for name in ("parameters", "layers", "width", "heads", "threads")}
-        one = theirs(told.folder, bars, settings) if system == GPT2 else ours(told.folder, bars, together, settings)
+        one = (
+            theirs(told.folder, bars, settings) if system == GPT2 else ours(told.folder, bars, together, mask, settings)
+        )
         print(json.dumps(one))
         return
     found = measured(told)
     if told.json:
         print(json.dumps({"runs": found}))
         return
-    print(f"{'system':14}{'bars':>6}{'notes':>8}{'notes/s':>10}{'peak MB':>10}{'cache MB':>10}")
+    print(f"{'system':20}{'bars':>6}{'notes':>8}{'notes/s':>10}{'peak MB':>10}{'cache MB':>10}")
     for e in found:
         print(
-            f"{e['system']:14}{e['bars']:>6}{e['notes']:>8,}{e['notes_per_s']:>10,.1f}{e['peak_mb']:>10,.0f}"
+            f"{e['system']:20}{e['bars']:>6}{e['notes']:>8,}{e['notes_per_s']:>10,.1f}{e['peak_mb']:>10,.0f}"
             f"{e.get('cache_mb', float('nan')):>10,.1f}"
         )
-    other = next(e["notes_per_s"] for e in found if e["system"] == GPT2)
-    for e in found:
-        if e["system"] != GPT2:
-            print(f"{e['system']}, {e['bars']} bars: {e['notes_per_s'] / other:.1f} times gpt2's notes a second")
+    for other in (e["notes_per_s"] for e in found if e["system"] == GPT2):
+        for e in found:
+            if e["system"] != GPT2:
+                print(f"{e['system']}, {e['bars']} bars: {e['notes_per_s'] / other:.1f} times gpt2's notes a second")
 
 
 if __name__ == "__main__":

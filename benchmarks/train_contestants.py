@@ -121,8 +121,8 @@ def gpt2(shape: Shape) -> nn.Module:
     return filled(build, shape.parameters)
 
 
-def meloformer(shape: Shape) -> MeloFormer:
-    """MeloFormer under the seed's mask, or with everything shown and no summaries."""
+def meloformer(shape: Shape, spec: MaskSpec | None = None) -> MeloFormer:
+    """MeloFormer under the seed's mask, or with everything shown and no summaries, or under another mask."""
 
     def build(hidden: int) -> nn.Module:
         config = ModelConfig(
@@ -134,7 +134,7 @@ def meloformer(shape: Shape) -> MeloFormer:
             field_hidden=shape.width // 2,
             context=shape.context,
         )
-        return MeloFormer(config, default_vocabulary(), SPECS[shape.kind])
+        return MeloFormer(config, default_vocabulary(), spec or SPECS[shape.kind])
 
     model = filled(build, shape.parameters)
     assert isinstance(model, MeloFormer)

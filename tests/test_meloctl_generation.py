@@ -56,12 +56,16 @@ def test_cached_states_equal_the_full_forward(spec, seed):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("same", ["full", (1, 2)])
-def test_a_long_cell_outgrows_its_room(same):
-    # 45 notes of one part in a bar: what the cell sees of others lies before them, and must move with them
+def test_a_long_cell_outgrows_its_room(same, gated):
+    # 45 notes of one part in a bar: what the cell sees of others lies before them, and must move with them; they are more than
+    # those of others, so where all are seen they stay where they are
     notes = [(part, 48 * bar + 12 * i, 3, 60 + i) for bar in range(4) for part in (0, 2) for i in range(3)]
     notes += [(1, 48 * bar + i, 3, 40 + i) for bar in (1, 3) for i in range(45)]
-    model = small(MaskSpec(same=same, near=2, far=(), summaries=True), layers=2)
+    model = small(MaskSpec(same=same, near=2, far=(), summaries=True), layers=2, gated=gated)
+    if gated:
+        torch.nn.init.normal_(model.gates.value, std=2.0)
     rows = torch.from_numpy(encode(piece_of(notes), V)[0].astype(np.int64))
     full, decoder = states_of(model, rows), Decoder(model)
     for i, row in enumerate(rows[:-1]):

@@ -9,8 +9,9 @@ from test_meloctl_generation import V, always
 from test_meloctl_model import SEED, small
 
 from analysis.errors import MeloError
-from masks.spec import MaskSpec
+from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.decoder import Decoder
+from meloctl.generation.memory import Line
 from meloctl.generation.sampler import Sampling, generate
 from meloctl.generation.wishes import parts_of, tempo_of, time_signature_of
 from meloctl.generation.writer import MOST_EMPTY, Wish, Writer
@@ -145,16 +146,22 @@ def test_nothing_complete_is_an_end_row_alone():
     assert writer.so_far().tolist() == [end.tolist()]
 
 
+def bar_of(*, parts, notes):
+    """A header row (1, 8), and so many note rows of each part."""
+    header = torch.full((1, len(FIELDS)), ABSENT)
+    header[0, [INSTRUMENT, TIME_SIGNATURE, TEMPO]] = torch.tensor([V.bar, 0, 0])
+    rows = [torch.tensor([[part, 0, i, 60, 0, 0, ABSENT, ABSENT]]) for part in parts for i in range(notes)]
+    return header, rows
+
+
 def kept(spec, bars):
     """(rows, summaries) that are remembered after so many bars of two parts, three notes each."""
     decoder = Decoder(small(spec, layers=1))
-    header = torch.full((1, len(FIELDS)), ABSENT)
-    header[0, [INSTRUMENT, TIME_SIGNATURE, TEMPO]] = torch.tensor([V.bar, 0, 0])
+    header, notes = bar_of(parts=(5, 9), notes=3)
     for _ in range(bars):
         decoder.step(header)
-        for part in (5, 9):
-            for position in range(3):
-                decoder.step(torch.tensor([[part, 0, position, 60, 0, 0, ABSENT, ABSENT]]))
+        for note in notes:
+            decoder.step(note)
     piece = decoder.pieces[0]
     piece.close_cell()
     return sum(map(len, piece.lines.values())), len(piece.second), decoder.nbytes
@@ -167,6 +174,44 @@ def test_what_no_later_row_may_see_is_forgotten():
     rows, summaries, _ = kept(MaskSpec(same=(1,), near=0, far=(3,), summaries=True), 30)
     assert (rows, summaries) == (7 * 4, 29)
     assert kept(MaskSpec(same="full", near=0, far=(), summaries=False), 30)[0] == 7 * 30
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 40])
+def test_a_line_takes_little_more_than_it_holds(ahead):
+    line, moves = Line(torch.zeros(3, 2, 1, 0, 5)), 0
+    for n in range(1, 2000):
+        before = line.kv
+        line.make_room(ahead, 1)
+        line.kv[:, :, :, line.end] = n
+        line.end += 1
+        moves += line.kv is not before
+        assert line.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
+    assert line.kv[0, 0, 0, line.first : line.end, 0].tolist() == list(range(1, 2000))
+    assert moves < 40
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        (MaskSpec(same="full", near=2, far=(4,), summaries=True), 2.6),
+        (MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False), 2.5),  # twice: a cell sees all there is
+        (MaskSpec(same=(1, 2), near=2, far=(), summaries=False), 2.9),
+    ],
+)
+def test_memory_is_little_more_than_what_is_held(spec, most):
+    decoder, held = Decoder(small(spec, layers=1)), []
+    header, notes = bar_of(parts=range(3, 10), notes=4)
+    for _ in range(60):
+        held.append(decoder.nbytes)
+        decoder.step(header)
+        assert decoder.most_bytes == max(held)
+        for note in notes:
+            decoder.step(note)
+    (piece,) = decoder.pieces
+    piece.close_cell()
+    n = sum(map(len, piece.lines.values())) + len(piece.second) + len(piece.bars)
+    assert n >= 29 * 3
+    assert decoder.nbytes / (n * 2 * 12 * 8) <= most  # keys and values of 12 doubles
 
 
 def test_memory_is_bounded_by_what_the_mask_shows():

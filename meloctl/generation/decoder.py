@@ -38,7 +38,7 @@ class Decoder:
         gated = model.gates is not None
         self.pieces = [Memory(sight=self.sight, like=like, gated=gated, reopened=reopened) for _ in range(pieces)]
         self.most_bytes = 0
-        """The most memory that keys and values have taken, as far as is known when pieces end."""
+        """The most memory that keys and values have taken, as far as is known where bars and pieces end."""
 
     @property
     def nbytes(self) -> int:
@@ -68,6 +68,8 @@ class Decoder:
     def step(self, rows_BF: Tensor) -> Tensor:
         """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
         vocabulary, config = self.model.vocabulary, self.model.config
+        if (rows_BF[:, INSTRUMENT] == vocabulary.bar).any():
+            self.most_bytes = max(self.most_bytes, self.nbytes)
         parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
         places: list[tuple[Line, int]] = []
         for piece, row, part in zip(self.pieces, rows_BF.tolist(), parts_B, strict=True):

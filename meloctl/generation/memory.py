@@ -1,8 +1,9 @@
 """What a decoder remembers of one piece: keys and values of each part's rows and of bar summaries, as long as they may be seen.
 
 Rows come cell by cell, and what a cell's rows may see grows by those rows alone. So when a cell opens, all that it sees is laid
-side by side once, and each row adds itself at the end. A part that sees all of its own past is never copied: what its cell sees
-of others is laid right before its rows. Rows of reopened bars have lines of their own, so that the bars of a line never fall.
+side by side once, and each row adds itself at the end. Where a part sees all of its own past, and that is more than what it sees
+of others, it is not copied: what its cell sees of others is laid right before its rows. Rows of reopened bars have lines of
+their own, so that the bars of a line never fall.
 
 Shape letters: Y layers, G key and value heads, D width of a head, n rows or bars. Axis 1 of every tensor: keys, then values.
 """
@@ -43,12 +44,15 @@ class Sight:
 
 
 def room_for(n: int) -> int:
-    """Places to take for so many entries that will be more: a quarter more, so that each is moved four times in the long run."""
+    """Places to take where so many entries are needed and more will come: a quarter more.
+
+    An entry is then moved about four times in all, which takes a hundredth of the time that computing it took.
+    """
     return n + max(n // 4, 8)
 
 
 class Line:
-    """Keys and values of rows, or of summaries, that follow each other; room grows by doubling, on the left too."""
+    """Keys and values of rows, or of summaries, that follow each other; room grows with what is held, on the left too."""
 
     def __init__(self, like: Tensor) -> None:
         """Empty, of the type and shape (Y, 2, G, 0, D) of `like`."""
@@ -66,10 +70,15 @@ class Line:
         """See that there are so many places before the first entry, with what lies there, and free ones after the last."""
         if self.first >= before and self.kv.shape[3] - self.end >= after:
             return
-        left, n = 2 * before, len(self)
-        room = left + 2 * (n + max(after, 8))
-        kv, bar = self.kv.new_empty(*self.kv.shape[:3], room, self.kv.shape[4]), np.zeros(room, dtype=np.int64)
-        held = min(before, self.first)
+        self._move(room_for(before) if before else 0, room_for(len(self) + after))
+
+    def _move(self, left: int, right: int) -> None:
+        """To new places, so many before the first entry and so many from it on, with as much before it as was there and fits."""
+        n, held = len(self), min(left, self.first)
+        kv, bar = (
+            self.kv.new_empty(*self.kv.shape[:3], left + right, self.kv.shape[4]),
+            np.zeros(left + right, dtype=np.int64),
+        )
         kv[:, :, :, left - held : left + n] = self.kv[:, :, :, self.first - held : self.end]
         bar[left : left + n] = self.bar[self.first : self.end]
         self.kv, self.bar, self.first, self.end = kv, bar, left, left + n
@@ -82,11 +91,8 @@ class Line:
     def forget(self, before: int) -> None:
         """Let the entries of bars before this one go."""
         self.first = self.of_bars(before, before).start
-        if self.first > 64 and 2 * self.first > self.kv.shape[3]:  # mostly empty: move up
-            kept, n = self.kv[:, :, :, self.first : self.end].clone(), len(self)
-            self.bar = np.concatenate([self.bar[self.first : self.end], np.zeros(n + 8, dtype=np.int64)])
-            self.kv = torch.cat([kept, kept.new_empty(*kept.shape[:3], n + 8, kept.shape[4])], dim=3)
-            self.first, self.end = 0, n
+        if self.first > 64 and 2 * self.first > self.kv.shape[3]:  # mostly empty
+            self._move(0, room_for(len(self)))
 
     @property
     def nbytes(self) -> int:
@@ -209,9 +215,12 @@ class Memory:
                 if rows.stop > rows.start:
                     seen.append((line, rows, relation))
         n = sum(rows.stop - rows.start for _, rows, _ in seen)
-        line = own if self.sight.whole else self.desk
+        line = own if self.sight.whole and len(own) >= n else self.desk
         if line is self.desk:
             line.first = line.end = 0
+            if self.sight.whole and len(own):
+                seen.append((own, slice(own.first, own.end), SAME))
+                n += len(own)
         line.make_room(n if line is own else 0, n)
         first = line.first - n if line is own else 0
         if line is self.desk:
