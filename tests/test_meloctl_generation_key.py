@@ -163,7 +163,7 @@ def test_behind_a_prompt_the_key_holds_for_new_notes():
     key = key_of("C")
     writer = Writer(vocabulary=V, wish=Wish(bars=5, key=key), random=np.random.default_rng(0))
     writer.begin(prompt.rows)
-    assert not writer.held.any()
+    assert not writer.sheet.held.any()
     generate(small(SEED, layers=1), [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)
     assert np.array_equal(rows[: len(prompt.rows)], prompt.rows)

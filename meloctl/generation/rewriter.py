@@ -66,6 +66,7 @@ class Rewriter:
         self.kept_notes = np.bincount(bar, minlength=bar[-1] + 1) - 1
         """(T,) of each bar, besides its header row."""
 
+        self.sheet.held[:] = 0
         before = np.flatnonzero(self.kept_notes[: self.gap.first])
         self.empty = self.gap.first - 1 - int(before[-1]) if len(before) else self.gap.first
 
@@ -127,6 +128,10 @@ class Rewriter:
         if field in HEADER_FIELDS:
             return np.asarray(np.arange(len(may)) == self.gap.headers[self.opened, field])
         return may
+
+    def weights(self, field: int, row: Row) -> npt.NDArray[np.float64]:
+        """(V,) by what the model's chance of each value is multiplied: 0 where it may not stand."""
+        return self.sheet.weights(field, row, self.may(field, row))
 
     def closing(self, instrument: int) -> int:
         """What follows where the model closes a bar: the end after the last one, another bar anywhere else."""

@@ -72,8 +72,9 @@ class Writing(Protocol):
     def take(self, row: Row) -> None:
         """Add a row that may stand here."""
 
-    def may(self, field: int, row: Row) -> Bools:
-        """(V,) which values a field of the next row may take, given the fields before it; at least one."""
+    def weights(self, field: int, row: Row) -> npt.NDArray[np.float64]:
+        """(V,) by what the model's chance of each value of a field of the next row is multiplied, given the fields before it; at
+        least one is above 0."""
 
     def closing(self, instrument: int) -> int:
         """The instrument of the row that comes, where the model wants to close a bar."""

@@ -1,23 +1,19 @@
 """One piece being written: its rows so far, and what may come next under the grammar and under what was asked for."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import MeloError
 from meloctl.generation.key import Key
-from meloctl.generation.ranges import pitches_in_range
+from meloctl.generation.sheet import Sheet
 from meloctl.rows.codec import Rows
-from meloctl.rows.grammar import State, after, allowed
 from meloctl.rows.vocabulary import (
     ABSENT,
-    DURATION,
     FIELDS,
     INSTRUMENT,
     NUMBER,
-    PITCH,
     TEMPO,
     TIME_SIGNATURE,
     Vocabulary,
@@ -71,13 +67,8 @@ class Writer:
     vocabulary: Vocabulary
     wish: Wish
     random: np.random.Generator
-    rows: list[Row] = field(default_factory=list)
-    state: State = field(default_factory=State)
     bars: int = 0
     """Opened so far."""
-
-    in_bar: int = 0
-    """Notes in the open bar."""
 
     empty: int = 0
     """Bars without a note that were closed last, one after the other."""
@@ -88,15 +79,20 @@ class Writer:
     parts: set[tuple[int, int]] = field(default_factory=set)
     """(instrument, number) of those that have sounded."""
 
-    held: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(12))
-    """(12,) quarters that each pitch class is held by new notes, drums apart."""
+    def __post_init__(self) -> None:
+        self.sheet = Sheet(vocabulary=self.vocabulary, key=self.wish.key)
+
+    @property
+    def rows(self) -> list[Row]:
+        """What it was given, and what it has written."""
+        return self.sheet.rows
 
     def begin(self, rows: Rows) -> None:
         """Take what the piece begins with, whole bars without an end row."""
         for row in rows:
             self.take(row)
         self.given = self.bars
-        self.held[:] = 0
+        self.sheet.held[:] = 0
 
     @property
     def reopened(self) -> None:
@@ -106,7 +102,7 @@ class Writer:
     @property
     def done(self) -> bool:
         """The end row stands."""
-        return self.state.kind == "end"
+        return self.sheet.state.kind == "end"
 
     @property
     def bars_closed(self) -> int:
@@ -115,38 +111,29 @@ class Writer:
 
     def take(self, row: Row) -> None:
         """Add a row that may stand here."""
-        self.rows.append(row)
-        self.state = after(self._spent(row), self.state, self.vocabulary)
-        if self.state.kind == "note":
-            self.in_bar += 1
+        played = self.sheet.in_bar > 0
+        self.sheet.take(row)
+        if self.sheet.state.kind == "note":
             self.parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
-            if row[INSTRUMENT] != self.vocabulary.drums:
-                quarters = self.vocabulary.durations[row[DURATION]] / self.vocabulary.steps_per_quarter
-                self.held[row[PITCH] % 12] += quarters
             return
         if self.bars:
-            self.empty = 0 if self.in_bar else self.empty + 1
-        if self.state.kind == "header":
-            self.bars, self.in_bar = self.bars + 1, 0
+            self.empty = 0 if played else self.empty + 1
+        self.bars += self.sheet.state.kind == "header"
+        self.sheet.chord = self.bars in (self.given + 1, self.wish.bars)
 
     def may(self, field: int, row: Row) -> Bools:
         """(V,) which values a field of the next row may take, given the fields before it; at least one."""
-        may = allowed(field, row, self.state, self.vocabulary)
+        may = self.sheet.may(field, row)
         if field == INSTRUMENT:
             return may & self._instruments()
         if field == NUMBER:
             return may & self._numbers(int(row[INSTRUMENT]))
-        if field == PITCH:
-            return may & self._pitches(int(row[INSTRUMENT]))
         wished = {TIME_SIGNATURE: self.wish.time_signature, TEMPO: self.wish.tempo}.get(field)
         return may if wished is None else np.arange(len(may)) == wished
 
     def weights(self, field: int, row: Row) -> npt.NDArray[np.float64]:
         """(V,) by what the model's chance of each value is multiplied: 0 where it may not stand."""
-        may, key = self.may(field, row).astype(np.float64), self.wish.key
-        if field != PITCH or key is None or row[INSTRUMENT] == self.vocabulary.drums:
-            return may
-        return may * key.weights(self.held)
+        return self.sheet.weights(field, row, self.may(field, row))
 
     def closing(self, instrument: int) -> int:
         """What follows where the model closes a bar: the end after the last bar, another bar anywhere else.
@@ -172,7 +159,7 @@ class Writer:
         early = 2 * (self.bars - self.given) < self.wish.bars - self.given or self.bars == self.given
         if self.wish.parts is None or early:
             return None
-        missing = [part for part in self.wish.parts if part not in self.parts and part >= self.state.least[:2]]
+        missing = [part for part in self.wish.parts if part not in self.parts and part >= self.sheet.state.least[:2]]
         return min(missing, default=None)
 
     def _instruments(self) -> Bools:
@@ -180,13 +167,13 @@ class Writer:
         vocabulary = self.vocabulary
         may = np.zeros(len(vocabulary.instruments), dtype=np.bool_)
         due = self._due()
-        must_sound = self.in_bar == 0 and (self.bars == self.wish.bars or self.empty >= MOST_EMPTY)
+        must_sound = self.sheet.in_bar == 0 and (self.bars == self.wish.bars or self.empty >= MOST_EMPTY)
         given = 0 < self.bars == self.given
         if given:  # what was given is complete: a bar comes next
             may[[vocabulary.bar, vocabulary.end]] = True
             return may
         may[[vocabulary.bar, vocabulary.end]] = due is None and not must_sound
-        if self.in_bar >= MOST_ROWS_IN_BAR:
+        if self.sheet.in_bar >= MOST_ROWS_IN_BAR:
             if due:
                 may[due[0]] = True
             return may
@@ -196,9 +183,9 @@ class Writer:
                 if self._is_full(instrument):
                     whole = slice(instrument, instrument + 1 if instrument == vocabulary.drums else vocabulary.end)
                     may[whole] = False
-            may[[i for i, n in self.parts if (i, n) >= self.state.least[:2]]] = True
+            may[[i for i, n in self.parts if (i, n) >= self.sheet.state.least[:2]]] = True
         else:
-            may[[i for i, n in self.wish.parts if (i, n) >= self.state.least[:2]]] = True
+            may[[i for i, n in self.wish.parts if (i, n) >= self.sheet.state.least[:2]]] = True
         if due:
             may[due[0] + 1 : vocabulary.end] = False
         return may
@@ -213,26 +200,6 @@ class Writer:
         elif self._is_full(instrument):
             may = np.isin(every, [n for i, n in self.parts if i == instrument])
         return may & (every <= due[1]) if due and due[0] == instrument else may
-
-    def _pitches(self, instrument: int) -> Bools:
-        """(128,) what a new note of an instrument may sound in the open bar; it has an octave, so some of each chord."""
-        may, key = self._in_range[instrument], self.wish.key
-        if key is None or instrument == self.vocabulary.drums:
-            return np.asarray(may)
-        return may & (key.chord if self.bars in (self.given + 1, self.wish.bars) else key.scale)
-
-    def _spent(self, row: Row) -> Row:
-        """A row as the grammar counts on from it: a note with no pitch left above it has used up its position."""
-        if row[PITCH] == ABSENT or self._pitches(int(row[INSTRUMENT]))[row[PITCH] + 1 :].any():
-            return row
-        highest = row.copy()
-        highest[PITCH] = self.vocabulary.sizes[PITCH] - 1
-        return highest
-
-    @cached_property
-    def _in_range(self) -> Bools:
-        """(instruments, 128)"""
-        return pitches_in_range(self.vocabulary)
 
     def _is_full(self, instrument: int) -> bool:
         """True when no further part of this instrument may enter."""
