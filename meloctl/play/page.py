@@ -110,14 +110,13 @@ def _player(shown: Sequence[Shown]) -> Html:
     )
     seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
     legends = [_legend(i, s) for i, s in enumerate(shown)]
-    keys = tag(
-        "p",
-        "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there. "
-        "A part's button hides it in the roll; it still sounds.",
-        class_="keys",
-    )
+    going = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
+    keys = tag("p", going, class_="keys")
+    hint = tag("p", "A part's button hides it in the roll; it still sounds.", class_="hint")
     trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
-    return tag("section", controls, trouble, view, seek, *legends, keys, tag("audio", "", preload="auto"), id="player")
+    return tag(
+        "section", controls, trouble, view, seek, *legends, keys, hint, tag("audio", "", preload="auto"), id="player"
+    )
 
 
 def _named(name: str, label: str) -> dict[str, str]:
