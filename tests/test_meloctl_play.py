@@ -44,6 +44,7 @@ def small(name="lead"):
 ROLL = {
     "bars": [0.0, 2.0, 5.0, 8.0],
     "seconds": 8.0,
+    "sections": [{"bar": 0, "letter": "A"}],
     "parts": [
         {
             "name": "lead",
@@ -290,3 +291,41 @@ def test_a_second_piece_is_chosen_by_the_address(tmp_path, body):
     assert "data-error" not in said
     assert (number(said, "drawn"), number(said, "bar")) == (3, 1)
     assert "bar 1 of 1" in dom
+
+
+@pytest.fixture
+def with_sections(tmp_path):
+    """A page of 32 bars of 2 seconds in the form A A B A, without sound."""
+    random = np.random.default_rng(0)
+    a, b = ([[int(p) for p in random.integers(40, 80, 8)] for _ in range(8)] for _ in range(2))
+    pitches = [p for bar in a + a + b + a for p in bar]
+    piece = parse_midi(smf([(0, TEMPO_120), *(event for p in pitches for event in note(p, 240))]))
+    shown = Shown(name="form.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
+    path = tmp_path / "form.html"
+    path.write_text(page("form", [shown]), encoding="utf-8")
+    return path
+
+
+def test_sections_are_told_in_words(with_sections):
+    found = Page(with_sections.read_text(encoding="utf-8")).all("p")
+    (facts,) = [p.text for p in found if p.attributes.get("class") == "facts"]
+    assert facts.endswith(". Sections: A from bar 1, A from bar 9, B from bar 17, A from bar 25")
+
+
+def test_sections_are_drawn_above_the_bars(with_sections, body):
+    said, dom = body(with_sections, "t=33")
+    assert "data-error" not in said
+    assert number(said, "sections") == 3  # 12 bars are in view, from bar 16 on: the ends of two and all of B
+    assert "0:33 / 1:04 · bar 17 of 32 · B" in dom
+
+
+@pytest.mark.parametrize(("y", "bar"), [(8, 9), (90, 11)])
+def test_a_click_on_a_section_goes_to_its_beginning(with_sections, body, y, bar):
+    """A click above bar 11, in the band of sections and in the roll."""
+    markup = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", with_sections.read_text(encoding="utf-8"))
+    place = f"{{ bubbles: true, clientX: corner.left + 44 + 10.5 * 2 * scale, clientY: corner.top + {y} }}"
+    click = f"const corner = paper.getBoundingClientRect(); view.dispatchEvent(new MouseEvent('click', {place}));"
+    with_sections.write_text(markup.replace("</body>", f"<script>{click}</script></body>"), encoding="utf-8")
+    said, _ = body(with_sections, "")
+    assert "data-error" not in said
+    assert number(said, "bar") == bar

@@ -64,7 +64,8 @@ def _choice(shown: Sequence[Shown]) -> Html | None:
 
 
 def _facts(index: int, shown: Shown) -> Html:
-    return tag("p", facts_of(shown.piece), class_="facts", data_piece=str(index), hidden=index > 0)
+    said = facts_of(shown.piece) + form_of(shown.roll["sections"])
+    return tag("p", said, class_="facts", data_piece=str(index), hidden=index > 0)
 
 
 def _legend(index: int, shown: Shown) -> Html:
@@ -109,9 +110,13 @@ def _player(shown: Sequence[Shown]) -> Html:
     )
     seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
     legends = [_legend(i, s) for i, s in enumerate(shown)]
-    keys = tag("p", "Space plays and pauses, ← and → go a bar back and on; click the roll to go there.", class_="keys")
+    going = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
+    keys = tag("p", going, class_="keys")
+    hint = tag("p", "A part's button hides it in the roll; it still sounds.", class_="hint")
     trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
-    return tag("section", controls, trouble, view, seek, *legends, keys, tag("audio", "", preload="auto"), id="player")
+    return tag(
+        "section", controls, trouble, view, seek, *legends, keys, hint, tag("audio", "", preload="auto"), id="player"
+    )
 
 
 def _named(name: str, label: str) -> dict[str, str]:
@@ -136,6 +141,13 @@ def facts_of(piece: Piece) -> str:
     return (
         f"{bars} of {_meters(piece, last)}, {notes} in {parts}, {minutes}:{seconds:02d}, {tempo} quarter notes a minute"
     )
+
+
+def form_of(sections: list[dict[str, Any]]) -> str:
+    """ ". Sections: A from bar 1, B from bar 9", and nothing where there is one alone."""
+    if len(sections) == 1:
+        return ""
+    return ". Sections: " + ", ".join(f"{s['letter']} from bar {s['bar'] + 1}" for s in sections)
 
 
 def _meters(piece: Piece, last: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.piece import Piece
+from meloctl.generation.sections import sections_of
 from meloctl.report.markup import Html
 from meloctl.rows.names import names_of
 
@@ -15,6 +16,7 @@ def roll_of(piece: Piece) -> dict[str, Any]:
 
     Returns:
         `bars`, the n + 1 seconds at which n bars start and the last one ends; `seconds`, to the end of the last bar or note;
+        `sections`, each with its first `bar`, from 0, and its `letter`;
         `parts`, each with its `name`, whether it is `drums`, and its notes as four lists of equal length in order of
         onset: `start` and `end` in seconds, `pitch`, `velocity`. Seconds are rounded to a tenth of a millisecond.
     """
@@ -27,7 +29,8 @@ def roll_of(piece: Piece) -> dict[str, Any]:
         mine = np.flatnonzero(notes.part == index)
         columns = {"start": start, "end": end, "pitch": notes.pitch, "velocity": notes.velocity}
         parts.append({"name": name, "drums": part.is_drum, **{k: c[mine].tolist() for k, c in columns.items()}})
-    return {"bars": bars.tolist(), "seconds": round(seconds_of(piece), 4), "parts": parts}
+    sections = [{"bar": section.first_bar, "letter": section.letter} for section in sections_of(piece)]
+    return {"bars": bars.tolist(), "seconds": round(seconds_of(piece), 4), "sections": sections, "parts": parts}
 
 
 def seconds_of(piece: Piece) -> float:

@@ -6,11 +6,14 @@ const [view, paper, cursor, clock, seek] = ["view", "paper", "cursor", "clock", 
 const canvas = document.querySelector("canvas");
 const audio = document.querySelector("audio");
 const GUTTER = 44; // pixels at the left for the names of pitches
-const HEAD = 22; // and at the top for the numbers of bars
+const NUMBERS = 22; // at the top for the numbers of bars
+const BAND = 20; // and above them for the letters of sections, where there are several
 const NARROW = matchMedia("(max-width: 34rem)");
 
 let piece; // the one that is shown
 let layout; // its rows
+let band; // pixels of the band of sections
+let head; // and of all that is above the rows
 let scale; // pixels a second
 let zoom = 1;
 let wanted = null; // seconds that the sound is on its way to
@@ -33,10 +36,13 @@ const firstAbove = (values, x, orEqual = false) => {
   return low;
 };
 const barAt = (seconds) => Math.max(0, Math.min(firstAbove(piece.bars, seconds), piece.bars.length - 1) - 1);
+const sectionAt = (seconds) => piece.sections[firstAbove(piece.sections.map(({ bar }) => bar), barAt(seconds)) - 1];
 const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 // Rows from top to bottom: every semitone between the extremes, then the drums that are struck, in a lane of their own.
 const layOut = () => {
+  band = piece.sections.length > 1 ? BAND : 0;
+  head = band + NUMBERS;
   const pitches = (drums) => new Set(piece.parts.filter((part) => part.drums === drums).flatMap((part) => [...new Set(part.pitch)]));
   const sung = [...pitches(false)].sort((a, b) => a - b);
   const struck = [...pitches(true)].sort((a, b) => a - b);
@@ -46,7 +52,7 @@ const layOut = () => {
   const room = Math.max(220, innerHeight * 0.52);
   const row = Math.max(3, Math.min(13, Math.floor(room / (rows + struck.length))));
   const drumRow = Math.max(6, Math.min(11, row));
-  const lane = HEAD + rows * row + (rows && struck.length ? 20 : 0);
+  const lane = head + rows * row + (rows && struck.length ? 20 : 0);
   const places = new Map(struck.map((pitch, i) => [pitch, lane + (struck.length - 1 - i) * drumRow]));
   return { low, high, row, drumRow, lane, places, rows, height: lane + struck.length * drumRow + 6, drums: struck.length > 0 };
 };
@@ -68,23 +74,24 @@ const draw = () => {
   canvas.style.height = `${height}px`;
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
-  const paint = Object.fromEntries(["paper", "raised", "ink", "quiet", "rule", "strong"].map((k) => [k, style.getPropertyValue(`--${k}`)]));
+  const paint = Object.fromEntries(["paper", "raised", "ink", "quiet", "rule", "strong", "link"].map((k) => [k, style.getPropertyValue(`--${k}`)]));
   context.scale(dots, dots);
   context.font = `11px ${getComputedStyle(document.body).fontFamily}`;
   context.textBaseline = "middle";
   drawGrid(context, paint, width);
+  const sections = band ? drawSections(context, paint, width) : 0;
   const drawn = drawNotes(context, width);
   drawGutter(context, paint);
-  Object.assign(document.body.dataset, { drawn, scale });
+  Object.assign(document.body.dataset, { drawn, scale, sections });
 };
 
 const drawGrid = (context, paint, width) => {
   const { low, high, row, rows, lane, height } = layout;
   for (let pitch = low; pitch <= high; pitch++) {
     context.fillStyle = [1, 3, 6, 8, 10].includes(pitch % 12) ? paint.raised : paint.paper;
-    context.fillRect(0, HEAD + (high - pitch) * row, width, row);
+    context.fillRect(0, head + (high - pitch) * row, width, row);
     context.fillStyle = paint.rule;
-    if (pitch % 12 === 0) context.fillRect(0, HEAD + (high - pitch + 1) * row - 1, width, 1);
+    if (pitch % 12 === 0) context.fillRect(0, head + (high - pitch + 1) * row - 1, width, 1);
   }
   if (layout.drums && rows) context.fillRect(0, lane - 10, width, 1);
   const mean = (scale * piece.bars[piece.bars.length - 1]) / (piece.bars.length - 1);
@@ -96,10 +103,32 @@ const drawGrid = (context, paint, width) => {
     const fourth = i % 4 === 0 || i === piece.bars.length - 1;
     if (!fourth && mean < 5) continue;
     context.fillStyle = fourth ? paint.strong : paint.rule;
-    context.fillRect(x, fourth ? 2 : HEAD - 4, fourth ? 1.5 : 1, height);
+    context.fillRect(x, fourth ? band + 2 : head - 4, fourth ? 1.5 : 1, height);
     context.fillStyle = fourth ? paint.ink : paint.quiet;
-    if (i % every === 0 && i < piece.bars.length - 1) context.fillText(i + 1, x + 4, HEAD / 2);
+    if (i % every === 0 && i < piece.bars.length - 1) context.fillText(i + 1, x + 4, band + NUMBERS / 2);
   }
+};
+
+// A band with the letters of the sections in view, those of one letter in one shade; returns how many. A letter stays in view
+// as long as its section does.
+const drawSections = (context, paint, width) => {
+  const letters = piece.sections.map(({ letter }) => letter.replace("′", ""));
+  const kinds = [...new Set(letters)];
+  let drawn = 0;
+  piece.sections.forEach(({ bar, letter }, i) => {
+    const next = piece.sections[i + 1]?.bar ?? piece.bars.length - 1;
+    const [x, end] = [bar, next].map((b) => placeOf(piece.bars[b]) - view.scrollLeft);
+    if (x > width || end < GUTTER) return;
+    context.globalAlpha = 0.14 + 0.13 * (kinds.indexOf(letters[i]) % 4);
+    context.fillStyle = paint.link;
+    context.fillRect(x, 1, end - x - 1.5, BAND - 2);
+    context.globalAlpha = 1;
+    context.fillStyle = paint.ink;
+    const place = Math.max(x, GUTTER) + 6;
+    if (place + context.measureText(letter).width < end) context.fillText(letter, place, BAND / 2);
+    drawn++;
+  });
+  return drawn;
 };
 
 // Draws what is in view of the parts that are shown; returns how many notes.
@@ -117,7 +146,7 @@ const drawNotes = (context, width) => {
       if (end[i] < from) continue;
       const x = placeOf(start[i]) - view.scrollLeft;
       const long = Math.max(drums ? 3 : 2, (end[i] - start[i]) * scale - 1);
-      const y = drums ? places.get(pitch[i]) : HEAD + (high - pitch[i]) * row;
+      const y = drums ? places.get(pitch[i]) : head + (high - pitch[i]) * row;
       context.globalAlpha = 0.5 + velocity[i] / 254;
       context.fillRect(x, y + 0.5, drums ? Math.min(long, drumRow) : long, (drums ? drumRow : row) - 1);
       drawn++;
@@ -134,8 +163,9 @@ const drawGutter = (context, paint) => {
   context.fillStyle = paint.quiet;
   context.textAlign = "right";
   for (let pitch = Math.ceil(low / 12) * 12; pitch <= high; pitch += 12) {
-    context.fillText(`C${pitch / 12 - 1}`, GUTTER - 6, HEAD + (high - pitch + 0.5) * row);
+    context.fillText(`C${pitch / 12 - 1}`, GUTTER - 6, head + (high - pitch + 0.5) * row);
   }
+  if (band) context.fillText("form", GUTTER - 6, BAND / 2);
   if (layout.drums) context.fillText("drums", GUTTER - 6, (lane + height - 6) / 2);
   context.textAlign = "left";
 };
@@ -154,6 +184,7 @@ const show = (follow = false) => {
   const bar = barAt(seconds) + 1;
   cursor.style.transform = `translateX(${x}px)`;
   clock.value = `${clockOf(seconds)} / ${clockOf(length())} · bar ${bar} of ${piece.bars.length - 1}`;
+  if (band) clock.value += ` · ${sectionAt(seconds).letter}`;
   seek.value = seconds;
   Object.assign(document.body.dataset, { time: seconds, bar, cursor: x });
 };
@@ -218,7 +249,9 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 view.addEventListener("click", (event) => {
-  goTo((event.clientX - paper.getBoundingClientRect().left - GUTTER) / scale);
+  const { left, top } = paper.getBoundingClientRect();
+  const seconds = (event.clientX - left - GUTTER) / scale;
+  goTo(event.clientY - top < band ? piece.bars[sectionAt(seconds).bar] : seconds);
 });
 view.addEventListener("scroll", () => requestAnimationFrame(draw));
 seek.addEventListener("input", () => goTo(Number(seek.value)));
