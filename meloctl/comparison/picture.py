@@ -64,11 +64,9 @@ def _draw_cost(axes: Axes, facts: dict[str, Any]) -> None:
         axes.plot([seconds], [told["bits_per_note"]], "o", color=_colour(i), ms=6)
         at = (seconds, told["bits_per_note"])
         axes.annotate(run["letter"], at, textcoords="offset points", xytext=(7, -4), color=INK)
-    axes.set_xlim(left=0)
-    axes.margins(x=0.1)
-    axes.set(
-        xlabel="seconds for 1,000 rows", ylabel="bits a note", title="Cost against quality (low and left is better)"
-    )
+    axes.set_xlim(0, 1.1 * max(run["forward"]["seconds_per_thousand_rows"] for run in facts["runs"]))
+    axes.set(xlabel="seconds for 1,000 rows", ylabel="bits a note")
+    axes.set_title("Cost against quality (low and left is better)", fontsize=10)
     _tidy(axes)
 
 

@@ -146,7 +146,7 @@ def cost_rows(facts: dict[str, Any]) -> list[list[str]]:
             [
                 called(run),
                 _as(run["training"]["rows_per_second"], "{:,.0f}"),
-                f"{forward['seconds_per_thousand_rows']:.3g}",
+                f"{forward['seconds_per_thousand_rows']:#.3g}",
                 *_times(forward),
                 _as(writing["notes_per_second"], "{:,.0f}"),
                 *_times(writing),
