@@ -142,6 +142,9 @@ def test_noise_is_worse_and_nothing_known_is_worst(told):
     assert first["difference"] is first["difference_interval"] is None
     assert 0 < noisy["difference_interval"][0] <= noisy["difference"] <= noisy["difference_interval"][1]
     assert noisy["difference"] == pytest.approx(noisy["bits_per_note"] - first["bits_per_note"])
+    assert uniform["difference"] == pytest.approx(
+        uniform["bits_per_note"] - first["bits_per_note"]
+    )  # to the first, too
     assert uniform["difference"] > noisy["difference"]
     assert told["verdict"][0].startswith("A takes the fewest bits a note on test pieces")
     assert "it is better than every other run" in told["verdict"][0]
@@ -160,7 +163,7 @@ def test_uniform_heads_cost_the_logarithms_of_the_vocabulary(told):
 
 
 def test_cost_is_measured(told):
-    assert [run["forward"]["ratio"] for run in told["runs"]][0] == 1
+    assert told["runs"][0]["forward"]["ratio"] == 1
     for run in told["runs"]:
         forward, writing = run["forward"], run["generation"]
         assert forward["seconds_per_thousand_rows"] > 0
@@ -228,6 +231,7 @@ def test_a_copy_is_equal(trained, tmp_path):
     copy = shutil.copytree(runs["knows"], tmp_path / "copy")
     told = facts(runs["knows"], copy, *PIECES, work=tmp_path / "melo")
     first, second = told["runs"]
+    assert told["seeds_apart"] == []  # the seed is the same
     for side in ("validation", "test"):
         bits = second["bits"][side]
         assert (bits["difference"], bits["difference_interval"]) == (0, [0, 0])

@@ -112,7 +112,7 @@ def _cost(facts: dict[str, Any]) -> Html:
     machine, first = facts["machine"], facts["runs"][0]["letter"]
     rounds = facts["runs"][0]["forward"]["rounds"]
     said = (
-        f"Seconds for a thousand rows of the full forward pass: the median of {rounds} rounds on this machine "
+        f"Seconds for a thousand rows of the full forward pass: the median of {rounds} rounds on this machine's CPU "
         f"({count(machine['threads'], 'thread')}{', products in bf16' if machine['bf16'] else ''}), in which the runs took turns "
         f"on the same rows. Times: how many times {first}'s, round by round, the median and the middle half. Training speed is "
         "what each run recorded of itself, on whatever machine it had. Keys and values: the most memory they took while pieces "
