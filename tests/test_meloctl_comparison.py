@@ -249,6 +249,9 @@ def test_ticks_are_round_few_and_inside(low, width):
     values = [value for value, _ in found]
     assert values[0] >= low - 1e-6 * width
     assert values[-1] <= low + width * (1 + 1e-6)
+    step = values[1] - values[0]
+    leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
+    assert min(abs(leading - n) for n in (1, 2, 5)) < 1e-3
     for value, said in found:
         assert float(said.replace("\N{MINUS SIGN}", "-").replace(",", "")) == pytest.approx(value, abs=1e-9)
 

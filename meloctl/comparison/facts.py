@@ -11,7 +11,7 @@ from meloctl.comparison.runs import Trained
 from meloctl.comparison.timing import times
 from meloctl.evaluation.cost import Cost
 from meloctl.evaluation.facts import told
-from meloctl.evaluation.intervals import Floats
+from meloctl.evaluation.intervals import Estimate, Floats
 from meloctl.model.meloformer import n_parameters
 from meloctl.training.models import Model
 
@@ -67,7 +67,7 @@ def quality_facts(bits: Bits, apart: Bits | None) -> dict[str, Any]:
     return {**_told(bits.every, apart.every if apart else None), "fields": fields}
 
 
-def _told(bits: Any, apart: Any) -> dict[str, Any]:
+def _told(bits: Estimate, apart: Estimate | None) -> dict[str, Any]:
     value, interval = told(bits)
     difference, difference_interval = told(apart) if apart else (None, None)
     return {
@@ -100,19 +100,25 @@ def forward_facts(rounds: Floats, m: int) -> dict[str, Any]:
 
 
 def writing_facts(pen: Pen | None, first: Pen | None) -> dict[str, Any]:
-    """How fast a run writes, times the first run, turn by turn, and the memory of its keys and values."""
-    why = "not asked for: --pieces 0" if pen is None else pen.why_not
-    able = pen is not None and why is None
-    compared = able and first is not None and first.why_not is None
-    ratio, half = times(np.array(pen.rates), np.array(first.rates)) if compared and pen and first else (None, None)
+    """How fast a run writes, times the first run, turn by turn, and the memory of its keys and values.
+
+    Args:
+        pen: None where no music was asked for.
+        first: the first run's.
+    """
+    if pen is None or pen.why_not is not None:
+        numbers = ("notes_per_second", "ratio", "ratio_range", "cache_bytes", "cache_bytes_per_row", "side_by_side")
+        return {"why_not": pen.why_not if pen else "not asked for: --pieces 0", **dict.fromkeys(numbers)}
+    rates = first.rates if first else []  # none where it cannot write
+    ratio, half = times(np.array(pen.rates), np.array(rates)) if rates else (None, None)
     return {
-        "why_not": why,
-        "notes_per_second": float(np.median(pen.rates)) if able and pen else None,
+        "why_not": None,
+        "notes_per_second": float(np.median(pen.rates)),
         "ratio": ratio,
         "ratio_range": half,
-        "cache_bytes": max(pen.cache_bytes) if able and pen else None,
-        "cache_bytes_per_row": float(np.median(pen.cache_bytes_per_row)) if able and pen else None,
-        "side_by_side": min(SIDE_BY_SIDE, len(pen.files)) if able and pen else None,
+        "cache_bytes": max(pen.cache_bytes),
+        "cache_bytes_per_row": float(np.median(pen.cache_bytes_per_row)),
+        "side_by_side": min(SIDE_BY_SIDE, len(pen.files)),
     }
 
 
