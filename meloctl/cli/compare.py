@@ -12,7 +12,7 @@ def compare(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN…]",
+            metavar="RUN",
             help="Two runs of meloctl train or more: folders, or names in the workspace (default: all of the workspace). "
             "The others are held against the first.",
             show_default=False,
