@@ -33,6 +33,7 @@ BEFORE = {
     "model": "meloctl train",
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
+    "compare": "meloctl compare",
     "report": "meloctl report",
     "play": "meloctl play",
 }

@@ -86,6 +86,29 @@ def progress(*columns: str) -> Iterator["Progress"]:
         yield bar
 
 
+class Stretches:
+    """A bar for each stretch of work; hears what reading a corpus tells, too."""
+
+    def __init__(self, bar: "Progress") -> None:
+        self.bar = bar
+
+    def begun(self, what: str, steps: int) -> None:
+        """A stretch of so many steps begins."""
+        self.task = self.bar.add_task(what, total=steps)
+
+    def advanced(self) -> None:
+        """One step more is done."""
+        self.bar.advance(self.task)
+
+    def encoding(self, files: int) -> None:
+        """So many files are about to be encoded as rows."""
+        self.begun("encoding", files)
+
+    def encoded(self) -> None:
+        """One more file is encoded."""
+        self.advanced()
+
+
 def command(name: str, *words: str | Path, work: Path | None) -> str:
     """ "meloctl NAME …", as it can be pasted: quoted, and in the same workspace."""
     more = ["--work", str(work)] if work else []

@@ -1,14 +1,11 @@
 """meloctl evaluate: judge music against a reference, and a model by what held-out music costs it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Meter, Work, progress, report, workspace, wrote
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from meloctl.cli.common import Json, Meter, Stretches, Work, progress, report, workspace, wrote
 
 
 def evaluate(
@@ -55,7 +52,7 @@ def evaluate(
     else:
         try:
             with progress() as bar:
-                run = run_evaluation(space, plan, _Watch(bar))
+                run = run_evaluation(space, plan, Stretches(bar))
         except MeloError:
             space.give_up(plan.recipe)
             raise
@@ -63,22 +60,3 @@ def evaluate(
     facts = read_json(run.folder / FACTS, what="evaluation", most_bytes=1 << 30)
     assert isinstance(facts, dict)  # its hash is in the manifest
     report([*lines_of(facts), "", said], facts, as_json=as_json)
-
-
-class _Watch:
-    """A bar for each stretch of work."""
-
-    def __init__(self, bar: "Progress") -> None:
-        self.bar = bar
-
-    def begun(self, what: str, steps: int) -> None:
-        self.task = self.bar.add_task(what, total=steps)
-
-    def advanced(self) -> None:
-        self.bar.advance(self.task)
-
-    def encoding(self, files: int) -> None:
-        self.begun("encoding", files)
-
-    def encoded(self) -> None:
-        self.advanced()

@@ -8,7 +8,7 @@ import typer
 
 from analysis.errors import MeloError
 from meloctl import __version__
-from meloctl.cli import corpus, evaluate, generate, mask, play, report, stats, train
+from meloctl.cli import compare, corpus, evaluate, generate, mask, play, report, stats, train
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """click's exception of wrong usage; Typer exports only this child of it."""
@@ -32,6 +32,7 @@ app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.add_typer(mask.app, name="mask")
 app.add_typer(corpus.app, name="corpus")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from meloctl.dataset.packs import pack_of
+from meloctl.dataset.packs import Bools, Pack, pack_of
 from meloctl.dataset.windows import Window
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE, Vocabulary
@@ -94,15 +94,19 @@ class Cost:
 NOTHING = Cost(nats=(0.0,) * len(FIELDS), values=(0,) * len(FIELDS), rows=0, notes=0, bars=0, seconds=0.0)
 
 
+Counted = Callable[[Pack], Bools]
+"""(N,) which rows of a pack count, a model's `counted` or some of those."""
+
+
 @torch.no_grad()
-def window_cost(model: Model, window: Window) -> Cost:
-    """The cost of one window, alone in its pack: of the rows that count for the model (`model.counted`)."""
+def window_cost(model: Model, window: Window, *, counting: Counted | None = None) -> Cost:
+    """The cost of one window, alone in its pack: of the rows that count for the model, or of the fewer that `counting` says."""
     pack = pack_of([window])
-    nats_NF: Tensor = model(model.layout(pack).to(next(model.parameters()).device))
-    counted, header = model.counted(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
+    nats_NF: Tensor = model(model.layout(pack).to(next(model.parameters()).device)).cpu()
+    counted, header = (counting or model.counted)(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
     rows, heard = pack.rows[counted], np.unique((np.cumsum(header) - 1)[counted])
     return Cost(
-        nats=tuple(nats_NF.double().sum(dim=0).tolist()),
+        nats=tuple(nats_NF.double()[torch.from_numpy(counted)].sum(dim=0).tolist()),
         values=tuple(int(n) for n in (rows != ABSENT).sum(axis=0)),
         rows=len(rows),
         notes=int((rows[:, PITCH] != ABSENT).sum()),
@@ -122,6 +126,7 @@ def costs_by_length(
     pieces: Sequence[Rows],
     lengths: Sequence[int] = LENGTHS,
     *,
+    counting: Counted | None = None,
     on_piece: Callable[[], None] = lambda: None,
 ) -> dict[int, Cost]:
     """{N: cost of the first N rows of every piece}, each piece heard in one stretch, however long the model's context is.
@@ -132,6 +137,7 @@ def costs_by_length(
         model: in evaluation mode.
         pieces: (L, 8) rows each, opening with a header row.
         lengths: ascending.
+        counting: as for `window_cost`.
     """
     out = dict.fromkeys(lengths, NOTHING)
     for rows in pieces:
@@ -139,7 +145,7 @@ def costs_by_length(
         for most in lengths:
             kept = min(most, len(rows))
             if kept not in known:
-                known[kept] = window_cost(model, Window(rows=rows[:kept], first_bar=0))
+                known[kept] = window_cost(model, Window(rows=rows[:kept], first_bar=0), counting=counting)
             out[most] += known[kept]
         on_piece()
     return out

@@ -14,7 +14,7 @@ from meloctl.rows.codec import Rows
 from meloctl.training.asked import Session
 from meloctl.training.checkpoint import About, load_model, read_about
 from meloctl.training.config import TrainConfig
-from meloctl.training.data import data_of
+from meloctl.training.data import Reader, data_of
 from meloctl.training.models import ModelName, model_name
 from meloctl.workspace import MANIFEST, Recipe, Workspace
 
@@ -38,22 +38,25 @@ class TrainedOn:
     """Of the files that are there now."""
 
 
-def trained_on(run: Path) -> TrainedOn:
+def trained_on(run: Path, *, given: str) -> TrainedOn:
     """What a run of `meloctl train` read.
+
+    Args:
+        given: how the run was named, for errors: "--model melo/model/NAME".
 
     Raises:
         MeloError: not such a run, or its corpus is gone.
     """
     path = run / MANIFEST
     if not path.is_file():
-        raise MeloError(f"--model {run}: not a finished run of meloctl train; give its folder, as melo/model/NAME")
+        raise MeloError(f"{given}: not a finished run of meloctl train; give its folder, as melo/model/NAME")
     data = read_json(path, what="manifest")
     inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
     if not isinstance(inputs, dict) or not isinstance(options, dict) or not isinstance(inputs.get("corpus"), str):
-        raise MeloError(f"--model {run}: its {MANIFEST} is not that of a run of meloctl train; give such a run")
+        raise MeloError(f"{given}: its {MANIFEST} is not that of a run of meloctl train; give such a run")
     corpus, meter, name = Path(inputs["corpus"]), inputs.get("meter"), options.get("model")
     if not isinstance(name, str) or not isinstance(meter, str | None):
-        raise MeloError(f"--model {run}: its {MANIFEST} does not say what was trained; give a run of meloctl train")
+        raise MeloError(f"{given}: its {MANIFEST} does not say what was trained; give a run of meloctl train")
     now = fingerprint(find_files(corpus), corpus)
     return TrainedOn(
         corpus=corpus,
@@ -73,9 +76,9 @@ def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict
     Raises:
         MeloError: see `trained_on`; damaged weights or rows.
     """
-    about, told = read_about(run), trained_on(run)
+    about, told = read_about(run), trained_on(run, given=f"--model {run}")
     model, _ = load_model(run)
-    pieces = _held_out(space, run, told, about, watch)
+    pieces = held_out_pieces(space, told, about, watch)
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
     side = "test" if pieces["test"] else "validation"
     watch.begun("hearing", sum(map(len, cut.values())) + len(pieces[side]))
@@ -95,16 +98,14 @@ def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict
     }
 
 
-def _held_out(
-    space: Workspace, run: Path, told: TrainedOn, about: About, watch: "EvaluationWatcher"
-) -> dict[str, list[Rows]]:
+def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Reader) -> dict[str, list[Rows]]:
     """{side: (L, 8) rows of each piece}; the rows that were made for training are used again."""
     recipe = Recipe(
         stage="model",
         command="train",
         inputs={"corpus": str(told.corpus), "fingerprint": told.fingerprint},
         options={},
-        label=run.name,
+        label=str(told.name),
     )
     session = Session(
         recipe=recipe,

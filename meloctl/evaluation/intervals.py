@@ -56,6 +56,27 @@ def difference_estimates(values: Floats, reference: Floats, random: np.random.Ge
     return [estimate(c, column) for c, column in zip(centre, difference.T, strict=True)]
 
 
+def ratio_estimates(totals: Floats, sizes: Floats, weights: Floats) -> list[Estimate]:
+    """Of each of M numbers, its total over pieces divided by the pieces' size together: bits a note from bits and notes.
+
+    The same weights for two totals pair them: each resample holds the same pieces for both.
+
+    Args:
+        totals: (P, M).
+        sizes: (P,) 0 or more.
+        weights: (R, P) from `draws`.
+
+    Returns:
+        NaN where no piece has a size, intervals of NaN where fewer than two have: nothing tells how they vary.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = totals.sum(axis=0) / sizes.sum()
+        around = (weights @ totals) / (weights @ sizes)[:, None]
+    if (sizes > 0).sum() < 2:
+        around[:] = np.nan
+    return [estimate(c, column) for c, column in zip(centre, around.T, strict=True)]
+
+
 def _centre(values: Floats) -> Floats:
     return means(values, np.ones((1, len(values))))[0]
 

@@ -1,5 +1,6 @@
 """What was found as one HTML file that needs nothing else, in the form of `meloctl report`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from meloctl.evaluation.words import RELATION, copying_rows, cost_rows, count, error_rows, field_rows, metric_rows
@@ -44,7 +45,9 @@ def _metrics(facts: dict[str, Any]) -> Html:
 
 def _bars(facts: dict[str, Any]) -> Html:
     charts = [
-        figure(_curves(c), f"{c['similarity']}, {RELATION[c['relation']]}") for c in facts["curves"] if any(_known(c))
+        figure(curve_chart(sets, name), name)
+        for c in facts["curves"]
+        if (sets := _sets(c)) and (name := f"{c['similarity']}, {RELATION[c['relation']]}")
     ]
     content: list[Html] = []
     if facts["reference"]:
@@ -56,24 +59,31 @@ def _bars(facts: dict[str, Any]) -> Html:
     return section("bars", "How bars come back", *content, legend, tag("div", *charts, class_="charts"))
 
 
-def _known(curve: dict[str, Any]) -> list[float]:
-    return [x for _, _, key in _SETS for x in curve.get(key, []) if x is not None]
+def _sets(curve: dict[str, Any]) -> "list[Drawn]":
+    """Both sets of one variant; nothing where neither has a pair of bars."""
+    sets = [(kind, name, curve[key]) for kind, name, key in _SETS if key in curve]
+    return sets if any(x is not None for _, _, values in sets for x in values) else []
 
 
-def _curves(curve: dict[str, Any]) -> Html:
-    """Both sets' L_t of one variant."""
-    last, highest = len(curve["mean"]) - 1, max(*_known(curve), 0.001)
+Drawn = tuple[str, str, list[float | None]]
+"""A curve: the classes of its line, its name, and L_t at offsets 0, 1, …"""
+
+
+def curve_chart(sets: Sequence[Drawn], variant: str) -> Html:
+    """Similarity by bars back, of several sets of music."""
+    last = len(sets[0][2]) - 1
+    highest = max(0.001, *(x for _, _, values in sets for x in values if x is not None))
     frame = Frame(left=44, right=WIDTH - 6, top=8, bottom=212, offsets=(0, last), values=(0.0, highest * 1.04))
     drawn = axes(frame, step=step_for(highest), ticks=offset_ticks(last), across="bars back", up="similarity")
-    for kind, _, key in _SETS:
-        for run in _runs(curve.get(key, [])):
+    for kind, _, values in sets:
+        for run in _runs(values):
             line = path_of([(frame.x(t), frame.y(x)) for t, x in run])
             drawn.append(tag("path", class_=f"line {kind}", d=line))
     for t in range(last + 1):
-        values = [(name, curve[key][t]) for _, name, key in _SETS if curve.get(key) and curve[key][t] is not None]
-        if values:
-            drawn.append(column_of(frame, t, "; ".join([f"{t} back", *(f"{name} {x:.3f}" for name, x in values)])))
-    return picture(250, *drawn, label=f"Similarity by bars back: {curve['similarity']}, {RELATION[curve['relation']]}")
+        known = [f"{name} {values[t]:.3f}" for _, name, values in sets if values[t] is not None]
+        if known:
+            drawn.append(column_of(frame, t, "; ".join([f"{t} back", *known])))
+    return picture(250, *drawn, label=f"Similarity by bars back: {variant}")
 
 
 def _runs(values: list[float | None]) -> list[list[tuple[int, float]]]:

@@ -104,7 +104,7 @@ def plan_evaluation(space: Workspace, asked: Asked) -> EvaluationPlan:
     if model:
         from meloctl.evaluation.held_out import trained_on  # torch is needed for models alone
 
-        read = trained_on(model)
+        read = trained_on(model, given=f"--model {model}")
         inputs["model"] = {"path": str(model.resolve()), "fingerprint": read.fingerprint}
         inputs["model"]["weights"] = file_hash(_weights(model))
     named = asked.folder or model

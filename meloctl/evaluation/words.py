@@ -11,11 +11,11 @@ RELATION = {"same": "own part", "cross": "other parts"}
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
-    """Three digits that matter, with a true minus sign."""
+    """Three digits that matter, with a true minus sign; what they show as 0 has none."""
     if value is None:
         return "–"
     text = f"{value:{'+' if sign else ''}.{3 if abs(value) < 10 else 1}f}"
-    return text.replace("-", "−")
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def percent(value: float | None) -> str:
