@@ -9,7 +9,10 @@ from meloctl.cli.common import Json, Work, piece_line, progress, report, say, wo
 
 
 def generate(
-    bars: Annotated[int, typer.Option("--bars", help="How many bars to write, exactly.")] = 32,
+    bars: Annotated[
+        int | None,
+        typer.Option("--bars", help="How many bars to write, exactly (default: 32).", show_default=False),
+    ] = None,
     instruments: Annotated[
         str | None,
         typer.Option(
@@ -34,6 +37,23 @@ def generate(
     keep_bars: Annotated[
         int | None, typer.Option("--keep-bars", help="Keep so many bars of the prompt instead of all.")
     ] = None,
+    infill: Annotated[
+        Path | None,
+        typer.Option(
+            "--infill",
+            metavar="FILE",
+            help="A MIDI file to write some bars or parts of anew; all else stays to the tick.",
+        ),
+    ] = None,
+    bars_range: Annotated[
+        str | None, typer.Option("--bars-range", metavar="9:16", help="With --infill: these bars, counted from 1.")
+    ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            "--parts", metavar="A,B,…", help="With --infill: these parts, by name or instrument; one it lacks is added."
+        ),
+    ] = None,
     count: Annotated[
         int, typer.Option("--count", help="How many pieces to write side by side; their seeds follow each other.")
     ] = 1,
@@ -56,9 +76,12 @@ def generate(
     Example: meloctl generate --bars 32 --instruments piano,bass,drums --tempo 120 --count 4
 
     Example: meloctl generate --prompt song.mid --keep-bars 8 --bars 24
+
+    Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
     """
+    from meloctl.generation.asked import Asked, plan_piece
     from meloctl.generation.sampler import Sampling
-    from meloctl.generation.session import Asked, plan_piece, write_pieces
+    from meloctl.generation.session import write_pieces
 
     sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
     asked = Asked(
@@ -71,16 +94,21 @@ def generate(
         key=key,
         prompt=prompt,
         keep_bars=keep_bars,
+        infill=infill,
+        bars_range=bars_range,
+        parts=parts,
     )
     space = workspace(work)
     plan = plan_piece(space, asked, sampling, sound=sound)
+    for note in plan.notes:
+        say(note)
     run = space.finished(plan.recipe)
     if run:
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
             with progress() as bar:
-                task = bar.add_task("writing bars", total=bars * count)
+                task = bar.add_task("writing bars", total=plan.new_bars * count)
                 run = write_pieces(space, plan, on_bar=lambda: bar.advance(task))
         except KeyboardInterrupt:
             say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")

@@ -16,7 +16,7 @@ from meloctl.comparison.runs import WEIGHTS, Trained, find_runs
 from meloctl.comparison.table import table_of
 from meloctl.comparison.verdict import notes_of, verdict_of
 from meloctl.evaluation.held_out import held_out_pieces
-from meloctl.generation.session import MOST_PIECES
+from meloctl.generation.asked import MOST_PIECES
 from meloctl.generation.writer import MOST_BARS
 from meloctl.training.checkpoint import load_model
 from meloctl.training.machine import free_memory

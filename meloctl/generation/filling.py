@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from meloctl.generation.infill import Infill, NewNote
+from meloctl.generation.key import Key
 from meloctl.generation.rewriter import Rewriter
 from meloctl.generation.runs import Run, gap_of, runs_of
 from meloctl.generation.sampler import Sampling, generate
@@ -36,6 +37,7 @@ def fill(
     fillings: Sequence[Filling],
     sampling: Sampling,
     *,
+    key: Key | None = None,
     half: bool = False,
     on_bar: Callable[[], None] = lambda: None,
 ) -> int:
@@ -44,6 +46,7 @@ def fill(
     Args:
         model: that was trained to fill gaps.
         fillings: fresh ones.
+        key: whose scale new notes keep to.
         half: compute products in bf16.
         on_bar: called as each bar of any filling is complete.
 
@@ -54,7 +57,7 @@ def fill(
     for run in runs_of(infill, model.config.context, model.vocabulary):
         writers = [
             Rewriter(
-                sheet=Sheet(vocabulary=model.vocabulary),
+                sheet=Sheet(vocabulary=model.vocabulary, key=key),
                 gap=gap_of(infill, run, filling.new, model.vocabulary),
                 random=filling.random,
             )

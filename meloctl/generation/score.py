@@ -34,8 +34,12 @@ def playable(piece: Piece, n_bars: int) -> Piece:
     return replace(piece, notes=replace(notes, duration_tick=duration))
 
 
-def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
-    """Draw every note against bars, parts in colours, drums on an axis of their own below, sections in a band above."""
+def draw_piano_roll(piece: Piece, path: Path, *, title: str, new: range | None = None) -> None:
+    """Draw every note against bars, parts in colours, drums on an axis of their own below, sections in a band above.
+
+    Args:
+        new: bars on a tinted ground; None, or all of them, for none.
+    """
     sections, n_bars = sections_of(piece), piece.n_bars
     pitched = [i for i, p in enumerate(piece.parts) if not p.is_drum]
     drums = [i for i, p in enumerate(piece.parts) if p.is_drum]
@@ -48,6 +52,8 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str) -> None:
     members = [m for m in (pitched, drums) if m]
     for axes, some in zip(panels[-len(members) :], members, strict=True):
         _draw_notes(axes, piece, {i: colours(i % colours.N) for i in some})
+        if new and len(new) < n_bars:
+            axes.axvspan(*piece.bars.start_tick([new.start, new.stop]).tolist(), color="#fff3d6", zorder=0)
         axes.set_ylabel("drum" if some is drums else "pitch (60 = middle C)")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(0, int(piece.bars.start_tick(n_bars)))
