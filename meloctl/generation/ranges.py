@@ -1,8 +1,8 @@
 """The pitches that each General MIDI program and the drums can sound.
 
 Policy: the widest of what General MIDI 2 recommends (specification 1.2, appendix A: "recommended key range") and what a good
-player reaches on the instrument, its larger and smaller relatives that go by the same program among them (Adler, The Study
-of Orchestration, 3rd edition: sounding ranges). Synthesizers have a piano's keys. What General MIDI 2 gives no range, such
+player reaches on the instrument, its larger and smaller relatives that go by the same program among them (sounding ranges, as
+they are commonly known; no one book is followed). Synthesizers have a piano's keys. What General MIDI 2 gives no range, such
 as sound effects, may have any pitch; drums have the keys that it names (appendix B). Every range holds an octave or
 more, so that each has notes of any key. docs/decisions.md says how much real music lies outside.
 """

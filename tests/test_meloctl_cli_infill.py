@@ -1,0 +1,172 @@
+"""meloctl generate --infill, from the command line: a piece comes back with a gap filled, and mistakes are told in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import piece_of
+from test_meloctl_model import SEED, small
+
+from analysis.midi import read_midi, write_midi
+from analysis.piece import Part
+from meloctl.generation.asked import Asked, plan_piece
+from meloctl.generation.sampler import Sampling
+from meloctl.generation.session import write_pieces
+from meloctl.training.checkpoint import save_model
+from meloctl.workspace import Recipe, Workspace
+
+PARTS = (
+    Part(program=0, is_drum=True, name="kit"),
+    Part(program=33, is_drum=False, name="bass"),
+    Part(program=0, is_drum=False, name="piano"),
+)
+
+
+def made_model(work, *, infill):
+    """A finished run of an untrained model."""
+    space = Workspace(work)
+    recipe = Recipe(stage="model", command="train", inputs={}, options={"infill": infill}, label="tiny")
+    folder = space.folder(recipe)
+    folder.mkdir(parents=True)
+    model = small(SEED).float()
+    save_model(model, "meloformer", model.state_dict(), folder, {}, infill=infill)
+    space.finish(recipe, files=["model.safetensors", "model.json"], results={})
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A workspace with a model, and a song of 12 bars beside it."""
+    root = tmp_path_factory.mktemp("desk")
+    made_model(root / "melo", infill=0.5)
+    notes = [(p, 48 * b + 12 * i, 9, 36 + 10 * p + i) for b in range(12) for p in range(3) for i in range(2)]
+    write_midi(piece_of(notes, parts=PARTS), root / "song.mid")
+    return root
+
+
+def command(*arguments, work):
+    return [sys.executable, "-m", "meloctl", *map(str, arguments), "--work", str(work)]
+
+
+def run(*arguments, work):
+    return subprocess.run(command(*arguments, work=work), capture_output=True, text=True, timeout=300)
+
+
+def facts(*arguments, work):
+    done = run(*arguments, "--json", work=work)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def told(piece, chosen):
+    """Some notes as (onset, duration, pitch, velocity, name of the part)."""
+    notes = piece.notes
+    columns = (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity, notes.part)
+    return sorted(
+        (o, d, p, v, piece.parts[q].name) for o, d, p, v, q in zip(*(c[chosen].tolist() for c in columns), strict=True)
+    )
+
+
+def test_bars_of_a_part_are_written_anew(desk):
+    asked = ("--infill", desk / "song.mid", "--bars-range", "5:8", "--parts", "bass,kit", "--count", "2", "--seed", "3")
+    found = facts("generate", *asked, work=desk / "melo")
+    song = read_midi(desk / "song.mid")
+    bar = song.notes.onset_tick * 12 // song.ticks_per_quarter // 48
+    gone = (bar >= 4) & (bar < 8) & (song.notes.part != 2)
+    assert [p["file"] for p in found["pieces"]] == ["piece-3.mid", "piece-4.mid"]
+    made = []
+    for piece in found["pieces"]:
+        assert (piece["bars"], piece["first_bar"], piece["last_bar"]) == (12, 5, 8)
+        assert piece["kept_notes"] == 72 - 16
+        again = read_midi(Path(piece["path"]))
+        scale = again.ticks_per_quarter // song.ticks_per_quarter
+        kept = [(o * scale, d * scale, *rest) for o, d, *rest in told(song, ~gone)]
+        notes = told(again, slice(None))
+        for note in kept:
+            notes.remove(note)
+        new = [(o * 12 // again.ticks_per_quarter // 48, name) for o, _, _, _, name in notes]
+        assert {b for b, _ in new} <= {4, 5, 6, 7}
+        assert {name for _, name in new} == {"bass", "kit"}
+        assert len(again.notes) == piece["notes"] == len(kept) + len(notes)
+        made.append(notes)
+        assert Path(piece["path"]).with_suffix(".png").exists()
+    assert made[0] != made[1]
+
+
+def test_a_part_that_the_file_lacks_is_added(desk):
+    asked = ("--infill", desk / "song.mid", "--parts", "violin", "--sound", "none")
+    done = run("generate", *asked, work=desk / "melo")
+    assert done.returncode == 0, done.stderr
+    assert "The file has no violin: added as a new part" in done.stderr
+    path = facts("generate", *asked, work=desk / "melo")["path"]
+    again, song = read_midi(Path(path)), read_midi(desk / "song.mid")
+    assert [p.program for p in again.parts if not p.is_drum and p.program == 40] == [40]
+    assert len(again.parts) == 4
+    assert len(again.notes) > len(song.notes)
+
+
+def test_it_is_not_redone(desk):
+    asked = ("generate", "--infill", desk / "song.mid", "--bars-range", "2", "--sound", "none")
+    assert "Wrote" in run(*asked, work=desk / "melo").stdout
+    assert "nothing redone" in run(*asked, work=desk / "melo").stdout
+
+
+def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk):
+    space, closed = Workspace(desk / "melo"), []
+
+    def stop():
+        closed.append(1)
+        if len(closed) == 3:
+            raise KeyboardInterrupt
+
+    asked = Asked(infill=desk / "song.mid", parts="bass", seed=7)
+    plan = plan_piece(space, asked, Sampling(), sound="none")
+    with pytest.raises(KeyboardInterrupt):
+        write_pieces(space, plan, on_bar=stop)
+    again, song = read_midi(space.folder(plan.recipe) / "unfinished.mid"), read_midi(desk / "song.mid")
+    scale, bar = again.ticks_per_quarter // song.ticks_per_quarter, int(again.bars.start_tick(3))
+    old = [(o * scale, d * scale, *rest) for o, d, *rest in told(song, slice(None))]
+    notes = told(again, slice(None))
+    assert [n for n in notes if n[0] >= bar] == [n for n in old if n[0] >= bar]
+    assert [n for n in notes if n[0] < bar] != [n for n in old if n[0] < bar]
+    assert space.finished(plan.recipe) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--bars-range", "1:2"],
+            "--bars-range says what of a piece is written anew; give the piece too: --infill FILE",
+        ),
+        (["--parts", "bass"], "--parts says what of a piece is written anew; give the piece too: --infill FILE"),
+        (
+            ["--infill", "{}/song.mid"],
+            "--infill: say what is to be written anew: --bars-range 9:16, --parts bass, or both",
+        ),
+        (["--infill", "{}/song.mid", "--bars-range", "9:99"], "the file has bars 1 to 12"),
+        (["--infill", "{}/song.mid", "--bars-range", "1:12"], "nothing would be kept"),
+        (["--infill", "{}/song.mid", "--parts", "kazoo"], "no such part; the file has kit, bass, piano"),
+        (["--infill", "{}/none.mid", "--parts", "bass"], "none.mid"),
+        (["--infill", "{}/song.mid", "--parts", "bass", "--bars", "8"], "--bars does not go with --infill"),
+        (
+            ["--infill", "{}/song.mid", "--parts", "bass", "--prompt", "{}/song.mid"],
+            "--prompt does not go with --infill",
+        ),
+        (["--infill", "{}/song.mid", "--parts", "bass", "--meter", "3/4"], "--meter does not go with --infill"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(desk, arguments, says):
+    done = run("generate", *(a.replace("{}", str(desk)) for a in arguments), work=desk / "melo")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("meloctl: ")
+    assert says in line
+
+
+def test_a_model_that_was_not_trained_for_it_is_refused(desk, tmp_path):
+    made_model(tmp_path / "melo", infill=0.0)
+    done = run("generate", "--infill", desk / "song.mid", "--parts", "bass", work=tmp_path / "melo")
+    assert done.returncode == 1
+    assert "was not trained to fill gaps; train a model that was: meloctl train, without --infill 0" in done.stderr
