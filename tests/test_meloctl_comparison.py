@@ -13,7 +13,7 @@ from meloctl.comparison import timing
 from meloctl.comparison.charts import Mark, colour, interval_chart, ticks
 from meloctl.comparison.hearing import bits_apart, bits_of, common, hear, hear_by_length, lengths_heard, lots
 from meloctl.comparison.timing import forward_seconds, sample_packs, times
-from meloctl.comparison.verdict import clear, marked, pair_in_words
+from meloctl.comparison.verdict import clear, marked, pair_in_words, verdict_of
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.cost import NOTHING, Cost, window_cost
@@ -231,6 +231,25 @@ def test_a_pair_in_words():
     )
     assert "no difference" in pair_in_words("B", "A", 0.0, (0.0, 0.0))
     assert "from one piece no interval can be told" in pair_in_words("B", "A", 0.1, (None, None))
+
+
+def test_the_best_run_and_those_it_cannot_be_told_from():
+    runs = [
+        {"letter": letter, "bits": {"test": {"bits_per_note": bits}}, "forward": {"ratio": 2.0}}
+        for letter, bits in (("A", 5.0), ("B", 4.0), ("C", 4.1))
+    ]
+    pairs = [("B", "A", -1.0, [-1.2, -0.8]), ("C", "A", -0.9, [-1.1, -0.7]), ("C", "B", 0.1, [-0.1, 0.3])]
+    told = [dict(zip(("of", "to", "difference", "interval"), pair, strict=True)) for pair in pairs]
+    facts = {"runs": runs, "heard": {"side": "test"}, "pairs": told, "music": None}
+    best, *others, time = verdict_of(facts)
+    assert (
+        best
+        == "B takes the fewest bits a note on test pieces: 4.000; it is better than A, but no difference to C can be shown."
+    )
+    assert others[1] == "C is better than A by 0.900 bits a note (95 %: 0.700 to 1.100)."
+    assert time == "A forward pass takes so many times as long as A's: 2.00 for B, 2.00 for C."
+    told[2]["interval"] = [0.05, 0.3]
+    assert verdict_of(facts)[0].endswith("4.000; it is better than every other run.")
 
 
 def test_what_is_marked():

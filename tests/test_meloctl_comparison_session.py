@@ -135,6 +135,8 @@ def test_without_a_word_all_of_the_workspace(trained, told):
     assert told["seeds_apart"] == [["A", "B"]]
     assert told["heard"]["left_out"] is None
     assert told["heard"]["side"] == "test"
+    assert any(note.startswith("Training took 100 to 180 steps in 1.0 to 2.0 minutes") for note in told["notes"])
+    assert any("A and B by" in note for note in told["notes"])  # of one recipe, but for the seed
 
 
 def test_noise_is_worse_and_nothing_known_is_worst(told):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from meloctl.evaluation.words import FEW, count, number
+from meloctl.evaluation.words import FEW, number
 
 DIFFERENT = 1.1
-"""From so many times as much on, two runs' training times or sizes are told to differ."""
+"""From so many times as much on, two runs' steps or sizes are told to differ."""
 
 
 def clear(interval: Sequence[float | None]) -> bool:
@@ -96,8 +96,8 @@ def _best(facts: dict[str, Any]) -> str:
     said = f"{best['letter']} takes the fewest bits a note on {side} pieces: {number(best['bits'][side]['bits_per_note'])}; "
     if not unclear:
         return f"{said}it is better than every other run."
-    others = len(facts["runs"]) - 1 - len(unclear)
-    told = f"better than {count(others, 'other')}, but " if others else ""
+    others = [run["letter"] for run in facts["runs"] if run["letter"] not in (best["letter"], *unclear)]
+    told = f"it is better than {' and '.join(others)}, but " if others else ""
     return f"{said}{told}no difference to {' and '.join(unclear)} can be shown."
 
 
@@ -118,18 +118,14 @@ def _music(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _unequal(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Runs that had more time, or are larger, than others."""
+    """Runs that did more steps, or are larger, than others."""
     notes = []
-    minutes = [m for run in runs if (m := run["training"]["minutes"])]
-    if minutes and max(minutes) > DIFFERENT * min(minutes):
-        notes.append(
-            f"Training took {min(minutes):.1f} to {max(minutes):.1f} minutes: a run may be better only because it had longer"
-        )
-    steps = [n for run in runs if (n := run["training"]["steps"])]
+    minutes, steps = ([n for run in runs if (n := run["training"][name])] for name in ("minutes", "steps"))
     if steps and max(steps) > DIFFERENT * min(steps):
+        time = f" in {min(minutes):.1f} to {max(minutes):.1f} minutes" if minutes else ""
         notes.append(
-            f"Training took {min(steps):,} to {max(steps):,} steps. Where minutes limit it, a busy machine does fewer; "
-            "train with --epochs for equal ones"
+            f"Training took {min(steps):,} to {max(steps):,} steps{time}: a run may be better only because it did more. Where "
+            "minutes limit it, a busy machine does fewer; train with --epochs for equal ones"
         )
     sizes = [run["parameters"] / 1e6 for run in runs]
     if max(sizes) > DIFFERENT * min(sizes):
