@@ -21,7 +21,7 @@ from meloctl.comparison.facts import (
     writing_facts,
 )
 from meloctl.comparison.hearing import hear, hear_by_length, lengths_heard
-from meloctl.comparison.music import Pen, among_facts, music_facts, pen_of, write_music
+from meloctl.comparison.music import Pen, among_facts, music_facts, write_music
 from meloctl.comparison.runs import Trained
 from meloctl.comparison.timing import MOST_ROUNDS, forward_seconds, sample_packs
 from meloctl.dataset.packs import pack_of
@@ -32,7 +32,7 @@ from meloctl.evaluation.judged import judged
 from meloctl.rows.codec import Rows
 from meloctl.training.data import Reader
 from meloctl.training.machine import computes_in_half
-from meloctl.training.models import Model, generates
+from meloctl.training.models import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +141,13 @@ def _left_out(models: Sequence[Model], cut: Sequence[Window], letters: Sequence[
 def _written(
     runs: Sequence[Trained], models: Sequence[Model], music: Music, folder: Path, watch: ComparisonWatcher
 ) -> list[Pen]:
-    """The music of all that can write; nothing where none was asked for."""
+    """The music of all; nothing where none was asked for."""
     if not music.pieces:
         return []
     pens = [
-        pen_of(model, run.about.architecture, folder / f"{run.letter}-{run.name}")
-        for run, model in zip(runs, models, strict=True)
+        Pen(model=model, folder=folder / f"{run.letter}-{run.name}") for run, model in zip(runs, models, strict=True)
     ]
-    able = sum(generates(run.about.architecture) for run in runs)
-    watch.begun("writing bars", able * music.pieces * music.bars)
+    watch.begun("writing bars", len(pens) * music.pieces * music.bars)
     seeds = range(music.seed, music.seed + music.pieces)
     write_music(pens, seeds, music.bars, half=computes_in_half("cpu"), on_bar=watch.advanced)
     return pens

@@ -17,7 +17,7 @@ from meloctl.generation.score import playable
 from meloctl.generation.writer import Wish, Writer
 from meloctl.rows.codec import decode
 from meloctl.rows.vocabulary import ABSENT, PITCH
-from meloctl.training.models import generates
+from meloctl.training.models import Model
 
 SIDE_BY_SIDE = 4
 """Pieces that a model writes in one turn."""
@@ -25,16 +25,14 @@ SIDE_BY_SIDE = 4
 
 @dataclass(kw_only=True)
 class Pen:
-    """A model that may write, and how that went."""
+    """A model that writes, and how that went."""
 
-    model: Any
-    """One of those that `generates` allows, or none of them: then `why_not` is set."""
-
+    model: Model
     folder: Path
     """Where its pieces go."""
 
     why_not: str | None = None
-    """Why it cannot write; None where it can."""
+    """Why it cannot write, being damaged; None where it can."""
 
     rates: list[float] = field(default_factory=list)
     """Notes a second of each full turn."""
@@ -46,12 +44,6 @@ class Pen:
     """That, divided by the rows that were written: pieces differ in length."""
 
     files: list[Path] = field(default_factory=list)
-
-
-def pen_of(model: Any, architecture: str, folder: Path) -> Pen:
-    """A model's pen."""
-    why = None if generates(architecture) else f"meloctl generate cannot write music with {architecture} yet"
-    return Pen(model=model, folder=folder, why_not=why)
 
 
 def write_music(
@@ -66,11 +58,10 @@ def write_music(
         on_bar: called for every bar of every piece.
     """
     for pen in pens:
-        if pen.why_not is None:
-            try:
-                _turn(pen, seeds[:1], 1, half=half)
-            except MeloError as error:
-                pen.why_not = str(error)
+        try:
+            _turn(pen, seeds[:1], 1, half=half)
+        except MeloError as error:
+            pen.why_not = str(error)
     able = [pen for pen in pens if pen.why_not is None]
     for first in range(0, len(seeds), SIDE_BY_SIDE):
         turn = seeds[first : first + SIDE_BY_SIDE]
