@@ -195,7 +195,7 @@ def folder(tmp_path_factory):
 
 def told(monkeypatch, capsys, *arguments):
     """What `meloctl generate` prints: the object, and what it says to people."""
-    monkeypatch.setattr(sys, "argv", ["meloctl", "generate", "--no-wav", "--json", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["meloctl", "generate", "--sound", "none", "--json", *map(str, arguments)])
     with pytest.raises(SystemExit, match="0"):
         run()
     out, said = capsys.readouterr()
