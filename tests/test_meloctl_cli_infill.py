@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import piece_of
+from test_meloctl_generation_infill import brisk
 from test_meloctl_model import SEED, small
 
 from analysis.midi import read_midi, write_midi
@@ -30,7 +31,7 @@ def made_model(work, *, infill):
     recipe = Recipe(stage="model", command="train", inputs={}, options={"infill": infill}, label="tiny")
     folder = space.folder(recipe)
     folder.mkdir(parents=True)
-    model = small(SEED).float()
+    model = brisk(small(SEED)).float()
     save_model(model, "meloformer", model.state_dict(), folder, {}, infill=infill)
     space.finish(recipe, files=["model.safetensors", "model.json"], results={})
 

@@ -30,7 +30,7 @@ def states_step_by_step(model, windows):
     return [torch.stack(some) for some in states]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(specs(most=6), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
 def test_states_equal_the_full_forward(spec, seed, first, some):
     model = small(spec, layers=3)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import piece_of, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,13 @@ PARTS = (
 )
 
 
+def brisk(model):
+    """An untrained model that closes a bar after some notes, not after sixty."""
+    with torch.no_grad():
+        model.heads.heads[INSTRUMENT].outer.bias[[V.end, V.reopen]] = 3.0
+    return model
+
+
 def song(bars=6):
     """Four parts, in each bar a note each; pitches tell parts apart."""
     return piece_of([(p, 48 * b, 24, 36 + 10 * p) for b in range(bars) for p in range(4)], parts=PARTS)
@@ -46,7 +54,7 @@ def columns(notes, chosen=None):
 
 
 def fill_once(piece, bars, parts=None, *, seed=0, model=None, **how):
-    model = model or small(SEED)
+    model = model or brisk(small(SEED))
     infill = infill_of(piece, bars, parts, V)
     filling = Filling(random=np.random.default_rng(seed))
     fill(model, infill, [filling], Sampling(top_p=1.0), **how)
@@ -81,7 +89,7 @@ def test_parts_keep_their_numbers_when_one_of_them_is_taken_out():
 # what comes out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(pieces(), st.data())
 def test_kept_notes_stay_to_the_tick(piece, data):
     first = data.draw(st.integers(0, piece.n_bars - 1))
@@ -125,12 +133,12 @@ def test_kept_notes_stay_to_the_tick(piece, data):
 
 @pytest.mark.parametrize("name", ["band", "quartets", "lieder"])
 def test_kept_notes_of_real_files_stay_to_the_tick(real, name, tmp_path):
-    for path in real(name)[:3]:
+    for path in real(name)[:1]:
         piece = read_midi(path)
         if piece.n_bars < 12:
             continue
         last = tuple(int(x[-1]) for x in part_fields(piece.parts, V))
-        for bars, parts in ((range(4, 8), None), (range(2, 9), (last,))):
+        for bars, parts in ((range(4, 6), None), (range(2, 7), (last,))):
             infill, _, result = fill_once(piece, bars, parts)
             write_midi(result, tmp_path / "made.mid")
             again = read_midi(tmp_path / "made.mid")
@@ -166,7 +174,7 @@ def test_a_new_note_makes_room_for_what_is_kept():
 
 
 def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
-    model = small(SEED)
+    model = brisk(small(SEED))
     infill = infill_of(song(), range(1, 5), None, V)
     filling, closed = Filling(random=np.random.default_rng(0)), []
 
@@ -189,8 +197,6 @@ def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
 
 
 def always(model, instrument):
-    import torch
-
     with torch.no_grad():
         for head in model.heads.heads:
             head.outer.weight.zero_()
@@ -199,7 +205,7 @@ def always(model, instrument):
     return model
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(0, 2), st.booleans())
 def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     piece = song(8)
@@ -208,7 +214,7 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     infill = infill_of(piece, range(first, first + n_bars), parts, V)
     (run,) = runs_of(infill, 1000, V)
     writer = Rewriter(sheet=Sheet(vocabulary=V), gap=gap_of(infill, run, [], V), random=np.random.default_rng(seed))
-    generate(small(SEED), [writer], Sampling(top_p=1.0, temperature=2.0))
+    generate(brisk(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
     rows = np.stack(writer.rows)
     assert check_rows(rows, V) == []
     behind = rows[len(infill.rows) :]
@@ -282,7 +288,7 @@ def test_a_bar_that_is_longer_than_the_context_is_a_run():
 
 
 def test_runs_of_several_at_once_are_as_those_of_each_alone():
-    model, piece = small(SEED), song(30)
+    model, piece = brisk(small(SEED)), song(30)
     fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
     infill = infill_of(piece, None, (fields,), V)
     together = [Filling(random=np.random.default_rng(seed)) for seed in (1, 2)]
