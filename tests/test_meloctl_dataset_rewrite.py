@@ -31,33 +31,33 @@ def song(bars=3):
 
 def said(rows):
     """Rows as short words."""
-    names = {V.bar: "bar", V.reopen: "again", V.end: "end"}
+    names = {V.bar: "bar", V.gap: "gap", V.reopen: "again", V.end: "end"}
     return " ".join(names.get(int(row[INSTRUMENT]), str(row[PITCH])) for row in rows)
 
 
 def test_a_bar_is_written_last():
     window = rewritten(song(), range(1, 2), None, V)
-    assert said(window.rows) == "bar 36 40 60 60 bar bar 36 42 62 62 again 36 41 61 61 end"
-    assert window.reopened == Reopened(row=11, bar=1)
+    assert said(window.rows) == "bar 36 40 60 60 gap bar 36 42 62 62 again 36 41 61 61 end"
+    assert window.reopened == Reopened(row=11, bar=1, headers=(5,))
     assert check_rows(window.rows, V) == []
 
 
 def test_a_part_is_written_last():
     window = rewritten(song(), range(3), [PIANO], V)
-    assert said(window.rows) == "bar 36 40 bar 36 41 bar 36 42 again 60 60 again 61 61 again 62 62 end"
-    assert window.reopened == Reopened(row=9, bar=0)
+    assert said(window.rows) == "gap 36 40 gap 36 41 gap 36 42 again 60 60 again 61 61 again 62 62 end"
+    assert window.reopened == Reopened(row=9, bar=0, headers=(0, 3, 6))
 
 
 def test_a_bar_of_a_part_is_written_last_and_without_an_end_row_there_is_none():
     window = rewritten(song()[:-1], range(2, 3), [PIANO], V)
-    assert said(window.rows) == "bar 36 40 60 60 bar 36 41 61 61 bar 36 42 again 62 62"
+    assert said(window.rows) == "bar 36 40 60 60 bar 36 41 61 61 gap 36 42 again 62 62"
 
 
 def test_a_reopened_bar_has_the_time_signature_and_the_tempo_of_its_header():
     piece = piece_of([(0, 0, 6, 60), (0, 60, 6, 60)], signatures=[(0, 5, 4), (60, 3, 8)])
     window = rewritten(encode(piece, V)[0], range(1, 2), None, V)
     header, again = window.rows[2], window.rows[3]
-    assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.bar, V.reopen)
+    assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.gap, V.reopen)
     assert (header[1:] == again[1:]).all()
     assert V.time_signatures[again[6]] == "3/8"
 
@@ -76,7 +76,8 @@ def test_put_back_undoes_it(piece, data):
     assert window.rows[window.reopened.row, INSTRUMENT] == V.reopen
     assert np.array_equal(put_back(window.rows, window.reopened, V), rows)
     kept = window.rows[: window.reopened.row]
-    bar = np.cumsum(kept[:, INSTRUMENT] == V.bar) - 1
+    bar = np.cumsum(np.isin(kept[:, INSTRUMENT], (V.bar, V.gap))) - 1
+    assert sorted(bar[kept[:, INSTRUMENT] == V.gap].tolist()) == list(bars)
     gone = np.isin(bar, list(bars)) & (kept[:, PITCH] >= 0)
     assert not any(parts is None or (int(r[INSTRUMENT]), int(r[NUMBER])) in parts for r in kept[gone])
 
@@ -120,11 +121,11 @@ def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
         assert len(whole) == len(rows) or rows[len(whole), INSTRUMENT] == V.bar
 
 
-def test_what_counts_are_the_rewritten_rows_but_the_first():
+def test_what_says_that_there_is_a_gap_does_not_count():
     plain, window = Window(rows=song(2), first_bar=0), rewritten(song(2), range(1, 2), [PIANO], V)
-    assert said(window.rows) == "bar 36 40 60 60 bar 36 41 again 61 61 end"
+    assert said(window.rows) == "bar 36 40 60 60 gap 36 41 again 61 61 end"
     pack = pack_of([plain, window, Window(rows=song(1), first_bar=3)])
-    assert pack.counted.tolist() == [True] * 11 + [False] * 9 + [True] * 3 + [False] + [True] * 5
+    assert pack.counted.tolist() == [True] * 16 + [False, True, True, False] + [True] * 3 + [False] + [True] * 5
 
 
 # in a stream

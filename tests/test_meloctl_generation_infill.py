@@ -71,11 +71,11 @@ def test_what_is_heard_is_what_the_model_was_trained_on():
     for bars, parts in ((range(2, 4), None), (range(6), ((int(instrument[3]), int(number[3])),))):
         window = rewritten(rows, bars, parts, V)
         infill = infill_of(piece, bars, parts, V)
-        assert np.array_equal(infill.rows, window.rows[: window.reopened.row])
         (run,) = runs_of(infill, 1000, V)
         gap = gap_of(infill, run, [], V)
         assert (gap.first, len(gap.headers)) == (bars.start, len(bars))
-        assert np.array_equal(gap.kept, infill.rows)
+        assert np.array_equal(gap.kept, window.rows[: window.reopened.row])
+        assert np.array_equal(gap.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
 
 
 def test_parts_keep_their_numbers_when_one_of_them_is_taken_out():
@@ -133,10 +133,9 @@ def test_kept_notes_stay_to_the_tick(piece, data):
 
 @pytest.mark.parametrize("name", ["band", "quartets", "lieder"])
 def test_kept_notes_of_real_files_stay_to_the_tick(real, name, tmp_path):
-    for path in real(name)[:1]:
+    long = (path for path in real(name) if read_midi(path).n_bars >= 12)
+    for path in [next(long)]:
         piece = read_midi(path)
-        if piece.n_bars < 12:
-            continue
         last = tuple(int(x[-1]) for x in part_fields(piece.parts, V))
         for bars, parts in ((range(4, 6), None), (range(2, 7), (last,))):
             infill, _, result = fill_once(piece, bars, parts)
@@ -275,7 +274,10 @@ def test_later_runs_hear_what_earlier_ones_wrote():
     gap = gap_of(infill, second, [(first.bars.stop - 1, note)], V)
     heard = [i for i, r in enumerate(gap.kept) if (r[INSTRUMENT], r[NUMBER]) == fields]
     assert len(heard) == 1
-    assert (gap.kept[: heard[0], INSTRUMENT] == V.bar).sum() - 1 == first.bars.stop - 1 - second.heard.start
+    opened = np.isin(gap.kept[:, INSTRUMENT], (V.bar, V.gap))
+    assert opened[: heard[0]].sum() - 1 == first.bars.stop - 1 - second.heard.start
+    written = second.heard.start + np.flatnonzero(gap.kept[opened, INSTRUMENT] == V.bar)
+    assert written.tolist() == list(range(second.heard.start, second.bars.start))  # all others have a gap yet
     assert gap_of(infill, last, [], V).must == (fields,)
     assert gap_of(infill, last, [(0, note)], V).must == gap_of(infill, second, [], V).must == ()
     assert (gap_of(infill, last, [], V).ends_piece, gap.ends_piece) == (True, False)

@@ -76,8 +76,8 @@ def test_parts_that_share_an_instrument_are_numbered():
 def test_drums_come_first_then_basses():
     assert V.instruments[:4] == ("bar", "drums", "program 32", "program 33")
     assert V.instruments[10] == "program 0"
-    assert len(V.instruments) == 132
-    assert V.instruments[-2:] == ("end", "reopen")
+    assert len(V.instruments) == 133
+    assert V.instruments[-3:] == ("end", "reopen", "gap")
 
 
 def test_a_note_that_rounds_to_the_bar_line_opens_the_next_bar():
@@ -197,6 +197,7 @@ def test_every_real_piece_round_trips(real, set_name):
 
 HEADER = [V.bar, _, _, _, _, _, V.time_signatures.index("2/4"), 0]
 REOPENING = [V.reopen, *HEADER[1:]]
+GAP = [V.gap, *HEADER[1:]]
 END = [V.end, _, _, _, _, _, _, _]
 
 
@@ -220,8 +221,9 @@ def note_row(instrument=V.drums, number=0, position=0, pitch=60):
         ([HEADER, note_row(number=1), note_row(number=0), END], "row 2: number 0 may not"),
         ([HEADER, note_row(instrument=5), note_row(instrument=4), END], "row 2: instrument 4 may not"),
         ([HEADER, note_row(pitch=128), END], "row 1: 128 is no value of pitch"),
-        ([HEADER, note_row(instrument=132), END], "row 1: 132 is no value of instrument"),
+        ([HEADER, note_row(instrument=133), END], "row 1: 133 is no value of instrument"),
         ([HEADER, note_row(instrument=131), END], "row 1: a reopening row has no number, yet it holds value 0"),
+        ([HEADER, REOPENING, GAP, END], "row 2: header may not follow reopening"),
         ([REOPENING, END], "row 0: reopening may not follow start"),
         ([HEADER, REOPENING, note_row(), HEADER, END], "row 3: header may not follow note"),
         ([HEADER, REOPENING, HEADER, END], "row 2: header may not follow reopening"),
@@ -239,7 +241,7 @@ def test_the_grammar_says_what_is_wrong(rows, problem):
     [
         [HEADER, END],
         [HEADER, HEADER, note_row(), END],
-        [HEADER, note_row(), REOPENING, note_row(), REOPENING, REOPENING, note_row(instrument=1), END],
+        [GAP, note_row(), REOPENING, note_row(), REOPENING, REOPENING, note_row(instrument=1), END],
         [HEADER, note_row(pitch=60), note_row(pitch=61), note_row(position=1, pitch=0), END],
         [
             HEADER,

@@ -45,13 +45,12 @@ class Pack:
     @property
     def counted(self) -> Bools:
         """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece, since what
-        came before it is missing. Where a window is rewritten, the rewritten rows alone, and not the first reopening row: what
-        is kept has gaps there that no music has, and nobody asks the model which bars to rewrite."""
+        came before it is missing, nor, where a window is rewritten, what says which bars are: nobody asks the model that."""
         counted_N = np.arange(len(self.rows)) < self.n_rows
         counted_N[self.starts[:-1]] &= self.first_bar == 0
         for start, reopened in zip(self.starts.tolist(), self.reopened, strict=False):
             if reopened:
-                counted_N[start : start + reopened.row + 1] = False
+                counted_N[[start + row for row in (*reopened.headers, reopened.row)]] = False
         return counted_N
 
     @property

@@ -1,6 +1,6 @@
 """Windows of which a part is written last, when all the rest is known: how a model learns to fill gaps in a piece.
 
-    kept       every header row, and the notes that stay, as they stood
+    kept       every header row, and the notes that stay, as they stood; headers of bars with a gap say so
     rewritten  for each bar of a range a reopening row, then the notes of that bar that were taken out of it
     end        the end row, where the window has one
 
@@ -37,27 +37,34 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, voc
     bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
     moves = (rows[:, PITCH] >= 0) & (bar >= bars.start) & (bar < bars.stop) & _of_parts(rows, parts)
     end = rows[:, INSTRUMENT] == vocabulary.end
-    kept, opened = rows[~moves & ~end], np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)[bars.start : bars.stop]
-    reopening = rows[opened]
+    opened = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)[bars.start : bars.stop]
+    told = rows.copy()
+    told[opened, INSTRUMENT] = vocabulary.gap
+    kept, reopening = told[~moves & ~end], rows[opened]
     reopening[:, INSTRUMENT] = vocabulary.reopen
     behind = np.concatenate([reopening, rows[moves]])
     order = np.argsort(np.concatenate([bar[opened], bar[moves]]), kind="stable")
     return Window(
         rows=np.concatenate([kept, behind[order], rows[end]]),
         first_bar=0,
-        reopened=Reopened(row=len(kept), bar=bars.start),
+        reopened=Reopened(
+            row=len(kept),
+            bar=bars.start,
+            headers=tuple(np.flatnonzero(kept[:, INSTRUMENT] == vocabulary.gap).tolist()),
+        ),
     )
 
 
 def put_back(rows: Rows, reopened: Reopened, vocabulary: Vocabulary) -> Rows:
     """Rows in which the rewritten notes stand where they belong: what `rewritten` undoes, for whoever plays them."""
-    opens = (rows[:, INSTRUMENT] == vocabulary.bar) | (rows[:, INSTRUMENT] == vocabulary.reopen)
+    opens = np.isin(rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
     segment = np.cumsum(opens) - 1
     first = segment[reopened.row] if reopened.row < len(rows) else 0
     bar = np.where(np.arange(len(rows)) < reopened.row, segment, segment - first + reopened.bar)
     ended = rows[:, INSTRUMENT] == vocabulary.end
     music = ~ended & (rows[:, INSTRUMENT] != vocabulary.reopen)
     kept, bar = rows[music], bar[music]
+    kept[kept[:, INSTRUMENT] == vocabulary.gap, INSTRUMENT] = vocabulary.bar
     order = np.lexsort((kept[:, PITCH], kept[:, POSITION], kept[:, NUMBER], kept[:, INSTRUMENT], bar))
     return np.concatenate([kept[order], rows[ended]])
 

@@ -19,6 +19,9 @@ class Reopened:
     bar: int
     """That this row opens once more, counted in the window."""
 
+    headers: tuple[int, ...]
+    """Rows of the window: the header rows of the bars with a gap."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Window:

@@ -6,6 +6,7 @@ that rows see (second projection). Shape letters as in `meloformer`, and: B piec
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -68,12 +69,13 @@ class Decoder:
     def step(self, rows_BF: Tensor) -> Tensor:
         """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
         vocabulary, config = self.model.vocabulary, self.model.config
-        if (rows_BF[:, INSTRUMENT] == vocabulary.bar).any():
+        opens_B = np.isin(rows_BF[:, INSTRUMENT].numpy(), (vocabulary.bar, vocabulary.gap, vocabulary.reopen)).tolist()
+        if any(opens_B):
             self.most_bytes = max(self.most_bytes, self.nbytes)
         parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
         places: list[tuple[Line, int]] = []
-        for piece, row, part in zip(self.pieces, rows_BF.tolist(), parts_B, strict=True):
-            if row[INSTRUMENT] in (vocabulary.bar, vocabulary.reopen):
+        for piece, row, part, opens in zip(self.pieces, rows_BF.tolist(), parts_B, opens_B, strict=True):
+            if opens:
                 if piece.bar >= 0:
                     self._close_bar(piece)
                 piece.open_bar(again=row[INSTRUMENT] == vocabulary.reopen)

@@ -62,7 +62,7 @@ class Rewriter:
     def __post_init__(self) -> None:
         for row in self.gap.kept:
             self.sheet.take(row)
-        bar = np.cumsum(self.gap.kept[:, INSTRUMENT] == self.vocabulary.bar) - 1
+        bar = np.cumsum(np.isin(self.gap.kept[:, INSTRUMENT], (self.vocabulary.bar, self.vocabulary.gap))) - 1
         self.kept_notes = np.bincount(bar, minlength=bar[-1] + 1) - 1
         """(T,) of each bar, besides its header row."""
 

@@ -43,7 +43,7 @@ def runs_of(infill: Infill, context: int, vocabulary: Vocabulary) -> list[Run]:
 
 
 def gap_of(infill: Infill, run: Run, new: list[NewNote], vocabulary: Vocabulary) -> Gap:
-    """What is heard around one run, new notes of earlier runs included.
+    """What is heard around one run, new notes of earlier runs included. Bars that are not written yet are told by their headers.
 
     Args:
         new: what has been written so far.
@@ -54,12 +54,14 @@ def gap_of(infill: Infill, run: Run, new: list[NewNote], vocabulary: Vocabulary)
     order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, NUMBER], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
     opened = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)
+    headers = rows[opened[run.bars.start : run.bars.stop]]
+    rows[opened[run.bars.start : infill.row_bars.stop], INSTRUMENT] = vocabulary.gap
     playing = {(int(row[INSTRUMENT]), int(row[NUMBER])) for _, row in new}
     last = run.bars.stop == infill.row_bars.stop
     return Gap(
         kept=rows[(bar >= run.heard.start) & (bar < run.heard.stop)],
         first=run.bars.start - run.heard.start,
-        headers=rows[opened[run.bars.start : run.bars.stop]],
+        headers=headers,
         parts=infill.parts,
         must=tuple(p for p in infill.parts if p not in playing) if infill.named and last else (),
         must_sound=last and not new,

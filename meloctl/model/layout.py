@@ -111,7 +111,7 @@ class Places:
 
 def places_of(pack: Pack, vocabulary: Vocabulary) -> Places:
     """Where the rows of a pack stand, whose windows each open with a header row."""
-    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.reopen))
+    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
     segment_N = np.cumsum(opens_N) - 1
     segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
     bar_N = segment_N.copy()
@@ -149,7 +149,8 @@ def window_plan(planner: Planner, places: Places, rows: slice, vocabulary: Vocab
 def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
     """(…) the part of each row (…, 8): instrument and number as one integer; header rows, and reopening ones, are parts of their
     own."""
-    return rows[..., INSTRUMENT] * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
+    instrument = np.where(rows[..., INSTRUMENT] == vocabulary.gap, vocabulary.bar, rows[..., INSTRUMENT])
+    return instrument * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 
 def _turn(bar: Ints, position: Ints, width: int) -> Tensor:

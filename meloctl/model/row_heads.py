@@ -47,7 +47,8 @@ class RowHeads(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, width: int, hidden: int) -> None:
         super().__init__()
-        self.bar, self.noteless = vocabulary.bar, (vocabulary.bar, vocabulary.end, vocabulary.reopen)
+        self.headers = (vocabulary.bar, vocabulary.gap)
+        self.noteless = (*self.headers, vocabulary.end, vocabulary.reopen)
         self.heads: Sequence[FieldHead] = nn.ModuleList(  # type: ignore[assignment]
             FieldHead(width, hidden, size) for size in vocabulary.sizes
         )
@@ -79,7 +80,7 @@ class RowHeads(nn.Module):
         instrument_N = rows_NF[:, INSTRUMENT]
         everyone = torch.arange(len(rows_NF), device=rows_NF.device)
         out = {INSTRUMENT: (everyone, self.logits(INSTRUMENT, state_NC))}
-        header_N = instrument_N == self.bar
+        header_N = torch.stack([instrument_N == i for i in self.headers]).any(dim=0)
         for chosen_N, fields in (
             (header_N, HEADER_FIELDS),
             (torch.stack([instrument_N != i for i in self.noteless]).all(dim=0), NOTE_FIELDS),

@@ -2,6 +2,7 @@
 
 Rows of a piece:  header, then header or notes in any number, …, end last.
 A piece that is partly rewritten: before the end, reopening rows, each with its notes in any number; no header comes after one.
+A header may say that its bar has a gap; writers of whole pieces do not use it.
 Notes of a bar stand in order of (instrument, number, position, pitch), and no two are equal in all four.
 """
 
@@ -66,7 +67,12 @@ class State:
 
 def kind_of(row: Row, vocabulary: Vocabulary) -> str:
     """ "header", "note", "reopening" or "end"."""
-    special = {vocabulary.bar: "header", vocabulary.reopen: "reopening", vocabulary.end: "end"}
+    special = {
+        vocabulary.bar: "header",
+        vocabulary.gap: "header",
+        vocabulary.reopen: "reopening",
+        vocabulary.end: "end",
+    }
     return special.get(int(row[INSTRUMENT]), "note")
 
 
@@ -85,7 +91,7 @@ def allowed(field: int, row: Row, state: State, vocabulary: Vocabulary) -> Mask:
     if field == INSTRUMENT:
         may = np.zeros(size, dtype=np.bool_)
         after = FOLLOWS[state.kind]
-        may[vocabulary.bar] = "header" in after and not state.reopened
+        may[[vocabulary.bar, vocabulary.gap]] = "header" in after and not state.reopened
         may[vocabulary.reopen] = "reopening" in after
         may[vocabulary.end] = "end" in after
         if "note" in after:

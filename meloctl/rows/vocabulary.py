@@ -5,6 +5,7 @@ A row is eight integers, one a field, -1 where the field has no meaning for that
     header row   instrument = "bar", time_signature, tempo
     note row     instrument, number, position, pitch, duration, velocity
     end row      instrument = "end", nothing else; the last row of a piece
+    header row   instrument = "gap" instead of "bar" where notes of the bar are left out, to be written last
     reopening    instrument = "reopen", time_signature, tempo as the header of its bar: opens that bar once more, behind all
                  headers, for notes that are to be written when everything else is known (see `meloctl.dataset.rewrite`)
 """
@@ -18,7 +19,7 @@ from analysis.errors import MeloError
 from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.rows/2"
-"""The first format had no reopening rows."""
+"""The first format knew no gaps."""
 
 FIELDS = ("instrument", "number", "position", "pitch", "duration", "velocity", "time_signature", "tempo")
 """Columns of a row matrix, in the order in which the model predicts them."""
@@ -50,7 +51,8 @@ class Vocabulary:
     """How many parts of one piece may share an instrument."""
 
     instruments: tuple[str, ...]
-    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar; "reopen"."""
+    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar; "reopen" and
+    "gap"."""
 
     durations: tuple[int, ...]
     """Lengths in steps, ascending."""
@@ -97,6 +99,11 @@ class Vocabulary:
     def reopen(self) -> int:
         """Instrument of a reopening row."""
         return self.instruments.index("reopen")
+
+    @cached_property
+    def gap(self) -> int:
+        """Instrument of the header row of a bar with a gap."""
+        return self.instruments.index("gap")
 
     @cached_property
     def signatures(self) -> tuple[tuple[int, int], ...]:
@@ -155,7 +162,7 @@ def default_vocabulary() -> Vocabulary:
         steps_per_quarter=steps,
         positions=steps * quarters,
         numbers=64,
-        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "reopen"),
+        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "reopen", "gap"),
         durations=(*fine, *middle, *coarse),
         velocities=(*range(4, 125, 4), 127),
         time_signatures=tuple(
