@@ -19,6 +19,7 @@ from masks.sample import choose_files, read_rows
 from masks.spec import MaskSpec, read_spec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
+from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
 from meloctl.training.config import CONTEXTS, GATE_PRICE, INFILL, PACKS, TrainConfig
 from meloctl.training.estimate import Music
 from meloctl.training.models import ModelName, infills, model_name, own_mask, takes_mask
@@ -120,6 +121,7 @@ def plan_session(space: Workspace, asked: Asked) -> Session:
             "fingerprint": now,
             "meter": meter,
             "rows": SHARD_FORMAT,
+            "vocabulary": VOCABULARY_FORMAT,
             "mask": spec.to_json() if spec else None,
         },
         options={"model": str(name), **_decisive(config)},
