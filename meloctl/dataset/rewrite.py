@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from meloctl.dataset.windows import Reopened, Window
-from meloctl.rows.codec import Rows
+from meloctl.rows.codec import PartFields, Rows
 from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-PartFields = tuple[int, int]
-"""(instrument, number)"""
 
 
 def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, vocabulary: Vocabulary) -> Window:

@@ -13,15 +13,12 @@ import numpy.typing as npt
 from analysis.errors import MeloError
 from analysis.piece import Notes, Part, Piece
 from meloctl.generation.continuation import finer, heard
-from meloctl.rows.codec import Rows, grid_bars, part_fields
+from meloctl.rows.codec import PartFields, Rows, grid_bars, part_fields
 from meloctl.rows.names import instrument_name
 from meloctl.rows.vocabulary import DURATION, INSTRUMENT, NUMBER, PITCH, POSITION, VELOCITY, Vocabulary
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-PartFields = tuple[int, int]
-"""(instrument, number)"""
-
 NewNote = tuple[int, npt.NDArray[np.int16]]
 """(bar as rows count, note row)"""
 

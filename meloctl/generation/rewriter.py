@@ -7,13 +7,11 @@ import numpy.typing as npt
 
 from meloctl.generation.sheet import Sheet
 from meloctl.generation.writer import MOST_EMPTY, MOST_ROWS_IN_BAR
-from meloctl.rows.codec import Rows
+from meloctl.rows.codec import PartFields, Rows
 from meloctl.rows.vocabulary import HEADER_FIELDS, INSTRUMENT, NUMBER, Vocabulary
 
 Bools = npt.NDArray[np.bool_]
 Row = npt.NDArray[np.int16]
-PartFields = tuple[int, int]
-"""(instrument, number)"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -29,6 +29,9 @@ from meloctl.rows.vocabulary import (
 Rows = npt.NDArray[np.int16]
 """(L, 8) the rows of a piece in generation order, columns as in FIELDS, ABSENT where a field has no meaning."""
 
+PartFields = tuple[int, int]
+"""(instrument, number), which name a part among rows."""
+
 TICKS_PER_QUARTER = 480
 """Of decoded pieces: every step, and every bar down to 1/64, is a whole number of ticks."""
 
