@@ -68,6 +68,21 @@ def gap_tiles(spec: MaskSpec, kept: CellRows, filled: CellRows) -> Iterator[GapT
             )
 
 
+def whole_window(
+    spec: MaskSpec, bar: Ints, part: Ints, drums: frozenset[int]
+) -> tuple[Bools, npt.NDArray[np.int8], Ints]:
+    """What all rows of a short window with a gap see of each other, (L, L) each: True = may attend; as rows of RELATIONS; bars
+    between them.
+
+    Args:
+        bar, part: (L,) of each row in generation order.
+        drums: the parts that are drums.
+    """
+    relation, distance = relations(part, part, drums), np.abs(bar[:, None] - bar)
+    seen = shown(spec, int(bar.max()) + 1)[relation, distance]
+    return seen & np.tri(len(bar), dtype=np.bool_), relation, distance
+
+
 def _by_row(of_cells: npt.NDArray[Kind], queries: Ints, keys: Ints) -> npt.NDArray[Kind]:
     """(Q, K) of cells → (N, M) of their rows."""
     return np.repeat(np.repeat(of_cells, keys, axis=1), queries, axis=0)

@@ -19,7 +19,7 @@ from threading import Lock
 import numpy as np
 import torch
 
-from masks.gap import gap_tiles
+from masks.gap import gap_tiles, whole_window
 from masks.plan import plan
 from masks.spec import MOST_OFFSET, MaskSpec
 from masks.tiles import CPU, CellRows, Costs, Ints, Tile, cells_of_rows, spread
@@ -32,6 +32,9 @@ _ROWS, _BARS = 512, 16
 
 _PADDED = 16
 """Summaries of a pack are padded to a multiple of so many, so that products have few shapes; what is added sees nothing."""
+
+_FEW = 16
+"""A window with a gap never comes again: where it is cheaper than so many tiles as one, no better plan is looked for."""
 
 KEPT_BYTES = 256 << 20
 """Plans of windows that are kept, the latest ones: where a corpus is small, the next epoch brings them again."""
@@ -115,13 +118,13 @@ class Planner:
             self._kept_bytes -= oldest.nbytes
 
     def _planned(self, bar: Ints, segment: Ints, part: Ints, drums: frozenset[int]) -> WindowPlan:
-        n_kept = int((bar == segment).sum())
-        kept = cells_of_rows(bar[:n_kept], part[:n_kept], drums)
-        rows, cost = self._causal(kept)
-        if n_kept < len(bar):
-            more, extra = self._of_gap(kept, cells_of_rows(bar[n_kept:], part[n_kept:], drums))
-            rows, cost = (*rows, *more), cost + extra
-        n_rows, n_bars = len(bar), int(segment[-1]) + 1
+        n_rows, n_bars, n_kept = len(bar), int(segment[-1]) + 1, int((bar == segment).sum())
+        if n_kept == n_rows:
+            rows, cost = self._causal(cells_of_rows(bar, part, drums))
+        elif self._at_once(n_rows, n_bars + n_rows) < _FEW * self._costs.tile:
+            rows, cost = self._whole(bar, part, drums), np.inf
+        else:
+            rows, cost = self._of_gap(bar, part, drums, n_kept)
         if not self.spec.summaries:
             return WindowPlan(n_rows=n_rows, n_bars=0, rows=rows)
         every = np.arange(n_bars)
@@ -153,14 +156,23 @@ class Planner:
         found = plan(self._shown, cells, costs=self._costs)
         return tuple(s for tile in found.tiles for s in self._spans(tile)), found.cost
 
-    def _of_gap(self, kept: CellRows, filled: CellRows) -> tuple[tuple[Span, ...], float]:
-        """Tiles of the rows that fill a gap, which stand behind the kept ones: with kept rows, and with themselves."""
-        around, n = [], kept.n_rows
+    def _whole(self, bar: Ints, part: Ints, drums: frozenset[int]) -> tuple[Span, ...]:
+        """A window with a gap as one tile."""
+        see, relation, distance = whole_window(self._shown, bar, part, drums)
+        every = np.arange(len(bar))
+        return (span(every, every, see=see, gate=numbered(relation, distance) if self.gated else None),)
+
+    def _of_gap(self, bar: Ints, part: Ints, drums: frozenset[int], n_kept: int) -> tuple[tuple[Span, ...], float]:
+        """Tiles of a window with a gap: kept rows with themselves, those that fill the gap with kept ones and with themselves."""
+        kept = cells_of_rows(bar[:n_kept], part[:n_kept], drums)
+        filled = cells_of_rows(bar[n_kept:], part[n_kept:], drums)
+        around = []
         for tile in gap_tiles(self._shown, kept, filled):
             gate = numbered(tile.relation, tile.distance) if self.gated else None
-            around.append(span(tile.queries + n, tile.keys, see=tile.see, gate=gate))
-        among, cost = self._causal(filled)
-        return (*around, *(moved(s, queries=n, keys=n) for s in among)), cost + self._apart(around)
+            around.append(span(tile.queries + n_kept, tile.keys, see=tile.see, gate=gate))
+        (rows, cost), (among, extra) = self._causal(kept), self._causal(filled)
+        later = (moved(s, queries=n_kept, keys=n_kept) for s in among)
+        return (*rows, *around, *later), cost + extra + self._apart(around)
 
     def _at_once(self, n_queries: int, n_keys: int) -> float:
         """Cost of one tile whose keys are summaries and rows, which must be gathered."""
