@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	$(RUN)/meloctl generate --bars 32
 
 test: $(VENV)/installed
-	$(RUN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q
 
 test-all: $(VENV)/installed
 	$(RUN)/python -m pytest -q -m 'slow or not slow'

@@ -51,7 +51,7 @@ def card(tmp_path_factory):
     (corpus / "broken.mid").write_text("no music")
     told = {"stats": facts("stats", corpus, work=work)}
     told["derive-mask"] = facts("derive-mask", work=work)
-    told["train"] = facts("train", "--minutes", "0.3", work=work)
+    told["train"] = facts("train", "--minutes", "5", "--epochs", "80", work=work)
     told["generate"] = facts("generate", "--bars", "8", work=work)
     return root, work, told
 
@@ -147,7 +147,7 @@ def test_nothing_is_redone(card):
     files = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name != "latest.json"}
     assert facts("stats", root / "corpus", work=work) == told["stats"]
     assert facts("derive-mask", work=work) == told["derive-mask"]
-    assert facts("train", "--minutes", "0.3", work=work) == told["train"]
+    assert facts("train", "--minutes", "5", "--epochs", "80", work=work) == told["train"]
     assert facts("generate", "--bars", "8", work=work) == told["generate"]
     assert {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name != "latest.json"} == files
     said = meloctl("stats", root / "corpus", work=work).stdout
@@ -173,7 +173,7 @@ def test_training_says_when_mask_and_corpus_do_not_belong_together(card, tmp_pat
     facts("derive-mask", "--table", DIARY, work=other)
     said = meloctl("train", "--minutes", "0.02", work=other).stderr
     assert "was not derived from the latest statistics" in said
-    assert "was not derived" not in meloctl("train", "--minutes", "0.3", work=work).stderr
+    assert "was not derived" not in meloctl("train", "--minutes", "5", "--epochs", "80", work=work).stderr
 
 
 def test_any_file_name_will_do(tmp_path):
@@ -220,7 +220,7 @@ def test_people_are_told_what_was_found_and_where(card):
         for a in (
             ("stats", root / "corpus"),
             ("derive-mask",),
-            ("train", "--minutes", "0.3"),
+            ("train", "--minutes", "5", "--epochs", "80"),
             ("generate", "--bars", "8"),
         )
     )

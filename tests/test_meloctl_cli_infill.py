@@ -1,7 +1,6 @@
 """meloctl generate --infill, from the command line: a piece comes back with a gap filled, and mistakes are told in one line."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from test_meloctl_model import SEED, small
 
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
+from meloctl.cli import main
 from meloctl.generation.asked import Asked, plan_piece
 from meloctl.generation.sampler import Sampling
 from meloctl.generation.session import write_pieces
@@ -46,18 +46,29 @@ def desk(tmp_path_factory):
     return root
 
 
-def command(*arguments, work):
-    return [sys.executable, "-m", "meloctl", *map(str, arguments), "--work", str(work)]
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """The command as the program runs it, in this process: (status, stdout, stderr)."""
+
+    def run(*arguments, work):
+        monkeypatch.setattr(sys, "argv", ["meloctl", *map(str, arguments), "--work", str(work)])
+        with pytest.raises(SystemExit) as end:
+            main.run()
+        return end.value.code or 0, *capfd.readouterr()
+
+    return run
 
 
-def run(*arguments, work):
-    return subprocess.run(command(*arguments, work=work), capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def facts(run):
+    """What it tells programs."""
 
+    def facts(*arguments, work):
+        status, out, err = run(*arguments, "--json", work=work)
+        assert status == 0, err
+        return json.loads(out)
 
-def facts(*arguments, work):
-    done = run(*arguments, "--json", work=work)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return facts
 
 
 def told(piece, chosen):
@@ -69,7 +80,7 @@ def told(piece, chosen):
     )
 
 
-def test_bars_of_a_part_are_written_anew(desk):
+def test_bars_of_a_part_are_written_anew(desk, facts):
     asked = ("--infill", desk / "song.mid", "--bars-range", "5:8", "--parts", "bass,kit", "--count", "2", "--seed", "3")
     found = facts("generate", *asked, work=desk / "melo")
     song = read_midi(desk / "song.mid")
@@ -95,11 +106,11 @@ def test_bars_of_a_part_are_written_anew(desk):
     assert made[0] != made[1]
 
 
-def test_a_part_that_the_file_lacks_is_added(desk):
+def test_a_part_that_the_file_lacks_is_added(desk, run, facts):
     asked = ("--infill", desk / "song.mid", "--parts", "violin", "--sound", "none")
-    done = run("generate", *asked, work=desk / "melo")
-    assert done.returncode == 0, done.stderr
-    assert "The file has no violin: added as a new part" in done.stderr
+    status, _, err = run("generate", *asked, work=desk / "melo")
+    assert status == 0, err
+    assert "The file has no violin: added as a new part" in err
     path = facts("generate", *asked, work=desk / "melo")["path"]
     again, song = read_midi(Path(path)), read_midi(desk / "song.mid")
     assert [p.program for p in again.parts if not p.is_drum and p.program == 40] == [40]
@@ -107,10 +118,10 @@ def test_a_part_that_the_file_lacks_is_added(desk):
     assert len(again.notes) > len(song.notes)
 
 
-def test_it_is_not_redone(desk):
+def test_it_is_not_redone(desk, run):
     asked = ("generate", "--infill", desk / "song.mid", "--bars-range", "2", "--sound", "none")
-    assert "Wrote" in run(*asked, work=desk / "melo").stdout
-    assert "nothing redone" in run(*asked, work=desk / "melo").stdout
+    assert "Wrote" in run(*asked, work=desk / "melo")[1]
+    assert "nothing redone" in run(*asked, work=desk / "melo")[1]
 
 
 def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk):
@@ -158,16 +169,16 @@ def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk)
         (["--infill", "{}/song.mid", "--parts", "bass", "--meter", "3/4"], "--meter does not go with --infill"),
     ],
 )
-def test_a_mistake_is_one_clear_line(desk, arguments, says):
-    done = run("generate", *(a.replace("{}", str(desk)) for a in arguments), work=desk / "melo")
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+def test_a_mistake_is_one_clear_line(desk, run, arguments, says):
+    status, out, err = run("generate", *(a.replace("{}", str(desk)) for a in arguments), work=desk / "melo")
+    assert (status, out) == (1, "")
+    (line,) = err.splitlines()
     assert line.startswith("meloctl: ")
     assert says in line
 
 
-def test_a_model_that_was_not_trained_for_it_is_refused(desk, tmp_path):
+def test_a_model_that_was_not_trained_for_it_is_refused(desk, run, tmp_path):
     made_model(tmp_path / "melo", infill=0.0)
-    done = run("generate", "--infill", desk / "song.mid", "--parts", "bass", work=tmp_path / "melo")
-    assert done.returncode == 1
-    assert "was not trained to fill gaps; train a model that was: meloctl train, without --infill 0" in done.stderr
+    status, _, err = run("generate", "--infill", desk / "song.mid", "--parts", "bass", work=tmp_path / "melo")
+    assert status == 1
+    assert "was not trained to fill gaps; train a model that was: meloctl train, without --infill 0" in err
