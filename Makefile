@@ -21,11 +21,12 @@ demo: $(VENV)/installed
 	$(RUN)/meloctl train --minutes 5
 	$(RUN)/meloctl generate --bars 32
 
+# one thread: what the tests compute is too small to be shared out
 test: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q
 
 test-all: $(VENV)/installed
-	$(RUN)/python -m pytest -q -m 'slow or not slow'
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -m 'slow or not slow'
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

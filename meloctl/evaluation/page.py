@@ -73,7 +73,7 @@ def curve_chart(sets: Sequence[Drawn], variant: str) -> Html:
     """Similarity by bars back, of several sets of music."""
     last = len(sets[0][2]) - 1
     highest = max(0.001, *(x for _, _, values in sets for x in values if x is not None))
-    frame = Frame(left=44, right=WIDTH - 6, top=8, bottom=212, offsets=(0, last), values=(0.0, highest * 1.04))
+    frame = Frame(left=52, right=WIDTH - 6, top=8, bottom=212, offsets=(0, last), values=(0.0, highest * 1.04))
     drawn = axes(frame, step=step_for(highest), ticks=offset_ticks(last), across="bars back", up="similarity")
     for kind, _, values in sets:
         for run in _runs(values):
