@@ -58,7 +58,7 @@ def only(folder):
     return found
 
 
-def left_by_training(work, corpus, model, architecture, *, seed=0, meter=None, rows=ROWS, **recorded):
+def left_by_training(work, corpus, model, architecture, *, seed=0, meter=None, rows=ROWS, infill=0.0, **recorded):
     """A run as `meloctl train` leaves it; its folder."""
     space = Workspace(work)
     spec = model.spec.to_json() if architecture in MELOFORMERS else None
@@ -77,7 +77,7 @@ def left_by_training(work, corpus, model, architecture, *, seed=0, meter=None, r
     )
     folder = space.folder(recipe)
     folder.mkdir(parents=True)
-    save_model(model, architecture, model.state_dict(), folder, {})
+    save_model(model, architecture, model.state_dict(), folder, {}, infill=infill)
     results = {"seconds": 60.0, "steps": 100, "rows_per_second": 5000.0, "density": 0.5, **recorded}
     space.finish(recipe, files=["model.safetensors", "model.json"], results={"training": results})
     return folder
@@ -305,6 +305,14 @@ def test_smaller_windows_for_all(trained, tmp_path):
     told = facts(runs["knows"], folder, "--pieces", "0", work=tmp_path / "out")
     assert told["heard"]["context"] == 24
     assert "All runs hear windows of 24 rows, the smallest context among them" in told["notes"]
+
+
+def test_gaps_in_training_are_told(trained, told, tmp_path):
+    root, runs = trained
+    assert not any("gaps" in note for note in told["notes"])
+    folder = left_by_training(tmp_path / "melo", root / "corpus", level(fresh()), "meloformer", infill=0.25)
+    less = facts(runs["knows"], folder, "--pieces", "0", work=tmp_path / "out")
+    assert any(note.startswith("Windows with gaps in training: A 0%, B 25%.") for note in less["notes"])
 
 
 def test_other_music_is_refused(trained, tmp_path):

@@ -33,6 +33,7 @@ def run_facts(run: Trained, model: Model) -> dict[str, Any]:
         "parameters": n_parameters(model),
         "training": {
             "seed": run.options.get("seed"),
+            "infill": run.about.infill,
             "minutes": None if seconds is None else seconds / 60,
             "steps": run.number("steps"),
             "why": run.recorded.get("why"),

@@ -118,7 +118,7 @@ def _music(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _unequal(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Runs that did more steps, or are larger, than others."""
+    """Runs that did more steps, are larger, or learned to fill gaps as well, unlike others."""
     notes = []
     minutes, steps = ([n for run in runs if (n := run["training"][name])] for name in ("minutes", "steps"))
     if steps and max(steps) > DIFFERENT * min(steps):
@@ -130,6 +130,13 @@ def _unequal(runs: Sequence[dict[str, Any]]) -> list[str]:
     sizes = [run["parameters"] / 1e6 for run in runs]
     if max(sizes) > DIFFERENT * min(sizes):
         notes.append(f"Models have {min(sizes):.1f}M to {max(sizes):.1f}M parameters")
+    shares = [run["training"]["infill"] for run in runs]
+    if min(shares) < max(shares):
+        told = ", ".join(f"{run['letter']} {share:.0%}" for run, share in zip(runs, shares, strict=True))
+        notes.append(
+            f"Windows with gaps in training: {told}. To learn to fill them takes from plain music; for equal terms train "
+            "with --infill 0"
+        )
     return notes
 
 
