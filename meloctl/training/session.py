@@ -193,6 +193,11 @@ def _words(session: Session, data: Data, model: Model, levels: dict[str, float],
         lines.append("Rows hear every earlier row through gates, one a relation and offset, which are learned")
     elif shown is not None:
         lines.append(f"The mask shows {100 * shown:.0f} % of the pairs of rows that dense causal attention sees")
+    if session.config.infill:
+        lines.append(
+            f"{100 * session.config.infill:.0f} % of the windows have gaps that are written last, for meloctl generate --infill; "
+            "--infill 0 leaves them out"
+        )
     if session.name.architecture == "encoder-decoder":
         lines.append("Bits are counted on the second half of each window, which is what this model writes")
     beat = ", ".join(f"{name} {bits:.2f}" for name, bits in levels.items())
