@@ -6,7 +6,6 @@ that rows see (second projection). Shape letters as in `meloformer`, and: B piec
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -69,7 +68,8 @@ class Decoder:
     def step(self, rows_BF: Tensor) -> Tensor:
         """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
         vocabulary, config = self.model.vocabulary, self.model.config
-        opens_B = np.isin(rows_BF[:, INSTRUMENT].numpy(), (vocabulary.bar, vocabulary.gap, vocabulary.reopen)).tolist()
+        openers = (vocabulary.bar, vocabulary.gap, vocabulary.reopen)
+        opens_B = [instrument in openers for instrument in rows_BF[:, INSTRUMENT].tolist()]
         if any(opens_B):
             self.most_bytes = max(self.most_bytes, self.nbytes)
         parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
