@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_masks_spec import specs
 from test_meloctl_model import SEED, small
@@ -32,6 +32,7 @@ def states_step_by_step(model, windows):
 
 @settings(max_examples=8)
 @given(specs(most=6), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
+@example(MaskSpec(same=(2,), near=0, far=(3,), summaries=False), 3, 2, False)  # offsets alone, on both sides
 def test_states_equal_the_full_forward(spec, seed, first, some):
     model = small(spec, layers=3)
     several = [window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(3)]
