@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from analysis.piece import Part
 from meloctl.dataset.packs import pack_of
-from meloctl.dataset.rewrite import drawn, put_back, rewritten
+from meloctl.dataset.rewrite import drawn, rewritten
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Reopened, Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, default_vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=33, is_drum=False), Part(program=0, is_drum=False))
@@ -33,6 +33,20 @@ def said(rows):
     """Rows as short words."""
     names = {V.bar: "bar", V.gap: "gap", V.reopen: "again", V.end: "end"}
     return " ".join(names.get(int(row[INSTRUMENT]), str(row[PITCH])) for row in rows)
+
+
+def put_back(rows, reopened):
+    """Rows in which the rewritten notes stand where they belong: undoes `rewritten`."""
+    opens = np.isin(rows[:, INSTRUMENT], (V.bar, V.gap, V.reopen))
+    segment = np.cumsum(opens) - 1
+    first = segment[reopened.row] if reopened.row < len(rows) else 0
+    bar = np.where(np.arange(len(rows)) < reopened.row, segment, segment - first + reopened.bar)
+    ended = rows[:, INSTRUMENT] == V.end
+    music = ~ended & (rows[:, INSTRUMENT] != V.reopen)
+    kept, bar = rows[music], bar[music]
+    kept[kept[:, INSTRUMENT] == V.gap, INSTRUMENT] = V.bar
+    order = np.lexsort((kept[:, PITCH], kept[:, POSITION], kept[:, NUMBER], kept[:, INSTRUMENT], bar))
+    return np.concatenate([kept[order], rows[ended]])
 
 
 def test_a_bar_is_written_last():
@@ -74,7 +88,7 @@ def test_put_back_undoes_it(piece, data):
     assert check_rows(window.rows, V) == []
     assert len(window.rows) == len(rows) + len(bars)
     assert window.rows[window.reopened.row, INSTRUMENT] == V.reopen
-    assert np.array_equal(put_back(window.rows, window.reopened, V), rows)
+    assert np.array_equal(put_back(window.rows, window.reopened), rows)
     kept = window.rows[: window.reopened.row]
     bar = np.cumsum(np.isin(kept[:, INSTRUMENT], (V.bar, V.gap))) - 1
     assert sorted(bar[kept[:, INSTRUMENT] == V.gap].tolist()) == list(bars)
@@ -93,7 +107,7 @@ def test_all_three_ways_are_drawn_about_equally_often():
         n_bars = int((behind[:, INSTRUMENT] == V.reopen).sum())
         n_parts = len({int(i) for i in behind[behind[:, PITCH] >= 0, INSTRUMENT]})
         ways["parts" if n_bars == 8 else "bars" if n_parts == 3 else "some"] += 1
-        assert np.array_equal(put_back(window.rows, window.reopened, V), rows)
+        assert np.array_equal(put_back(window.rows, window.reopened), rows)
         assert (kept[:, PITCH] >= 0).any()  # it never hears nothing
     assert min(ways["parts"], ways["bars"], ways["some"]) > 150
 
@@ -116,7 +130,7 @@ def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
     if window.reopened is None:
         assert window.rows is rows
     else:
-        whole = put_back(window.rows, window.reopened, V)
+        whole = put_back(window.rows, window.reopened)
         assert np.array_equal(whole, rows[: len(whole)])
         assert len(whole) == len(rows) or rows[len(whole), INSTRUMENT] == V.bar
 

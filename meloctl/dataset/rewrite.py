@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from meloctl.dataset.windows import Reopened, Window
 from meloctl.rows.codec import PartFields, Rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, Vocabulary
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -51,20 +51,6 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, voc
             headers=tuple(np.flatnonzero(kept[:, INSTRUMENT] == vocabulary.gap).tolist()),
         ),
     )
-
-
-def put_back(rows: Rows, reopened: Reopened, vocabulary: Vocabulary) -> Rows:
-    """Rows in which the rewritten notes stand where they belong: what `rewritten` undoes, for whoever plays them."""
-    opens = np.isin(rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
-    segment = np.cumsum(opens) - 1
-    first = segment[reopened.row] if reopened.row < len(rows) else 0
-    bar = np.where(np.arange(len(rows)) < reopened.row, segment, segment - first + reopened.bar)
-    ended = rows[:, INSTRUMENT] == vocabulary.end
-    music = ~ended & (rows[:, INSTRUMENT] != vocabulary.reopen)
-    kept, bar = rows[music], bar[music]
-    kept[kept[:, INSTRUMENT] == vocabulary.gap, INSTRUMENT] = vocabulary.bar
-    order = np.lexsort((kept[:, PITCH], kept[:, POSITION], kept[:, NUMBER], kept[:, INSTRUMENT], bar))
-    return np.concatenate([kept[order], rows[ended]])
 
 
 def drawn(window: Window, room: int, vocabulary: Vocabulary, random: np.random.Generator) -> Window:
