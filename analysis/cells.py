@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Ints
 from analysis.families import family_of
 from analysis.piece import Bars, Piece
-
-Ints = npt.NDArray[np.int64]
 
 STEPS_PER_QUARTER = 12
 """The grid on which onsets and durations are compared."""

@@ -16,7 +16,7 @@ SUFFIXES = (".mid", ".midi")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skipped:
+class SkippedFile:
     """A file that was not read, and why."""
 
     path: Path
@@ -24,7 +24,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
+class ReadFile:
     """A file that was read."""
 
     path: Path
@@ -60,13 +60,13 @@ def read_files(
     *,
     meter: tuple[int, int] | None = None,
     on_file: Callable[[], None] = lambda: None,
-) -> Iterator[Read | Skipped]:
+) -> Iterator[ReadFile | SkippedFile]:
     """Read files one by one, in order; `on_file` is called after each."""
     for path in paths:
         try:
-            yield Read(path=path, piece=read_midi(path, meter=meter))
+            yield ReadFile(path=path, piece=read_midi(path, meter=meter))
         except MeloError as error:
-            yield Skipped(path=path, reason=str(error))
+            yield SkippedFile(path=path, reason=str(error))
         on_file()
 
 
@@ -102,8 +102,8 @@ def merged_groups(groups: Sequence[str], cluster: Iterable[int]) -> list[str]:
     """One name for all files of a cluster of near copies: of its files' own names, the one that lies nearest to training.
 
     Args:
-        groups: each file's own name, which near copies may share (`analysis.likeness.Sketch.key`, or `group_of`).
-        cluster: a number for each file, equal for files of one cluster (`analysis.likeness.clusters`).
+        groups: each file's own name, which near copies may share (`analysis.near_duplicates.Sketch.key`, or `group_of`).
+        cluster: a number for each file, equal for files of one cluster (`analysis.near_duplicates.clusters`).
 
     A file without near copies keeps its own name, whatever else is added. When a near copy is added, or a file that links two
     clusters, and its name differs, all of them go to the side that was nearest to training among them: what was trained on is
@@ -155,7 +155,7 @@ def fingerprint(paths: Sequence[Path], corpus: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def shown(path: Path) -> str:
+def printable(path: Path) -> str:
     """A path as text, whatever bytes its name has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from analysis.arrays import Floats, Ints
 from analysis.cells import Cells
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +21,7 @@ class Contents:
     items: "Floats | csr_array"
     """(D, items) what lies in each: 1 or 0 for sets, weights for histograms."""
 
-    of_cell: npt.NDArray[np.int64]
+    of_cell: Ints
     """(C,) index into `items`."""
 
 
@@ -62,7 +60,7 @@ def onsets(cells: Cells) -> Contents:
     return _sets(cells, cells.onset_step, int(cells.onset_step.max(initial=0)) + 1)
 
 
-def _sets(cells: Cells, item: npt.NDArray[np.int64], n_items: int) -> Contents:
+def _sets(cells: Cells, item: Ints, n_items: int) -> Contents:
     """Each cell's set of items, held sparsely: a piece may have very many of either."""
     pairs = np.unique(cells.note_cell * n_items + item)
     first = np.searchsorted(pairs, np.arange(len(cells) + 1) * n_items)
@@ -75,7 +73,7 @@ def _sets(cells: Cells, item: npt.NDArray[np.int64], n_items: int) -> Contents:
 _BITS = 2.0 ** np.arange(12)
 
 
-def _present(cell: npt.NDArray[np.int64], item: npt.NDArray[np.int64], n_cells: int, n_items: int) -> Floats:
+def _present(cell: Ints, item: Ints, n_cells: int, n_items: int) -> Floats:
     """(n_cells, n_items) 1 where an item lies in a cell."""
     there = np.zeros(n_cells * n_items)
     there[cell * n_items + item] = 1
@@ -88,7 +86,7 @@ def _different(items: Floats) -> Contents:
     return Contents(items=items[which], of_cell=of_cell)
 
 
-def _first_of_each(keys: list[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _first_of_each(keys: list[bytes]) -> tuple[Ints, Ints]:
     """Each key's number in order of appearance, and where each number appears first."""
     numbers: dict[bytes, int] = {}
     which: list[int] = []

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from analysis.check import (
+from analysis.piece_check import (
     DENSE_BAR,
     FEW_NOTES,
     LONG_SECONDS,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.atomic import whole_file
+from analysis.arrays import Floats, Ints
+from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi_bytes import MOST_TICKS, prepare
 from analysis.piece import Bars, Notes, Part, Piece
@@ -93,7 +94,7 @@ def write_midi(piece: Piece, path: Path) -> None:
         columns = (notes.velocity, notes.pitch, notes.onset_tick, notes.onset_tick + notes.duration_tick)
         rows = zip(*(c[mine].tolist() for c in columns), strict=True)
         out.instruments.append(Instrument(part.program, part.is_drum, part.name, [Note(*row) for row in rows]))
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         out.dump(temporary, charset="utf-8")
         written = MidoFile(temporary, charset="utf-8")
         for track in written.tracks:
@@ -249,7 +250,7 @@ def _signatures(raw: _Raw) -> list[tuple[int, int, int]]:
     return raw.signatures
 
 
-def _tempos(changes: list[tuple[int, float]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _tempos(changes: list[tuple[int, float]]) -> tuple[Ints, Floats]:
     """Ticks ascending from 0 and the tempo from each on; the last of several at one tick counts."""
     at = {0: DEFAULT_TEMPO}
     for tick, tempo in sorted(changes, key=lambda c: c[0]):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 
 PAD = bytes(64)
@@ -47,7 +48,7 @@ _LENGTHS = bytes([3] * 64 + [2] * 32 + [3] * 16 + [0, 2, 3, 2, 255, 255, 1, 0, 1
 Column = npt.NDArray[np.uint8]
 """(N,) the bytes of a file."""
 
-Positions = npt.NDArray[np.int64]
+Positions = Ints
 """Indices into a file, ascending."""
 
 Bounds = tuple[int, int]
@@ -247,7 +248,7 @@ def _most_singles(column: Column) -> int:
 def _odd_pairs(column: Column, pairs: Positions) -> Positions:
     """Where a note of channel 16 with a pitch above 127 may stand, or a name of more than MOST_NAME bytes."""
     first, before, kind = column[pairs], column[pairs - 2], column[pairs - 1]
-    odd: npt.NDArray[np.bool_] = ((first & 0xEF) == 0x8F) | ((before == 0xFF) & (kind == 0x03))
+    odd: Bools = ((first & 0xEF) == 0x8F) | ((before == 0xFF) & (kind == 0x03))
     return pairs[odd]
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from analysis.cells import Cells, Ints, cells_of
+from analysis.arrays import Floats, Ints
+from analysis.cells import Cells, cells_of
 from analysis.families import FAMILIES
-from analysis.features import Contents, Floats
+from analysis.features import Contents
 from analysis.piece import Piece
 from analysis.similarity import Measure
 
@@ -80,7 +81,7 @@ class FamilySums:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class CellBlocks:
     """The cells of a piece, cut into stretches of bars that are measured one after the other."""
 
     cells: Cells
@@ -90,11 +91,11 @@ class Layout:
     blocks: tuple["Block", ...]
 
     @staticmethod
-    def of(piece: Piece, *, drums: bool, by_family: bool) -> "Layout":
+    def of(piece: Piece, *, drums: bool, by_family: bool) -> "CellBlocks":
         """Layout of a piece's parts, with drums or without."""
         cells = cells_of(piece, drums=drums)
         families = np.unique(cells.part_family) if by_family else np.zeros(0, dtype=np.int64)
-        return Layout(cells=cells, families=families, blocks=tuple(_blocks(cells, families)))
+        return CellBlocks(cells=cells, families=families, blocks=tuple(_blocks(cells, families)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +128,14 @@ class Block:
         return (len(self.group_first) - 1) // int(self.place.shape[1])
 
 
-def count_pairs(layout: Layout) -> int:
+def count_pairs(layout: CellBlocks) -> int:
     """Pairs of cells that are at most MAX_OFFSET bars apart."""
     per_bar = np.bincount(layout.cells.bar, minlength=layout.cells.n_bars)
     before = np.convolve(per_bar, np.ones(OFFSETS, dtype=np.int64))[: len(per_bar)]
     return int(per_bar @ before)
 
 
-def measure(layout: Layout, contents: Contents, kind: Measure) -> tuple[OffsetSums, FamilySums | None]:
+def measure(layout: CellBlocks, contents: Contents, kind: Measure) -> tuple[OffsetSums, FamilySums | None]:
     """Sums of one measure over one piece; `contents` are `kind.contents(layout.cells)`."""
     f = max(len(layout.families), 1)
     everything = np.zeros((3, OFFSETS, f, f), dtype=np.int64)
@@ -291,7 +292,7 @@ def _offset_sums(everything: Ints, within: Ints, itself: Ints) -> OffsetSums:
     return OffsetSums(pairs=sums[0], similarity=sums[1], square=sums[2])
 
 
-def _family_sums(everything: Ints, within: Ints, itself: Ints, layout: Layout) -> FamilySums:
+def _family_sums(everything: Ints, within: Ints, itself: Ints, layout: CellBlocks) -> FamilySums:
     used, f = layout.families, len(layout.families)
     of_part = np.searchsorted(used, layout.cells.part_family)
     same = np.zeros((2, OFFSETS, f), dtype=np.int64)

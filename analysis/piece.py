@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Floats, Ints
 from analysis.errors import MeloError
-
-Ints = npt.NDArray[np.int64]
 
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 """Denominators of a time signature that a piece may have."""
@@ -199,7 +198,7 @@ class Piece:
     tempo_tick: Ints
     """(T,) ticks at which the tempo changes, ascending, the first 0."""
 
-    tempo: npt.NDArray[np.float64]
+    tempo: Floats
     """(T,) quarter notes a minute from each of those ticks on."""
 
     @property
@@ -216,11 +215,11 @@ class Piece:
         """Bars up to and with the one that holds the last onset; 0 for a piece without notes."""
         return int(self.note_bar[-1]) + 1 if len(self.notes) else 0
 
-    def tempo_at(self, tick: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def tempo_at(self, tick: npt.ArrayLike) -> Floats:
         """Tempo in force at each tick."""
         return self.tempo[np.searchsorted(self.tempo_tick, np.asarray(tick), side="right") - 1]
 
-    def seconds_at(self, tick: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def seconds_at(self, tick: npt.ArrayLike) -> Floats:
         """Seconds from tick 0 to each tick ≥ 0, through every change of tempo; same shape as `tick`."""
         t = np.asarray(tick, dtype=np.int64)
         per_tick = 60.0 / (self.tempo * self.ticks_per_quarter)

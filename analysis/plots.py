@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.atomic import whole_file
+from analysis.arrays import Floats
+from analysis.atomic_write import atomic_write
 from analysis.families import FAMILIES
-from analysis.features import Floats
 from analysis.offsets import OFFSETS, UNIT
 from analysis.significance import Evidence
 from analysis.tables import OffsetTable
@@ -161,5 +161,5 @@ def _ratio(total: Floats, count: Floats) -> Floats:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=130)

@@ -7,25 +7,24 @@ peaks that mean nothing would look rare.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from analysis.cells import Ints
-from analysis.features import Contents, Floats
-from analysis.offsets import MAX_OFFSET, OFFSETS, Layout, back_to, table_of
+from analysis.arrays import Floats, Ints
+from analysis.features import Contents
+from analysis.offsets import MAX_OFFSET, OFFSETS, CellBlocks, back_to, table_of
 from analysis.similarity import Measure
 
 MOST_CONTENTS = 2_048
 """A piece with more different bars than this in a part or more bars than this is left out: its tables would be too large."""
 
 
-def whole_table(layout: Layout, contents: Contents, kind: Measure) -> Floats | None:
+def whole_table(layout: CellBlocks, contents: Contents, kind: Measure) -> Floats | None:
     """Similarity of all different bars of a piece, as `table_of` gives it; None for a piece that is too long."""
     if max(contents.items.shape[0], layout.cells.n_bars) > MOST_CONTENTS:
         return None
     return table_of(kind.similarity(contents.items, contents.items))
 
 
-def chance_sums(layout: Layout, contents: Contents, table: Floats) -> Ints:
+def chance_sums(layout: CellBlocks, contents: Contents, table: Floats) -> Ints:
     """Sums of similarity over the pairs of one piece, in the mean over all ways to shuffle each part's bars by themselves.
 
     A part keeps its bars and its rests; the rests stay where they are, so the pairs stay the same.
@@ -56,7 +55,7 @@ def chance_sums(layout: Layout, contents: Contents, table: Floats) -> Ints:
 
 
 def shuffled_sums(
-    layout: Layout, contents: Contents, table: Floats, *, draws: int, rng: np.random.Generator
+    layout: CellBlocks, contents: Contents, table: Floats, *, draws: int, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
     """Pairs, and sums of similarity over them, in each of `draws` shuffles of the whole bars of one piece.
 
@@ -70,7 +69,7 @@ def shuffled_sums(
     return pairs, _in_orders(*_bar_sums(layout, contents.of_cell, table), orders)
 
 
-def _part_pairs(layout: Layout) -> Floats:
+def _part_pairs(layout: CellBlocks) -> Floats:
     """(OFFSETS, P, P) how many bars hold a cell of the one part and, so many bars before, one of the other."""
     there = np.zeros((layout.cells.n_bars + MAX_OFFSET, layout.cells.n_parts))
     there[layout.cells.bar + MAX_OFFSET, layout.cells.part] = 1
@@ -80,7 +79,7 @@ def _part_pairs(layout: Layout) -> Floats:
     return np.asarray(pairs.reshape(layout.cells.n_parts, layout.cells.n_parts, OFFSETS).transpose(2, 0, 1))
 
 
-def _bar_sums(layout: Layout, of_cell: Ints, table: Floats) -> tuple[Floats, Floats]:
+def _bar_sums(layout: CellBlocks, of_cell: Ints, table: Floats) -> tuple[Floats, Floats]:
     """(T + 1, T + 1) sums over all pairs of cells of two bars: within a part, and all; the last bar is silence."""
     cells, n = layout.cells, len(table)
     content = np.zeros((cells.n_parts, cells.n_bars + 1), dtype=np.int64)
@@ -92,7 +91,7 @@ def _bar_sums(layout: Layout, of_cell: Ints, table: Floats) -> tuple[Floats, Flo
     return same, has @ table @ has.T
 
 
-def _in_orders(same: Floats, every: Floats, orders: list[npt.NDArray[np.int64]]) -> Ints:
+def _in_orders(same: Floats, every: Floats, orders: list[Ints]) -> Ints:
     """(orders, 2, OFFSETS) sums by relation and offset with the bars in each order."""
     silence = len(same) - 1
     sums = np.zeros((len(orders), 2, OFFSETS), dtype=np.int64)

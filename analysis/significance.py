@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from analysis.engine import ChunkResult
-from analysis.features import Floats
-from analysis.measuring import Measured
+from analysis.arrays import Floats, Ints
+from analysis.chunked_map import ChunkResult
+from analysis.measure_corpus import MeasuredCorpus
 from analysis.offsets import RELATIONS, UNIT
 
 LEVEL = 0.01
@@ -107,7 +106,7 @@ def period_of(peaks: list[Peak]) -> int | None:
     return None
 
 
-def weigh(measured: Measured, *, seed: int = 0) -> Evidence:
+def weigh(measured: MeasuredCorpus, *, seed: int = 0) -> Evidence:
     """Evidence for a measured corpus, in one pass over its chunks for the intervals and one for chance."""
     with threadpool_limits(1):  # the same bits on any number of cores
         means, piece_means, heights, chance, deviation, counts = _intervals(measured, seed)
@@ -139,7 +138,7 @@ def weigh(measured: Measured, *, seed: int = 0) -> Evidence:
     )
 
 
-def peak_heights(pairs: npt.NDArray[np.int64], similarity: npt.NDArray[np.int64]) -> Floats:
+def peak_heights(pairs: Ints, similarity: Ints) -> Floats:
     """D(k) of pieces from their sums, both (…, OFFSETS); NaN where one of the three offsets was not measured."""
     with np.errstate(invalid="ignore", divide="ignore"):
         s = np.where(pairs > 0, similarity / (pairs * float(UNIT)), np.nan)
@@ -149,7 +148,7 @@ def peak_heights(pairs: npt.NDArray[np.int64], similarity: npt.NDArray[np.int64]
     return d
 
 
-def _intervals(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+def _intervals(measured: MeasuredCorpus, seed: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
     """Intervals of both means; value and interval of each D(k), and of chance; deviation of D(k) and its number of pieces."""
     rng = np.random.default_rng([seed, 1])
     shape = measured.table.pairs.shape
@@ -178,7 +177,7 @@ def _intervals(measured: Measured, seed: int) -> tuple[Floats, Floats, Floats, F
     return of_mean, of_piece_mean, heights, chances, deviation, n
 
 
-def _resampled(measured: Measured, rng: np.random.Generator) -> Iterator[tuple[Floats, ChunkResult]]:
+def _resampled(measured: MeasuredCorpus, rng: np.random.Generator) -> Iterator[tuple[Floats, ChunkResult]]:
     """Chunk by chunk, how often each resample holds each piece: draws with replacement from the whole corpus."""
     left = np.full(_RESAMPLES, measured.pieces)
     pieces_left = measured.pieces
@@ -191,7 +190,7 @@ def _resampled(measured: Measured, rng: np.random.Generator) -> Iterator[tuple[F
         left, pieces_left = left - drawn, pieces_left - here
 
 
-def _p_values(measured: Measured, seed: int) -> Floats:
+def _p_values(measured: MeasuredCorpus, seed: int) -> Floats:
     """p of each D(k), from corpora that take one order of each shuffled piece: a shuffle, or its own.
 
     Its own must be among them: with a few shuffles a piece, the centre and the spread of chance would else be those of

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis import features
+from analysis.arrays import Floats
 from analysis.cells import Cells
-from analysis.features import Contents, Floats
+from analysis.features import Contents
 
 _EXACT = float(1 << 26)
 """Unit vectors are rounded to multiples of 1 / _EXACT: a product of two is then exact in any order of addition."""
@@ -90,7 +90,7 @@ MEASURES = (PC_JACCARD, NOTE_JACCARD, PC_COSINE, ONSET_JACCARD)
 """All measures, the default first."""
 
 
-def _size(sets: Any) -> npt.NDArray[np.float64]:
+def _size(sets: Any) -> Floats:
     return np.asarray(sets.sum(axis=1), dtype=np.float64)
 
 

@@ -11,30 +11,30 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.atomic import whole_file, write_text
-from analysis.engine import ChunkResult
-from analysis.measuring import Measured
+from analysis.atomic_write import atomic_write, atomic_write_text
+from analysis.chunked_map import ChunkResult
+from analysis.measure_corpus import MeasuredCorpus
 from analysis.offsets import RELATIONS, UNIT
 from analysis.significance import Evidence
 
 FILES = ("offsets.json", "offsets.csv", "families.csv", "peaks.csv", "pieces.parquet", "skipped.csv")
 
 
-def write_tables(measured: Measured, evidence: Evidence, table: dict[str, Any], folder: Path) -> None:
+def write_tables(measured: MeasuredCorpus, evidence: Evidence, table: dict[str, Any], folder: Path) -> None:
     """Write FILES: the table, the same as CSV, the breakdown by family, the test of every offset, one row for each piece,
     measure, relation and offset, and the files that were skipped."""
-    write_text(folder / "offsets.json", json.dumps(table, indent=1, allow_nan=False) + "\n")
+    atomic_write_text(folder / "offsets.json", json.dumps(table, indent=1, allow_nan=False) + "\n")
     _write_csv([_flat(row) for row in table["offsets"]], _deviations(measured), folder / "offsets.csv")
-    with whole_file(folder / "families.csv") as partial:
+    with atomic_write(folder / "families.csv") as partial:
         pd.DataFrame([vars(r) for r in measured.table.family_rows()]).to_csv(partial, index=False)
-    with whole_file(folder / "peaks.csv") as partial:
+    with atomic_write(folder / "peaks.csv") as partial:
         peaks = [{**_flat(vars(p)), "real": p.real} for p in evidence.peaks]
         pd.DataFrame(peaks).to_csv(partial, index=False)
-    with whole_file(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(folder / "skipped.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, ["path", "reason"])
         rows.writeheader()
         rows.writerows(measured.each_skipped())
-    with whole_file(folder / "pieces.parquet") as partial, pq.ParquetWriter(partial, _SCHEMA) as writer:
+    with atomic_write(folder / "pieces.parquet") as partial, pq.ParquetWriter(partial, _SCHEMA) as writer:
         for chunk in measured.each_chunk():
             for rows in _piece_tables(chunk):
                 writer.write_table(rows)
@@ -76,12 +76,12 @@ def _named(index: Any, names: Any) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(index, pa.int8()), pa.array(list(names)))
 
 
-def _deviations(measured: Measured) -> list[dict[str, Any]]:
+def _deviations(measured: MeasuredCorpus) -> list[dict[str, Any]]:
     return [{"deviation": r.deviation, "pieces": r.pieces} for r in measured.table.rows()]
 
 
 def _write_csv(rows: list[dict[str, Any]], more: list[dict[str, Any]], path: Path) -> None:
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         pd.DataFrame([{**a, **b} for a, b in zip(rows, more, strict=True)]).to_csv(partial, index=False)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.cells import Ints
+from analysis.arrays import Ints
 from analysis.families import FAMILIES
 from analysis.offsets import OFFSETS, RELATIONS, UNIT, FamilySums, OffsetSums
 

@@ -68,7 +68,7 @@ def mask_of(name: str) -> Any:
     """One of MASKS."""
     from train_contestants import SEED_MASK
 
-    from masks.baselines import causal_mask, museformer_mask, window_mask
+    from masks.rules.baselines import causal_mask, museformer_mask, window_mask
 
     return dict(zip(MASKS, (SEED_MASK, museformer_mask(), window_mask(WINDOW), causal_mask()), strict=True))[name]
 
@@ -79,12 +79,12 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     import torch
     from train_contestants import Shape, meloformer, peak_mb
 
+    from meloctl.generation.piece_writer import Constraints, PieceWriter
     from meloctl.generation.sampler import Sampling, generate
-    from meloctl.generation.writer import Wish, Writer
+    from meloctl.machine import computes_in_half
     from meloctl.rows.vocabulary import PITCH
-    from meloctl.training.machine import computes_in_half
 
-    class Follower(Writer):
+    class Follower(PieceWriter):
         """Looks up what it may write like any other, and then writes what stands in a piece."""
 
         def may(self, field: int, row: Any) -> Any:
@@ -98,7 +98,7 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     shape = Shape(model="meloformer", context=4096, tokens=0, **settings)  # type: ignore[arg-type]
     model = meloformer(shape, mask_of(mask or "seed")).eval()
     writers = [
-        Follower(vocabulary=model.vocabulary, wish=Wish(bars=bars), random=np.random.default_rng(i))
+        Follower(vocabulary=model.vocabulary, wish=Constraints(bars=bars), random=np.random.default_rng(i))
         for i in range(together)
     ]
     began = time.perf_counter()

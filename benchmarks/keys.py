@@ -16,10 +16,10 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from test_meloctl_generation_key import KEYS, key_heard
 
+from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.generation.writer import Wish, Writer
+from meloctl.model.checkpoint import load_model
 from meloctl.rows.codec import decode
-from meloctl.training.checkpoint import load_model
 from meloctl.workspace import Workspace
 
 
@@ -31,9 +31,9 @@ def main() -> None:
     model, _ = load_model(Workspace(options.work).latest("model").folder)
     keys = 3 * KEYS
     for given in (True, False):
-        wishes = [Wish(bars=options.bars, key=key if given else None) for key in keys]
+        wishes = [Constraints(bars=options.bars, key=key if given else None) for key in keys]
         writers = [
-            Writer(vocabulary=model.vocabulary, wish=wish, random=np.random.default_rng(seed))
+            PieceWriter(vocabulary=model.vocabulary, wish=wish, random=np.random.default_rng(seed))
             for seed, wish in enumerate(wishes)
         ]
         generate(model, writers, Sampling())

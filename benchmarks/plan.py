@@ -2,7 +2,7 @@
 
 python benchmarks/plan.py                    made-up pieces of 10,000 rows, one core
 python benchmarks/plan.py FOLDER             and the MIDI files of a folder
-python benchmarks/plan.py --kernel           measures the constants of masks.tiles.Costs (needs torch)
+python benchmarks/plan.py --kernel           measures the constants of masks.tiling.tiles.Costs (needs torch)
 python benchmarks/plan.py FOLDER --choices 2048     and whether the plans chosen for pieces cut there are the fastest
 add --json for programs
 """
@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.errors import MeloError
-from masks.plan import RUN_LENGTHS, Plan, decompositions, plan
 from masks.spec import RELATIONS, MaskSpec
-from masks.tiles import CellRows, Tile, cells_of_rows
+from masks.tiling.cell_rows import CellRows, cells_of_rows
+from masks.tiling.plan import RUN_LENGTHS, TilePlan, decompositions, plan
+from masks.tiling.tiles import Tile
 
 MUSEFORMER = (1, 2, 4, 8, 12, 16, 24, 32)
 SPECS = {
@@ -77,7 +78,7 @@ def best_ms(functions: Sequence[Callable[[], Any]], repeats: int) -> list[float]
     return [1e3 * min(taken) for taken in times]
 
 
-def afresh(spec: MaskSpec, cells: CellRows) -> Plan:
+def afresh(spec: MaskSpec, cells: CellRows) -> TilePlan:
     """A plan with nothing kept from earlier ones."""
     return plan(spec, CellRows(bar=cells.bar, part=cells.part, rows=cells.rows, drums=cells.drums))
 
@@ -85,7 +86,7 @@ def afresh(spec: MaskSpec, cells: CellRows) -> Plan:
 def measured(name: str, spec_name: str, pieces: list[CellRows], *, repeats: int) -> dict[str, Any]:
     """One spec on some pieces: sums of work, mean of times."""
     spec = SPECS[spec_name]
-    plans: list[Plan] = [plan(spec, cells) for cells in pieces]
+    plans: list[TilePlan] = [plan(spec, cells) for cells in pieces]
     ms = best_ms([partial(afresh, spec, cells) for cells in pieces], repeats)
     dense = sum(p.dense_work for p in plans)
     return {
@@ -105,8 +106,8 @@ def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Cal
     """Attention under a plan, forward and backward, after a first run, which makes what all layers share."""
     import torch
 
-    from meloctl.model.attention_plan import AttentionPlan, span
-    from meloctl.model.tiled import TiledAttention
+    from meloctl.model.attention.tiled.kernel import TiledAttention
+    from meloctl.model.attention.tiled.plan import AttentionPlan, span
 
     spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.see()) for t in tiles)
     ready = AttentionPlan(n_queries=n_rows, n_keys=n_rows, spans=spans)

@@ -11,8 +11,8 @@ import numpy as np
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi
-from meloctl.generation.ranges import range_of
-from meloctl.rows.names import instrument_name
+from meloctl.rows.general_midi import instrument_name
+from meloctl.score.ranges import range_of
 
 
 def counts(folder: Path) -> tuple[Counter[str], Counter[str]]:

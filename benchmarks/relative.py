@@ -6,7 +6,7 @@ Three forms of attention of one sequence to itself, with as many distances as ro
 
     pairs       (H, L, L, D), as the formula is written (tests/plain_relative.py); left out where that alone is over --most-gb
     skewing     the paper's: no embeddings of pairs, but the logits of all queries at once
-    in blocks   `meloctl.model.relative`: skewing, the logits of 128 queries at a time, computed again for the backward pass
+    in blocks   `meloctl.model.music_transformer.relative`: skewing, the logits of 128 queries at a time, computed again for the backward pass
 
 Each number comes from a process of its own. Memory is the peak of the process during one pass, less what it held before, with
 an allocator that gives back at once what is freed (Linux, glibc). Time is the shortest of several passes, of this thread alone.
@@ -35,7 +35,7 @@ def step_of(form: str, length: int, heads: int, width: int) -> Callable[[], None
     import torch
     from plain_relative import naive_relative_attention
 
-    from meloctl.model.relative import relative_attention
+    from meloctl.model.music_transformer.relative import relative_attention
 
     torch.set_num_threads(1)
     function = {
@@ -92,7 +92,7 @@ def apart(form: str, length: int, what: str, options: list[Any]) -> float:
 
 def needed(form: str, length: int, heads: int, width: int) -> float:
     """Bytes of what is largest in a form: the embeddings of pairs, the logits, or one block of logits and the rows."""
-    from meloctl.model.relative import BLOCK
+    from meloctl.model.music_transformer.relative import BLOCK
 
     numbers = {
         "pairs": length**2 * width,
@@ -107,7 +107,7 @@ def draw(results: list[dict[str, Any]], path: Path, heads: int, width: int) -> N
     from matplotlib.figure import Figure
 
     from analysis.plots import CROSS, GRID, INK, SAME, save
-    from meloctl.model.relative import BLOCK
+    from meloctl.model.music_transformer.relative import BLOCK
 
     colours = dict(zip(FORMS, (CROSS, INK, SAME), strict=True))
     labels = {

@@ -23,8 +23,8 @@ import symusic  # noqa: E402
 from plain_offsets import corpus_table  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from analysis.engine import Workers  # noqa: E402
-from analysis.measuring import Measuring, measure_corpus  # noqa: E402
+from analysis.chunked_map import Workers  # noqa: E402
+from analysis.measure_corpus import MeasureChunk, measure_corpus  # noqa: E402
 
 TURNS = 5
 
@@ -38,8 +38,8 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def side_by_side(paths: list[str]) -> dict[str, float]:
     """Pieces a second of each contestant."""
-    one = Measuring(measures=("pc-jaccard",), by_family=False)
-    every = Measuring()
+    one = MeasureChunk(measures=("pc-jaccard",), by_family=False)
+    every = MeasureChunk()
     contestants: dict[str, Callable[[], object]] = {
         "floor": lambda: [symusic.Score(path) for path in paths],
         "pc_jaccard": lambda: one(0, paths, frozenset()),
@@ -73,7 +73,7 @@ def two_processes(paths: list[str], folder: Path) -> float:
     for turn in range(2):
         for n in seconds:
             start = time.perf_counter()
-            measure_corpus(paths, Measuring(), folder / f"{turn}-{n}", key="", workers=Workers(processes=n))
+            measure_corpus(paths, MeasureChunk(), folder / f"{turn}-{n}", key="", workers=Workers(processes=n))
             seconds[n] = min(seconds[n], time.perf_counter() - start)
     return seconds[0] / seconds[2]
 

@@ -69,7 +69,7 @@ def measured(folder: Path, setting: Setting) -> dict[str, Any]:
 
 def contestants(*models: str) -> tuple[str, ...]:
     """Models in float32 and, where this CPU has instructions for it, in bf16, which `meloctl train` then takes."""
-    from meloctl.training.machine import computes_in_half
+    from meloctl.machine import computes_in_half
 
     return (*models, *(f"{model}-bf16" for model in models)) if computes_in_half("cpu") else models
 

@@ -19,16 +19,17 @@ from torch import Tensor
 from train_contestants import SEED_MASK
 from train_music import stretches
 
-from masks.baselines import museformer_mask, window_mask
-from masks.plan import plan
+from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MaskSpec
-from masks.tiles import CPU, cells_of_rows
+from masks.tiling.cell_rows import cells_of_rows
+from masks.tiling.kernel_costs import CPU
+from masks.tiling.plan import plan
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model.attention import attend
-from meloctl.model.attention_plan import AttentionPlan
-from meloctl.model.layout import places_of, window_plan
-from meloctl.model.planner import Planner, pack_plans
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.tiled.plan import AttentionPlan
+from meloctl.model.attention.tiled.planner import TilePlanner, pack_plans
+from meloctl.model.meloformer.layout import places_of, window_plan
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import default_vocabulary
 
@@ -100,7 +101,7 @@ def planned(spec: MaskSpec, rows: Rows) -> tuple[AttentionPlan, float, float]:
     began = time.perf_counter()
     places = places_of(pack, vocabulary)
     costs = CPU.at(heads=HEADS, width=WIDTH, threads=torch.get_num_threads())
-    window = window_plan(Planner(alone, costs=costs), places, slice(None), vocabulary)
+    window = window_plan(TilePlanner(alone, costs=costs), places, slice(None), vocabulary)
     rows_plan, _ = pack_plans([window], pack.starts, len(rows))
     ms = 1e3 * (time.perf_counter() - began)
     tiles = plan(alone, cells_of_rows(places.bar, places.part), costs=costs)

@@ -27,7 +27,7 @@ from masks.spec import MOST_OFFSET, MaskSpec  # noqa: E402
 from meloctl.dataset.packs import Pack, pack_of  # noqa: E402
 from meloctl.dataset.windows import Window  # noqa: E402
 from meloctl.model.config import ModelConfig  # noqa: E402
-from meloctl.model.meloformer import MeloFormer, n_parameters  # noqa: E402
+from meloctl.model.meloformer.model import MeloFormer, n_parameters  # noqa: E402
 from meloctl.rows.vocabulary import default_vocabulary  # noqa: E402
 
 SEED_MASK = MaskSpec(same="full", near=2, far=(4,), summaries=True)

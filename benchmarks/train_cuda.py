@@ -25,15 +25,15 @@ from train_contestants import SPECS
 from train_music import stretches
 
 from analysis.errors import MeloError
-from masks.plan import plan
-from masks.tiles import cells_of_rows
+from masks.tiling.cell_rows import cells_of_rows
+from masks.tiling.plan import plan
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model.attention import attend
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.flex.kernel import graphs_compiled
 from meloctl.model.config import PRESETS, ModelConfig
-from meloctl.model.flex import graphs_compiled
-from meloctl.model.layout import Layout, places_of
-from meloctl.model.meloformer import MeloFormer
+from meloctl.model.meloformer.layout import MeloFormerLayout, places_of
+from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
 ROWS = (4096, 8192, 16384, 32768)
@@ -160,7 +160,7 @@ def measured(
 def step_seconds(
     model: MeloFormer,
     optimizer: torch.optim.Optimizer,
-    layout: Layout,
+    layout: MeloFormerLayout,
     attention: Callable[..., Tensor],
     device: torch.device,
 ) -> float:
@@ -170,7 +170,7 @@ def step_seconds(
     wait()
     began = time.perf_counter()
     precision = torch.autocast("cuda", dtype=torch.bfloat16) if on_gpu else nullcontext()
-    with patch("meloctl.model.meloformer.attend", attention), precision:
+    with patch("meloctl.model.meloformer.model.attend", attention), precision:
         here = layout.to(device)
         loss = model(here).sum() / here.n_notes
     loss.backward()

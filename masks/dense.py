@@ -3,14 +3,12 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Bools
 from masks.spec import MaskSpec
 
 
-def dense_mask(
-    spec: MaskSpec, bar: Sequence[int], part: Sequence[int], drums: Collection[int] = ()
-) -> npt.NDArray[np.bool_]:
+def dense_mask(spec: MaskSpec, bar: Sequence[int], part: Sequence[int], drums: Collection[int] = ()) -> Bools:
     """Which rows each row may attend to.
 
     Row q may attend to row k when k is not later than q in generation order, and either both belong to one part and the
@@ -36,7 +34,7 @@ def dense_mask(
     return see
 
 
-def dense_summary_mask(spec: MaskSpec, bar: Sequence[int], n_bars: int) -> npt.NDArray[np.bool_]:
+def dense_summary_mask(spec: MaskSpec, bar: Sequence[int], n_bars: int) -> Bools:
     """Which bar summaries each row may attend to: those of earlier bars, or none when the spec has summaries off.
 
     Returns:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from masks.row_pairs import RowPairs
+from analysis.arrays import Bools
+from masks.cost.row_pairs import RowPairs
 from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 
 
@@ -49,7 +49,7 @@ def offsets_in_words(offsets: Sequence[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
 
 
-def sight(spec: MaskSpec, offsets: int) -> npt.NDArray[np.bool_]:
+def sight(spec: MaskSpec, offsets: int) -> Bools:
     """(3, offsets) what `spec.sees` says of each of RELATIONS at offsets 0, 1, …"""
     return np.array([[spec.sees(relation, k) for k in range(offsets)] for relation in RELATIONS], dtype=np.bool_)
 
@@ -83,6 +83,6 @@ def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]
     return {name: np.flatnonzero(heard).tolist() for name, heard in zip(RELATIONS, (own, other, drum), strict=True)}
 
 
-def _sum(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _sum(a: Bools, b: Bools) -> Bools:
     """Offsets that are one of `a` plus one of `b`."""
     return np.convolve(a.astype(int), b.astype(int))[: len(a)] > 0

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from analysis.atomic import write_text
+from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from analysis.json_file import read_json
 from meloctl import __version__
@@ -138,7 +138,7 @@ class Workspace:
             "files": {name: file_hash(folder / name) for name in sorted(files)},
             "results": results,
         }
-        write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         self._point(recipe.stage, folder)
         return Run(folder=folder, manifest=manifest)
 
@@ -183,7 +183,7 @@ class Workspace:
         return self._read(self.root / stage / name)
 
     def _point(self, stage: str, folder: Path) -> None:
-        write_text(self.root / stage / LATEST, json.dumps({"folder": folder.name}) + "\n")
+        atomic_write_text(self.root / stage / LATEST, json.dumps({"folder": folder.name}) + "\n")
 
     def _read(self, folder: Path) -> Run:
         data = read_json(folder / MANIFEST, what="manifest")

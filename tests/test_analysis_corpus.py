@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from conftest import note, piece_of, smf
 
-from analysis.atomic import write_text
+from analysis.atomic_write import atomic_write_text
 from analysis.corpus import (
-    Read,
-    Skipped,
+    ReadFile,
+    SkippedFile,
     find_files,
     fingerprint,
     group_of,
+    printable,
     read_files,
-    shown,
     split_groups,
     split_of,
 )
@@ -51,8 +51,8 @@ def test_a_loop_of_links_is_not_followed(folder):
 def test_names_may_be_any_bytes(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.mid")).write_bytes(smf(note(60, 10)))
     (path,) = find_files(tmp_path)
-    assert shown(path).endswith("\\xff.mid")
-    assert isinstance(next(iter(read_files([path]))), Read)
+    assert printable(path).endswith("\\xff.mid")
+    assert isinstance(next(iter(read_files([path]))), ReadFile)
 
 
 def test_a_list_may_hold_nonsense(tmp_path):
@@ -75,7 +75,7 @@ def test_nothing_to_read_is_an_error(tmp_path):
 def test_every_file_is_read_or_skipped_with_a_reason(folder):
     calls = []
     found = list(read_files(find_files(folder), on_file=lambda: calls.append(1)))
-    assert [type(f) for f in found] == [Read, Read, Skipped]
+    assert [type(f) for f in found] == [ReadFile, ReadFile, SkippedFile]
     assert "not a MIDI file" in found[2].reason
     assert len(calls) == 3
 
@@ -125,6 +125,6 @@ def test_a_fingerprint_changes_with_the_files_and_not_with_the_way_to_them(folde
 def test_files_appear_whole(tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / ".partial-a.txt").write_text("left by a killed process")
-    write_text(tmp_path / "new" / "a.txt", "one")
+    atomic_write_text(tmp_path / "new" / "a.txt", "one")
     assert (tmp_path / "new" / "a.txt").read_text() == "one"
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]

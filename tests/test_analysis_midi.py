@@ -163,9 +163,9 @@ def test_the_second_reader_forgives_what_players_forgive(monkeypatch):
 
 @given(pieces())
 def test_a_written_piece_reads_back_the_same(tmp_path_factory, piece):
-    from meloctl.generation.score import playable
     from meloctl.rows.codec import decode, encode
     from meloctl.rows.vocabulary import default_vocabulary
+    from meloctl.score.playable import playable
 
     rows, _ = encode(piece, default_vocabulary())
     piece = decode(rows, default_vocabulary())

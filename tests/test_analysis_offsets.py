@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis import offsets
-from analysis.engine import Workers
+from analysis.chunked_map import Workers
 from analysis.families import FAMILIES
-from analysis.measuring import Measuring, measure_corpus
-from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, Layout, count_pairs, measure
+from analysis.measure_corpus import MeasureChunk, measure_corpus
+from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, CellBlocks, count_pairs, measure
 from analysis.piece import Part
 from analysis.significance import weigh
 from analysis.similarity import MEASURES, PC_JACCARD
@@ -25,7 +25,7 @@ NAMES = tuple(m.name for m in MEASURES)
 def table_of(piece, *, by_family=True):
     table = OffsetTable.empty(NAMES, dtype=np.int64)
     for m, kind in enumerate(MEASURES):
-        layout = Layout.of(piece, drums=kind.drums, by_family=by_family)
+        layout = CellBlocks.of(piece, drums=kind.drums, by_family=by_family)
         table.add_piece(m, *measure(layout, kind.contents(layout.cells), kind))
     return table
 
@@ -101,7 +101,7 @@ def test_deviation_by_hand():
 
 def loops(piece, kind):
     """Every pair of cells, one by one: the definition."""
-    layout = Layout.of(piece, drums=kind.drums, by_family=True)
+    layout = CellBlocks.of(piece, drums=kind.drums, by_family=True)
     cells, contents = layout.cells, kind.contents(layout.cells)
     family = cells.family.tolist()
     found = {}
@@ -150,7 +150,7 @@ def test_sums_are_those_of_loops_over_all_pairs_however_the_bars_are_cut(piece, 
 
 @given(pieces(ticks_per_quarter=24))
 def test_pairs_are_counted_before_they_are_made(piece):
-    layout = Layout.of(piece, drums=True, by_family=False)
+    layout = CellBlocks.of(piece, drums=True, by_family=False)
     per_bar = np.bincount(layout.cells.bar, minlength=piece.n_bars)
     plain = sum(int(per_bar[b] * per_bar[b - k]) for b in range(piece.n_bars) for k in range(OFFSETS) if b >= k)
     assert count_pairs(layout) == plain
@@ -202,7 +202,7 @@ def test_tables_of_other_measures_do_not_add():
 
 def measured(paths, folder):
     paths = [str(p) for p in paths]
-    return measure_corpus(paths, Measuring.of(len(paths)), folder, key="test", workers=Workers(processes=0))
+    return measure_corpus(paths, MeasureChunk.of(len(paths)), folder, key="test", workers=Workers(processes=0))
 
 
 def assert_agrees_with_plain_loops(paths, folder, *, least=60):

@@ -10,11 +10,11 @@ from conftest import piece_of, pieces
 from hypothesis import given
 
 from analysis import shuffle, significance
-from analysis.engine import ChunkResult, Workers
+from analysis.chunked_map import ChunkResult, Workers
 from analysis.features import Contents
-from analysis.measuring import Measuring, measure_corpus
+from analysis.measure_corpus import MeasureChunk, measure_corpus
 from analysis.midi import write_midi
-from analysis.offsets import OFFSETS, UNIT, Layout, measure
+from analysis.offsets import OFFSETS, UNIT, CellBlocks, measure
 from analysis.piece import Notes, Part
 from analysis.shuffle import _bar_sums, _in_orders, chance_sums, shuffled_sums, whole_table
 from analysis.significance import LEVEL, Peak, _corrected_p, peak_heights, period_of, weigh
@@ -76,7 +76,7 @@ def test_p_is_corrected_for_the_number_of_offsets():
 
 def layouts(piece):
     for kind in MEASURES:
-        layout = Layout.of(piece, drums=kind.drums, by_family=True)
+        layout = CellBlocks.of(piece, drums=kind.drums, by_family=True)
         contents = kind.contents(layout.cells)
         yield kind, layout, contents, whole_table(layout, contents, kind)
 
@@ -139,7 +139,7 @@ def test_a_shuffle_is_the_piece_with_its_bars_in_another_order():
         orders = np.random.default_rng(5)
         for draw in range(5):
             other = reordered(piece, orders.permutation(23))
-            there = Layout.of(other, drums=kind.drums, by_family=False)
+            there = CellBlocks.of(other, drums=kind.drums, by_family=False)
             plain, _ = measure(there, kind.contents(there.cells), kind)
             assert (plain.pairs == pairs[draw]).all()
             assert (plain.similarity == similarity[draw]).all()
@@ -178,7 +178,9 @@ def corpus_of(many, tmp_path):
     for i, piece in enumerate(many):
         write_midi(piece, folder / f"{i:03d}.mid")
     paths = sorted(map(str, folder.iterdir()))
-    return measure_corpus(paths, Measuring.of(len(paths)), tmp_path / "chunks", key="k", workers=Workers(processes=0))
+    return measure_corpus(
+        paths, MeasureChunk.of(len(paths)), tmp_path / "chunks", key="k", workers=Workers(processes=0)
+    )
 
 
 def loop(rng, bars, period, *, copied=0.9):

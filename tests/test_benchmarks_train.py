@@ -14,9 +14,9 @@ from analysis.midi import write_midi
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model import meloformer as meloformer_file
 from meloctl.model.config import ModelConfig
-from meloctl.model.meloformer import MeloFormer, n_parameters
+from meloctl.model.meloformer import model as meloformer_file
+from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
@@ -243,7 +243,7 @@ def test_flash_attention_is_what_the_dense_model_computes(monkeypatch):
     model = MeloFormer(config, VOCABULARY, train_contestants.DENSE)
     layout = model.layout(pack_of([Window(rows=rows_of([3, 4, 5], parts=2), first_bar=0)]))
     expected = model(layout)
-    monkeypatch.setattr("meloctl.model.meloformer.attend", train_cuda.flash_causal)
+    monkeypatch.setattr("meloctl.model.meloformer.model.attend", train_cuda.flash_causal)
     torch.testing.assert_close(model(layout), expected)
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_masks_spec import SEED, specs
 
+from masks.cost.row_pairs import row_pairs
 from masks.dense import dense_mask, dense_summary_mask
 from masks.describe import density, in_words, reach
-from masks.picture import draw_mask
-from masks.row_pairs import row_pairs
+from masks.mask_picture import draw_mask
 from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from conftest import note, signature, smf
 
-from analysis.corpus import Skipped, find_files, split_of
+from analysis.corpus import SkippedFile, find_files, split_of
 from analysis.errors import MeloError
-from meloctl.corpus_check import FileFacts, check_file, check_files, judge
-from meloctl.corpus_report import check_json, check_lines, verdict
+from meloctl.corpus.check_corpus import FileFacts, check_file, check_files, judge
+from meloctl.corpus.check_report import check_json, check_lines, verdict
 from meloctl.dataset.store import make_shard
 from meloctl.rows.vocabulary import default_vocabulary
 
@@ -150,7 +150,7 @@ def test_a_clean_corpus_is_said_to_be_clean(tmp_path):
 
 
 def test_reasons_that_differ_in_numbers_are_one(tmp_path, corpus):
-    skipped = [Skipped(path=tmp_path / f"{i}.mid", reason=f"{i},000 bars; at most 10 are read") for i in range(5)]
+    skipped = [SkippedFile(path=tmp_path / f"{i}.mid", reason=f"{i},000 bars; at most 10 are read") for i in range(5)]
     found = judge([*skipped, check_file(corpus / "song0.mid", V)])
     lines = check_lines(check_json(found, corpus="x", meter=None))
     assert "      5  0,000 bars; at most 10 are read: 0.mid, 1.mid, 2.mid, …" in lines

@@ -12,10 +12,10 @@ from test_meloctl_model import SEED, small
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from meloctl.cli import main
-from meloctl.generation.asked import Asked, plan_piece
+from meloctl.generation.options import GenerateOptions, plan_piece
 from meloctl.generation.sampler import Sampling
 from meloctl.generation.session import write_pieces
-from meloctl.training.checkpoint import save_model
+from meloctl.model.checkpoint import save_model
 from meloctl.workspace import Recipe, Workspace
 
 PARTS = (
@@ -132,7 +132,7 @@ def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk)
         if len(closed) == 3:
             raise KeyboardInterrupt
 
-    asked = Asked(infill=desk / "song.mid", parts="bass", seed=7)
+    asked = GenerateOptions(infill=desk / "song.mid", parts="bass", seed=7)
     plan = plan_piece(space, asked, Sampling(), sound="none")
     with pytest.raises(KeyboardInterrupt):
         write_pieces(space, plan, on_bar=stop)

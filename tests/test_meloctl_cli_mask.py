@@ -13,7 +13,7 @@ from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run
-from meloctl.cli.mask_rule import TAKES
+from meloctl.masking.rules import TAKES
 
 
 def meloctl(*arguments, work):
@@ -172,7 +172,7 @@ def test_masks_side_by_side(measured, tmp_path):
     names = [m["name"] for m in told["masks"]]
     assert names == ["seed", "budget", "museformer", "window", "random", "causal", str(mine)]
     assert [len(m["specs"]) for m in told["masks"]] == [1, 1, 1, 1, 5, 1, 1]
-    assert told["masks"][5]["captured"] == told["masks"][5]["density"] == 1
+    assert told["masks"][5]["similarity_recall"] == told["masks"][5]["density"] == 1
     assert told["masks"][6]["specs"][0]["same"] == [4]
     said = meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines()
     assert said[0].startswith("3 of 6 pieces of ")

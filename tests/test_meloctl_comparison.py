@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from train_small import V, fresh, pieces
 
-from meloctl.comparison import timing
-from meloctl.comparison.charts import Mark, colour, interval_chart, ticks
-from meloctl.comparison.hearing import bits_apart, bits_of, common, hear, hear_by_length, lengths_heard, lots
-from meloctl.comparison.timing import forward_seconds, sample_packs, times
-from meloctl.comparison.verdict import clear, marked, pair_in_words, verdict_of
+from meloctl.comparison import forward_timing as timing
+from meloctl.comparison.comparison_charts import Mark, colour, interval_chart, ticks
+from meloctl.comparison.conclusions import clear, marked, pair_in_words, verdict_of
+from meloctl.comparison.forward_timing import forward_seconds, sample_packs, times
+from meloctl.comparison.held_out_loss import bits_apart, bits_of, common, hear, hear_by_length, lengths_heard, lots
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.cost import NOTHING, Cost, window_cost
 from meloctl.evaluation.intervals import RESAMPLES, draws, ratio_estimates
+from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, VELOCITY
-from meloctl.training.models import ARCHITECTURES
 
 CONTEXT = 64
 

@@ -21,13 +21,13 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from meloctl.cli.main import app
-from meloctl.comparison import music
-from meloctl.comparison.words import lines_of
+from meloctl.comparison import model_samples as music
+from meloctl.comparison.comparison_text import lines_of
 from meloctl.dataset.store import FORMAT as ROWS
+from meloctl.model.checkpoint import save_model
+from meloctl.model.registry import MELOFORMERS, build
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import FIELDS
-from meloctl.training.checkpoint import save_model
-from meloctl.training.models import MELOFORMERS, build
 from meloctl.workspace import Recipe, Workspace
 
 PIECES = ("--pieces", "3", "--bars", "4")

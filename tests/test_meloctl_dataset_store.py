@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from analysis.corpus import Skipped, find_files, read_files
+from analysis.corpus import SkippedFile, find_files, read_files
 from analysis.errors import MeloError
 from analysis.piece import Part
 from meloctl.dataset.store import is_piece, make_shard, read_shard
@@ -58,7 +58,7 @@ def test_a_shard_holds_the_pieces_that_could_be_read_in_order(corpus, tmp_path):
     files, seen = find_files(corpus), []
     shard = make_shard(files, V, tmp_path / "rows-1", on_file=lambda: seen.append(1))
     assert len(seen) == len(files) == len(shard) + 1  # the broken one
-    expected = [encode(found.piece, V) for found in read_files(files) if not isinstance(found, Skipped)]
+    expected = [encode(found.piece, V) for found in read_files(files) if not isinstance(found, SkippedFile)]
     assert [shard.piece(i).tolist() for i in range(len(shard))] == [rows.tolist() for rows, _ in expected]
     assert shard.loss == sum((cost for _, cost in expected), GridLoss())
     assert shard.loss.notes == 60

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from analysis.errors import MeloError
 from analysis.piece import Part
+from meloctl.dataset.loader import Loader
 from meloctl.dataset.packs import pack_of, padding_share
 from meloctl.dataset.store import make_shard
-from meloctl.dataset.stream import Loader, PackStream
+from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary

@@ -8,9 +8,9 @@ from conftest import piece_of, pieces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.composer.compose import compose_piece
-from analysis.likeness import NEAR, shingles
+from analysis.near_duplicates import NEAR, shingles
 from analysis.piece import Notes, Part, Piece
+from meloctl.corpus.composer.compose import compose_piece
 from meloctl.evaluation.copying import LONG, copied, fresh, longest_matches, nearest, steps_of
 
 DRUMS = Part(program=0, is_drum=True)

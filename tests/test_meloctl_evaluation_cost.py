@@ -9,10 +9,10 @@ from train_small import V, fresh, pieces
 
 from meloctl.dataset.windows import Window, windows
 from meloctl.evaluation.cost import bar_seconds, costs_by_length, window_cost
+from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
-from meloctl.training.evaluate import evaluate
-from meloctl.training.models import ARCHITECTURES
 from meloctl.training.processes import start
+from meloctl.training.validation import evaluate
 
 
 def uniform(architecture="meloformer"):

@@ -14,13 +14,13 @@ from test_meloctl_cli import write_corpus
 from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
 
-from analysis.composer.compose import compose_piece
 from analysis.errors import MeloError
 from analysis.midi import write_midi
 from meloctl.cli.main import app
-from meloctl.evaluation.facts import VARIANTS
+from meloctl.corpus.composer.compose import compose_piece
+from meloctl.evaluation.evaluation_json import VARIANTS
+from meloctl.evaluation.evaluation_text import lines_of, number
 from meloctl.evaluation.metrics import METRICS
-from meloctl.evaluation.words import lines_of, number
 from meloctl.rows.vocabulary import FIELDS
 
 
@@ -175,7 +175,7 @@ def test_drums_alone_can_be_judged(tmp_path):
 def trained(tmp_path_factory):
     """A workspace with statistics and a run as `meloctl train` leaves it; its model knows nothing."""
     from analysis.corpus import find_files, fingerprint
-    from meloctl.training.checkpoint import save_model
+    from meloctl.model.checkpoint import save_model
     from meloctl.workspace import Recipe, Workspace
 
     root = tmp_path_factory.mktemp("trained")

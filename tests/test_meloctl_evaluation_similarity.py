@@ -7,10 +7,10 @@ import pytest
 from conftest import piece_of, pieces
 from hypothesis import given, settings
 
-from analysis.composer.compose import compose_piece
-from analysis.offsets import OFFSETS, RELATIONS, UNIT, Layout, measure
+from analysis.offsets import OFFSETS, RELATIONS, UNIT, CellBlocks, measure
 from analysis.piece import Notes, Part, Piece
 from analysis.similarity import MEASURES
+from meloctl.corpus.composer.compose import compose_piece
 from meloctl.evaluation.similarity_error import (
     VARIANTS,
     T,
@@ -84,7 +84,7 @@ def test_drums_have_rhythm_alone():
 def test_curves_are_those_of_the_statistics(piece):
     pairs, total = curve_sums(piece)
     for kind in MEASURES:
-        layout = Layout.of(piece, drums=kind.drums, by_family=False)
+        layout = CellBlocks.of(piece, drums=kind.drums, by_family=False)
         if not len(layout.cells):
             continue
         sums, _ = measure(layout, kind.contents(layout.cells), kind)
@@ -104,7 +104,7 @@ def long_piece(bars, seed=0):
 def test_stretches_of_a_long_piece_meet():
     piece = long_piece(150)
     pairs, total = curve_sums(piece)
-    layout = Layout.of(piece, drums=False, by_family=False)
+    layout = CellBlocks.of(piece, drums=False, by_family=False)
     kind = next(m for m in MEASURES if m.name == "note-jaccard")
     sums, _ = measure(layout, kind.contents(layout.cells), kind)
     v = V(("note-jaccard", "same"))

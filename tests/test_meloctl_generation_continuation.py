@@ -14,8 +14,8 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from meloctl.generation.continuation import continued, prompt_of
+from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.generation.writer import Wish, Writer
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, TIME_SIGNATURE
 
@@ -25,7 +25,9 @@ MODEL = small(SEED, layers=1)
 def go_on(piece, keep, bars, seed=0, **wish):
     """(prompt, rows of the whole, piece with its new bars)."""
     prompt = prompt_of(piece, keep, V)
-    writer = Writer(vocabulary=V, wish=Wish(bars=prompt.row_bars + bars, **wish), random=np.random.default_rng(seed))
+    writer = PieceWriter(
+        vocabulary=V, wish=Constraints(bars=prompt.row_bars + bars, **wish), random=np.random.default_rng(seed)
+    )
     writer.begin(prompt.rows)
     generate(MODEL, [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)

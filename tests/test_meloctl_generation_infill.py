@@ -13,15 +13,15 @@ from test_meloctl_model import SEED, V, small
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
-from meloctl.dataset.rewrite import rewritten
-from meloctl.generation.filling import Filling, fill
-from meloctl.generation.gap_wishes import bars_of, gap_parts_of
+from meloctl.dataset.infill_windows import rewritten
 from meloctl.generation.infill import filled, infill_of
-from meloctl.generation.rewriter import Gap, Rewriter
-from meloctl.generation.runs import gap_of, runs_of
+from meloctl.generation.infill_pieces import InfillProgress, fill_segments
+from meloctl.generation.infill_segments import gap_of, infill_segments
+from meloctl.generation.infill_writer import InfillContext, InfillWriter
+from meloctl.generation.parse_infill import bars_of, gap_parts_of
+from meloctl.generation.piece_state import PieceState
+from meloctl.generation.piece_writer import MOST_EMPTY
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.generation.sheet import Sheet
-from meloctl.generation.writer import MOST_EMPTY
 from meloctl.rows.codec import encode, part_fields
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH
@@ -56,8 +56,8 @@ def columns(notes, chosen=None):
 def fill_once(piece, bars, parts=None, *, seed=0, model=None, **how):
     model = model or brisk(small(SEED))
     infill = infill_of(piece, bars, parts, V)
-    filling = Filling(random=np.random.default_rng(seed))
-    fill(model, infill, [filling], Sampling(top_p=1.0), **how)
+    filling = InfillProgress(random=np.random.default_rng(seed))
+    fill_segments(model, infill, [filling], Sampling(top_p=1.0), **how)
     return infill, filling, filled(infill, filling.new, V)
 
 
@@ -71,7 +71,7 @@ def test_what_is_heard_is_what_the_model_was_trained_on():
     for bars, parts in ((range(2, 4), None), (range(6), ((int(instrument[3]), int(number[3])),))):
         window = rewritten(rows, bars, parts, V)
         infill = infill_of(piece, bars, parts, V)
-        (run,) = runs_of(infill, 1000, V)
+        (run,) = infill_segments(infill, 1000, V)
         gap = gap_of(infill, run, [], V)
         assert (gap.first, len(gap.headers)) == (bars.start, len(bars))
         assert np.array_equal(gap.kept, window.rows[: window.reopened.row])
@@ -175,7 +175,7 @@ def test_a_new_note_makes_room_for_what_is_kept():
 def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
     model = brisk(small(SEED))
     infill = infill_of(song(), range(1, 5), None, V)
-    filling, closed = Filling(random=np.random.default_rng(0)), []
+    filling, closed = InfillProgress(random=np.random.default_rng(0)), []
 
     def stop():
         closed.append(1)
@@ -183,7 +183,7 @@ def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fill(model, infill, [filling], Sampling(), on_bar=stop)
+        fill_segments(model, infill, [filling], Sampling(), on_bar=stop)
     assert filling.bars == 2
     result = filled(infill, filling.new, V, bars=filling.bars)
     before, after = columns(infill.piece.notes), columns(result.notes)
@@ -211,8 +211,10 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     fields = [tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True)]
     parts = tuple(sorted(fields[1:3])) if named else None
     infill = infill_of(piece, range(first, first + n_bars), parts, V)
-    (run,) = runs_of(infill, 1000, V)
-    writer = Rewriter(sheet=Sheet(vocabulary=V), gap=gap_of(infill, run, [], V), random=np.random.default_rng(seed))
+    (run,) = infill_segments(infill, 1000, V)
+    writer = InfillWriter(
+        sheet=PieceState(vocabulary=V), gap=gap_of(infill, run, [], V), random=np.random.default_rng(seed)
+    )
     generate(brisk(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
     rows = np.stack(writer.rows)
     assert check_rows(rows, V) == []
@@ -242,8 +244,8 @@ def test_a_model_that_only_wants_to_close_bars_plays_what_it_must_and_no_more():
 def test_silence_before_the_gap_counts():
     header = encode(song(1), V)[0][:1]
     kept = np.concatenate([encode(song(1), V)[0][:2], *[header] * (MOST_EMPTY + 1)])
-    gap = Gap(kept=kept, first=MOST_EMPTY + 1, headers=header, parts=((V.drums, 0),))
-    writer = Rewriter(sheet=Sheet(vocabulary=V), gap=gap, random=np.random.default_rng(0))
+    gap = InfillContext(kept=kept, first=MOST_EMPTY + 1, headers=header, parts=((V.drums, 0),))
+    writer = InfillWriter(sheet=PieceState(vocabulary=V), gap=gap, random=np.random.default_rng(0))
     assert writer.empty == MOST_EMPTY
 
 
@@ -254,7 +256,7 @@ def test_a_long_gap_is_filled_in_runs_that_fit():
     piece = song(40)  # 5 rows a bar, one part of four taken out: 4 rows are kept, 2 written
     fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
     infill = infill_of(piece, None, (fields,), V)
-    runs = runs_of(infill, 60, V)
+    runs = infill_segments(infill, 60, V)
     assert [b for run in runs for b in run.bars] == list(range(40))
     for run in runs:
         assert run.heard.start <= run.bars.start < run.bars.stop <= run.heard.stop
@@ -268,7 +270,7 @@ def test_later_runs_hear_what_earlier_ones_wrote():
     piece = song(40)
     fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
     infill = infill_of(piece, None, (fields,), V)
-    first, second, *_, last = runs_of(infill, 60, V)
+    first, second, *_, last = infill_segments(infill, 60, V)
     note = encode(piece, V)[0][2]
     assert (note[INSTRUMENT], note[NUMBER]) == fields
     gap = gap_of(infill, second, [(first.bars.stop - 1, note)], V)
@@ -285,7 +287,7 @@ def test_later_runs_hear_what_earlier_ones_wrote():
 
 def test_a_bar_that_is_longer_than_the_context_is_a_run():
     infill = infill_of(song(3), range(1, 2), None, V)
-    (run,) = runs_of(infill, 4, V)
+    (run,) = infill_segments(infill, 4, V)
     assert run.bars == run.heard == range(1, 2)
 
 
@@ -293,12 +295,12 @@ def test_runs_of_several_at_once_are_as_those_of_each_alone():
     model, piece = brisk(small(SEED)), song(30)
     fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
     infill = infill_of(piece, None, (fields,), V)
-    together = [Filling(random=np.random.default_rng(seed)) for seed in (1, 2)]
-    fill(model, infill, together, Sampling())
-    assert len(runs_of(infill, model.config.context, V)) > 2
+    together = [InfillProgress(random=np.random.default_rng(seed)) for seed in (1, 2)]
+    fill_segments(model, infill, together, Sampling())
+    assert len(infill_segments(infill, model.config.context, V)) > 2
     for seed, found in zip((1, 2), together, strict=True):
-        alone = Filling(random=np.random.default_rng(seed))
-        fill(model, infill, [alone], Sampling())
+        alone = InfillProgress(random=np.random.default_rng(seed))
+        fill_segments(model, infill, [alone], Sampling())
         assert [(b, r.tolist()) for b, r in alone.new] == [(b, r.tolist()) for b, r in found.new]
 
 

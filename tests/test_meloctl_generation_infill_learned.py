@@ -8,12 +8,12 @@ import torch
 from conftest import piece_of
 
 from masks.spec import MaskSpec
+from meloctl.dataset.infill_windows import rewritten
 from meloctl.dataset.packs import pack_of
-from meloctl.dataset.rewrite import rewritten
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
 from meloctl.model.config import ModelConfig
-from meloctl.model.meloformer import MeloFormer
+from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import INSTRUMENT, PITCH, default_vocabulary
 

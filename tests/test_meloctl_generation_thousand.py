@@ -13,14 +13,14 @@ from test_meloctl_generation import V
 from test_meloctl_model import small
 
 from analysis.midi import read_midi, write_midi
-from masks.baselines import museformer_mask, window_mask
+from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.generation.parse_options import parts_of, tempo_of, time_signature_of
+from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.generation.score import playable
-from meloctl.generation.wishes import parts_of, tempo_of, time_signature_of
-from meloctl.generation.writer import Wish, Writer
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
+from meloctl.score.playable import playable
 
 MASKS = {
     "diary": MaskSpec(same="full", near=2, far=(4,), summaries=True),
@@ -40,14 +40,14 @@ def files(folder, masks, rounds):
         model = small(MASKS[name], layers=1).float()
         for n in range(rounds):
             asked, metre = INSTRUMENTS[(n + mask_at) % len(INSTRUMENTS)], METRES[(n // 2) % len(METRES)]
-            wish = Wish(
+            wish = Constraints(
                 bars=1 + (3 * n) % 11,
                 parts=None if asked is None else parts_of(asked, V),
                 time_signature=None if metre is None else time_signature_of(metre, V),
                 tempo=tempo_of(60 + 10 * n, V),
             )
             seeds = range(1000 * mask_at + 100 * n, 1000 * mask_at + 100 * n + TOGETHER)
-            writers = [Writer(vocabulary=V, wish=wish, random=np.random.default_rng(seed)) for seed in seeds]
+            writers = [PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(seed)) for seed in seeds]
             generate(model, writers, Sampling(top_p=0.98))
             for seed, writer in zip(seeds, writers, strict=True):
                 rows = np.stack(writer.rows)

@@ -13,7 +13,7 @@ from masks.dense import dense_mask
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import Pack, padded
 from meloctl.model.config import PRESETS, ModelConfig
-from meloctl.model.meloformer import MeloFormer, n_parameters
+from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH, POSITION, default_vocabulary

@@ -12,11 +12,13 @@ from test_masks_spec import specs
 
 from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
-from masks.tiles import CPU, cells_of_rows
-from meloctl.model.attention import attend, attend_dense
-from meloctl.model.attention_plan import AttentionPlan, span
-from meloctl.model.gates import LAST, N_OFFSETS, OPEN
-from meloctl.model.planner import Planner, pack_plans
+from masks.tiling.cell_rows import cells_of_rows
+from masks.tiling.kernel_costs import CPU
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.gates import LAST, N_OFFSETS, OPEN
+from meloctl.model.attention.reference import attend_dense
+from meloctl.model.attention.tiled.plan import AttentionPlan, span
+from meloctl.model.attention.tiled.planner import TilePlanner, pack_plans
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
@@ -161,7 +163,7 @@ def packs(draw):
 
 
 def planned(spec, windows, drums, costs=CPU, *, gated=False):
-    planner = Planner(spec, gated=gated, costs=costs)
+    planner = TilePlanner(spec, gated=gated, costs=costs)
     alone = [
         planner.window(np.array(bar), np.array(part), frozenset(drums & set(part)), segment and np.array(segment))
         for bar, part, segment in windows
@@ -211,11 +213,11 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
 
 def test_short_windows_take_one_tile_and_long_ones_several():
     bar, part = np.repeat(np.arange(4), 6), np.tile([0, 0, 1, 1, 2, 2], 4)
-    short = Planner(SEED).window(bar, part, frozenset())
+    short = TilePlanner(SEED).window(bar, part, frozenset())
     assert short.rows_at_once
     assert short.bars_at_once
     assert (short.rows, short.summaries, short.bars, short.heard) == ((), (), (), ())
-    long = Planner(SEED).window(np.repeat(np.arange(300), 6), np.tile([0, 0, 1, 1, 2, 2], 300), frozenset())
+    long = TilePlanner(SEED).window(np.repeat(np.arange(300), 6), np.tile([0, 0, 1, 1, 2, 2], 300), frozenset())
     assert len(long.rows) > 1
     assert long.summaries
     assert not long.rows_at_once
@@ -230,7 +232,7 @@ def test_real_plans_equal_attention_in_the_open(pack):
 
 
 def test_a_plan_is_made_once_for_a_window_in_any_key():
-    planner = Planner(SEED)
+    planner = TilePlanner(SEED)
     bar, part = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     one = planner.window(bar, part, frozenset())
     assert planner.window(bar.copy(), part.copy(), frozenset()) is one
@@ -245,23 +247,25 @@ def test_plans_are_kept_within_bounds_the_latest_ones(gated):
     def ask(planner, n):
         return planner.window(bar, part + n, frozenset())
 
-    one = ask(Planner(SEED, gated=gated), 0)
+    one = ask(TilePlanner(SEED, gated=gated), 0)
     assert one.rows_at_once
     assert one.bars_at_once
     tensors = [x for s in (one.rows_at_once, one.bars_at_once) for x in (s.queries, s.keys, s.see, s.gate)]
     held = sum(x.numel() * x.element_size() for x in tensors if isinstance(x, torch.Tensor))
     assert one.nbytes == held > 0
-    planner = Planner(SEED, gated=gated, kept_bytes=2 * held)
+    planner = TilePlanner(SEED, gated=gated, kept_bytes=2 * held)
     first, second = ask(planner, 1), ask(planner, 2)
     assert ask(planner, 1) is first  # asked for again, so the other one is now the oldest
     ask(planner, 3)
     assert ask(planner, 1) is first
     assert ask(planner, 2) is not second
-    assert Planner(SEED, kept_bytes=0).window(bar, part, frozenset()).nbytes  # nothing is kept, all the same planned
+    assert (
+        TilePlanner(SEED, kept_bytes=0).window(bar, part, frozenset()).nbytes
+    )  # nothing is kept, all the same planned
 
 
 def test_what_is_made_for_one_pack_is_not_kept():
-    planner = Planner(MaskSpec(same=(2,), near=0, far=(), summaries=False))
+    planner = TilePlanner(MaskSpec(same=(2,), near=0, far=(), summaries=False))
     window = planner.window(np.repeat(np.arange(9), 4), np.tile([0, 0, 1, 1], 9), frozenset())
     rows, _ = pack_plans([window], np.array([0, 36]), 36)
     assert any(tile.hiding is not None for tile in rows.spans)
@@ -281,7 +285,7 @@ def test_long_causal_tiles_are_cut_under_gates(gated):
 def test_real_pieces(real):
     from analysis.midi import read_midi
     from meloctl.dataset.packs import Pack
-    from meloctl.model.layout import places_of
+    from meloctl.model.meloformer.layout import places_of
     from meloctl.rows.codec import encode
     from meloctl.rows.vocabulary import default_vocabulary
 

@@ -26,7 +26,7 @@ from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.config import PRESETS
-from meloctl.model.encoder_decoder import (
+from meloctl.model.encoder_decoder.model import (
     EncoderDecoder,
     bars_of,
     hidden_width,
@@ -35,7 +35,7 @@ from meloctl.model.encoder_decoder import (
     side_by_side,
     split,
 )
-from meloctl.model.meloformer import MeloFormer
+from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, POSITION
 
 

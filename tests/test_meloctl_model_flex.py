@@ -14,18 +14,19 @@ from test_meloctl_model import SEED, music, pack_of, small
 from test_meloctl_model_attention import windows_of_rows
 
 from analysis.errors import MeloError
-from masks.baselines import museformer_mask
 from masks.dense import dense_mask, dense_summary_mask
+from masks.rules.baselines import museformer_mask
 from masks.spec import RELATIONS, MaskSpec
-from masks.tiles import CROSS, DRUMS, SAME
+from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from meloctl.dataset.packs import padded
-from meloctl.model import flex
-from meloctl.model.attention import attend, attend_dense
-from meloctl.model.flex_blocks import EVERY, Stretch, visited
-from meloctl.model.flex_planner import FlexPlanner, runs_of
-from meloctl.model.gates import LAST, N_OFFSETS
-from meloctl.model.layout import layout_of
-from meloctl.model.planner import Planner, everything, pack_plans
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.flex import kernel as flex
+from meloctl.model.attention.flex.block_mask import EVERY, Stretch, visited
+from meloctl.model.attention.flex.planner import FlexPlanner, runs_of
+from meloctl.model.attention.gates import LAST, N_OFFSETS
+from meloctl.model.attention.reference import attend_dense
+from meloctl.model.attention.tiled.planner import TilePlanner, everything, pack_plans
+from meloctl.model.meloformer.layout import layout_of
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
 """Largest error of an output or gradient, of numbers around 1."""
@@ -261,7 +262,7 @@ def test_each_key_head_serves_its_neighbouring_query_heads(plain, query_heads, k
 @pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
 def test_flex_equals_tiles(plain, spec, gated):
     (pack,) = stream(1, spec=spec, gated=gated, seed=3)
-    planner = Planner(spec, gated=gated)
+    planner = TilePlanner(spec, gated=gated)
     alone = [planner.window(np.array(b), np.array(p), frozenset({1}), np.array(s)) for b, p, s in pack.windows]
     tiled_rows, tiled_bars = pack_plans(alone, pack.starts, len(pack.bar))
     n_bars, biases = tiled_bars.n_queries, _biases("cpu", torch.float64).detach() if gated else None

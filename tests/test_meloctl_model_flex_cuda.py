@@ -7,9 +7,10 @@ from test_meloctl_model import SEED, music, pack_of, small
 from test_meloctl_model_flex import DENSE, EXEMPT, OFFSETS, Music, _biases, heads
 
 from meloctl.dataset.packs import padded
-from meloctl.model import flex
-from meloctl.model.attention import attend, attend_dense
-from meloctl.model.flex_plan import FlexPlan
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.flex import kernel as flex
+from meloctl.model.attention.flex.plan import FlexPlan
+from meloctl.model.attention.reference import attend_dense
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA GPU here")
 

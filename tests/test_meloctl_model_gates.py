@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from test_masks_dense import layouts
 from test_meloctl_model import V, nats_of, pack_of, small
 
-from analysis.composer.compose import compose_piece
-from masks.learned import learned_mask
-from masks.row_pairs import row_pairs
+from masks.cost.row_pairs import row_pairs
+from masks.rules.learned import learned_mask
 from masks.spec import MOST_OFFSET, MaskSpec
-from masks.tiles import cells_of_rows
+from masks.tiling.cell_rows import cells_of_rows
+from meloctl.corpus.composer.compose import compose_piece
 from meloctl.dataset.windows import windows
+from meloctl.model.attention.gates import LAST, N_OFFSETS, Gates, gate_of, work_by_gate
 from meloctl.model.config import ModelConfig
-from meloctl.model.gates import LAST, N_OFFSETS, Gates, gate_of, work_by_gate
-from meloctl.model.meloformer import MeloFormer
+from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
-from meloctl.training.baselines import CountingBaseline
 from meloctl.training.data import window_pairs
+from meloctl.training.ngram_baselines import CountingBaseline
 
 FOUR = MaskSpec(
     same=(4,),

@@ -14,9 +14,9 @@ from masks.spec import MaskSpec
 from meloctl.dataset.packs import Pack, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.config import PRESETS, ModelConfig
-from meloctl.model.meloformer import MeloFormer
-from meloctl.model.music_transformer import MusicTransformer, hidden_width, longest_distance
-from meloctl.model.sizes import meloformer_layer
+from meloctl.model.meloformer.model import MeloFormer
+from meloctl.model.music_transformer.model import MusicTransformer, hidden_width, longest_distance
+from meloctl.model.sibling_sizes import meloformer_layer
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, default_vocabulary
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_relative import naive_relative_attention
 
-from meloctl.model.relative import by_distance, relative_attention, skew
+from meloctl.model.music_transformer.relative import by_distance, relative_attention, skew
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from analysis.errors import MeloError
 from analysis.midi import parse_midi
 from meloctl.cli.main import app
-from meloctl.play.page import Shown, page
+from meloctl.play.play_page import PieceOnPage, page
 from meloctl.play.roll import roll_of
 from meloctl.workspace import Recipe, Workspace
 
@@ -272,7 +272,7 @@ def test_twenty_thousand_notes_are_drawn(tmp_path, body):
     """200 bars of 100 notes; at 96 pixels a bar about 13 bars are in view."""
     piece = parse_midi(smf([e for i in range(20_000) for e in note(40 + i % 40, 19)], division=480))
     assert len(piece.notes) == 20_000
-    shown = Shown(name="many.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
+    shown = PieceOnPage(name="many.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
     (tmp_path / "many.html").write_text(page("many", [shown]), encoding="utf-8")
     said, _ = body(tmp_path / "many.html", "t=0")
     assert "data-error" not in said
@@ -283,7 +283,7 @@ def test_twenty_thousand_notes_are_drawn(tmp_path, body):
 def test_a_second_piece_is_chosen_by_the_address(tmp_path, body):
     piece = parse_midi(smf([*note(60, 480), *note(62, 480), *note(64, 480)]))
     shown = [
-        Shown(name=f"{i}.mid", piece=p, roll=roll_of(p), audio="data:,", audio_seconds=0.0)
+        PieceOnPage(name=f"{i}.mid", piece=p, roll=roll_of(p), audio="data:,", audio_seconds=0.0)
         for i, p in enumerate((parse_midi(small()), piece))
     ]
     (tmp_path / "two.html").write_text(page("two", shown), encoding="utf-8")
@@ -300,7 +300,7 @@ def with_sections(tmp_path):
     a, b = ([[int(p) for p in random.integers(40, 80, 8)] for _ in range(8)] for _ in range(2))
     pitches = [p for bar in a + a + b + a for p in bar]
     piece = parse_midi(smf([(0, TEMPO_120), *(event for p in pitches for event in note(p, 240))]))
-    shown = Shown(name="form.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
+    shown = PieceOnPage(name="form.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
     path = tmp_path / "form.html"
     path.write_text(page("form", [shown]), encoding="utf-8")
     return path

@@ -16,19 +16,19 @@ from conftest import ROOT, note, smf
 from report_page import Page
 from typer.testing import CliRunner
 
-from analysis.curves import read_curves
 from analysis.errors import MeloError
-from masks.captured import captured
-from masks.compare import rules_to_compare
-from masks.derive import derive_mask
+from analysis.offset_table_file import read_curves
+from masks.cost.compare_masks import rules_to_compare
+from masks.cost.row_pairs import mean_pairs
+from masks.cost.similarity_recall import similarity_recall
 from masks.describe import density
-from masks.row_pairs import mean_pairs
+from masks.rules.seed import derive_mask
 from masks.spec import MaskSpec, spec_text
 from meloctl.cli.main import app
-from meloctl.cli.mask_rule import counted_corpus
-from meloctl.report.costs import compare_costs
-from meloctl.report.families import read_families
+from meloctl.masking.rules import counted_corpus
+from meloctl.report.family_maps import read_families
 from meloctl.report.mask_chart import band_chart
+from meloctl.report.mask_costs import compare_costs
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
@@ -252,7 +252,7 @@ def test_rules_stand_as_mask_compare_has_them(card, folder, page):
     assert len(found) == len(rules) + 1
     for row, masks in zip(found[1:], rules.values(), strict=True):
         shown = np.mean([density(m, pairs) for m in masks])
-        alike = np.mean([captured(m, curves, pairs) for m in masks])
+        alike = np.mean([similarity_recall(m, curves, pairs) for m in masks])
         assert row[1:4] == [f"{shown:.3f}", f"{alike:.3f}", f"{alike / shown:.3f}"]
     assert found[0][1:] == found[1][1:]  # this mask is the seed rule's
     assert compare_costs(None, curves, rows).mask is None

@@ -12,12 +12,12 @@ from analysis.errors import MeloError
 from analysis.plots import CROSS, SAME
 from analysis.significance import Peak
 from masks.spec import MaskSpec
-from meloctl.report.heat import _DARK, _LIGHT, STEPS, contrast, shade
-from meloctl.report.markup import number, tag, text
+from meloctl.html.markup import number, tag, text
+from meloctl.html.shades import _DARK, _LIGHT, STEPS, contrast, shade
 from meloctl.report.mask_chart import shown_chart
-from meloctl.report.table import Curve, table_of
-from meloctl.report.verdict import mask_in_words
-from meloctl.report.words import p_value, period_in_words, three, why_none
+from meloctl.report.report_conclusions import mask_in_words
+from meloctl.report.report_table import Curve, table_of
+from meloctl.report.report_text import p_value, period_in_words, three, why_none
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
@@ -105,7 +105,7 @@ def rgb(colour):
 
 
 def test_colours_can_be_told_apart_in_a_light_and_a_dark_room():
-    css = (ROOT / "meloctl" / "report" / "style.css").read_text()
+    css = (ROOT / "meloctl" / "html" / "base.css").read_text()
     light, dark = css.split("@media screen and (prefers-color-scheme: dark)")
     schemes = [colours(light), colours(dark[: dark.index("* {")])]
     assert set(schemes[0]) == set(schemes[1])

@@ -12,13 +12,13 @@ from analysis.errors import MeloError
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window, windows
+from meloctl.model.checkpoint import load_model
+from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
-from meloctl.training.baselines import CountingBaseline
-from meloctl.training.checkpoint import load_model
-from meloctl.training.evaluate import evaluate
-from meloctl.training.models import ARCHITECTURES
-from meloctl.training.plan import Standing, first_standing, learning_rate, plan_on, why_ended
+from meloctl.training.ngram_baselines import CountingBaseline
 from meloctl.training.processes import start
+from meloctl.training.schedule import TrainProgress, first_standing, learning_rate, plan_on, why_ended
+from meloctl.training.validation import evaluate
 
 
 def quality_of(model, chosen=DATA[1], rows=100):
@@ -109,7 +109,7 @@ def test_evaluation_leaves_the_mode_alone():
 def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
     model = fresh(architecture)
     one = quality_of(model, rows=100)
-    monkeypatch.setattr("meloctl.training.evaluate.pack_length", lambda _, rows: rows + 16)
+    monkeypatch.setattr("meloctl.training.validation.pack_length", lambda _, rows: rows + 16)
     other = quality_of(model, rows=64)
     assert other.bits_per_note == pytest.approx(one.bits_per_note, rel=1e-6)
 
@@ -120,14 +120,14 @@ def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
 def test_the_plan_follows_the_true_speed():
     # 100 seconds for 10 steps and an evaluation of 20: 8 a step. 200 are left, 20 of them for the last evaluation, and of the
     # others 88 % are planned: 19 more steps; an evaluation of 20 seconds may come every 20 / 0.12 seconds
-    standing = Standing(steps=300, most=1000, step=10, seconds=100.0)
+    standing = TrainProgress(steps=300, most=1000, step=10, seconds=100.0)
     plan_on(standing, config(minutes=5.0, evaluations=30), evaluating=20.0)
     assert (standing.measuring, standing.seconds_a_step) == (20.0, 8.0)
     assert standing.steps == 10 + 19
     assert standing.next == 10 + 21
     assert standing.seconds_left == pytest.approx(19 * 8 / 0.88)
     # all epochs fit: nothing that was measured changes the plan
-    standing = Standing(steps=40, most=40, step=10, seconds=13.0)
+    standing = TrainProgress(steps=40, most=40, step=10, seconds=13.0)
     plan_on(standing, config(minutes=5.0, evaluations=4), evaluating=12.0)
     assert (standing.steps, standing.next) == (40, 20)
 
@@ -170,7 +170,7 @@ def test_settings_out_of_range_are_refused(change, says):
 
 def test_the_learning_rate_rises_and_falls():
     settings = config(warmup=0.1, learning_rate=1.0)
-    rates = [learning_rate(Standing(steps=100, most=100, step=s), settings) for s in range(101)]
+    rates = [learning_rate(TrainProgress(steps=100, most=100, step=s), settings) for s in range(101)]
     assert rates[0] == 0.1
     assert rates[9] == 1.0
     assert rates[100] == pytest.approx(0.1)
@@ -180,7 +180,7 @@ def test_the_learning_rate_rises_and_falls():
 @pytest.mark.parametrize(("steps", "best", "early"), [(60, 3, 43), (100, 12, 52), (240, 10, 80), (900, 280, 320)])
 def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
     for step, why in ((early - 1, ""), (early, "no better for 6 evaluations")):
-        standing = Standing(steps=steps, most=steps, step=step, best_step=best, stale=6)
+        standing = TrainProgress(steps=steps, most=steps, step=step, best_step=best, stale=6)
         assert why_ended(standing, config(patience=6), out_of_time=False) == why
 
 
@@ -265,7 +265,7 @@ def test_the_budget_ends_training(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "meloctl.training.trainer.plan_on", lambda *_, **__: None
     )  # the plan does not see the end coming
-    monkeypatch.setattr("meloctl.training.plan.MARGIN", 1000.0)
+    monkeypatch.setattr("meloctl.training.schedule.MARGIN", 1000.0)
     standing = run(tmp_path, Silent(), minutes=0.02, epochs=10_000)
     assert standing.why == "0.02 minutes are over"
     assert standing.step < standing.steps

@@ -10,17 +10,17 @@ from train_small import fresh, pieces
 
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import windows
+from meloctl.machine import Machine, free_memory, this_machine
 from meloctl.model.config import PRESETS
-from meloctl.model.meloformer import n_parameters
+from meloctl.model.meloformer.model import n_parameters
+from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.afford import Outlook, Wish, duration, outlook
-from meloctl.training.config import CONTEXTS, PACKS, TrainConfig
-from meloctl.training.estimate import ALWAYS, Music, floats_in_heads, floats_in_layer, need
-from meloctl.training.machine import Machine, free_memory, this_machine
-from meloctl.training.models import ARCHITECTURES, MELOFORMERS, build, model_name
+from meloctl.training.estimate import ALWAYS, CorpusSize, floats_in_heads, floats_in_layer, need
+from meloctl.training.feasibility import Feasibility, FittingRun, duration, outlook
+from meloctl.training.train_config import CONTEXTS, PACKS, TrainConfig
 
 V = default_vocabulary()
-MUSIC = Music(rows=1_000_000, rows_in_window=900.0, shown=0.5)
+MUSIC = CorpusSize(rows=1_000_000, rows_in_window=900.0, shown=0.5)
 MB = 1 << 20
 
 
@@ -170,12 +170,12 @@ LAPTOP = Machine(device="cpu", memory_bytes=8_000_000_000, flops_per_second=1e11
 def wish(name, **change):
     model = model_name(name, size="tiny")
     spec = SEED if model.architecture in MELOFORMERS else None
-    return Wish(name=model, spec=spec, config=asked(model.size, **change))
+    return FittingRun(name=model, spec=spec, config=asked(model.size, **change))
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "dense/small", "encoder-decoder/small"])
 def test_what_fits_is_not_refused(name):
-    assert outlook(wish(name), V, MUSIC, LAPTOP) == Outlook()
+    assert outlook(wish(name), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
     assert (len(lines), told.instead) == (3, {"model": "small", "pack_rows": None})
     assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", told.needs)
-    assert outlook(wish("small"), V, MUSIC, LAPTOP) == Outlook()
+    assert outlook(wish("small"), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def budget(held, name="small"):
@@ -212,7 +212,7 @@ def test_time_alone_can_be_too_short():
     assert "minutes hold 1 step (5 are the least)" in told.lines[2]
     assert told.lines[-1] == "  No smaller size fits well: give more --minutes"
     faster = replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12)
-    assert outlook(short, V, MUSIC, faster) == Outlook()
+    assert outlook(short, V, MUSIC, faster) == Feasibility()
 
 
 def test_time_that_may_be_too_short_is_noted_and_not_refused():
@@ -220,7 +220,7 @@ def test_time_that_may_be_too_short_is_noted_and_not_refused():
     assert not told.refused
     assert told.lines[0].startswith("Note: --model small may be too much for this CPU in ")
     assert "minutes hold 2 steps (5 are the least)" in told.lines[2]
-    assert outlook(budget(5.1), V, MUSIC, LAPTOP) == Outlook()
+    assert outlook(budget(5.1), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def test_memory_alone_can_be_too_little_and_layers_can_forget():
@@ -229,7 +229,7 @@ def test_memory_alone_can_be_too_little_and_layers_can_forget():
     assert told.refused
     assert told.lines[0] == "--model large is too much for this GPU; nothing was started"
     assert told.instead == {"checkpointing": True}
-    assert outlook(wish("large", checkpointing=True), V, MUSIC, fast) == Outlook()
+    assert outlook(wish("large", checkpointing=True), V, MUSIC, fast) == Feasibility()
     assert outlook(wish("small", pack_rows=200_000), V, MUSIC, fast).instead == {"pack_rows": 2048}
     full = replace(fast, memory_bytes=0)
     assert outlook(wish("large"), V, MUSIC, full).lines[-1] == "  No smaller size fits well: free some memory"

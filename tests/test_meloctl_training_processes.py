@@ -17,9 +17,9 @@ from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
+from meloctl.model.registry import ARCHITECTURES, layers_of
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.deal import Dealer
-from meloctl.training.models import ARCHITECTURES, layers_of
+from meloctl.training.distributed_packs import DistributedPacks
 from meloctl.training.processes import first_says, start, summed
 
 V = default_vocabulary()
@@ -33,7 +33,7 @@ class Place:
 
 
 def dealer(rank, world, *, packs=3, length=None):
-    return Dealer(
+    return DistributedPacks(
         PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=packs, accelerator=Place(rank, world), length=length
     )
 

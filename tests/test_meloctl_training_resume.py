@@ -14,9 +14,9 @@ from train_small import DATA, Silent, V, fresh, run
 
 from analysis.errors import MeloError
 from meloctl.dataset.stream import PackStream
-from meloctl.training.checkpoint import load_metadata, load_model
-from meloctl.training.evaluate import evaluate
+from meloctl.model.checkpoint import load_metadata, load_model
 from meloctl.training.processes import start
+from meloctl.training.validation import evaluate
 
 
 def quality_of(model, chosen=DATA[1], rows=100):

@@ -20,15 +20,15 @@ from rich.progress import Progress
 from test_meloctl_cli import facts, meloctl, mistake, write_corpus
 
 from analysis.errors import MeloError
-from meloctl.cli.mask_learned import read_gates
 from meloctl.cli.train_screen import Screen
 from meloctl.dataset.store import make_shard
+from meloctl.masking.from_model import read_gates
+from meloctl.model.checkpoint import read_about
 from meloctl.model.config import PRESETS
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.asked import Asked, plan_session
-from meloctl.training.checkpoint import read_about
 from meloctl.training.data import data_of, piece_name
-from meloctl.training.picture import draw_loss_curve
+from meloctl.training.loss_curve import draw_loss_curve
+from meloctl.training.options import TrainOptions, plan_session
 from meloctl.training.processes import start
 from meloctl.training.session import run_session
 from meloctl.workspace import Workspace
@@ -57,7 +57,9 @@ def work(tmp_path_factory):
 
 
 def session_of(work, **asked):
-    return plan_session(Workspace(work), Asked(**{"minutes": 2.0, "epochs": 6, "packs": 2, "model": "tiny", **asked}))
+    return plan_session(
+        Workspace(work), TrainOptions(**{"minutes": 2.0, "epochs": 6, "packs": 2, "model": "tiny", **asked})
+    )
 
 
 def trained(work, **asked):

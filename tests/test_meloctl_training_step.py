@@ -11,12 +11,12 @@ from train_small import DATA, V, config, fresh, pieces
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
+from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT
-from meloctl.training.average import Average, averaged
-from meloctl.training.deal import Dealer, Turn
-from meloctl.training.learner import gradients, learner_of, sharing, take_step
-from meloctl.training.models import ARCHITECTURES
+from meloctl.training.distributed_packs import DistributedPacks, MicroBatch
 from meloctl.training.processes import start
+from meloctl.training.train_step import gradients, learner_of, sharing, take_step
+from meloctl.training.weight_average import WeightAverage, averaged
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -46,7 +46,7 @@ def one_step(share_of, settings):
 
 def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows():
     stream = PackStream(DATA[0], 100, V, seed=1)
-    deal = Dealer(stream, DATA[0], packs=3, accelerator=start(), length=None).deal(0)
+    deal = DistributedPacks(stream, DATA[0], packs=3, accelerator=start(), length=None).deal(0)
     packs = [turn.pack for turn in deal.turns]
     assert len({p.n_notes for p in packs}) > 1  # or a mean of means would do
     every = Pack(
@@ -54,7 +54,7 @@ def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows()
         starts=np.cumsum([0, *(n for p in packs for n in np.diff(p.starts))]),
         first_bar=np.concatenate([p.first_bar for p in packs]),
     )
-    lump = replace(deal, turns=(Turn(index=0, pack=every, heard=True),), windows=(np.concatenate(deal.windows),))
+    lump = replace(deal, turns=(MicroBatch(index=0, pack=every, heard=True),), windows=(np.concatenate(deal.windows),))
     three, weights = one_step(lambda model: sharing(model)(deal), config(packs=3))
     one, others = one_step(lambda model: sharing(model)(lump), config(packs=1))
     assert one.n_notes == three.n_notes == every.n_notes
@@ -66,7 +66,9 @@ def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows()
 
 
 def test_dropout_is_drawn_anew_for_each_step_and_pack_and_is_the_same_again():
-    deal = Dealer(PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None).deal(0)
+    deal = DistributedPacks(
+        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None
+    ).deal(0)
     twice = replace(deal, turns=(deal.turns[0], replace(deal.turns[1], pack=deal.turns[0].pack)))
     learner = learner_of(fresh(dropout=0.5), config(), start())
     learner.model.train()
@@ -81,7 +83,9 @@ def test_dropout_is_drawn_anew_for_each_step_and_pack_and_is_the_same_again():
 
 
 def test_layers_that_compute_again_learn_the_same():
-    deal = Dealer(PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None).deal(0)
+    deal = DistributedPacks(
+        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None
+    ).deal(0)
     for architecture in ARCHITECTURES:
         left = []
         for checkpointing in (False, True):
@@ -120,7 +124,7 @@ def test_the_mean_of_the_weights_by_hand():
     model = torch.nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         model.weight.fill_(1.0)
-        mean = Average(model, 0.5)
+        mean = WeightAverage(model, 0.5)
         model.weight.fill_(11.0)
         mean.follow(model, steps=0)  # d = min(0.5, 1 / 10): 0.1 · 1 + 0.9 · 11
         assert mean.weights["weight"].item() == pytest.approx(10.0)

@@ -15,12 +15,12 @@ from test_meloctl_model import SEED, music
 
 from meloctl.dataset.windows import windows
 from meloctl.model.config import ModelConfig
+from meloctl.model.registry import MELOFORMERS, build
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training import processes
-from meloctl.training.config import TrainConfig
-from meloctl.training.models import MELOFORMERS, build
 from meloctl.training.processes import end, start
-from meloctl.training.trainer import Task, train
+from meloctl.training.train_config import TrainConfig
+from meloctl.training.trainer import TrainJob, train
 
 processes.computes_in_half = lambda device: False  # numbers are compared here, whatever this CPU has instructions for
 torch.set_num_threads(1)  # on models so small, threads wait for each other more than they work
@@ -90,7 +90,7 @@ class Silent:
 def run(folder, watch, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
     """One run; returns how it ended."""
     training, validation = data
-    task = Task(
+    task = TrainJob(
         model=model or fresh(architecture),
         architecture=architecture,
         training=training,

@@ -17,8 +17,8 @@ def check(
     from analysis.errors import MeloError
     from analysis.json_file import read_json
     from analysis.piece import meter as parse_meter
-    from meloctl.corpus_check import check_files, judge
-    from meloctl.corpus_report import check_json, check_lines, write_report
+    from meloctl.corpus.check_corpus import check_files, judge
+    from meloctl.corpus.check_report import check_json, check_lines, write_report
     from meloctl.workspace import Recipe
 
     override = parse_meter(meter) if meter is not None else None

@@ -33,12 +33,12 @@ def compare(
     Example: meloctl compare melo/model/tiny-1c2d3e4f melo/model/dense-tiny-5a6b7c8d --pieces 0
     """
     from analysis.json_file import read_json
-    from meloctl.comparison.measured import Music
+    from meloctl.comparison.comparison_text import lines_of
+    from meloctl.comparison.measure_runs import SampleRequest
     from meloctl.comparison.session import FACTS, MUSIC, PAGE, PICTURE, TABLE, plan_comparison, run_comparison
-    from meloctl.comparison.words import lines_of
 
     space = workspace(work)
-    plan = plan_comparison(space, runs or [], Music(pieces=pieces, bars=bars, seed=seed))
+    plan = plan_comparison(space, runs or [], SampleRequest(pieces=pieces, bars=bars, seed=seed))
     run = space.finished(plan.recipe)
     if run:
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"

@@ -35,9 +35,9 @@ def chorales(
     import json
     from importlib.metadata import version
 
-    from analysis.atomic import write_text
-    from analysis.chorales import chorale_paths, write_chorales
+    from analysis.atomic_write import atomic_write_text
     from analysis.json_file import read_json
+    from meloctl.corpus.chorales import chorale_paths, write_chorales
 
     folder = folder or workspace(work).root / "corpus" / "chorales"
     origin = folder / "ORIGIN.json"
@@ -54,7 +54,7 @@ def chorales(
         with progress() as bar:
             task = bar.add_task("converting", total=len(paths))
             about = {**now, "pieces": write_chorales(folder, paths=paths, on_file=lambda: bar.advance(task))}
-        write_text(origin, json.dumps(about, indent=1) + "\n")
+        atomic_write_text(origin, json.dumps(about, indent=1) + "\n")
         said = f"Wrote {about['pieces']} four-part chorales"
     report(
         [f"{said}: {folder}/", following("stats", folder, work=work)],
@@ -94,9 +94,9 @@ def compose(
 
     Example: meloctl corpus compose --pieces 500 --phrase 4
     """
-    from analysis.composer.compose import ORIGIN, compose_corpus, is_composed
     from analysis.json_file import read_json
     from analysis.piece import meter as read_meter
+    from meloctl.corpus.composer.compose import ORIGIN, compose_corpus, is_composed
 
     folder = folder or workspace(work).root / "corpus" / "band"
     form = form if form is not None else "AABA" if phrase else "ABCD"

@@ -41,11 +41,13 @@ def evaluate(
     """
     from analysis.errors import MeloError
     from analysis.json_file import read_json
-    from meloctl.evaluation.session import FACTS, Asked, plan_evaluation, run_evaluation
-    from meloctl.evaluation.words import lines_of
+    from meloctl.evaluation.evaluation_text import lines_of
+    from meloctl.evaluation.session import FACTS, EvaluateOptions, plan_evaluation, run_evaluation
 
     space = workspace(work)
-    plan = plan_evaluation(space, Asked(folder=folder, reference=reference, model=model, meter=meter, seed=seed))
+    plan = plan_evaluation(
+        space, EvaluateOptions(folder=folder, reference=reference, model=model, meter=meter, seed=seed)
+    )
     run = space.finished(plan.recipe)
     if run:
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"

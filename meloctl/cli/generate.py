@@ -79,12 +79,12 @@ def generate(
 
     Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
     """
-    from meloctl.generation.asked import Asked, plan_piece
+    from meloctl.generation.options import GenerateOptions, plan_piece
     from meloctl.generation.sampler import Sampling
     from meloctl.generation.session import write_pieces
 
     sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
-    asked = Asked(
+    asked = GenerateOptions(
         bars=bars,
         seed=seed,
         count=count,

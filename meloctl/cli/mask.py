@@ -8,7 +8,7 @@ import typer
 from meloctl.cli.common import Json, Work, command, following, progress, report, workspace, wrote
 
 if TYPE_CHECKING:
-    from meloctl.cli.mask_rule import Derivation
+    from meloctl.masking.rules import Derivation
     from meloctl.workspace import Run, Workspace
 
 app = typer.Typer(help="Masks side by side, and drawn.", no_args_is_help=True, rich_markup_mode=None)
@@ -88,14 +88,14 @@ def derive_mask(
     from analysis.errors import MeloError
     from masks.describe import in_words, reach
     from masks.spec import MaskSpec
-    from meloctl.cli.mask_rule import Told, plan_derivation
+    from meloctl.masking.rules import RuleOptions, plan_derivation
 
     space = workspace(work)
-    told = Told(far=far, share=share, bars=bars, seed=seed, like=like, drums=drums, corpus=corpus)
+    told = RuleOptions(far=far, share=share, bars=bars, seed=seed, like=like, drums=drums, corpus=corpus)
     if from_model is None:
         path = table or space.latest("stats").folder / "offsets.json"
         run, said = _derived(space, plan_derivation(rule or "seed", told, path, named=table is not None))
-    elif rule or table or told != Told():
+    elif rule or table or told != RuleOptions():
         raise MeloError(
             "--from-model reads out what a model learned: it takes no rule, no table and no option of a rule"
         )
@@ -121,14 +121,14 @@ def derive_mask(
 
 def _derived(space: "Workspace", derivation: "Derivation") -> tuple["Run", str]:
     """The finished run of a rule, made if it is not there yet, and what to say of it."""
-    from analysis.atomic import write_text
-    from masks.picture import draw_mask
+    from analysis.atomic_write import atomic_write_text
+    from masks.mask_picture import draw_mask
     from masks.spec import spec_text
 
     if run := space.finished(derivation.recipe):
         return run, f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     folder, spec = space.folder(derivation.recipe), derivation.make()
-    write_text(folder / "mask.json", spec_text(spec))
+    atomic_write_text(folder / "mask.json", spec_text(spec))
     draw_mask(spec, folder / "mask.png")
     files = ["mask.json", "mask.png"]
     run = space.finish(derivation.recipe, files=files, results={"mask": spec.to_json()})
@@ -137,16 +137,16 @@ def _derived(space: "Workspace", derivation: "Derivation") -> tuple["Run", str]:
 
 def _read_out(space: "Workspace", model: Path) -> tuple["Run", str]:
     """The same for the gates of a model, with a picture of prior against learned."""
-    from analysis.atomic import write_text
-    from masks.picture import draw_gates, draw_mask
+    from analysis.atomic_write import atomic_write_text
+    from masks.mask_picture import draw_gates, draw_mask
     from masks.spec import spec_text
-    from meloctl.cli.mask_learned import learned_recipe, learned_spec, read_gates
+    from meloctl.masking.from_model import learned_recipe, learned_spec, read_gates
 
     gates, recipe = read_gates(model), learned_recipe(model)
     if run := space.finished(recipe):
         return run, f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     folder, spec = space.folder(recipe), learned_spec(gates, model)
-    write_text(folder / "mask.json", spec_text(spec))
+    atomic_write_text(folder / "mask.json", spec_text(spec))
     draw_mask(spec, folder / "mask.png")
     draw_gates(gates, folder / "gates.png")
     files = ["mask.json", "mask.png", "gates.png"]
@@ -181,12 +181,12 @@ def compare(
     """
     import numpy as np
 
-    from analysis.curves import read_curves
     from analysis.errors import MeloError
-    from masks.compare import compare as compared
-    from masks.compare import conclusion, rules_to_compare, table_lines
+    from analysis.offset_table_file import read_curves
+    from masks.cost.compare_masks import compare as compared
+    from masks.cost.compare_masks import conclusion, rules_to_compare, table_lines
     from masks.spec import read_spec
-    from meloctl.cli.mask_rule import check_drums, counted_corpus
+    from meloctl.masking.rules import check_drums, counted_corpus
 
     if not 1 <= pieces <= 10_000:
         raise MeloError(f"--pieces {pieces}: give how many pieces to take, 1 to 10000")
@@ -236,7 +236,7 @@ def show(
     """
     from analysis.errors import MeloError
     from masks.describe import in_words
-    from masks.picture import draw_mask
+    from masks.mask_picture import draw_mask
     from masks.spec import read_spec
 
     if out and (out.suffix.lower() != ".png" or out.is_dir()):

@@ -30,7 +30,7 @@ def play(
 
     Example: meloctl play song.mid --out song.html
     """
-    from analysis.atomic import write_text
+    from analysis.atomic_write import atomic_write_text
     from meloctl.play.session import PAGE, plan_play, write_page
 
     page_name(out)
@@ -46,7 +46,7 @@ def play(
             run = write_page(space, plan, on_piece=lambda: bar.advance(task))
         said = [f"Wrote {path}"]
     if out is not None:
-        write_text(out, path.read_text(encoding="utf-8"))
+        atomic_write_text(out, path.read_text(encoding="utf-8"))
         said.append(f"Wrote {out}")
     shown, pieces = out or path, run.told("results", "pieces")
     said.append(f"Open it in a browser: {shown.resolve().as_uri()}")

@@ -9,7 +9,7 @@ from meloctl.cli.common import Json, Work, page_name, workspace
 from meloctl.cli.common import report as tell
 
 if TYPE_CHECKING:
-    from meloctl.cli.mask_rule import Counted
+    from meloctl.masking.rules import CostedCorpus
     from meloctl.report.sources import Sources
 
 
@@ -41,7 +41,7 @@ def report(
 
     Example: meloctl report --out band.html
     """
-    from meloctl.report.costs import PIECES
+    from meloctl.report.mask_costs import PIECES
     from meloctl.report.session import PAGE, copy_page, plan_report, write_report
     from meloctl.report.sources import gather
 
@@ -66,10 +66,10 @@ def report(
     tell([*lines, f"Open it in a browser: {shown.resolve().as_uri()}"], data, as_json=as_json)
 
 
-def _corpus(sources: "Sources") -> "tuple[Counted | None, str | None]":
+def _corpus(sources: "Sources") -> "tuple[CostedCorpus | None, str | None]":
     """The corpus on whose pieces masks are costed, or why there is none."""
     from analysis.errors import MeloError
-    from meloctl.cli.mask_rule import counted_corpus
+    from meloctl.masking.rules import counted_corpus
 
     if sources.curves is None:
         return None, "the table lacks pc-jaccard within a part or between two parts"

@@ -36,12 +36,12 @@ def stats(
     """
     from importlib.metadata import version
 
+    from analysis.chunked_map import Workers
     from analysis.corpus import find_files, fingerprint
-    from analysis.engine import Workers
     from analysis.errors import MeloError
-    from analysis.measuring import METHOD, Measuring
+    from analysis.measure_corpus import METHOD, MeasureChunk
     from analysis.piece import meter as parse_meter
-    from meloctl.statistics import measure_run
+    from meloctl.stats.session import measure_run
     from meloctl.workspace import Recipe
 
     if processes and cluster:
@@ -74,7 +74,7 @@ def stats(
                     space,
                     recipe,
                     paths,
-                    Measuring.of(len(paths), meter=override),
+                    MeasureChunk.of(len(paths), meter=override),
                     workers=Workers(processes=processes, cluster=cluster),
                     on_files=lambda n: bar.advance(task, n),
                 )

@@ -11,8 +11,8 @@ from meloctl.cli.common import Json, Work, command, following, progress, report,
 from meloctl.cli.train_screen import Nobody, Screen
 
 if TYPE_CHECKING:
-    from meloctl.training.afford import Outlook
-    from meloctl.training.asked import Asked, Session
+    from meloctl.training.feasibility import Feasibility
+    from meloctl.training.options import TrainOptions, TrainPlan
     from meloctl.workspace import Run, Workspace
 
 Model = Annotated[
@@ -123,10 +123,10 @@ def train(
 
     Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """
-    from meloctl.training.asked import Asked, plan_session
+    from meloctl.training.options import TrainOptions, plan_session
 
     space = workspace(work)
-    asked = Asked(
+    asked = TrainOptions(
         model=model,
         mask=mask,
         gates=gates,
@@ -158,7 +158,9 @@ def train(
         report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 
-def _run(space: "Workspace", session: "Session", asked: "Asked", work: Path | None, *, first: bool) -> "Run | None":
+def _run(
+    space: "Workspace", session: "TrainPlan", asked: "TrainOptions", work: Path | None, *, first: bool
+) -> "Run | None":
     """Train, or say why not; the finished run in the first process, None in the others."""
     from analysis.errors import MeloError
     from meloctl.training.processes import end, first_says, start
@@ -186,9 +188,9 @@ def _run(space: "Workspace", session: "Session", asked: "Asked", work: Path | No
         end(accelerator)
 
 
-def _outlook_lines(outlook: "Outlook", asked: "Asked", work: Path | None) -> list[str]:
+def _outlook_lines(outlook: "Feasibility", asked: "TrainOptions", work: Path | None) -> list[str]:
     """Why a run is refused or doubtful, and what fits, as it can be pasted: all that was asked for, but for what must change."""
-    from meloctl.training.asked import options_of
+    from meloctl.training.options import options_of
 
     lines = [f"meloctl: {line}" if outlook.refused and n == 0 else line for n, line in enumerate(outlook.lines)]
     if outlook.instead is not None:
@@ -197,7 +199,7 @@ def _outlook_lines(outlook: "Outlook", asked: "Asked", work: Path | None) -> lis
     return lines
 
 
-def _next(session: "Session", folder: Path, work: Path | None) -> list[str]:
+def _next(session: "TrainPlan", folder: Path, work: Path | None) -> list[str]:
     """What to do with the model."""
     lines = [following("generate", "--bars", "32", work=work)]
     if session.config.gates:

@@ -6,9 +6,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from meloctl.training.plan import Speed, Standing
-    from meloctl.training.rehearsal import Estimate
-    from meloctl.training.watch import Progress
+    from meloctl.training.schedule import Speed, TrainProgress
+    from meloctl.training.step_timing import RunEstimate
+    from meloctl.training.watch import StepReport
 
 _WAITING = 0.01
 """Waiting for data is told from this share of the time on."""
@@ -37,9 +37,9 @@ class Screen:
         for line in lines:
             self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def estimated(self, estimate: "Estimate") -> None:
+    def estimated(self, estimate: "RunEstimate") -> None:
         """The plan is known."""
-        from meloctl.training.afford import duration
+        from meloctl.training.feasibility import duration
 
         left, gigabytes = estimate.steps - estimate.done, estimate.memory_bytes / 1e9
         padding = f"; {100 * estimate.padding:.1f} % of the rows are padding" if estimate.padding > 0 else ""
@@ -52,16 +52,16 @@ class Screen:
         )
         self.training = self.bar.add_task("training", total=estimate.steps, completed=estimate.done, quality="")
 
-    def stepped(self, progress: "Progress") -> None:
+    def stepped(self, progress: "StepReport") -> None:
         """One more step is done."""
         assert self.training is not None
         text = f"epoch {progress.epoch + 1}, {progress.bits_per_note:.2f} bits{self.best}, {_speed(progress.speed)}"
         self.bar.update(self.training, completed=progress.step, quality=text)
 
-    def evaluated(self, standing: "Standing") -> None:
+    def evaluated(self, standing: "TrainProgress") -> None:
         """Validation was measured: a line of it stays, and the best so far stands beside the bar."""
-        from meloctl.training.afford import duration
-        from meloctl.training.plan import Speed
+        from meloctl.training.feasibility import duration
+        from meloctl.training.schedule import Speed
 
         assert self.training is not None
         self.best = f", best {standing.best:.2f}"
@@ -92,13 +92,13 @@ class Nobody:
     def prepared(self, lines: list[str]) -> None:
         """Nothing to see."""
 
-    def estimated(self, estimate: "Estimate") -> None:
+    def estimated(self, estimate: "RunEstimate") -> None:
         """Nothing to see."""
 
-    def stepped(self, progress: "Progress") -> None:
+    def stepped(self, progress: "StepReport") -> None:
         """Nothing to see."""
 
-    def evaluated(self, standing: "Standing") -> None:
+    def evaluated(self, standing: "TrainProgress") -> None:
         """Nothing to see."""
 
 

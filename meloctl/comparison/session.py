@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from analysis.atomic import write_text
+from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
-from meloctl.comparison.measured import ComparisonWatcher, Music, measured
-from meloctl.comparison.page import page
-from meloctl.comparison.picture import draw_comparison
-from meloctl.comparison.runs import WEIGHTS, Trained, find_runs
-from meloctl.comparison.table import table_of
-from meloctl.comparison.verdict import notes_of, verdict_of
+from meloctl.comparison.comparison_csv import table_of
+from meloctl.comparison.comparison_page import page
+from meloctl.comparison.comparison_picture import draw_comparison
+from meloctl.comparison.conclusions import notes_of, verdict_of
+from meloctl.comparison.measure_runs import ComparisonWatcher, SampleRequest, measured
+from meloctl.comparison.trained_runs import WEIGHTS, TrainedRun, find_runs
 from meloctl.evaluation.held_out import held_out_pieces
-from meloctl.generation.asked import MOST_PIECES
-from meloctl.generation.writer import MOST_BARS
-from meloctl.training.checkpoint import load_model
-from meloctl.training.machine import free_memory
-from meloctl.training.models import Model
+from meloctl.generation.options import MOST_PIECES
+from meloctl.generation.piece_writer import MOST_BARS
+from meloctl.machine import free_memory
+from meloctl.model.checkpoint import load_model
+from meloctl.model.registry import Model
 from meloctl.workspace import Recipe, Run, Workspace
 
 METHOD = "meloctl.comparison/1"
@@ -35,11 +35,11 @@ class ComparisonPlan:
     """What will be compared."""
 
     recipe: Recipe
-    runs: list[Trained]
-    music: Music
+    runs: list[TrainedRun]
+    music: SampleRequest
 
 
-def plan_comparison(space: Workspace, given: Sequence[Path], music: Music) -> ComparisonPlan:
+def plan_comparison(space: Workspace, given: Sequence[Path], music: SampleRequest) -> ComparisonPlan:
     """What `meloctl compare` will do; nothing is written.
 
     Args:
@@ -79,9 +79,9 @@ def run_comparison(space: Workspace, plan: ComparisonPlan, watch: ComparisonWatc
         pieces = held_out_pieces(space, plan.runs[0].on, plan.runs[0].about, watch)
         facts, music = measured(plan.runs, models, pieces, plan.music, folder / MUSIC, watch)
         facts |= {"notes": notes_of(facts), "verdict": verdict_of(facts)}
-        write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        write_text(folder / TABLE, table_of(facts))
-        write_text(folder / PAGE, page(facts))
+        atomic_write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        atomic_write_text(folder / TABLE, table_of(facts))
+        atomic_write_text(folder / PAGE, page(facts))
         draw_comparison(facts, folder / PICTURE)
         files = [FACTS, TABLE, PAGE, PICTURE, *(str(path.relative_to(folder)) for path in music)]
         return space.finish(plan.recipe, files=files, results={})
@@ -99,7 +99,7 @@ def _nothing_half(folder: Path) -> Iterator[None]:
         raise
 
 
-def _load(runs: Sequence[Trained]) -> list[Model]:
+def _load(runs: Sequence[TrainedRun]) -> list[Model]:
     """All models at once, for they take turns."""
     needed, free = sum((run.folder / WEIGHTS).stat().st_size for run in runs), free_memory()
     if needed > free:

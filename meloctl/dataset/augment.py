@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Bools
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, Vocabulary
 
@@ -38,15 +39,15 @@ def fitting(values: npt.NDArray[np.int16], size: int, moves: range) -> range:
     return range(max(moves.start, -low), min(moves.stop, size - high))
 
 
-def _pitched(rows: Rows, vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+def _pitched(rows: Rows, vocabulary: Vocabulary) -> Bools:
     return (rows[:, PITCH] != ABSENT) & (rows[:, INSTRUMENT] != vocabulary.drums)
 
 
-def _timed(rows: Rows) -> npt.NDArray[np.bool_]:
+def _timed(rows: Rows) -> Bools:
     return rows[:, TEMPO] != ABSENT
 
 
-def _moved(rows: Rows, chosen: npt.NDArray[np.bool_], field: int, move: int, size: int) -> Rows:
+def _moved(rows: Rows, chosen: Bools, field: int, move: int, size: int) -> Rows:
     values = rows[chosen, field]
     if move not in fitting(values, size, range(move, move + 1)):
         return rows

@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from meloctl.dataset.windows import Reopened, Window
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 SHUFFLE = 1 / 8
 """How far, in packs, lengths are moved before they are sorted, so that a window meets others each epoch."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.atomic import whole_file
+from analysis.arrays import Ints
+from analysis.atomic_write import atomic_write
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import FIELDS
 
@@ -31,7 +32,7 @@ def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
         pieces: (L, 8) rows each, one piece or more.
     """
     lengths = []
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         file.seek(8 + _HEADER)
         for rows in pieces:
             file.write(np.ascontiguousarray(rows, dtype=_TYPES["I16"]).data)
@@ -47,7 +48,7 @@ def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
         file.write(struct.pack("<Q", _HEADER) + json.dumps(header).encode().ljust(_HEADER))
 
 
-def map_rows(path: Path) -> tuple[Rows, npt.NDArray[np.int64]]:
+def map_rows(path: Path) -> tuple[Rows, Ints]:
     """(rows (N, 8), first (P + 1,)), read-only and on disk: what is not looked at is not read.
 
     Raises:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from analysis.atomic import write_text
-from analysis.corpus import Skipped, group_of, merged_groups, read_files, split_groups
+from analysis.arrays import Ints
+from analysis.atomic_write import atomic_write_text
+from analysis.corpus import SkippedFile, group_of, merged_groups, read_files, split_groups
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from analysis.likeness import Sketch, clusters, near_copies, sketch
+from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from meloctl.dataset.row_file import map_rows, write_rows
 from meloctl.rows.codec import GridLoss, Rows, encode
 from meloctl.rows.grammar import FIELDS_OF, ORDER
@@ -45,7 +45,7 @@ class Shard:
     rows: Rows
     """(N, 8) every row of every piece, on disk until they are looked at."""
 
-    first: npt.NDArray[np.int64]
+    first: Ints
     """(P + 1,) where each piece starts; the last entry is N."""
 
     split: tuple[str, ...]
@@ -85,7 +85,7 @@ class _Seen:
 
     def split(self) -> tuple[str, ...]:
         """(P,) side of each piece. Near copies share a group, and so a side; see `analysis.corpus.merged_groups`."""
-        cluster = clusters(near_copies(self.sketches), self.names).tolist()
+        cluster = clusters(near_duplicates(self.sketches), self.names).tolist()
         keys = [s.key or name for s, name in zip(self.sketches, self.names, strict=True)]
         return tuple(split_groups(merged_groups(keys, cluster)))
 
@@ -172,7 +172,7 @@ def _encoded(
 ) -> Iterator[Rows]:
     """Rows of the files that can be read, one by one; `seen` learns the rest."""
     for found in read_files(paths, meter=meter, on_file=on_file):
-        if isinstance(found, Skipped):
+        if isinstance(found, SkippedFile):
             continue
         rows, cost = encode(found.piece, vocabulary)
         seen.names.append(group_of(found.piece))
@@ -187,7 +187,7 @@ def _encoded(
 
 def _write_about(stem: Path, split: tuple[str, ...], loss: GridLoss) -> None:
     about = {"format": FORMAT, "split": list(split), "loss": vars(loss)}
-    write_text(stem.with_suffix(".json"), json.dumps(about) + "\n")
+    atomic_write_text(stem.with_suffix(".json"), json.dumps(about) + "\n")
 
 
 def _about(about: object) -> tuple[tuple[str, ...], GridLoss]:

@@ -5,8 +5,8 @@ found in another key and at another place, not in another rhythm. Notes of a par
 too. Two runs are shared if all their steps are equal. Their notes are counted, but not those that only go on repeating a
 figure of up to 16 notes (a trill, an Alberti bass, a chord struck again): any two pieces share these. Drums are left out.
 
-Nearest: the reference piece with the largest share of common turns (six notes of a part's top line, `analysis.likeness`), as
-Jaccard index of both sets, exactly. From `analysis.likeness.NEAR` on two pieces are near copies.
+Nearest: the reference piece with the largest share of common turns (six notes of a part's top line, `analysis.near_duplicates`), as
+Jaccard index of both sets, exactly. From `analysis.near_duplicates.NEAR` on two pieces are near copies.
 
 The longest runs are found for all notes at once: all suffixes of all pieces are ranked by doubling (Karp, Miller & Rosenberg
 1972; Manber & Myers 1990), the longest match of a suffix stands beside it in their order, and its length is read off the ranks.
@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Bools, Ints
 from analysis.cells import STEPS_PER_QUARTER
-from analysis.likeness import Hashes
-from analysis.piece import Ints, Piece
+from analysis.near_duplicates import Hashes
+from analysis.piece import Piece
 
 LONG = 24
 """Notes from which on a shared run counts as copied."""
@@ -37,7 +37,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copied:
+class SharedNotes:
     """What one piece shares with a reference."""
 
     longest: int
@@ -64,7 +64,7 @@ def steps_of(piece: Piece) -> Ints:
     return np.append(np.where(np.diff(part) == 0, steps, _END), _END)
 
 
-def fresh(steps: Ints) -> npt.NDArray[np.bool_]:
+def fresh(steps: Ints) -> Bools:
     """(M,) steps that do more than go on: not those with which the last n steps equal the n before, n up to _FIGURE."""
     out = np.ones(len(steps), dtype=np.bool_)
     for n in range(1, min(_FIGURE, len(steps) // 2) + 1):
@@ -76,7 +76,7 @@ def fresh(steps: Ints) -> npt.NDArray[np.bool_]:
 
 def copied(
     pieces: Sequence[Ints], reference: Sequence[Ints], *, own: Sequence[int] | None = None, chunk: int = _CHUNK
-) -> list[Copied]:
+) -> list[SharedNotes]:
     """What each piece shares with any one piece of the reference.
 
     Args:
@@ -106,10 +106,10 @@ def _chunks(reference: Sequence[Ints], chunk: int) -> Iterator[tuple[Ints, Ints]
             yield np.concatenate([reference[int(i)] for i in members]), np.repeat(members, size[members])
 
 
-def _told(steps: Ints, length: Ints, source: Ints) -> Copied:
+def _told(steps: Ints, length: Ints, source: Ints) -> SharedNotes:
     """What the matches (M,) at each step of one piece say."""
     if not (steps != _END).any():
-        return Copied(longest=0, source=-1, share=np.nan)
+        return SharedNotes(longest=0, source=-1, share=np.nan)
     before = np.append(0, np.cumsum(fresh(steps)))
     end = np.arange(len(steps)) + length
     counted = before[end] - before[:-1]
@@ -118,7 +118,7 @@ def _told(steps: Ints, length: Ints, source: Ints) -> Copied:
         end[long], minlength=len(steps) + 1
     )
     share = float((np.cumsum(edges) > 0).sum() / (steps != _END).sum())
-    return Copied(longest=int(counted[best]) + 1 if counted[best] else 0, source=int(source[best]), share=share)
+    return SharedNotes(longest=int(counted[best]) + 1 if counted[best] else 0, source=int(source[best]), share=share)
 
 
 def longest_matches(mine: Ints, theirs: Ints, myself: Ints, owner: Ints) -> tuple[Ints, Ints]:
@@ -188,7 +188,7 @@ def nearest(
     """(likeness, index) of the reference piece most like each piece; (0, -1) where none shares a turn.
 
     Args:
-        turns, reference: from `analysis.likeness.shingles`.
+        turns, reference: from `analysis.near_duplicates.shingles`.
         own: as for `copied`.
     """
     size = np.array([len(r) for r in reference], dtype=np.int64)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from meloctl.dataset.packs import Bools, Pack, pack_of
+from analysis.arrays import Bools, Floats, Ints
+from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.windows import Window
+from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE, Vocabulary
-from meloctl.training.models import Model
 
 LENGTHS = (1024, 5120, 10240)
 """Rows of each piece that are counted; the paper's numbers, there of tokens."""
@@ -115,7 +115,7 @@ def window_cost(model: Model, window: Window, *, counting: Counted | None = None
     )
 
 
-def bar_seconds(headers: npt.NDArray[np.int64], vocabulary: Vocabulary) -> npt.NDArray[np.float64]:
+def bar_seconds(headers: Ints, vocabulary: Vocabulary) -> Floats:
     """(B,) how long each bar lasts, from its header row, (B, 8)."""
     quarters = np.array([4 * n / d for n, d in vocabulary.signatures])[headers[:, TIME_SIGNATURE]]
     return np.asarray(quarters * 60 / np.array(vocabulary.tempos)[headers[:, TEMPO]])

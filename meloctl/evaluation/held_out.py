@@ -10,12 +10,12 @@ from analysis.json_file import read_json
 from analysis.piece import meter as parse_meter
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.cost import NOTHING, costs_by_length, window_cost
+from meloctl.model.checkpoint import About, load_model, read_about
+from meloctl.model.registry import ModelName, model_name
 from meloctl.rows.codec import Rows
-from meloctl.training.asked import Session
-from meloctl.training.checkpoint import About, load_model, read_about
-from meloctl.training.config import TrainConfig
 from meloctl.training.data import Reader, data_of
-from meloctl.training.models import ModelName, model_name
+from meloctl.training.options import TrainPlan
+from meloctl.training.train_config import TrainConfig
 from meloctl.workspace import MANIFEST, Recipe, Workspace
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Read
         options={},
         label=str(told.name),
     )
-    session = Session(
+    session = TrainPlan(
         recipe=recipe,
         name=told.name,
         spec=None,

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from analysis.arrays import Floats
 
 RESAMPLES = 1_000
 _PERCENT = (2.5, 97.5)

@@ -7,11 +7,9 @@ ICASSP 2023), here of whole pieces. None of them is better when it is higher: wh
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from analysis.piece import Ints, Notes, Piece
-
-Floats = npt.NDArray[np.float64]
+from analysis.arrays import Bools, Floats, Ints
+from analysis.piece import Notes, Piece
 
 POSITIONS = 48
 """Places in a bar, whatever its signature, on which grooves are compared; the number is part of the measure."""
@@ -117,7 +115,7 @@ def groove_consistency(piece: Piece) -> float:
     return 1.0 - float((groove[1:] != groove[:-1]).mean())
 
 
-def polyphony(notes: Notes, pitched: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def polyphony(notes: Notes, pitched: Bools) -> tuple[float, float]:
     """How many pitches sound at once?  (mean where any sounds, share of the piece's time at which more than MANY sound).
 
     A pitch that two parts hold counts once; a note of no length sounds for a tick. muspy's `polyphony` and

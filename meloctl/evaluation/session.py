@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from analysis.atomic import write_text
+from analysis.atomic_write import atomic_write_text
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.piece import meter as parse_meter
-from meloctl.evaluation.facts import FORMAT, Shared, judging, known, set_facts, shared_with
-from meloctl.evaluation.judged import Judged, judged
+from meloctl.evaluation.evaluation_json import FORMAT, Shared, judging, known, set_facts, shared_with
+from meloctl.evaluation.evaluation_page import page
+from meloctl.evaluation.evaluation_picture import draw_evaluation
 from meloctl.evaluation.metrics import METRICS
-from meloctl.evaluation.page import page
-from meloctl.evaluation.picture import draw_evaluation
+from meloctl.evaluation.music_metrics import MusicMetrics, judged
 from meloctl.workspace import LATEST, Recipe, Run, Workspace, file_hash
 
 METHOD = "meloctl.evaluation/1"
@@ -25,7 +25,7 @@ TABLE, FACTS, PICTURE, PAGE = "pieces.csv", "evaluation.json", "evaluation.png",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EvaluateOptions:
     """What `meloctl evaluate` was told."""
 
     folder: Path | None
@@ -36,7 +36,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class MusicFolder:
     """Music to be read."""
 
     path: Path
@@ -51,7 +51,7 @@ class Folder:
             "meter": self.meter,
         }
 
-    def read(self, watch: "EvaluationWatcher", what: str) -> Judged:
+    def read(self, watch: "EvaluationWatcher", what: str) -> MusicMetrics:
         """Every file, measured."""
         watch.begun(what, len(self.files))
         return judged(self.files, meter=parse_meter(self.meter) if self.meter else None, on_file=watch.advanced)
@@ -62,8 +62,8 @@ class EvaluationPlan:
     """What will be judged."""
 
     recipe: Recipe
-    folder: Folder | None
-    reference: Folder | None
+    folder: MusicFolder | None
+    reference: MusicFolder | None
     model: Path | None
     seed: int
 
@@ -84,7 +84,7 @@ class EvaluationWatcher(Protocol):
         """One step more is done."""
 
 
-def plan_evaluation(space: Workspace, asked: Asked) -> EvaluationPlan:
+def plan_evaluation(space: Workspace, asked: EvaluateOptions) -> EvaluationPlan:
     """What `meloctl evaluate` will do; nothing is written.
 
     Raises:
@@ -95,7 +95,9 @@ def plan_evaluation(space: Workspace, asked: Asked) -> EvaluationPlan:
     if asked.folder is None and asked.meter is not None:
         raise MeloError(f"--meter {asked.meter}: it is for a FOLDER of MIDI files, and none was given; leave it out")
     meter = "{}/{}".format(*parse_meter(asked.meter)) if asked.meter is not None else None
-    folder = None if asked.folder is None else Folder(path=asked.folder, files=find_files(asked.folder), meter=meter)
+    folder = (
+        None if asked.folder is None else MusicFolder(path=asked.folder, files=find_files(asked.folder), meter=meter)
+    )
     reference = _reference(space, asked.reference, meter) if folder else None
     model = asked.model or (None if folder else space.latest("model").folder)
     inputs: dict[str, Any] = {"method": METHOD}
@@ -128,15 +130,15 @@ def _weights(run: Path) -> Path:
     return path
 
 
-def _reference(space: Workspace, given: Path | None, meter: str | None) -> Folder | None:
+def _reference(space: Workspace, given: Path | None, meter: str | None) -> MusicFolder | None:
     """The reference that was named, else what `meloctl stats` measured last, with its meter; None where there is neither."""
     if given is not None:
-        return Folder(path=given, files=find_files(given), meter=meter)
+        return MusicFolder(path=given, files=find_files(given), meter=meter)
     if not (space.root / "stats" / LATEST).is_file():
         return None
     stats = space.latest("stats")
     path = Path(stats.told("inputs", "corpus"))
-    return Folder(path=path, files=find_files(path), meter=meter or stats.told("options", "meter"))
+    return MusicFolder(path=path, files=find_files(path), meter=meter or stats.told("options", "meter"))
 
 
 def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatcher) -> Run:
@@ -157,7 +159,7 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
             if plan.reference and theirs:
                 facts["reference"] = set_facts(theirs, str(plan.reference.path), plan.reference.meter)
             facts |= judging(mine, theirs, seed=plan.seed, shared=shared)
-            write_text(folder / TABLE, table_of(mine, theirs, shared))
+            atomic_write_text(folder / TABLE, table_of(mine, theirs, shared))
             title = f"{plan.folder.path.name} ({len(mine)} pieces)"
             if plan.reference and theirs:
                 title += f" against {plan.reference.path.name} ({len(theirs)})"
@@ -167,12 +169,12 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
             from meloctl.evaluation.held_out import judge_model
 
             facts["model"] = judge_model(space, plan.model, watch)
-        write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        write_text(folder / PAGE, page(facts, plan.recipe.label))
+        atomic_write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        atomic_write_text(folder / PAGE, page(facts, plan.recipe.label))
         return space.finish(plan.recipe, files=files, results={})
 
 
-def table_of(mine: Judged, reference: Judged | None, shared: Shared | None) -> str:
+def table_of(mine: MusicMetrics, reference: MusicMetrics | None, shared: Shared | None) -> str:
     """pieces.csv: one line a piece."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -18,17 +18,14 @@ Letters: P parts, B bars, D different contents, V variants.
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Floats, Ints
 from analysis.cells import Cells, cells_of
 from analysis.features import Contents
 from analysis.offsets import RELATIONS
 from analysis.piece import Piece
 from analysis.similarity import MEASURES, NOTE_JACCARD, Measure
 from meloctl.evaluation.intervals import RESAMPLES, draws
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 T = 40
 """The farthest offset, Museformer's."""

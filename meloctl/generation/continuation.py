@@ -4,16 +4,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
-from meloctl.generation.score import playable
-from meloctl.generation.wishes import nearest_tempo
+from meloctl.generation.parse_options import nearest_tempo
 from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, encode, part_fields
 from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, TEMPO, TIME_SIGNATURE, Vocabulary
-
-Ints = npt.NDArray[np.int64]
+from meloctl.score.playable import playable
 
 _MOST_TICKS = 32_767
 """A quarter, in a MIDI file."""
@@ -147,7 +145,7 @@ def heard(piece: Piece, end: int, vocabulary: Vocabulary) -> Rows:
     return rows[~mark & (rows[:, INSTRUMENT] != vocabulary.end)]
 
 
-def _some(piece: Piece, chosen: npt.NDArray[np.bool_]) -> Piece:
+def _some(piece: Piece, chosen: Bools) -> Piece:
     """A piece of some of its notes, and of the parts that have any."""
     notes = piece.notes
     used, part = np.unique(notes.part[chosen], return_inverse=True)

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.piece import Notes, Part, Piece
 from meloctl.generation.continuation import finer, heard
 from meloctl.rows.codec import PartFields, Rows, grid_bars, part_fields
-from meloctl.rows.names import instrument_name
+from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.vocabulary import DURATION, INSTRUMENT, NUMBER, PITCH, POSITION, VELOCITY, Vocabulary
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 NewNote = tuple[int, npt.NDArray[np.int16]]
 """(bar as rows count, note row)"""
 

@@ -9,15 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
-from meloctl.generation.decoders import AnyDecoder, begun
+from meloctl.model.decoding import Decoder, begun
+from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT
-from meloctl.training.models import Model
 
-Weights = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
+Weights = Floats | Bools
 Row = npt.NDArray[np.int16]
 
 
@@ -47,7 +47,7 @@ class Sampling:
             raise MeloError(f"--top-k {self.top_k}: give how many values to draw from, 1 or more")
 
 
-class Writing(Protocol):
+class RowWriter(Protocol):
     """One piece, or one gap of it, being written: see `Writer` and `Rewriter`."""
 
     random: np.random.Generator
@@ -72,7 +72,7 @@ class Writing(Protocol):
     def take(self, row: Row) -> None:
         """Add a row that may stand here."""
 
-    def weights(self, field: int, row: Row) -> npt.NDArray[np.float64]:
+    def weights(self, field: int, row: Row) -> Floats:
         """(V,) by what the model's chance of each value of a field of the next row is multiplied, given the fields before it; at
         least one is above 0."""
 
@@ -82,12 +82,12 @@ class Writing(Protocol):
 
 def generate(
     model: Model,
-    writers: Sequence[Writing],
+    writers: Sequence[RowWriter],
     sampling: Sampling,
     *,
     half: bool = False,
     on_bar: Callable[[], None] = lambda: None,
-) -> AnyDecoder:
+) -> Decoder:
     """Let writers write their pieces to the end; they hold the rows, also those of a piece that an interrupt cut short.
 
     Args:
@@ -117,7 +117,7 @@ def generate(
 
 
 @torch.no_grad()
-def _draw_rows(decoder: AnyDecoder, hidden_BC: Tensor, writers: Sequence[Writing], sampling: Sampling) -> Rows:
+def _draw_rows(decoder: Decoder, hidden_BC: Tensor, writers: Sequence[RowWriter], sampling: Sampling) -> Rows:
     """(B, 8) the next row of each piece, field by field."""
     vocabulary, heads = decoder.model.vocabulary, decoder.heads
     rows = np.full((len(writers), len(FIELDS)), ABSENT, dtype=np.int16)

@@ -10,27 +10,29 @@ import numpy as np
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Piece
-from meloctl.generation.asked import PiecePlan
 from meloctl.generation.continuation import continued
-from meloctl.generation.filling import Filling, fill
 from meloctl.generation.infill import Infill, filled
+from meloctl.generation.infill_pieces import InfillProgress, fill_segments
+from meloctl.generation.options import PiecePlan
+from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import generate
-from meloctl.generation.score import draw_piano_roll, playable, write_sound
-from meloctl.generation.soundfont import tuned_soundfont
-from meloctl.generation.writer import Wish, Writer
-from meloctl.model.meloformer import MeloFormer
+from meloctl.machine import computes_in_half
+from meloctl.model.checkpoint import load_model
+from meloctl.model.meloformer.model import MeloFormer
+from meloctl.model.registry import Model
 from meloctl.rows.codec import decode
+from meloctl.rows.general_midi import names_of
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.names import names_of
 from meloctl.rows.vocabulary import INSTRUMENT
-from meloctl.training.checkpoint import load_model
-from meloctl.training.machine import computes_in_half
-from meloctl.training.models import Model
+from meloctl.score.piano_roll import draw_piano_roll
+from meloctl.score.playable import playable
+from meloctl.score.render import write_sound
+from meloctl.score.soundfont import tuned_soundfont
 from meloctl.workspace import Run, Workspace
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Made:
+class WrittenPiece:
     """A piece that was written."""
 
     piece: Piece
@@ -71,11 +73,11 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
 
 
 def _composed(
-    model: Model, plan: PiecePlan, wish: Wish, folder: Path, on_bar: Callable[[], None]
-) -> tuple[list[Made], int]:
+    model: Model, plan: PiecePlan, wish: Constraints, folder: Path, on_bar: Callable[[], None]
+) -> tuple[list[WrittenPiece], int]:
     """New bars, from nothing or behind a prompt, and the most bytes of cache."""
     writers = [
-        Writer(vocabulary=model.vocabulary, wish=wish, random=np.random.default_rng(seed)) for seed in plan.seeds
+        PieceWriter(vocabulary=model.vocabulary, wish=wish, random=np.random.default_rng(seed)) for seed in plan.seeds
     ]
     prompt = plan.prompt
     if prompt:
@@ -92,7 +94,7 @@ def _composed(
     for rows in (np.stack(writer.rows) for writer in writers):
         whole = decode(rows, model.vocabulary)
         made.append(
-            Made(
+            WrittenPiece(
                 piece=continued(prompt, rows, model.vocabulary) if prompt else playable(whole, n_bars),
                 n_bars=n_bars,
                 new=range(prompt.bars if prompt else 0, n_bars),
@@ -105,13 +107,13 @@ def _composed(
 
 def _filled(
     model: Model, plan: PiecePlan, infill: Infill, folder: Path, on_bar: Callable[[], None]
-) -> tuple[list[Made], int]:
+) -> tuple[list[WrittenPiece], int]:
     """A piece with its gap filled, once for each seed, and the most bytes of cache."""
     assert isinstance(model, MeloFormer)  # no other is trained to
-    fillings = [Filling(random=np.random.default_rng(seed)) for seed in plan.seeds]
+    fillings = [InfillProgress(random=np.random.default_rng(seed)) for seed in plan.seeds]
     half = computes_in_half("cpu")
     try:
-        most_bytes = fill(model, infill, fillings, plan.sampling, key=plan.key, half=half, on_bar=on_bar)
+        most_bytes = fill_segments(model, infill, fillings, plan.sampling, key=plan.key, half=half, on_bar=on_bar)
     except KeyboardInterrupt:
         for name, filling in zip(_names("unfinished", plan.seeds), fillings, strict=True):
             if filling.bars:
@@ -121,7 +123,7 @@ def _filled(
     for piece in (filled(infill, filling.new, model.vocabulary) for filling in fillings):
         kept = int((~infill.replaced).sum())
         facts = {"first_bar": infill.bars.start + 1, "last_bar": infill.bars.stop, "kept_notes": kept}
-        made.append(Made(piece=piece, n_bars=infill.piece.n_bars, new=infill.bars, facts=facts, broken=[]))
+        made.append(WrittenPiece(piece=piece, n_bars=infill.piece.n_bars, new=infill.bars, facts=facts, broken=[]))
     return made, most_bytes
 
 
@@ -130,7 +132,7 @@ def _names(stem: str, seeds: range) -> list[str]:
     return [stem] if len(seeds) == 1 else [f"{stem}-{seed}" for seed in seeds]
 
 
-def _written(made: Made, plan: PiecePlan, midi: Path, seed: int) -> dict[str, Any]:
+def _written(made: WrittenPiece, plan: PiecePlan, midi: Path, seed: int) -> dict[str, Any]:
     """Write one piece and its picture; facts about it, from the file as it reads back."""
     piece, n_bars = made.piece, made.n_bars
     write_midi(piece, midi)
@@ -153,7 +155,7 @@ def _written(made: Made, plan: PiecePlan, midi: Path, seed: int) -> dict[str, An
     }
 
 
-def _save_unfinished(writer: Writer, plan: PiecePlan, midi: Path) -> None:
+def _save_unfinished(writer: PieceWriter, plan: PiecePlan, midi: Path) -> None:
     """The complete bars of a piece that was interrupted, as MIDI; nothing where there is no new note yet."""
     rows, vocabulary = writer.so_far(), writer.vocabulary
     if (rows[:, INSTRUMENT] == vocabulary.bar).sum() <= writer.given:

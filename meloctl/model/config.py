@@ -12,7 +12,7 @@ _MOST = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes of a model: of a MeloFormer, or of the MeloFormer that a sibling is made as large as (`meloctl.model.sizes`).
+    """Sizes of a model: of a MeloFormer, or of the MeloFormer that a sibling is made as large as (`meloctl.model.sibling_sizes`).
 
     Raises:
         MeloError: on sizes that do not fit together.

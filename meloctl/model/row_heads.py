@@ -7,11 +7,11 @@ the fields before it. Shape letters: N rows, M rows that have a field, F fields,
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from analysis.arrays import Floats
 from meloctl.rows.vocabulary import ABSENT, FIELDS, HEADER_FIELDS, INSTRUMENT, NOTE_FIELDS, Vocabulary
 
 
@@ -57,7 +57,7 @@ class RowHeads(nn.Module):
         """What a field's value adds to the state once it is known."""
 
     @torch.no_grad()
-    def start_from(self, shares: Sequence[npt.NDArray[np.float64]]) -> None:
+    def start_from(self, shares: Sequence[Floats]) -> None:
         """Let an untrained model predict each field's values by their share in the training pieces, all above 0."""
         for head, share in zip(self.heads, shares, strict=True):
             head.outer.bias.copy_(torch.from_numpy(np.log(share)))

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from analysis.piece import Piece
-from meloctl.generation.sections import sections_of
-from meloctl.report.markup import Html
-from meloctl.rows.names import names_of
+from meloctl.html.markup import Html
+from meloctl.rows.general_midi import names_of
+from meloctl.score.sections import sections_of
 
 
 def roll_of(piece: Piece) -> dict[str, Any]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.atomic import write_text
+from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.piece import Piece
-from meloctl.generation.soundfont import find_soundfont, tuned_soundfont
-from meloctl.play.page import Shown, page
+from meloctl.play.play_page import PieceOnPage, page
 from meloctl.play.roll import roll_of, seconds_of
 from meloctl.play.sound import data_uri
-from meloctl.rows.names import names_of
+from meloctl.rows.general_midi import names_of
+from meloctl.score.soundfont import find_soundfont, tuned_soundfont
 from meloctl.workspace import Recipe, Run, Workspace, file_hash
 
 PAGE = "play.html"
@@ -60,9 +60,9 @@ def write_page(space: Workspace, plan: PlayPlan, *, on_piece: Callable[[], None]
     shown = []
     for path, piece in plan.pieces.items():
         audio, seconds = data_uri(piece, soundfont=font)
-        shown.append(Shown(name=path.name, piece=piece, roll=roll_of(piece), audio=audio, audio_seconds=seconds))
+        shown.append(PieceOnPage(name=path.name, piece=piece, roll=roll_of(piece), audio=audio, audio_seconds=seconds))
         on_piece()
-    write_text(space.folder(plan.recipe) / PAGE, page(plan.recipe.label, shown))
+    atomic_write_text(space.folder(plan.recipe) / PAGE, page(plan.recipe.label, shown))
     told = [_facts(path.name, piece) for path, piece in plan.pieces.items()]
     return space.finish(plan.recipe, files=[PAGE], results={"pieces": told})
 

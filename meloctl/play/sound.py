@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.midi import write_midi
 from analysis.piece import Bars, Notes, Piece
-from meloctl.generation.score import playable, write_sound
+from meloctl.score.playable import playable
+from meloctl.score.render import write_sound
 
 _SAMPLE_RATE = 44_100
 _BLOCK = 1 << 16

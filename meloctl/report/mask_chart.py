@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from analysis.offsets import MAX_OFFSET
 from masks.spec import MaskSpec
-from meloctl.report.axes import WIDTH, Frame, axes, column_of, offset_ticks, picture, step_for
-from meloctl.report.markup import Html, number, tag
-from meloctl.report.words import RELATION_WORDS, three
+from meloctl.html.axes import WIDTH, Frame, axes, column_of, offset_ticks, picture, step_for
+from meloctl.html.markup import Html, number, tag
+from meloctl.report.report_text import RELATION_WORDS, three
 
 _PARTS = 3
 _LEFT, _RIGHT = 44, WIDTH - 6

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.atomic import write_text
-from masks.row_pairs import PieceRows
-from meloctl.report.costs import PIECES
-from meloctl.report.facts import facts_of
-from meloctl.report.page import page
+from analysis.atomic_write import atomic_write_text
+from masks.cost.row_pairs import PieceRows
+from meloctl.report.mask_costs import PIECES
+from meloctl.report.report_conclusions import verdict_of
+from meloctl.report.report_facts import facts_of
+from meloctl.report.report_page import page
 from meloctl.report.sources import Sources
-from meloctl.report.verdict import verdict_of
 from meloctl.workspace import Recipe, Run, Workspace
 
 PAGE = "report.html"
@@ -54,10 +54,10 @@ def write_report(space: Workspace, plan: ReportPlan, pieces: list[PieceRows] | N
     """Write the page; `pieces` are those on which masks are costed. Raises MeloError when a file is damaged."""
     facts = facts_of(plan.sources, pieces, plan.no_comparison)
     verdict = verdict_of(facts)
-    write_text(space.folder(plan.recipe) / PAGE, page(facts, verdict))
+    atomic_write_text(space.folder(plan.recipe) / PAGE, page(facts, verdict))
     return space.finish(plan.recipe, files=[PAGE], results={"headline": verdict.headline, "verdict": verdict.said()})
 
 
 def copy_page(page_path: Path, out: Path) -> None:
     """A copy at another place, whole."""
-    write_text(out, page_path.read_text(encoding="utf-8"))
+    atomic_write_text(out, page_path.read_text(encoding="utf-8"))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import Curves, read_curves
 from analysis.errors import MeloError
 from analysis.json_file import read_json
+from analysis.offset_table_file import Curves, read_curves
 from analysis.offsets import RELATIONS
 from masks.spec import MaskSpec, read_spec
-from meloctl.report.table import Table, read_table
+from meloctl.report.report_table import Table, read_table
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
 TABLE_FILE = "offsets.json"

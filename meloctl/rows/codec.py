@@ -10,8 +10,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Floats, Ints
 from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
-from meloctl.rows.names import instrument_name
+from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.vocabulary import (
     ABSENT,
     DURATION,
@@ -63,10 +64,10 @@ class GridLoss:
 class GridBars:
     """Bars as the vocabulary can name them: those of the header rows."""
 
-    start_tick: npt.NDArray[np.int64]
+    start_tick: Ints
     """(T,) in the piece."""
 
-    time_signature: npt.NDArray[np.int64]
+    time_signature: Ints
     """(T,) as the vocabulary numbers them."""
 
 
@@ -152,7 +153,7 @@ def _part(key: int, vocabulary: Vocabulary) -> Part:
     return Part(program=program, is_drum=is_drum, name=name if number == 0 else f"{name} {number + 1}")
 
 
-def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[Ints, Ints]:
     """Instrument and number of each part; parts that share an instrument are numbered in the order of the file."""
     instrument = np.array([vocabulary.instrument_of(p.program, p.is_drum) for p in parts], dtype=np.int64)
     number = np.array([int((instrument[:i] == x).sum()) for i, x in enumerate(instrument)], dtype=np.int64)
@@ -197,7 +198,7 @@ def _named(
     return [(min(most, n - done), d) for done in range(0, n, most)]
 
 
-def _merged(rows: Rows, bar: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[np.int64]]:
+def _merged(rows: Rows, bar: Ints) -> tuple[Rows, Ints]:
     """Rows in order of (bar, instrument, number, position, pitch), one for each, the longest and the loudest kept."""
     order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, NUMBER], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
@@ -209,14 +210,12 @@ def _merged(rows: Rows, bar: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[n
     return kept, bar[first]
 
 
-def _nearest(ticks: npt.NDArray[np.int64], step: Fraction) -> npt.NDArray[np.int64]:
+def _nearest(ticks: Ints, step: Fraction) -> Ints:
     """Nearest whole number of steps, halves up, in whole numbers."""
     return (2 * ticks * step.denominator + step.numerator) // (2 * step.numerator)
 
 
-def _closest(
-    values: npt.NDArray[np.int64] | npt.NDArray[np.float64], levels: tuple[float, ...]
-) -> npt.NDArray[np.int64]:
+def _closest(values: Ints | Floats, levels: tuple[float, ...]) -> Ints:
     """Index of the level nearest to each value, the lower of two."""
     table = np.asarray(levels)
     right = np.clip(np.searchsorted(table, values), 1, len(table) - 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import Bools
 from meloctl.rows.vocabulary import (
     ABSENT,
     FIELDS,
@@ -44,7 +45,7 @@ FIELDS_OF = {
 ORDER = (INSTRUMENT, NUMBER, POSITION, PITCH)
 """Notes of one bar ascend strictly in these fields, read as one number."""
 
-Mask = npt.NDArray[np.bool_]
+Mask = Bools
 Row = npt.NDArray[np.int16]
 
 

@@ -7,7 +7,7 @@ A row is eight integers, one a field, -1 where the field has no meaning for that
     end row      instrument = "end", nothing else; the last row of a piece
     header row   instrument = "gap" instead of "bar" where notes of the bar are left out, to be written last
     reopening    instrument = "reopen", time_signature, tempo as the header of its bar: opens that bar once more, behind all
-                 headers, for notes that are to be written when everything else is known (see `meloctl.dataset.rewrite`)
+                 headers, for notes that are to be written when everything else is known (see `meloctl.dataset.infill_windows`)
 """
 
 import math

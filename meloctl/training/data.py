@@ -6,24 +6,21 @@ from itertools import islice
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from filelock import FileLock
 
-from analysis.corpus import Read, read_files
+from analysis.arrays import Ints
+from analysis.corpus import ReadFile, read_files
 from analysis.errors import MeloError
-from masks.row_pairs import RowPairs, row_pairs
+from masks.cost.row_pairs import RowPairs, row_pairs
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, make_shard, read_shard
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
-from meloctl.model.layout import part_of
+from meloctl.model.meloformer.layout import part_of
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
-from meloctl.training.asked import Session
-from meloctl.training.baselines import CountingBaseline
+from meloctl.training.ngram_baselines import CountingBaseline
+from meloctl.training.options import TrainPlan
 from meloctl.workspace import Workspace, text_hash
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 WATCHED_ROWS = 1 << 17
 """Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
@@ -40,7 +37,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Data:
+class TrainData:
     """A corpus, ready to train on."""
 
     shard: Shard
@@ -57,7 +54,7 @@ class Data:
     """Of each training window, its piece among all that could be read."""
 
 
-def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Reader) -> Data:
+def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, watch: Reader) -> TrainData:
     """The corpus as windows. Raises MeloError where a side of the split is empty."""
     shard = _shard(space, session, vocabulary, watch)
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
@@ -73,7 +70,7 @@ def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: R
             "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
         )
     numbers = [i for i, side in enumerate(shard.split) if side == "train"]
-    return Data(
+    return TrainData(
         shard=shard,
         training=training,
         validation=validation,
@@ -84,13 +81,13 @@ def data_of(space: Workspace, session: Session, vocabulary: Vocabulary, watch: R
     )
 
 
-def piece_name(session: Session, piece: int) -> str:
+def piece_name(session: TrainPlan, piece: int) -> str:
     """The file of a piece, by its number among all that could be read; the files are read again to find it."""
-    found = (read.path.name for read in read_files(session.paths, meter=session.meter) if isinstance(read, Read))
+    found = (read.path.name for read in read_files(session.paths, meter=session.meter) if isinstance(read, ReadFile))
     return next(islice(found, piece, None))
 
 
-def _shard(space: Workspace, session: Session, vocabulary: Vocabulary, watch: Reader) -> Shard:
+def _shard(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, watch: Reader) -> Shard:
     """The corpus as rows, made once for the same files, meter and vocabulary."""
     corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
     words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from masks.spec import MaskSpec
+from meloctl.machine import Machine
 from meloctl.model.config import ModelConfig
+from meloctl.model.registry import build, layers_of
 from meloctl.rows.vocabulary import INSTRUMENT, NOTE_FIELDS, Vocabulary
-from meloctl.training.config import TrainConfig
-from meloctl.training.machine import Machine
-from meloctl.training.models import build, layers_of
+from meloctl.training.train_config import TrainConfig
 
 _FLOAT = 4
 """Bytes of a weight, a gradient, a moment and, on a CPU, an activation."""
@@ -37,7 +37,7 @@ _BACKWARD = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Music:
+class CorpusSize:
     """What is known of a corpus before it is encoded."""
 
     rows: int
@@ -51,7 +51,7 @@ class Music:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class ResourceEstimate:
     """What a step needs of one process."""
 
     parameters: int
@@ -85,12 +85,12 @@ def need(
     vocabulary: Vocabulary,
     spec: MaskSpec | None,
     config: TrainConfig,
-    music: Music,
+    music: CorpusSize,
     *,
     device: str,
     processes: int = 1,
     shard: bool = False,
-) -> Need:
+) -> ResourceEstimate:
     """What training will need of each process; nothing is built but names and shapes."""
     with torch.device("meta"):
         model = build(architecture, sizes, vocabulary, spec)
@@ -109,7 +109,7 @@ def need(
     keys = music.shown * music.rows_in_window / 2
     attention = 4 * (1 + _BACKWARD) * keys * sizes.width * sizes.layers
     size = _FLOAT * (_HALF if device == "cuda" else 1.0)
-    return Need(
+    return ResourceEstimate(
         parameters=parameters,
         rows=config.packs * min(config.pack_rows, music.rows),
         weights_bytes=int(weights),

@@ -18,7 +18,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from meloctl.training.machine import computes_in_half
+from meloctl.machine import computes_in_half
 
 PATIENCE = timedelta(hours=6)
 """How long processes wait for one of them, which may be encoding a corpus."""

@@ -11,25 +11,26 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from analysis.atomic import write_text
+from analysis.arrays import Floats
+from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from masks.describe import density
-from masks.learned import FILE as GATES
-from meloctl.model.gates import work_by_gate
-from meloctl.model.meloformer import MeloFormer, n_parameters
+from masks.rules.learned import FILE as GATES
+from meloctl.machine import this_machine
+from meloctl.model.attention.gates import work_by_gate
+from meloctl.model.checkpoint import load_model
+from meloctl.model.meloformer.model import MeloFormer, n_parameters
+from meloctl.model.registry import Model, build
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.afford import Outlook, Wish, memory_line, outlook
-from meloctl.training.asked import Session, music_of
-from meloctl.training.checkpoint import load_model
-from meloctl.training.data import Data, Floats, Reader, data_of, piece_name, watched, window_pairs
-from meloctl.training.evaluate import Quality, evaluate
-from meloctl.training.machine import this_machine
-from meloctl.training.models import Model, build
-from meloctl.training.picture import draw_loss_curve
-from meloctl.training.plan import Standing
-from meloctl.training.rehearsal import peak_memory
+from meloctl.training.data import Reader, TrainData, data_of, piece_name, watched, window_pairs
+from meloctl.training.feasibility import Feasibility, FittingRun, memory_line, outlook
+from meloctl.training.loss_curve import draw_loss_curve
+from meloctl.training.options import TrainPlan, music_of
+from meloctl.training.schedule import TrainProgress
 from meloctl.training.state import ENDED, STATE
-from meloctl.training.trainer import Task, train
+from meloctl.training.step_timing import peak_memory
+from meloctl.training.trainer import TrainJob, train
+from meloctl.training.validation import ValidationLoss, evaluate
 from meloctl.training.watch import Watcher
 from meloctl.workspace import Run, Workspace
 
@@ -43,17 +44,17 @@ class SessionWatcher(Watcher, Reader, Protocol):
         """What the data is and what counting alone achieves."""
 
 
-def outlook_of(space: Workspace, session: Session, accelerator: Accelerator) -> Outlook:
+def outlook_of(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> Feasibility:
     """Is a session too much for this machine? Nothing is built or written; a run that was begun is not asked again."""
     begun = any((space.folder(session.recipe) / name).is_file() for name in (STATE, ENDED))
     if begun or not accelerator.is_main_process:
-        return Outlook()
+        return Feasibility()
     machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
-    wish = Wish(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
+    wish = FittingRun(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
     return outlook(wish, default_vocabulary(), music_of(session), machine)
 
 
-def sharded(session: Session, accelerator: Accelerator) -> bool:
+def sharded(session: TrainPlan, accelerator: Accelerator) -> bool:
     """Is the model laid in pieces on all processes? As asked for, or else the largest one on several GPUs."""
     several = accelerator.num_processes > 1
     if session.shard is not None:
@@ -61,7 +62,7 @@ def sharded(session: Session, accelerator: Accelerator) -> bool:
     return several and accelerator.device.type == "cuda" and session.name.size == "large"
 
 
-def run_session(space: Workspace, session: Session, watch: SessionWatcher, accelerator: Accelerator) -> Run | None:
+def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, accelerator: Accelerator) -> Run | None:
     """Encode, train, evaluate and draw; a run that was stopped goes on. Several processes run it together.
 
     Returns:
@@ -95,27 +96,27 @@ def run_session(space: Workspace, session: Session, watch: SessionWatcher, accel
         draw_loss_curve(standing.history, levels, folder / "loss.png", averaged=session.config.ema is not None)
         files = list(FILES)
         if work is not None and isinstance(best, MeloFormer) and best.gates:
-            write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
+            atomic_write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
             files.append(GATES)
         results = _results(session, data, model, standing, quality, levels, shown, accelerator)
         results["step"] = kept.get("step", standing.best_step)  # a death between model and state leaves the model newer
         return space.finish(session.recipe, files=files, results={"training": results})
 
 
-def _alone(space: Workspace, session: Session, accelerator: Accelerator) -> AbstractContextManager[None]:
+def _alone(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> AbstractContextManager[None]:
     """Keeps out a second command, not the processes of this one."""
     return space.alone(session.recipe) if accelerator.is_main_process else nullcontext()
 
 
 def _trained(
-    session: Session,
-    data: Data,
+    session: TrainPlan,
+    data: TrainData,
     model: Model,
     work: Floats | None,
     folder: Path,
     watch: SessionWatcher,
     accelerator: Accelerator,
-) -> Standing:
+) -> TrainProgress:
     """Train; where memory does not suffice, say what takes it and what takes less."""
     penalty = None
     if work is not None and isinstance(model, MeloFormer) and (gates := model.gates):
@@ -124,7 +125,7 @@ def _trained(
         def penalty() -> Tensor:
             return session.config.gate_price * gates.price(shares)
 
-    task = Task(
+    task = TrainJob(
         model=model,
         architecture=session.name.architecture,
         training=data.training,
@@ -158,10 +159,10 @@ def _best_of(folder: Path) -> tuple[Model, dict[str, Any]]:
         ) from error
 
 
-def out_of_memory(session: Session, accelerator: Accelerator) -> MeloError:
+def out_of_memory(session: TrainPlan, accelerator: Accelerator) -> MeloError:
     """What takes the memory of a session, and what takes less."""
     machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
-    wish = Wish(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
+    wish = FittingRun(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
     needed = wish.need(default_vocabulary(), music_of(session), machine)
     less = [
         *([] if session.config.checkpointing else ["--checkpointing"]),
@@ -174,7 +175,9 @@ def out_of_memory(session: Session, accelerator: Accelerator) -> MeloError:
     )
 
 
-def _words(session: Session, data: Data, model: Model, levels: dict[str, float], shown: float | None) -> list[str]:
+def _words(
+    session: TrainPlan, data: TrainData, model: Model, levels: dict[str, float], shown: float | None
+) -> list[str]:
     """What the model and the data are, and what counting alone achieves."""
     loss, counts = data.shard.loss, ", ".join(f"{n} {side}" for side, n in data.counts.items())
     moved, resized, merged = (f"{100 * n / loss.notes:.1f} %" for n in (loss.moved, loss.resized, loss.merged))
@@ -210,11 +213,11 @@ def _bars_are(n: int) -> str:
 
 
 def _results(
-    session: Session,
-    data: Data,
+    session: TrainPlan,
+    data: TrainData,
     model: Model,
-    standing: Standing,
-    quality: Quality,
+    standing: TrainProgress,
+    quality: ValidationLoss,
     levels: dict[str, float],
     shown: float | None,
     accelerator: Accelerator,

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from analysis.atomic import whole_file, write_text
+from analysis.atomic_write import atomic_write, atomic_write_text
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from meloctl.training.checkpoint import load_metadata, load_tensors, save_tensors
-from meloctl.training.learner import Learner
-from meloctl.training.plan import Standing
+from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
 from meloctl.training.processes import shared_like, whole
+from meloctl.training.schedule import TrainProgress
+from meloctl.training.train_step import TrainState
 
 STATE, ENDED = "last.safetensors", "training.json"
 """Where a run's folder holds the state of an unfinished run, and how a finished one went."""
@@ -25,7 +25,7 @@ STATE, ENDED = "last.safetensors", "training.json"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def save_state(learner: Learner, standing: Standing, folder: Path) -> None:
+def save_state(learner: TrainState, standing: TrainProgress, folder: Path) -> None:
     """Write metrics.csv and the training state, which is one file and so always of one moment; a finished run has none.
 
     All processes call it together; the first one writes.
@@ -34,22 +34,22 @@ def save_state(learner: Learner, standing: Standing, folder: Path) -> None:
     if not learner.accelerator.is_main_process:
         return
     if standing.history:
-        with whole_file(folder / "metrics.csv") as temporary:
+        with atomic_write(folder / "metrics.csv") as temporary:
             pd.DataFrame(standing.history).to_csv(temporary, index=False)
     state = folder / STATE
     if standing.why:
-        write_text(folder / ENDED, json.dumps(asdict(standing), indent=1) + "\n")
+        atomic_write_text(folder / ENDED, json.dumps(asdict(standing), indent=1) + "\n")
         state.unlink(missing_ok=True)
         return
     save_tensors(tensors, state, {"standing": json.dumps(asdict(standing))})
 
 
-def whole_weights(learner: Learner) -> dict[str, Tensor]:
+def whole_weights(learner: TrainState) -> dict[str, Tensor]:
     """The model's weights by name, in one piece each; all processes call it together."""
     return {name: whole(tensor.detach()) for name, tensor in learner.model.state_dict().items()}
 
 
-def state_tensors(learner: Learner) -> dict[str, Tensor]:
+def state_tensors(learner: TrainState) -> dict[str, Tensor]:
     """Weights, their running mean, AdamW's moments and step counts, by name; on the CPU, in one piece each."""
     out = {f"model.{name}": tensor for name, tensor in whole_weights(learner).items()}
     if learner.average:
@@ -60,7 +60,7 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
     return {name: tensor.cpu().contiguous() for name, tensor in out.items()}
 
 
-def resume_run(learner: Learner, folder: Path) -> Standing | None:
+def resume_run(learner: TrainState, folder: Path) -> TrainProgress | None:
     """Put an unfinished run's state back, in all processes; None when there is none. Raises MeloError when it is damaged."""
     path = folder / STATE
     if not path.exists():
@@ -77,7 +77,7 @@ def resume_run(learner: Learner, folder: Path) -> Standing | None:
 
 
 @torch.no_grad()
-def _restore(learner: Learner, tensors: dict[str, Tensor]) -> None:
+def _restore(learner: TrainState, tensors: dict[str, Tensor]) -> None:
     """Put back what state_tensors took. Raises KeyError or ValueError: a tensor is missing, or another one."""
     for name, parameter in learner.model.named_parameters():
 
@@ -94,7 +94,7 @@ def _restore(learner: Learner, tensors: dict[str, Tensor]) -> None:
         learner.optimizer.state[parameter] = {"step": tensors[f"step.{name}"].reshape(()), **moments}
 
 
-def ended_run(folder: Path) -> Standing | None:
+def ended_run(folder: Path) -> TrainProgress | None:
     """How a run ended that was stopped after its last step, before its manifest was written; None for any other."""
     path = folder / ENDED
     if not path.is_file():
@@ -105,12 +105,12 @@ def ended_run(folder: Path) -> Standing | None:
         raise MeloError(f"{path}: a damaged training record; delete {folder} and train again") from error
 
 
-def _standing(data: object) -> Standing:
+def _standing(data: object) -> TrainProgress:
     """A standing from parsed JSON. Raises TypeError or ValueError for anything else."""
     if not isinstance(data, dict):
         raise TypeError("not an object")
-    standing = Standing(**data)
-    fresh = asdict(Standing(steps=0, most=0))
+    standing = TrainProgress(**data)
+    fresh = asdict(TrainProgress(steps=0, most=0))
     if not all(
         isinstance(getattr(standing, k), (int, float) if type(v) is float else type(v)) for k, v in fresh.items()
     ):

@@ -18,27 +18,28 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from analysis.errors import MeloError
-from meloctl.dataset.stream import Loader, PackStream
+from meloctl.dataset.loader import Loader
+from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
-from meloctl.training.average import averaged
-from meloctl.training.checkpoint import save_model
-from meloctl.training.config import TrainConfig
-from meloctl.training.deal import Deal, Dealer
-from meloctl.training.evaluate import evaluate
-from meloctl.training.learner import Heard, Learner, learner_of, sharing, take_step
-from meloctl.training.models import Model
-from meloctl.training.plan import Speed, Standing, first_standing, learning_rate, note, plan_on, why_ended
+from meloctl.model.checkpoint import save_model
+from meloctl.model.registry import Model
+from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.processes import first_says, pack_length
-from meloctl.training.rehearsal import estimate_rest, rehearse
+from meloctl.training.schedule import Speed, TrainProgress, first_standing, learning_rate, note, plan_on, why_ended
 from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
-from meloctl.training.watch import Meter, Progress, Watcher, tell_tensorboard, tensorboard
+from meloctl.training.step_timing import estimate_rest, time_steps
+from meloctl.training.train_config import TrainConfig
+from meloctl.training.train_step import StepLoss, TrainState, learner_of, sharing, take_step
+from meloctl.training.validation import evaluate
+from meloctl.training.watch import SpeedMeter, StepReport, Watcher, tell_tensorboard, tensorboard
+from meloctl.training.weight_average import averaged
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a run to stop."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Task:
+class TrainJob:
     """What is to be trained, on what, how, and where it is written."""
 
     model: Model
@@ -62,7 +63,7 @@ class Task:
     """What to call a training window, by its index, when something is wrong with it."""
 
 
-def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
+def train(task: TrainJob, watch: Watcher, accelerator: Accelerator) -> TrainProgress:
     """Train until the steps, the budget or the patience run out; the best model lies in the task's folder.
 
     A run that was stopped goes on from its last saved state with the same packs, and the same numbers on a CPU. One that has
@@ -82,10 +83,10 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
     learner = learner_of(task.model, config, accelerator, shard=task.shard, penalty=task.penalty)
     stream = PackStream(task.training, config.pack_rows, task.model.vocabulary, seed=config.seed, infill=config.infill)
     length = pack_length(accelerator, config.pack_rows)
-    dealer = Dealer(stream, task.training, packs=config.packs, accelerator=accelerator, length=length)
+    dealer = DistributedPacks(stream, task.training, packs=config.packs, accelerator=accelerator, length=length)
     standing = resume_run(learner, task.folder)
     if standing is None:
-        seconds_a_step = rehearse(learner, dealer, config)
+        seconds_a_step = time_steps(learner, dealer, config)
         standing = first_standing(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
     else:
         seconds_a_step = standing.seconds_a_step
@@ -96,7 +97,9 @@ def train(task: Task, watch: Watcher, accelerator: Accelerator) -> Standing:
     return standing
 
 
-def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, watch: Watcher) -> None:
+def _go_on(
+    task: TrainJob, learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, watch: Watcher
+) -> None:
     """Step after step, with evaluations between, until training has ended or is asked to stop."""
     config, accelerator = task.config, learner.accelerator
     clock, saved = _clock(accelerator, standing.seconds), standing.seconds
@@ -105,7 +108,7 @@ def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, wat
         Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
         _asked_to_stop(alone=accelerator.num_processes == 1) as stop,
     ):
-        meter = Meter(loader)
+        meter = SpeedMeter(loader)
         while not standing.why:
             share, rate = next(loader), learning_rate(standing, config)
             heard = take_step(learner, share, config, rate=rate)
@@ -121,7 +124,7 @@ def _go_on(task: Task, learner: Learner, dealer: Dealer, standing: Standing, wat
                 save_state(learner, standing, task.folder)
                 tell_tensorboard(board, standing)
                 watch.evaluated(standing)
-                meter, saved = Meter(loader), standing.seconds
+                meter, saved = SpeedMeter(loader), standing.seconds
             elif stop.is_set() or standing.seconds - saved >= config.save_seconds:
                 save_state(learner, standing, task.folder)
                 saved = standing.seconds
@@ -163,7 +166,7 @@ def _asked_to_stop(*, alone: bool) -> Iterator[threading.Event]:
             signal.signal(number, before[number])
 
 
-def _check(task: Task, accelerator: Accelerator) -> None:
+def _check(task: TrainJob, accelerator: Accelerator) -> None:
     if not task.training or not task.validation:
         raise MeloError(
             f"{len(task.training)} windows to train on and {len(task.validation)} to validate on; both are needed: "
@@ -183,7 +186,13 @@ def _clock(accelerator: Accelerator, seconds: float) -> Callable[[], float]:
 
 
 def _evaluate(
-    task: Task, learner: Learner, standing: Standing, clock: Callable[[], float], *, rate: float, speed: Speed
+    task: TrainJob,
+    learner: TrainState,
+    standing: TrainProgress,
+    clock: Callable[[], float],
+    *,
+    rate: float,
+    speed: Speed,
 ) -> None:
     """Measure the model on validation, mend the plan, note it all, and keep the model if it is the best so far."""
     with averaged(learner.model, learner.average):
@@ -201,8 +210,8 @@ def _evaluate(
                 save_model(learner.model, task.architecture, weights, task.folder, told, infill=task.config.infill)
 
 
-def _progress(standing: Standing, deal: Deal, heard: Heard, speed: Speed) -> Progress:
-    return Progress(
+def _progress(standing: TrainProgress, deal: StepBatch, heard: StepLoss, speed: Speed) -> StepReport:
+    return StepReport(
         step=standing.step,
         epoch=deal.epoch,
         bits_per_note=heard.bits_per_note,
@@ -211,7 +220,7 @@ def _progress(standing: Standing, deal: Deal, heard: Heard, speed: Speed) -> Pro
     )
 
 
-def _not_finite(task: Task, standing: Standing, deal: Deal, heard: Heard) -> MeloError:
+def _not_finite(task: TrainJob, standing: TrainProgress, deal: StepBatch, heard: StepLoss) -> MeloError:
     """What to tell of a step whose loss or gradient is not finite: where it is, what was heard there, and what is left."""
     bad = [n for n, nats in enumerate(heard.pack_nats) if not math.isfinite(nats)]
     what = f"the loss is {heard.nats}" if bad else f"the loss is finite, but the norm of its gradient is {heard.norm}"
@@ -221,7 +230,7 @@ def _not_finite(task: Task, standing: Standing, deal: Deal, heard: Heard) -> Mel
     return MeloError(f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; {_left(task, standing)}")
 
 
-def _left(task: Task, standing: Standing) -> str:
+def _left(task: TrainJob, standing: TrainProgress) -> str:
     """What is left of a run that cannot go on, and what to do."""
     best = f"the best model so far (step {standing.best_step}) is kept in {task.folder}"
     return f"{best if standing.best_step else 'no model is kept yet'}; lower --learning-rate"

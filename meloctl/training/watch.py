@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from meloctl.dataset.stream import Loader
-from meloctl.training.deal import Deal
-from meloctl.training.learner import Heard, Share
-from meloctl.training.plan import Speed, Standing
-from meloctl.training.rehearsal import Estimate
+from meloctl.dataset.loader import Loader
+from meloctl.training.distributed_packs import StepBatch
+from meloctl.training.schedule import Speed, TrainProgress
+from meloctl.training.step_timing import RunEstimate
+from meloctl.training.train_step import LaidOutStep, StepLoss
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class StepReport:
     """How things go, after a step."""
 
     step: int
@@ -34,24 +34,24 @@ class Progress:
 class Watcher(Protocol):
     """Whoever watches."""
 
-    def estimated(self, estimate: Estimate) -> None:
+    def estimated(self, estimate: RunEstimate) -> None:
         """Called once, before the first step; `estimate` covers what is left."""
 
-    def stepped(self, progress: Progress) -> None:
+    def stepped(self, progress: StepReport) -> None:
         """Called after each step."""
 
-    def evaluated(self, standing: Standing) -> None:
+    def evaluated(self, standing: TrainProgress) -> None:
         """Called after each evaluation."""
 
 
-class Meter:
+class SpeedMeter:
     """Speed since it was made, and how long a loader was waited for."""
 
-    def __init__(self, loader: Loader[Share]) -> None:
+    def __init__(self, loader: Loader[LaidOutStep]) -> None:
         self._began, self._loader, self._waited = time.monotonic(), loader, loader.waited_seconds
         self._rows = self._notes = 0
 
-    def add(self, deal: Deal, heard: Heard) -> None:
+    def add(self, deal: StepBatch, heard: StepLoss) -> None:
         """One more step is done."""
         self._rows += deal.n_rows
         self._notes += heard.n_notes
@@ -81,7 +81,7 @@ def tensorboard(folder: Path, step: int, *, writes: bool) -> Iterator[Any]:
         writer.close()
 
 
-def tell_tensorboard(writer: Any, standing: Standing) -> None:
+def tell_tensorboard(writer: Any, standing: TrainProgress) -> None:
     """Everything that metrics.csv has of the last evaluation."""
     if writer is None:
         return

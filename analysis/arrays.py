@@ -1,0 +1,8 @@
+"""Names for the types of NumPy arrays that every package uses."""
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]

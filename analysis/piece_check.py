@@ -1,0 +1,283 @@
+"""What one piece is made of, and what in it hurts training: metre that lies, loose timing, odd parts.
+
+Facts only, from a piece alone; what they mean for a corpus is said where they are counted. Each threshold that makes a
+fact a finding stands here; docs/decisions.md has what it was measured on.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.arrays import Floats, Ints
+from analysis.piece import Piece
+
+SHORT_BARS = 8
+"""A piece of fewer bars has little to learn from."""
+
+LONG_SECONDS = 1800.0
+"""A piece that lasts longer is rarely one piece."""
+
+DENSE_BAR = 256
+"""Notes in one bar from which it is extremely dense; the busiest of 2,192 real files has 320, 99 in 100 stay under 190."""
+
+MOST_PARTS = 16
+"""MIDI has so many channels; from more parts on, players give two of them one program."""
+
+FEW_NOTES = 4
+"""A part with fewer notes is as good as silent."""
+
+OFF_GRID = 0.35
+"""Share of notes off the grid of 12 steps a quarter from which a piece's timing does not fit it; chance gives 0.5."""
+
+SCATTERED = 0.3
+"""Share of notes outside the 16 commonest places in a quarter from which a piece was played freely; chance gives 0.8."""
+
+_STEPS = 12
+_PLACES = 96
+"""Places told apart in a quarter note."""
+
+_BEAT_ROOM = 2
+"""Places to either side that still count as on the beat: 1/48 of a quarter."""
+
+_MOST_BEATS = 4096
+"""Beats that are searched for accents."""
+
+_FEWEST_BEATS = 48
+_SURE = 0.15
+"""By how much one autocorrelation must exceed the other; 1,083 files of known metre: 13 wrong, 191 undecided."""
+
+_DRUM_NAME = re.compile(r"\b(drum|percussion|schlagzeug|batterie|bateria|drumkit)", re.IGNORECASE)
+_PITCHED_DRUMS = range(112, 120)
+"""General MIDI's percussive programs, steel drums and the taiko among them: not on channel 10, and rightly so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterFacts:
+    """How the bars of a piece look."""
+
+    commonest: str
+    """Time signature of most bars, as "4/4"."""
+
+    stated: bool
+    """The file names a time signature; otherwise 4/4 was taken."""
+
+    changes: int
+    """Times that a bar has another signature than the bar before."""
+
+    one_beat: bool
+    """More than half of the bars last one quarter or less, so that offsets count beats."""
+
+    accents: int
+    """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes do not tell."""
+
+    pickup: bool
+    """The first bar is shorter than the second."""
+
+    short_bars: int
+    """Bars after the first and before the last, alone or in twos, that are shorter than most, and bars cut by a signature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingFacts:
+    """How onsets lie against the file's own beats."""
+
+    tempo_stated: bool
+    """The file names a tempo; otherwise 120 was taken."""
+
+    off_grid: float
+    """Share of notes farther than 1/48 of a quarter from the bar's grid of 12 steps a quarter."""
+
+    shift: float
+    """Where most notes lie in the quarter while hardly any lie on its beginning, as a share of it; 0 for notes on the beat."""
+
+    scattered: float
+    """Share of notes outside the 16 commonest of 96 places in the quarter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstrumentFacts:
+    """The parts of a piece."""
+
+    programs: tuple[int, ...]
+    """General MIDI program of each pitched part."""
+
+    drums: int
+    """Parts on channel 10."""
+
+    hidden_drums: int
+    """Parts named like drums that are not on channel 10, and so are read as pitches."""
+
+    sharing: int
+    """Pitched parts whose program another part has as well."""
+
+    sparse: int
+    """Parts with hardly a note."""
+
+    @property
+    def parts(self) -> int:
+        """All parts."""
+        return len(self.programs) + self.drums
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceCheck:
+    """The facts of one piece."""
+
+    bars: int
+    notes: int
+    seconds: float
+    tempo: float
+    """At the beginning, in quarter notes a minute."""
+
+    cells: int
+    """Cells that hold notes."""
+
+    busiest_bar: int
+    """Notes in the fullest bar."""
+
+    metre: MeterFacts
+    timing: TimingFacts
+    instruments: InstrumentFacts
+
+    @property
+    def empty_cells(self) -> int:
+        """(bar, part) pairs without a note."""
+        return self.bars * self.instruments.parts - self.cells
+
+
+def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> PieceCheck:
+    """The facts of a piece with notes; `stated_in` tells whether its file names a metre and a tempo."""
+    bar = piece.note_bar
+    occupied = np.unique(bar * len(piece.parts) + piece.notes.part)
+    return PieceCheck(
+        bars=piece.n_bars,
+        notes=len(piece.notes),
+        seconds=piece.seconds,
+        tempo=float(piece.tempo[0]),
+        cells=len(occupied),
+        busiest_bar=int(np.unique(bar, return_counts=True)[1].max()),
+        metre=_metre(piece, meter_stated),
+        timing=_timing(piece, bar, tempo_stated),
+        instruments=_instruments(piece),
+    )
+
+
+def stated_in(data: bytes) -> tuple[bool, bool]:
+    """Whether a MIDI file names a time signature, and a tempo: whether the bytes that start such an event are in it.
+
+    Other bytes look so by chance in one of millions of files; a piece does not say what its file left out.
+    """
+    return b"\xff\x58\x04" in data, b"\xff\x51\x03" in data
+
+
+def accents(piece: Piece) -> int:
+    """3 where every third quarter is marked, 4 where every second or fourth is, 0 where the notes do not tell.
+
+    Each beat's weight is told three ways: how long its notes last, how many there are, and how new its pitch classes are
+    after the beat before. The autocorrelations of the three at 3 and 6 beats are compared with those at 4 and 8.
+    """
+    tpq, notes = piece.ticks_per_quarter, piece.notes
+    at = (notes.onset_tick - round(_shift(notes.onset_tick % tpq / tpq) * tpq)) / tpq
+    beat = np.maximum(np.rint(at).astype(np.int64), 0)
+    beat -= beat[0]
+    on_beat = (np.abs(at - np.rint(at)) < 1 / 8) & (beat < _MOST_BEATS)
+    n = int(min(beat[-1] + 1, _MOST_BEATS))
+    if n < _FEWEST_BEATS:
+        return 0
+    length = np.minimum(notes.duration_tick / tpq, 4)
+    classes = np.zeros((n, 12))
+    inside = beat < n
+    np.add.at(classes, (beat[inside], notes.pitch[inside] % 12), 1)
+    classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1)
+    newness = 1 - (classes[1:] * classes[:-1]).sum(axis=1)
+    weights = (
+        np.sqrt(np.bincount(beat[on_beat], weights=length[on_beat], minlength=n)),
+        np.sqrt(np.bincount(beat[on_beat], minlength=n)),
+        np.append(0, newness),
+    )
+    three, four = (sum(_autocorrelation(w, k) + _autocorrelation(w, 2 * k) for w in weights) / 3 for k in (3, 4))
+    return 3 if three > four + _SURE else 4 if four > three + _SURE else 0
+
+
+def _metre(piece: Piece, stated: bool) -> MeterFacts:
+    bars, n = piece.bars, piece.n_bars
+    number = np.arange(n)
+    start = bars.start_tick(np.arange(n + 1))
+    length = np.diff(start)
+    stretch = bars.stretch_of(number)
+    signature = bars.numerator[stretch] * 128 + bars.denominator[stretch]
+    value, count = np.unique(signature, return_counts=True)
+    numerator, denominator = divmod(int(value[count.argmax()]), 128)
+    nominal = 4 * piece.ticks_per_quarter * bars.numerator[stretch] // bars.denominator[stretch]
+    one_beat = bool((length <= piece.ticks_per_quarter).mean() > 0.5)
+    return MeterFacts(
+        commonest=f"{numerator}/{denominator}",
+        stated=stated,
+        changes=int((np.diff(signature) != 0).sum()),
+        one_beat=one_beat,
+        accents=accents(piece),
+        pickup=bool(n > 1 and length[0] < length[1]),
+        short_bars=_short_bars(length, nominal),
+    )
+
+
+def _short_bars(length: Ints, nominal: Ints) -> int:
+    """Bars cut short, and bars shorter than most that stand alone or in twos; neither the first nor the last bar."""
+    value, count = np.unique(length, return_counts=True)
+    below = length < value[count.argmax()]
+    edge = np.flatnonzero(np.diff(np.concatenate([[False], below, [False]]).astype(np.int8)))
+    run = np.zeros(len(length), dtype=np.int64)
+    for first, last in edge.reshape(-1, 2):
+        run[first:last] = last - first
+    short = (below & (run <= 2)) | (length < nominal)
+    return int(short[1:-1].sum())
+
+
+def _timing(piece: Piece, bar: Ints, stated: bool) -> TimingFacts:
+    tpq = piece.ticks_per_quarter
+    within = piece.notes.onset_tick - piece.bars.start_tick(bar)
+    rest = within * _STEPS % tpq
+    places = np.sort(_places(within % tpq / tpq))[::-1]
+    return TimingFacts(
+        tempo_stated=stated,
+        off_grid=float((4 * np.minimum(rest, tpq - rest) > tpq).mean()),
+        shift=_shift(within % tpq / tpq),
+        scattered=float(1 - places[:16].sum() / len(within)),
+    )
+
+
+def _shift(phase: Floats) -> float:
+    """Where in the quarter the notes' own beat lies, 0..1; 0 unless three in ten lie there and under one in ten at 0."""
+    places = _places(phase) / len(phase)
+    near = np.sum([np.roll(places, k) for k in range(-_BEAT_ROOM, _BEAT_ROOM + 1)], axis=0)
+    best = int(np.argmax(near))
+    if near[best] < 0.3 or near[0] >= 0.1:
+        return 0.0
+    around = (phase - best / _PLACES + 0.5) % 1 - 0.5
+    return float((best / _PLACES + np.median(around[np.abs(around) <= (_BEAT_ROOM + 0.5) / _PLACES])) % 1)
+
+
+def _places(phase: Floats) -> Ints:
+    """(96,) notes at each place in the quarter."""
+    return np.bincount(np.rint(phase * _PLACES).astype(np.int64) % _PLACES, minlength=_PLACES)
+
+
+def _autocorrelation(x: Floats, lag: int) -> float:
+    """Of a series about its mean, -1..1; 0 for a flat one."""
+    x = x - x.mean()
+    power = float(x @ x)
+    return float(x[lag:] @ x[:-lag]) / power if power > 0 else 0.0
+
+
+def _instruments(piece: Piece) -> InstrumentFacts:
+    pitched = [p.program for p in piece.parts if not p.is_drum]
+    named = [p for p in piece.parts if not p.is_drum and _DRUM_NAME.search(p.name) and p.program not in _PITCHED_DRUMS]
+    notes = np.bincount(piece.notes.part, minlength=len(piece.parts))
+    return InstrumentFacts(
+        programs=tuple(pitched),
+        drums=len(piece.parts) - len(pitched),
+        hidden_drums=len(named),
+        sharing=sum(pitched.count(p) > 1 for p in pitched),
+        sparse=int((notes < FEW_NOTES).sum()),
+    )

@@ -1,0 +1,132 @@
+"""How many pairs of rows lie at each relation and offset: what a mask's work is counted in, without the L×L matrix.
+
+A pair is a row and another (or itself) that is not later in generation order; dense causal attention sees all of them.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.arrays import Floats, Ints
+from analysis.piece import Piece
+from masks.spec import RELATIONS
+from masks.tiling.cell_rows import CellRows
+
+_BASS = range(32, 40)
+"""General MIDI's family of basses: they stand right after the drums in a bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceRows:
+    """Rows in each cell of one piece."""
+
+    rows: Ints
+    """(P, T) rows of part p in bar t; parts in generation order, the header rows first as part 0."""
+
+    drums: tuple[int, ...]
+    """The parts that are drums."""
+
+    @staticmethod
+    def of(piece: Piece) -> "PieceRows":
+        """One row a note, and one header row a bar. Notes that the grid would merge are counted apart."""
+        order = sorted(
+            range(len(piece.parts)), key=lambda i: (*_place(piece.parts[i].is_drum, piece.parts[i].program), i)
+        )
+        rows = np.zeros((1 + len(order), piece.n_bars), dtype=np.int64)
+        rows[0] = 1
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(1, len(order) + 1)
+        np.add.at(rows, (place[piece.notes.part], piece.note_bar), 1)
+        drums = tuple(n for n, i in enumerate(order, 1) if piece.parts[i].is_drum)
+        return PieceRows(rows=rows, drums=drums)
+
+    def cells(self) -> CellRows:
+        """The cells that are not empty, in generation order."""
+        bar, part = np.nonzero(self.rows.T)
+        return CellRows(bar=bar, part=part, rows=self.rows[part, bar], drums=frozenset(self.drums))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowPairs:
+    """Pairs of rows by relation and offset. They add with +, over pieces of any length."""
+
+    counts: Floats
+    """(3, N) pairs for each of RELATIONS at offsets 0..N − 1; no pair lies further back."""
+
+    pitched: Floats
+    """(3, N) those of them that lie between notes with pitch: no headers, no drums."""
+
+    @staticmethod
+    def of(piece: PieceRows) -> "RowPairs":
+        """The pairs of one piece."""
+        return row_pairs(piece.rows, drums=piece.drums, headers=(0,))
+
+    @property
+    def total(self) -> float:
+        """All pairs: what dense causal attention sees."""
+        return float(self.counts.sum())
+
+    def share(self) -> "RowPairs":
+        """The same as shares of all pairs, so that pieces count alike when they are added."""
+        return RowPairs(counts=self.counts / self.total, pitched=self.pitched / self.total)
+
+    def work(self, relation: str, offset: int) -> float:
+        """Pairs at one relation and offset; 0 further back than any piece is long."""
+        return float(self.counts[RELATIONS.index(relation), offset]) if offset < self.counts.shape[1] else 0.0
+
+    def __add__(self, other: "RowPairs") -> "RowPairs":
+        return RowPairs(counts=_added(self.counts, other.counts), pitched=_added(self.pitched, other.pitched))
+
+
+def row_pairs(rows: Ints, *, drums: Collection[int] = (), headers: Collection[int] = ()) -> RowPairs:
+    """The pairs of rows of one piece.
+
+    Args:
+        rows: (P, T) rows in each cell.
+        drums: the parts that are drums.
+        headers: the parts that hold no notes.
+    """
+    parts = range(len(rows))
+    undrummed = rows[[p for p in parts if p not in drums]]
+    pitched = rows[[p for p in parts if p not in drums and p not in headers]]
+    same, different = _same_and_different(rows)
+    _, cross = _same_and_different(undrummed)
+    pitched_same, pitched_cross = _same_and_different(pitched)
+    return RowPairs(
+        counts=np.stack([same, cross, different - cross]),
+        pitched=np.stack([pitched_same, pitched_cross, np.zeros_like(cross)]),
+    )
+
+
+def mean_pairs(pieces: Sequence[PieceRows]) -> RowPairs:
+    """The mean of the pieces' shares: a long piece, whose pairs grow with its length squared, counts as much as a short one."""
+    shares = [RowPairs.of(piece).share() for piece in pieces]
+    total = sum(shares[1:], start=shares[0])
+    return RowPairs(counts=total.counts / len(shares), pitched=total.pitched / len(shares))
+
+
+def _same_and_different(rows: Ints) -> tuple[Floats, Floats]:
+    """(T,) pairs within a part, and between two parts, by offset."""
+    same, every = _products(rows).sum(axis=0), _products(rows.sum(axis=0, keepdims=True))[0]
+    different = every - same
+    different[0] /= 2  # of two rows of one bar, one comes first
+    same[0] = (same[0] + rows.sum()) / 2  # and each sees itself
+    return same, different
+
+
+def _products(rows: Ints) -> Floats:
+    """(P, T) → (P, T): the sum over t of rows[t] · rows[t − k], for each k. Whole numbers, so rounding makes them exact."""
+    bars = rows.shape[1]
+    spectrum = np.fft.rfft(rows, 2 * bars, axis=1)
+    return np.rint(np.fft.irfft(np.abs(spectrum) ** 2, 2 * bars, axis=1)[:, :bars])
+
+
+def _added(a: Floats, b: Floats) -> Floats:
+    n = max(a.shape[1], b.shape[1])
+    return np.pad(a, ((0, 0), (0, n - a.shape[1]))) + np.pad(b, ((0, 0), (0, n - b.shape[1])))
+
+
+def _place(is_drum: bool, program: int) -> tuple[int, int]:
+    """Where a part stands in a bar: drums, basses, the rest, by program."""
+    return 0 if is_drum else 1 if program in _BASS else 2, 0 if is_drum else program

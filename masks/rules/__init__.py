@@ -1,0 +1,1 @@
+"""Rules that turn measured similarity, or learned gates, into a mask."""

@@ -1,0 +1,137 @@
+"""The rows of a piece by cell (bar, part), in generation order."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.arrays import Bools, Ints
+from analysis.errors import MeloError
+from masks.spec import MOST_OFFSET, RELATIONS
+
+SAME, CROSS, DRUMS = range(len(RELATIONS))
+"""Rows of a table of relations."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellRows:
+    """How many rows each cell of one piece has, in generation order: bar by bar, header rows as a part of their own.
+
+    Raises:
+        MeloError: cells out of order, given twice, or empty; more bars than any piece has.
+    """
+
+    bar: Ints
+    """(C,) never falling."""
+
+    part: Ints
+    """(C,) any whole numbers that tell parts apart."""
+
+    rows: Ints
+    """(C,) 1 or more."""
+
+    drums: frozenset[int] = frozenset()
+    """The parts that are drums."""
+
+    def __post_init__(self) -> None:
+        if not len(self.bar) == len(self.part) == len(self.rows):
+            raise MeloError(
+                f"cells: {len(self.bar)} bars, {len(self.part)} parts and {len(self.rows)} counts; give one of each a cell"
+            )
+        if len(self.rows) and self.rows.min() < 1:
+            raise MeloError(f"cells: a cell has {self.rows.min()} rows; leave out the cells that are empty")
+        if (np.diff(self.bar) < 0).any():
+            raise MeloError("cells: the bars fall; give the cells in generation order, bar by bar")
+        if self.n_bars > MOST_OFFSET:
+            raise MeloError(f"cells: {self.n_bars} bars; a piece has at most {MOST_OFFSET}")
+        if len(np.unique(self.slot)) < len(self.slot):
+            raise MeloError("cells: a part comes twice in one bar; rows of a cell must stand together")
+
+    @property
+    def n_rows(self) -> int:
+        """L."""
+        return int(self.rows.sum())
+
+    @cached_property
+    def n_bars(self) -> int:
+        """T, from the first bar to the last, gaps counted."""
+        return int(self.bar[-1] - self.bar[0]) + 1 if len(self.bar) else 0
+
+    @cached_property
+    def time(self) -> Ints:
+        """(C,) bars since the first one."""
+        return self.bar - self.bar[:1]
+
+    @cached_property
+    def line(self) -> Ints:
+        """(C,) the parts, numbered 0..P−1."""
+        return np.unique(self.part, return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def n_parts(self) -> int:
+        """P."""
+        return int(self.line.max()) + 1 if len(self.line) else 0
+
+    @cached_property
+    def slot(self) -> Ints:
+        """(C,) place in a P×T table."""
+        return self.line * self.n_bars + self.time
+
+    @cached_property
+    def start(self) -> Ints:
+        """(C,) first row of each cell."""
+        return np.cumsum(self.rows) - self.rows
+
+    @cached_property
+    def drummed(self) -> Bools:
+        """(C,) is it a cell of drums?"""
+        return np.isin(self.part, list(self.drums))
+
+    @cached_property
+    def earlier_rows(self) -> tuple[Ints, Ints, Ints]:
+        """Rows before each bar: (T + 1,) of all parts, (T + 1,) of drums, (P, T + 1) of each part."""
+        table = np.zeros((self.n_parts, self.n_bars + 1), dtype=np.int64)
+        table[self.line, self.time + 1] = self.rows
+        own = np.cumsum(table, axis=1)
+        drums = np.zeros(self.n_parts, dtype=np.bool_)
+        drums[self.line[self.drummed]] = True
+        return own.sum(axis=0), own[drums].sum(axis=0), own
+
+    def relation(self, queries: Ints, keys: Ints) -> npt.NDArray[np.int8]:
+        """(|queries|, |keys|) what cells are to each other, as rows of RELATIONS."""
+        return relations(self.part[queries], self.part[keys], self.drums)
+
+
+def relations(queries: Ints, keys: Ints, drums: Collection[int]) -> npt.NDArray[np.int8]:
+    """(|queries|, |keys|) what parts are to each other, as rows of RELATIONS; `drums` are the parts that are drums."""
+    drummed = np.isin(queries, list(drums))[:, None] | np.isin(keys, list(drums))
+    same = queries[:, None] == keys
+    return np.where(same, np.int8(SAME), np.where(drummed, np.int8(DRUMS), np.int8(CROSS)))
+
+
+def cells_of_rows(bar: npt.ArrayLike, part: npt.ArrayLike, drums: Collection[int] = ()) -> CellRows:
+    """The cells of rows in generation order.
+
+    Args:
+        bar, part: (L,) of each row, as `dense_mask` takes them.
+        drums: the parts that are drums.
+
+    Raises:
+        MeloError: bars that fall, or rows of one cell that do not stand together.
+    """
+    bar_L, part_L = np.asarray(bar, dtype=np.int64), np.asarray(part, dtype=np.int64)
+    if bar_L.ndim != 1 or bar_L.shape != part_L.shape:
+        raise MeloError(f"rows: bars of shape {bar_L.shape} and parts of shape {part_L.shape}; give one of each a row")
+    new_L = np.ones(len(bar_L), dtype=np.bool_)
+    new_L[1:] = (bar_L[1:] != bar_L[:-1]) | (part_L[1:] != part_L[:-1])
+    first = np.flatnonzero(new_L)
+    rows = np.diff(np.append(first, len(bar_L)))
+    return CellRows(bar=bar_L[first], part=part_L[first], rows=rows, drums=frozenset(drums))
+
+
+def spread(start: Ints, length: Ints) -> Ints:
+    """start, start + 1, … (length of them), for each, one after the other."""
+    end = np.cumsum(length)
+    return np.arange(end[-1] if len(end) else 0) + np.repeat(start - end + length, length)

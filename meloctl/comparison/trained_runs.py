@@ -1,0 +1,152 @@
+"""Which runs are compared, what each recorded of itself, and whether they can be compared at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from analysis.errors import MeloError
+from analysis.json_file import read_json
+from masks.describe import in_words
+from meloctl.evaluation.held_out import TrainedOn, trained_on
+from meloctl.model.checkpoint import About, read_about
+from meloctl.model.registry import ARCHITECTURES
+from meloctl.workspace import MANIFEST, Workspace, file_hash
+
+STAGE, WEIGHTS = "model", "model.safetensors"
+
+MOST_RUNS = len(ascii_uppercase)
+"""Each has a letter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A finished run of `meloctl train`."""
+
+    letter: str
+    """By which tables and pictures name it; the first is A."""
+
+    folder: Path
+    about: About
+    on: TrainedOn
+    inputs: dict[str, Any]
+    options: dict[str, Any]
+    recorded: dict[str, Any]
+    """How the training went, as its manifest says; empty where it does not."""
+
+    weights: str
+    """Their hash."""
+
+    @property
+    def name(self) -> str:
+        """That of its folder."""
+        return self.folder.name
+
+    def number(self, name: str) -> float | None:
+        """A number that it recorded; None where it did not."""
+        value = self.recorded.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def mask(self) -> str:
+        """What a row sees, in words."""
+        if self.about.gated:
+            return "every earlier row, through learned gates"
+        return in_words(self.about.spec) if self.about.spec else f"no mask: {ARCHITECTURES[self.about.architecture]}"
+
+    @property
+    def density(self) -> float | None:
+        """Share of dense causal attention's pairs that its mask shows; all of them under gates, None without a mask."""
+        return 1.0 if self.about.gated else self.number("density")
+
+    @property
+    def recipe(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it was trained by, but for the seed."""
+        return self.inputs, {k: v for k, v in self.options.items() if k != "seed"}
+
+
+def find_runs(space: Workspace, given: Sequence[Path]) -> list[TrainedRun]:
+    """The runs that were named, by folder or by their name in the workspace; without any, all that are finished there.
+
+    Raises:
+        MeloError: fewer than two runs, or too many; one that is no finished run, is given twice, or was trained on other music.
+    """
+    folders = [_folder(space, name) for name in given] if given else finished_runs(space)
+    if len(folders) < 2:
+        there = f"{space.root / STAGE} holds {'one' if folders else 'none'}" if not given else "one was given"
+        raise MeloError(
+            f"it takes two finished runs of meloctl train or more, and {there}; name them: meloctl compare RUN RUN"
+        )
+    if len(folders) > MOST_RUNS:
+        raise MeloError(f"{len(folders)} runs; at most {MOST_RUNS} can be compared: name those that matter")
+    for i, folder in enumerate(folders):
+        if folder.resolve() in [other.resolve() for other in folders[:i]]:
+            raise MeloError(f"{folder}: given twice; name each run once")
+    runs = [_read(folder, letter) for folder, letter in zip(folders, ascii_uppercase, strict=False)]
+    for run in runs[1:]:
+        if why := difference(runs[0], run):
+            raise MeloError(
+                f"{why}; runs can be compared on one corpus alone, with the same files, meter and rows: "
+                "name runs that have it in common"
+            )
+    return runs
+
+
+def finished_runs(space: Workspace) -> list[Path]:
+    """The folders of all finished training runs of a workspace, the oldest first."""
+    found = [path.parent for path in (space.root / STAGE).glob(f"*/{MANIFEST}")]
+    return sorted(found, key=lambda folder: (str(_manifest(folder).get("time")), folder.name))
+
+
+def difference(first: TrainedRun, other: TrainedRun) -> str | None:
+    """What keeps two runs from being compared, in words; None where nothing does."""
+    for key, what in (("fingerprint", "files"), ("meter", "meter"), ("rows", "rows format")):
+        mine, theirs = (run.inputs.get(key) for run in (first, other))
+        if mine == theirs:
+            continue
+        if key == "fingerprint":
+            if first.on.corpus != other.on.corpus:
+                return f"{first.name} was trained on {first.on.corpus}, {other.name} on {other.on.corpus}"
+            return f"files in {first.on.corpus} changed between {first.name} and {other.name}"
+        said = [value or "the files' own" for value in (mine, theirs)]
+        return f"{first.name} was trained with the {what} {said[0]}, {other.name} with {said[1]}"
+    if first.about.vocabulary != other.about.vocabulary:
+        return f"{first.name} and {other.name} have different vocabularies"
+    return None
+
+
+def _folder(space: Workspace, given: Path) -> Path:
+    """The run that a word names."""
+    for folder in (given, space.root / STAGE / given):
+        if (folder / MANIFEST).is_file():
+            return folder
+        if (folder / WEIGHTS).is_file():
+            raise MeloError(f"{folder}: not finished; give the same meloctl train again, and it goes on")
+    there = ", ".join(folder.name for folder in finished_runs(space)) or "none"
+    raise MeloError(
+        f"{given}: no run of meloctl train, neither a folder nor a name in {space.root / STAGE} (there: {there})"
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    data = read_json(folder / MANIFEST, what="manifest")
+    return data if isinstance(data, dict) else {}
+
+
+def _read(folder: Path, letter: str) -> TrainedRun:
+    on, manifest = trained_on(folder, given=str(folder)), _manifest(folder)
+    results = manifest.get("results")
+    recorded = results.get("training") if isinstance(results, dict) else None
+    if not (folder / WEIGHTS).is_file():
+        raise MeloError(f"{folder}: no {WEIGHTS} in it; give a finished run of meloctl train")
+    return TrainedRun(
+        letter=letter,
+        folder=folder,
+        about=read_about(folder),
+        on=on,
+        inputs=manifest["inputs"],
+        options=manifest["options"],
+        recorded=recorded if isinstance(recorded, dict) else {},
+        weights=file_hash(folder / WEIGHTS),
+    )

@@ -1,0 +1,1 @@
+"""Corpora: checked before training, taken out of music21, or composed."""

@@ -1,0 +1,178 @@
+"""A corpus, judged before it is trained on: facts of each file, copies, and findings with what to do about them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from analysis.corpus import SkippedFile, group_of, merged_groups, split_groups
+from analysis.errors import MeloError
+from analysis.findings import Finding, piece_findings
+from analysis.midi import read_midi
+from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
+from analysis.piece_check import PieceCheck, check_piece, stated_in
+from meloctl.rows.codec import GridLoss, encode
+from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+
+OFTEN_MERGED = 0.05
+"""Share of a piece's notes that fall on others of their part from which the piece is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What is kept of one file: about two kilobytes."""
+
+    path: Path
+    name: str
+    """The same for files with exactly the same notes."""
+
+    piece: PieceCheck
+    sketch: Sketch = field(repr=False)
+    grid: GridLoss
+    """What the grid of the rows would do to it."""
+
+    rows: int
+    """Rows that it would be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Files that are one song."""
+
+    files: tuple[int, ...]
+    """Numbers of the files, ascending, two or more."""
+
+    exact: bool
+    """All hold exactly the same notes."""
+
+    likeness: float
+    """The weakest of each file's strongest likeness to another of them; 1 for exact copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusCheck:
+    """A corpus, judged. Every file is in `files` or in `skipped`."""
+
+    files: tuple[FileFacts, ...]
+    skipped: tuple[SkippedFile, ...]
+    copies: tuple[Copies, ...]
+    """In the order of their first files."""
+
+    split: tuple[str, ...]
+    """Side of each file: "train", "validation" or "test"."""
+
+    findings: tuple[Finding, ...]
+    """Those that concern a file."""
+
+
+def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | None = None) -> FileFacts | SkippedFile:
+    """The facts of one file, or why it cannot be read; no other file plays a part."""
+    try:
+        piece = read_midi(path, meter=meter)
+        meter_stated, tempo_stated = stated_in(path.read_bytes())
+    except MeloError as error:
+        return SkippedFile(path=path, reason=str(error))
+    except OSError as error:  # it went away between two looks at it
+        return SkippedFile(path=path, reason=f"cannot be opened: {(error.strerror or str(error)).lower()}")
+    rows, grid = encode(piece, vocabulary)
+    return FileFacts(
+        path=path,
+        name=group_of(piece),
+        piece=check_piece(piece, meter_stated=meter_stated or meter is not None, tempo_stated=tempo_stated),
+        sketch=sketch(piece),
+        grid=grid,
+        rows=len(rows),
+    )
+
+
+def check_files(
+    paths: Sequence[Path], *, meter: tuple[int, int] | None = None, on_file: Callable[[], None] = lambda: None
+) -> list[FileFacts | SkippedFile]:
+    """`check_file` of every path, in order; `on_file` is called after each."""
+    vocabulary = default_vocabulary()
+    found = []
+    for path in paths:
+        found.append(check_file(path, vocabulary, meter=meter))
+        on_file()
+    return found
+
+
+def judge(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
+    """A corpus from the facts of its files."""
+    read: list[FileFacts] = []
+    skipped: list[SkippedFile] = []
+    for facts in found:
+        if isinstance(facts, SkippedFile):
+            skipped.append(facts)
+        else:
+            read.append(facts)
+    copies, cluster = _copies(read)
+    groups = merged_groups([f.sketch.key or f.name for f in read], cluster)
+    findings = [*_of_copies(read, copies), *piece_findings([f.piece for f in read]), _merging(read)]
+    return CorpusCheck(
+        files=tuple(read),
+        skipped=tuple(skipped),
+        copies=copies,
+        split=tuple(split_groups(groups)),
+        findings=tuple(f for f in findings if f.files),
+    )
+
+
+def _copies(files: Sequence[FileFacts]) -> tuple[tuple[Copies, ...], list[int]]:
+    """Groups of two or more files that are one song, and each file's cluster."""
+    names = [f.name for f in files]
+    links = near_duplicates([f.sketch for f in files])
+    cluster = clusters(links, names).tolist()
+    best = np.zeros(len(files))
+    np.maximum.at(best, links.first, links.similarity)
+    np.maximum.at(best, links.second, links.similarity)
+    twins: dict[str, int] = {}
+    members: dict[int, list[int]] = {}
+    for number, (name, label) in enumerate(zip(names, cluster, strict=True)):
+        twins[name] = twins.get(name, 0) + 1
+        members.setdefault(label, []).append(number)
+    found = tuple(
+        Copies(
+            files=tuple(group),
+            exact=len({names[i] for i in group}) == 1,
+            likeness=min(1.0 if twins[names[i]] > 1 else float(best[i]) for i in group),
+        )
+        for group in members.values()
+        if len(group) > 1
+    )
+    return found, cluster
+
+
+def _of_copies(files: Sequence[FileFacts], copies: Sequence[Copies]) -> list[Finding]:
+    first = {f.name: i for i, f in reversed(list(enumerate(files)))}
+    near = [c for c in copies if not c.exact]
+    return [
+        Finding(
+            name="exact-copies",
+            files=tuple(i for i, f in enumerate(files) if first[f.name] != i),
+            mend=True,
+            said="with the notes of another",
+            what="exactly the notes of an earlier file, so that song weighs double in statistics and training",
+            advice="leave them out; the groups are in check.json",
+        ),
+        Finding(
+            name="near-copies",
+            files=tuple(i for c in near for i in c.files),
+            mend=True,
+            said=f"near copies of one another (in {len(near)} group{'s' * (len(near) != 1)})",
+            what="one song in another key, tempo, arrangement or cut, named group by group",
+            advice="training keeps each group on one side of the split; leave out what should not weigh double (check.json)",
+        ),
+    ]
+
+
+def _merging(files: Sequence[FileFacts]) -> Finding:
+    return Finding(
+        name="merged",
+        files=tuple(i for i, f in enumerate(files) if f.grid.merged > OFTEN_MERGED * f.grid.notes),
+        mend=False,
+        said="that lose notes to the grid",
+        what=f"over {OFTEN_MERGED:.0%} of the notes fall on another of their part, same step and pitch, and become one",
+        advice="nothing: doubled or very fast notes",
+    )

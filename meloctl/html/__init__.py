@@ -1,0 +1,1 @@
+"""The HTML kit of all pages: escaped markup, blocks, charts, one style sheet."""

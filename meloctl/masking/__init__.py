@@ -1,0 +1,1 @@
+"""What `meloctl derive-mask` and `meloctl mask` do."""

@@ -1,0 +1,1 @@
+"""The backend for CPUs: tiles merged by log-sum-exp."""

@@ -1,0 +1,1 @@
+"""An encoder–decoder on rows: a primer is read, its continuation written."""

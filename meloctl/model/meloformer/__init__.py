@@ -1,0 +1,1 @@
+"""MeloFormer: rows under a mask, with one summary vector a bar."""

@@ -1,0 +1,196 @@
+"""MeloFormer, a decoder over rows R and bar summaries S. Read from top to bottom.
+
+Each layer has four blocks (the founding documents' SS, SR, RS and RR):
+
+    SS+SR   S' = attend(query S_b; keys: S_c of bars c ≤ b, and the rows of bar b)
+    K2,V2   a second projection of S'
+    RS+RR   R' = attend(query a row of bar b; keys: K2,V2 of S'_c of bars c < b, and the rows that the mask shows)
+
+Nothing later is ever seen: a row's state predicts the next row. A batch is a pack: windows of pieces one after the other, which
+never see each other, so there is no batch dimension. Shape letters: N rows, T bars, C width, H query heads, G key and
+value heads, D width of a head, F fields, M rows that count.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from analysis.arrays import Bools
+from masks.spec import MaskSpec
+from masks.tiling.kernel_costs import CPU
+from meloctl.dataset.packs import Pack
+from meloctl.model.attention.attend import attend
+from meloctl.model.attention.gates import Gates
+from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.config import ModelConfig
+from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
+from meloctl.model.rotary import rotate
+from meloctl.model.row_heads import RowEmbedding, RowHeads
+from meloctl.rows.vocabulary import FIELDS, Vocabulary
+
+
+class SwiGLU(nn.Module):
+    """A gated feed-forward layer (Shazeer, 2020)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.inner = nn.Linear(width, hidden, bias=False)
+        self.outer = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, C) → (…, C)."""
+        return self.outer(F.silu(self.gate(x)) * self.inner(x))
+
+
+class Layer(nn.Module):
+    """The four blocks and a feed-forward layer. Rows and summaries share all but the second projection."""
+
+    def __init__(self, config: ModelConfig, *, summaries: bool, last: bool) -> None:
+        super().__init__()
+        c, d = config.width, config.head_width
+        self.d, self.summaries, self.last = d, summaries, last
+        self.norm = nn.RMSNorm(c)
+        self.q = nn.Linear(c, config.heads * d, bias=False)
+        self.kv = nn.Linear(c, 2 * config.kv_heads * d, bias=False)
+        self.out = nn.Linear(config.heads * d, c, bias=False)
+        if summaries:
+            self.norm2 = nn.RMSNorm(c)
+            self.kv2 = nn.Linear(c, 2 * config.kv_heads * d, bias=False)
+        self.mlp_norm = nn.RMSNorm(c)
+        self.mlp = SwiGLU(c, config.hidden)
+        self.drop = nn.Dropout(config.dropout)
+
+    def query(self, x_NC: Tensor, turn: Tensor) -> Tensor:
+        """(N, H, D) of normed rows or summaries."""
+        return rotate(self._split(self.q(x_NC)), turn)
+
+    def keys(self, x_NC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """K, V (N, G, D) of normed rows or summaries: the first projection."""
+        k, v = self.kv(x_NC).chunk(2, dim=-1)
+        return rotate(self._split(k), turn), self._split(v)
+
+    def second_keys(self, s_TC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """K2, V2 (T, G, D) of updated summaries: what rows see of them."""
+        k, v = self.kv2(self.norm2(s_TC)).chunk(2, dim=-1)
+        return rotate(self._split(k), turn), self._split(v)
+
+    def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
+        """x plus what attention brought."""
+        return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
+
+    def feed(self, x_NC: Tensor) -> Tensor:
+        """x plus the feed-forward layer."""
+        return x_NC + self.drop(self.mlp(self.mlp_norm(x_NC)))
+
+    def forward(
+        self, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """One layer over all rows and summaries at once."""
+        rows = self.norm(r_NC)
+        q_r = self.query(rows, layout.row_turn)
+        k_r, v_r = self.keys(rows, layout.row_turn)
+        k, v = k_r, v_r
+        if self.summaries:
+            bars = self.norm(s_TC)
+            k_s, v_s = self.keys(bars, layout.bar_turn)
+            q_s = self.query(bars, layout.bar_turn)
+            heard = attend(q_s, torch.cat([k_s, k_r]), torch.cat([v_s, v_r]), layout.bar_plan)
+            s_TC = self.add_attention(s_TC, heard)
+            k2, v2 = self.second_keys(s_TC, layout.bar_turn)
+            k, v = torch.cat([k2, k_r]), torch.cat([v2, v_r])
+            if not self.last:
+                s_TC = self.feed(s_TC)
+        r_NC = self.add_attention(r_NC, attend(q_r, k, v, layout.row_plan, biases))
+        return self.feed(r_NC), s_TC
+
+    def _split(self, x_NE: Tensor) -> Tensor:
+        """(N, heads·D) → (N, heads, D)."""
+        return x_NE.unflatten(-1, (-1, self.d))
+
+
+class MeloFormer(nn.Module):
+    """Rows in, a state for each next row out; `heads` turns states into fields.
+
+    Source: Museformer (Yu et al., 2022) for rows with bar summaries; rows of nested fields and the mask by relation are ours.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary, spec: MaskSpec, *, gated: bool = False) -> None:
+        """A fresh model.
+
+        Args:
+            spec: the mask. Under gates it gives their first values, and whether there are summaries.
+            gated: rows see all earlier rows, through learnable gates.
+        """
+        super().__init__()
+        self.config, self.vocabulary, self.spec = config, vocabulary, spec
+        costs = CPU.at(heads=config.heads, width=config.head_width, threads=torch.get_num_threads())
+        self.planner = TilePlanner(spec, gated=gated, costs=costs)
+        self.gates = Gates(spec) if gated else None
+        self.checkpointing = False
+        """Keep each layer's input alone for the backward pass, and compute the layer again there."""
+
+        self.embed = RowEmbedding(vocabulary, config.width)
+        self.start = nn.Parameter(torch.zeros(config.width))
+        """The state that predicts a piece's first row."""
+
+        if spec.summaries:
+            self.summary = nn.Parameter(torch.zeros(config.width))
+            """Every summary before the first layer."""
+
+        self.layers: Sequence[Layer] = nn.ModuleList(  # type: ignore[assignment]
+            Layer(config, summaries=spec.summaries, last=i == config.layers - 1) for i in range(config.layers)
+        )
+        self.norm = nn.RMSNorm(config.width)
+        self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
+        self.apply(self._init)
+
+    def _init(self, module: nn.Module) -> None:
+        """Small normal weights; what is added to the residual stream is smaller the deeper the model (GPT-2)."""
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, Layer):
+            scale = (2 * self.config.layers) ** -0.5
+            module.out.weight.data *= scale
+            module.mlp.outer.weight.data *= scale
+
+    def counted(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts, without a plan of anything: see `Pack.counted`."""
+        return pack.counted
+
+    def layout(self, pack: Pack) -> MeloFormerLayout:
+        """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
+        of time, on a CPU. Packs of one length keep the kernels on CUDA from being compiled again: see `packs.padded`."""
+        on_cuda = self.start.device.type == "cuda"
+        return layout_of(pack, self.planner, self.vocabulary, self.config.head_width, flex=on_cuda)
+
+    def states(self, layout: MeloFormerLayout) -> Tensor:
+        """(N, C) the state that predicts each row: it has seen earlier rows of the row's own window alone."""
+        r_NC = self.embed(layout.rows_NF)
+        s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, self.config.width)
+        if self.spec.summaries:
+            s_TC = s_TC + self.summary
+        biases = None if self.gates is None else self.gates.biases()
+        for layer in self.layers:
+            if self.checkpointing and self.training:
+                r_NC, s_TC = checkpoint(layer, r_NC, s_TC, layout, biases, use_reentrant=False)
+            else:
+                r_NC, s_TC = layer(r_NC, s_TC, layout, biases)
+        return torch.cat([self.start[None], self.norm(r_NC)])[layout.before_N]
+
+    def forward(self, layout: MeloFormerLayout) -> Tensor:
+        """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere."""
+        state_NC, counted_N = self.states(layout), layout.counted_N
+        nats_MF = self.heads.nats(state_NC[counted_N], layout.rows_NF[: len(counted_N)][counted_N])
+        nats_NF = nats_MF.new_zeros(len(counted_N), len(FIELDS))
+        return nats_NF.masked_scatter(counted_N[:, None], nats_MF)
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Parameters, each counted once."""
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,1 @@
+"""The Music Transformer on rows: relative attention, every earlier row seen."""

@@ -1,0 +1,162 @@
+"""The page: one HTML file that needs nothing else, on any screen, in a light and a dark room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from analysis.piece import Piece
+from meloctl.html.markup import Html, policy, tag
+from meloctl.play.roll import json_for_script
+from meloctl.report.report_text import counted
+
+COLOURS = 12
+"""Colours of parts in style.css; the 13th part has the first one again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceOnPage:
+    """A piece on a page."""
+
+    name: str
+    """Of its file."""
+
+    piece: Piece
+    roll: dict[str, Any]
+    """What is drawn (see `roll_of`)."""
+
+    audio: str
+    """A data URI."""
+
+    audio_seconds: float
+
+
+def page(title: str, shown: Sequence[PieceOnPage]) -> str:
+    """The whole document; with several pieces a list to choose from."""
+    style, script = Html(_resource("style.css")), Html(_resource("script.js"))
+    data = [{**s.roll, "audio": s.audio, "audio_seconds": round(s.audio_seconds, 3)} for s in shown]
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(style, script, "media-src data:")),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{title}: piano roll"),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", style),
+    )
+    body = tag(
+        "body",
+        tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(shown)),
+        tag("noscript", tag("p", "The piano roll and the sound need JavaScript, which is switched off here.")),
+        tag("main", *(_facts(i, s) for i, s in enumerate(shown)), _player(shown)),
+        tag("script", json_for_script(data), type="application/json", id="pieces"),
+        tag("script", script),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _choice(shown: Sequence[PieceOnPage]) -> Html | None:
+    if len(shown) == 1:
+        return None
+    options = [tag("option", s.name, value=str(i)) for i, s in enumerate(shown)]
+    return tag("label", "Piece ", tag("select", *options, id="choice", autocomplete="off"))
+
+
+def _facts(index: int, shown: PieceOnPage) -> Html:
+    said = facts_of(shown.piece) + form_of(shown.roll["sections"])
+    return tag("p", said, class_="facts", data_piece=str(index), hidden=index > 0)
+
+
+def _legend(index: int, shown: PieceOnPage) -> Html:
+    """A button for each part of a piece, which shows and hides it."""
+    buttons = [
+        tag(
+            "button",
+            tag("span", "", class_=f"swatch part-{i % COLOURS}"),
+            part["name"],
+            type="button",
+            aria_pressed="true",
+            data_part=str(i),
+        )
+        for i, part in enumerate(shown.roll["parts"])
+    ]
+    return tag(
+        "div",
+        *buttons,
+        class_="legend",
+        role="group",
+        aria_label="Parts, shown or hidden",
+        data_piece=str(index),
+        hidden=index > 0,
+    )
+
+
+def _player(shown: Sequence[PieceOnPage]) -> Html:
+    controls = tag(
+        "div",
+        tag("button", "Play", type="button", id="play"),
+        tag("output", "", id="clock"),
+        tag("span", tag("button", "−", **_named("narrower", "Narrower bars")), _WIDER, class_="zoom"),
+        class_="controls",
+    )
+    view = tag(
+        "div",
+        tag("div", tag("canvas", ""), tag("div", "", id="cursor"), id="paper"),
+        id="view",
+        tabindex="0",
+        role="region",
+        aria_label="Piano roll: time from left to right, pitch from bottom to top, drums below",
+    )
+    seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
+    legends = [_legend(i, s) for i, s in enumerate(shown)]
+    going = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
+    keys = tag("p", going, class_="keys")
+    hint = tag("p", "A part's button hides it in the roll; it still sounds.", class_="hint")
+    trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
+    return tag(
+        "section", controls, trouble, view, seek, *legends, keys, hint, tag("audio", "", preload="auto"), id="player"
+    )
+
+
+def _named(name: str, label: str) -> dict[str, str]:
+    return {"type": "button", "id": name, "aria_label": label, "title": label}
+
+
+_WIDER = tag("button", "+", **_named("wider", "Wider bars"))
+
+
+def facts_of(piece: Piece) -> str:
+    """ "32 bars of 4/4, 563 notes in 4 parts, 1:33, 96 quarter notes a minute"."""
+    minutes, seconds = divmod(round(piece.seconds), 60)
+    bars, notes, parts = (
+        counted(piece.n_bars, "bar"),
+        counted(len(piece.notes), "note"),
+        counted(len(piece.parts), "part"),
+    )
+    last = int(piece.notes.onset_tick.max())
+    tempos = piece.tempo[piece.tempo_tick <= last]
+    slow, fast = round(float(tempos.min())), round(float(tempos.max()))
+    tempo = f"{slow}" if slow == fast else f"{slow} to {fast}"
+    return (
+        f"{bars} of {_meters(piece, last)}, {notes} in {parts}, {minutes}:{seconds:02d}, {tempo} quarter notes a minute"
+    )
+
+
+def form_of(sections: list[dict[str, Any]]) -> str:
+    """ ". Sections: A from bar 1, B from bar 9", and nothing where there is one alone."""
+    if len(sections) == 1:
+        return ""
+    return ". Sections: " + ", ".join(f"{s['letter']} from bar {s['bar'] + 1}" for s in sections)
+
+
+def _meters(piece: Piece, last: int) -> str:
+    """Its time signatures in order of appearance, three at most."""
+    bars = piece.bars
+    pairs = zip(bars.numerator.tolist(), bars.denominator.tolist(), bars.stretch_tick.tolist(), strict=True)
+    found = list(dict.fromkeys(f"{n}/{d}" for n, d, tick in pairs if tick <= last))
+    return ", ".join(found[:3]) + (" and more" if len(found) > 3 else "")
+
+
+def _resource(name: str) -> str:
+    return (files("meloctl.play") / name).read_text(encoding="utf-8")

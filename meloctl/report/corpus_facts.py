@@ -1,0 +1,131 @@
+"""What a report says of the corpus: sizes of its pieces, skipped files by reason, findings of the corpus check."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.errors import MeloError
+from analysis.json_file import read_json
+
+CHECK_FORMAT = "meloctl.check/1"
+
+_SIZES = ("bars", "parts", "notes", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Least, median, most and sum over pieces."""
+
+    least: float
+    median: float
+    most: float
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Of the pieces in which at least two cells could be compared."""
+
+    pieces: int
+    bars: Spread
+    parts: Spread
+    notes: Spread
+    seconds: Spread
+    with_drums: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Skipped files with one reason; reasons that differ only in numbers are one."""
+
+    said: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFinding:
+    """A finding of the corpus check."""
+
+    files: int
+    what: str
+    advice: str
+    mend: bool
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFound:
+    """What `meloctl corpus check` found."""
+
+    verdict: str
+    findings: tuple[CheckFinding, ...]
+
+
+def read_sizes(path: Path) -> Sizes | None:
+    """Sizes from pieces.parquet, piece by piece, without holding its rows; None when it holds no piece.
+
+    Raises:
+        MeloError: not such a file.
+    """
+    found: list[np.ndarray[Any, Any]] = []
+    last = None
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["path", *_SIZES, "drums"]):
+                paths = batch.column(0).to_numpy(zero_copy_only=False)
+                if not len(paths):
+                    continue
+                new = np.r_[paths[0] != last, paths[1:] != paths[:-1]]  # a piece's rows lie together
+                rows = np.stack([batch.column(i).to_numpy(zero_copy_only=False) for i in range(1, 6)], axis=1)
+                found.append(rows[new].astype(float))
+                last = paths[-1]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise MeloError(f"{path}: not the pieces of meloctl stats; run it again") from error
+    if not found:
+        return None
+    rows = np.concatenate(found)
+    bars, parts, notes, seconds = (_spread(rows[:, i]) for i in range(4))
+    with_drums = int((rows[:, 4] > 0).sum())
+    return Sizes(pieces=len(rows), bars=bars, parts=parts, notes=notes, seconds=seconds, with_drums=with_drums)
+
+
+def by_reason(skipped: tuple[tuple[str, str], ...]) -> list[Reason]:
+    """Skipped files by reason, the commonest first."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for path, reason in skipped:
+        alike.setdefault(re.sub(r"\d[\d,.]*", "#", reason), []).append((path, reason))
+    groups = sorted(alike.values(), key=len, reverse=True)
+    return [Reason(said=group[0][1], paths=tuple(path for path, _ in group)) for group in groups]
+
+
+def read_check(path: Path) -> CheckFound:
+    """The findings in a check.json. Raises MeloError when it is none."""
+    data = read_json(path, what="corpus check", most_bytes=1 << 30)
+    findings = data.get("findings") if isinstance(data, dict) else None
+    verdict = data.get("verdict") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or data.get("format") != CHECK_FORMAT or not isinstance(verdict, str):
+        raise MeloError(f"{path}: not a corpus check of this version; run again: meloctl corpus check FOLDER")
+    if not isinstance(findings, list) or not all(isinstance(f, dict) for f in findings):
+        raise MeloError(f'{path}: "findings" must be a list of objects; run again: meloctl corpus check FOLDER')
+    return CheckFound(verdict=verdict, findings=tuple(_finding(f) for f in findings))
+
+
+def _finding(data: dict[str, Any]) -> CheckFinding:
+    files, examples = data.get("files"), data.get("examples")
+    return CheckFinding(
+        files=files if isinstance(files, int) else 0,
+        what=str(data.get("what", "")),
+        advice=str(data.get("advice", "")),
+        mend=data.get("mend") is True,
+        examples=tuple(map(str, examples)) if isinstance(examples, list) else (),
+    )
+
+
+def _spread(values: Any) -> Spread:
+    least, median, most = np.quantile(values, [0, 0.5, 1])
+    return Spread(least=float(least), median=float(median), most=float(most), total=float(values.sum()))

@@ -1,0 +1,95 @@
+"""The section on how everything was measured: definitions, versions, dates, hashes, command lines."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from meloctl import __version__
+from meloctl.html.blocks import code, items, paragraph, section, table
+from meloctl.html.markup import Html, tag
+from meloctl.report.report_facts import Facts
+from meloctl.report.report_text import DEFINITIONS, counted, title_of
+from meloctl.report.sources import Sources
+
+_WORDS = {
+    "Part, cell, offset": "A part is one instrument's line in one piece. A cell is one part's notes in one bar; an empty one is "
+    "compared with nothing. Offset k is the bar k before mine, offset 0 my own bar.",
+    "Own part, other parts": "Own part compares two bars of one part. Other parts compares bar b of one part with bar b − k of "
+    "another, in both directions; in the same bar each pair of parts counts once.",
+    "All pairs, mean of pieces": "The mean over all pairs lets long pieces weigh more; the mean of the pieces' own means lets "
+    "every piece weigh the same.",
+    "95 % interval": "A thousand corpora were drawn from these pieces with replacement; 95 % of their means lie inside. It "
+    "tells how far the number would move with other pieces of the kind.",
+    "Chance": "The bars of each part were shuffled inside their piece and measured again. What is left is how alike bars are "
+    "that merely belong to one piece.",
+    "Peak, effect size, p": "The height of a peak is its similarity less the mean of its two neighbours'. Effect size is the "
+    "height in standard deviations over pieces. p is the share of shuffled corpora with a peak as certain anywhere in the curve.",
+}
+
+
+_ORIGIN = "Where the numbers come from"
+
+
+def method_section(facts: Facts) -> Html:
+    """Words, measures, and where every number comes from."""
+    sources = facts.sources
+    measures = [
+        [tag("dt", f"{title_of(m)} ", code(m)), tag("dd", d)]
+        for m, d in DEFINITIONS.items()
+        if m in sources.table.measures
+    ]
+    terms = [*measures, *([tag("dt", name), tag("dd", said)] for name, said in _WORDS.items())]
+    return section(
+        "method",
+        "How this was measured",
+        tag("dl", *terms),
+        _shuffles(sources),
+        tag("h3", "Commands"),
+        items([code(line) for line in _commands(sources)]),
+        tag("h3", _ORIGIN),
+        table(["What", "which"], list(_origin(sources).items()), caption=_ORIGIN, words=2, headed=True),
+    )
+
+
+def _shuffles(sources: Sources) -> Html | None:
+    shuffled, draws = sources.table.shuffled, sources.table.draws
+    if not shuffled or not draws:
+        return None
+    return paragraph(f"For chance, {counted(shuffled, 'piece')} were shuffled {counted(draws, 'time')} each.")
+
+
+def _commands(sources: Sources) -> list[str]:
+    lines = []
+    if sources.manifest:
+        options = {"meter": sources.manifest["options"].get("meter")}
+        lines.append(_command("meloctl stats", [sources.table.corpus or "FOLDER"], options))
+    if sources.mask_manifest:
+        lines.append(_command("meloctl derive-mask", [], sources.mask_manifest["options"]))
+    shown = {"stats": sources.table_path, "mask": sources.mask_path}
+    return [*lines, _command("meloctl report", [], shown)]
+
+
+def _command(name: str, arguments: Sequence[str], options: Mapping[str, Any]) -> str:
+    """As one types it."""
+    told = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
+    return " ".join([name, *map(shlex.quote, [*arguments, *chain.from_iterable(told)])])
+
+
+def _origin(sources: Sources) -> dict[str, str]:
+    table, manifest, mask = sources.table, sources.manifest or {}, sources.mask
+    versions = manifest.get("versions", {})
+    found = {
+        "Corpus": table.corpus,
+        "Fingerprint of its files": table.fingerprint,
+        "Table": str(sources.table_path),
+        "Hash of its numbers": sources.curves.table_hash if sources.curves else None,
+        "Measured at": manifest.get("time"),
+        "Measured with": ", ".join(f"{name} {version}" for name, version in versions.items()) or None,
+        "Mask": str(sources.mask_path) if sources.mask_path else None,
+        "Mask derived from": str(mask.source.get("table", "")) or None if mask else None,
+        "Mask derived at": (sources.mask_manifest or {}).get("time"),
+        "Corpus check": str(sources.check_path) if sources.check_path else None,
+        "Report written by": f"meloctl {__version__}",
+    }
+    return {name: str(said) for name, said in found.items() if said is not None}

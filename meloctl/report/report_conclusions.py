@@ -1,0 +1,246 @@
+"""The findings in a few sentences that a musician understands, most important first."""
+
+from dataclasses import dataclass
+
+from masks.cost.compare_masks import NO_SAVING
+from masks.describe import offsets_in_words
+from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.report.mask_costs import Comparison, MaskCostRow
+from meloctl.report.report_facts import Facts
+from meloctl.report.report_table import Curve, Point, Table
+from meloctl.report.report_text import (
+    caution,
+    counted,
+    interval_of,
+    p_equals,
+    percent,
+    tenth,
+    three,
+    title_of,
+    whole,
+    why_none,
+)
+
+_SHARED = {
+    "pc-jaccard": "of its pitch classes",
+    "note-jaccard": "of its notes",
+    "onset-jaccard": "of its onsets",
+}
+
+_PLAIN = 0.5
+"""A period of a smaller effect size is called faint: half of a standard deviation is a medium one (Cohen 1988, section 2.2)."""
+
+_LIKE_COST = 0.1
+"""Masks whose costs differ by a smaller share are said to cost the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The top of the page."""
+
+    headline: str
+    lines: tuple[tuple[str, str], ...]
+    """(what it is about, what was found)"""
+
+    figures: tuple[tuple[str, str], ...]
+    """(figure, what it is)"""
+
+    def said(self) -> list[str]:
+        """The lines as text."""
+        return [f"{about}: {found}" for about, found in self.lines]
+
+
+def verdict_of(facts: Facts) -> Verdict:
+    """What the facts come to."""
+    table = facts.table
+    lines = (
+        ("Period", _period(table)),
+        ("Rhythm", _rhythm(table)),
+        ("Own part against other parts", _parts(table)),
+        ("Mask", _mask(facts)),
+        ("Corpus", _corpus(facts)),
+        ("Caution", caution(table)),
+    )
+    return Verdict(
+        headline=_headline(table),
+        lines=tuple((about, found) for about, found in lines if found),
+        figures=tuple(_figures(facts)),
+    )
+
+
+def shown_offset(table: Table) -> int:
+    """The offset at which own part and other parts are held side by side: the period, else the best of one's own part."""
+    curve = _lead(table)
+    return curve.period or _highest(curve).offset
+
+
+def mask_in_words(spec: MaskSpec) -> str:
+    """To what a bar listens, after "a bar listens"."""
+    own = "to its own part in this bar alone"
+    if spec.same == "full":
+        own = "to the whole past of its own part"
+    elif spec.same:
+        own = f"to its own part {offsets_in_words(spec.same)} {'bar' if spec.same == (1,) else 'bars'} back"
+    if spec.near >= MOST_OFFSET:
+        return f"{own}, and to the whole past of all other parts"
+    others = ["in the same bar", *([f"up to {counted(spec.near, 'bar')} back"] if spec.near else [])]
+    others += [f"{offsets_in_words(spec.far)} back"] if spec.far else []
+    drums = "; between drums and other parts nothing is hidden" if spec.drums == "exempt" else ""
+    summaries = "; of every other bar it hears a summary" if spec.summaries else ""
+    return f"{own}; to other parts {_listed(others)}{drums}{summaries}"
+
+
+def _lead(table: Table) -> Curve:
+    """The curve that the verdict is about: one's own part, if it was measured."""
+    return table.curve(table.lead, "same") or table.curves[table.lead, "cross"]
+
+
+def _highest(curve: Curve) -> Point:
+    return max(curve.points, key=lambda p: (p.mean, -p.offset))
+
+
+def _headline(table: Table) -> str:
+    curve = _lead(table)
+    if curve.period:
+        peak = next(p for p in curve.peaks if p.offset == curve.period)
+        every = f"every {counted(curve.period, 'bar')}"
+        return (
+            f"The music comes round {every}"
+            if peak.effect >= _PLAIN or peak.pieces == 1
+            else f"The music comes round faintly, {every}"
+        )
+    if curve.peaks:
+        return "No period stands out"
+    return f"Bars are most alike {_back(_highest(curve).offset)}"
+
+
+def _corpus(facts: Facts) -> str:
+    table, sizes = facts.table, facts.sizes
+    if table.pieces is None:
+        return "how many pieces were measured is not recorded."
+    line = counted(table.pieces, "piece")
+    if sizes:
+        parts = sizes.parts
+        few, many = whole(int(parts.least)), whole(int(parts.most))
+        line += (
+            f", {counted(int(sizes.notes.total), 'note')} in {counted(int(sizes.bars.total), 'bar')}, "
+            f"{few if few == many else f'{few} to {many}'} {'part' if many == '1' else 'parts'} a piece"
+        )
+    skipped = len(table.skipped)
+    return f"{line}. " + (f"{counted(skipped, 'file')} could not be read." if skipped else "No file was skipped.")
+
+
+def _period(table: Table) -> str:
+    curve = _lead(table)
+    what = f"{title_of(curve.measure).lower()}, {'own part' if curve.relation == 'same' else 'other parts'}"
+    if not curve.peaks:
+        best = _highest(curve)
+        return (
+            f"not tested, so it is not known. The highest point of the curve ({what}) lies {_back(best.offset)}, at "
+            f"{three(best.mean)}."
+        )
+    if curve.period is None:
+        return f"none was found ({what}). {why_none(curve)}".rstrip()
+    peak = next(p for p in curve.peaks if p.offset == curve.period)
+    k = peak.offset
+    spread = (
+        f"{interval_of(peak.interval)}, 95 % over pieces; effect size {tenth(peak.effect)}; " if peak.pieces > 1 else ""
+    )
+    return (
+        f"a bar is more like the one {k} before it than like those {k - 1} and {k + 1} before it, by {three(peak.height)} "
+        f"({spread}{what}). Shuffled bars seldom show so clear a peak: "
+        f"{p_equals(peak.p)}.{_between_parts(table, curve, peak.height)}"
+    )
+
+
+def _between_parts(table: Table, own: Curve, height: float) -> str:
+    other = table.curve(own.measure, "cross") if own.relation == "same" else None
+    if other is None or not other.peaks:
+        return ""
+    if other.period is None:
+        return " Between different parts no period was found."
+    theirs = next(p.height for p in other.peaks if p.offset == other.period)
+    same = "the same" if other.period == own.period else counted(other.period, "bar")
+    return (
+        f" Between different parts the period is {same}{', and weaker' if theirs < height else ''} ({three(theirs)})."
+    )
+
+
+def _rhythm(table: Table) -> str | None:
+    """Said only where rhythm goes its own way."""
+    lead = _lead(table)
+    rhythm = table.curve("onset-jaccard", lead.relation)
+    if rhythm is None or rhythm is lead or not rhythm.peaks or rhythm.period == lead.period:
+        return None
+    if rhythm.period is None:
+        return "in onsets alone, drums too, no period was found."
+    return f"in onsets alone, drums too, the period is {counted(rhythm.period, 'bar')}."
+
+
+def _parts(table: Table) -> str:
+    own, other = (table.curve(table.lead, relation) for relation in ("same", "cross"))
+    if own is None or other is None:
+        missing = "two different parts" if other is None else "two bars of one part"
+        return f"no piece has {missing} that could be compared, so there is nothing to say."
+    k = shown_offset(table)
+    mine, theirs, now = own.at(k), other.at(k), other.at(0)
+    if mine is None or theirs is None:
+        return f"they were not both measured {_back(k)}."
+    shared = _SHARED.get(table.lead)
+    values = (
+        f"{three(mine.mean)} {f'{shared} ' if shared else ''}with its own part and {three(theirs.mean)} with another"
+    )
+    line = f"{_back(k)}, a bar {'shares' if shared else 'has a similarity of'} {values}"
+    if mine.chance is not None and theirs.chance is not None:
+        line += f" (by chance {three(mine.chance)} and {three(theirs.chance)})"
+    return f"{line}." + (f" In the same bar, two parts share {three(now.mean)}." if now and shared else "")
+
+
+def _mask(facts: Facts) -> str | None:
+    spec, comparison = facts.sources.mask, facts.comparison
+    if spec is None:
+        return None
+    line = f"a bar listens {mask_in_words(spec)}."
+    if comparison is None or comparison.mask is None or comparison.planned is None:
+        return line
+    return f"{line} {_cost(comparison, comparison.mask, comparison.planned)}"
+
+
+def _cost(comparison: Comparison, mask: MaskCostRow, planned: float) -> str:
+    line = (
+        f"That is {percent(mask.density)} of what full attention reads, and it holds {percent(mask.similarity_recall)} of the "
+        "likeness that was measured"
+    )
+    lot = next((r for r in comparison.rules if r.name == "random"), None)
+    if lot and abs(lot.density - mask.density) <= _LIKE_COST * mask.density:
+        line += f" (offsets drawn by lot at the same cost: {percent(lot.similarity_recall)})"
+    short = ": on pieces as short as these it saves nothing" if planned >= NO_SAVING else ""
+    return f"{line}. As planned, it takes {percent(planned)} of full attention's work{short}."
+
+
+def _figures(facts: Facts) -> list[tuple[str, str]]:
+    table, curve, found = facts.table, _lead(facts.table), []
+    if curve.peaks:
+        said = counted(curve.period, "bar") if curve.period else "none"
+        found.append((said, f"period, {title_of(curve.measure).lower()}"))
+    k = shown_offset(table)
+    own, other = (table.curve(table.lead, r) for r in ("same", "cross"))
+    mine, theirs = own.at(k) if own else None, other.at(k) if other else None
+    if mine and theirs:
+        found.append((f"{three(mine.mean)} : {three(theirs.mean)}", f"alike {_back(k)}, own part : other parts"))
+    if facts.comparison and facts.comparison.mask:
+        mask = facts.comparison.mask
+        found.append(
+            (percent(mask.density), f"of full attention shown, with {percent(mask.similarity_recall)} of the likeness")
+        )
+    if table.pieces is not None:
+        found.append((whole(table.pieces), "piece measured" if table.pieces == 1 else "pieces measured"))
+    return found
+
+
+def _listed(items: list[str]) -> str:
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]
+
+
+def _back(offset: int) -> str:
+    return f"{counted(offset, 'bar')} back" if offset else "in the same bar"

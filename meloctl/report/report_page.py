@@ -1,0 +1,75 @@
+"""The page: one HTML file that needs nothing else, on any screen, on paper, in a light and a dark room."""
+
+from importlib.resources import files
+
+from meloctl.html.blocks import items, paragraph
+from meloctl.html.markup import Html, policy, tag
+from meloctl.html.shades import shades_css
+from meloctl.report.corpus_section import corpus_section
+from meloctl.report.mask_section import mask_section, rules_section
+from meloctl.report.method_section import method_section
+from meloctl.report.report_conclusions import Verdict
+from meloctl.report.report_facts import Facts
+from meloctl.report.report_text import capitalised
+from meloctl.report.similarity_section import curves_section, families_section, period_section
+
+_CONTENTS = (
+    ("corpus", "Corpus"),
+    ("curves", "Curves"),
+    ("period", "Period"),
+    ("families", "Instruments"),
+    ("mask", "Mask"),
+    ("rules", "Other masks"),
+    ("method", "Method"),
+)
+
+
+def page(facts: Facts, verdict: Verdict) -> str:
+    """The whole document."""
+    main = tag(
+        "main",
+        corpus_section(facts),
+        curves_section(facts),
+        period_section(facts),
+        families_section(facts),
+        mask_section(facts),
+        rules_section(facts),
+        method_section(facts),
+    )
+    return document(f"{facts.sources.name}: how alike its bars are", _top(facts, verdict), main)
+
+
+def document(title: str, *body: Html) -> str:
+    """A whole file around a header and a main part: the styles and the script are in it, and nothing else may be fetched."""
+    style = Html(_resource("base.css") + shades_css())
+    script = Html(_resource("script.js"))
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(style, script)),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", style),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', *body, tag('script', script)), lang='en')}\n"
+
+
+def _top(facts: Facts, verdict: Verdict) -> Html:
+    figures = [tag("div", tag("dt", what), tag("dd", said)) for said, what in verdict.figures]
+    links = [tag("a", title, href=f"#{name}") for name, title in _CONTENTS]
+    notes = facts.sources.notes
+    return tag(
+        "header",
+        paragraph("meloctl report", name="kicker"),
+        tag("h1", tag("span", facts.sources.name, class_="corpus"), " ", tag("span", verdict.headline)),
+        tag("dl", *figures, class_="figures") if figures else None,
+        items([tag("strong", about), " ", tag("span", capitalised(found))] for about, found in verdict.lines),
+        tag("div", *(paragraph(note) for note in notes), class_="notes", role="note") if notes else None,
+        tag("nav", *([link, " "] for link in links), aria_label="Contents"),
+    )
+
+
+def _resource(name: str) -> str:
+    return (files("meloctl.html") / name).read_text(encoding="utf-8")

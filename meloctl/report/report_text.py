@@ -1,0 +1,162 @@
+"""Numbers and findings as people read them."""
+
+import math
+
+from analysis.families import FAMILIES
+from analysis.significance import LEAST_PEAK, LEVEL, Peak
+from meloctl.report.report_table import Curve, Interval, Table
+
+RELATION_WORDS = {"same": "own part", "cross": "other parts"}
+
+TITLES = {
+    "pc-jaccard": "Pitch classes",
+    "note-jaccard": "Exact notes",
+    "pc-cosine": "Pitch classes, weighed by length",
+    "onset-jaccard": "Rhythm, drums too",
+}
+
+DEFINITIONS = {
+    "pc-jaccard": "Of the pitch classes (C, C sharp, … B; the octave does not matter) that start in either of two bars, "
+    "the share that starts in both. Drums are left out.",
+    "note-jaccard": "Of the notes in either of two bars, the share that stands in both with the same pitch, place in the bar "
+    "and length (Museformer's similarity). Drums are left out.",
+    "pc-cosine": "The cosine of two bars' histograms of pitch classes, each note weighed by how long it is held. "
+    "Drums are left out.",
+    "onset-jaccard": "Of the steps of the bar on which a note starts in either of two bars, the share on which one starts in "
+    "both. Pitch plays no part, so drums are compared too.",
+}
+
+NOTHING = "–"
+"""Where a table does not say."""
+
+FEW_PIECES = 10
+"""Below this many pieces, a warning stands beside the intervals."""
+
+LEAST_P = LEVEL / 20
+"""No smaller p is told: a corpus of chance was drawn about two thousand times."""
+
+
+def three(value: float | None) -> str:
+    """A number to three decimals, with a true minus sign."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    said = f"{value:.3f}"
+    return "0.000" if said == "-0.000" else said.replace("-", "\N{MINUS SIGN}")
+
+
+def tenth(value: float) -> str:
+    """A number to one decimal: an effect size in a sentence."""
+    return f"{value:.1f}" if math.isfinite(value) else "unknown"
+
+
+def interval_of(interval: Interval | None) -> str:
+    """ "0.211 to 0.269"."""
+    if interval is None or not all(map(math.isfinite, interval)):
+        return NOTHING
+    return f"{three(interval[0])} to {three(interval[1])}"
+
+
+def p_value(p: float | None) -> str:
+    """p to three decimals; never 0."""
+    if p is None or not math.isfinite(p):
+        return NOTHING
+    return f"≤ {LEAST_P:.4f}" if p <= LEAST_P else f"{max(p, 0.001):.3f}"
+
+
+def p_equals(p: float) -> str:
+    """ "p = 0.012" or "p ≤ 0.0005"."""
+    said = p_value(p)
+    return f"p {said}" if said.startswith("≤") else f"p = {said}"
+
+
+def whole(n: int | None) -> str:
+    """A count with thousands apart."""
+    return NOTHING if n is None else f"{n:,}"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """ "1 piece", "1,200 pieces"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def percent(share: float) -> str:
+    """A share as a whole number of percent."""
+    return f"{100 * share:.0f} %"
+
+
+def capitalised(said: str) -> str:
+    """With a capital at the start, the rest as it is."""
+    return said[:1].upper() + said[1:]
+
+
+def title_of(measure: str) -> str:
+    """What a measure listens to; its own name where we do not know it."""
+    return TITLES.get(measure, measure)
+
+
+def family_pair(later: str, earlier: str) -> str:
+    """Two families in the order of General MIDI, so that either order reads the same."""
+    rank = {name: i for i, name in enumerate(FAMILIES)}
+    first, second = sorted((later, earlier), key=lambda f: (rank.get(f, len(rank)), f))
+    return f"{first}, two parts" if first == second else f"{first} – {second}"
+
+
+def period_in_short(curve: Curve | None) -> str:
+    """ "every 4 bars", "none found", "not tested"."""
+    if curve is None or not curve.peaks:
+        return "not tested"
+    return f"every {counted(curve.period, 'bar')}" if curve.period else "none found"
+
+
+def period_in_words(curve: Curve) -> str:
+    """What the test of a curve says, in one or two sentences."""
+    if not curve.peaks:
+        return "not tested: too few bars, or a table without evidence."
+    at = {p.offset: p for p in curve.peaks}
+    period = curve.period
+    if period is None:
+        return f"no period was found. {why_none(curve)}".rstrip()
+    highest = max((p for p in curve.peaks if p.real), key=lambda p: p.height)
+    more = (
+        f" The highest peak is {highest.offset} back, by {three(highest.height)}." if highest.offset != period else ""
+    )
+    return f"a period of {counted(period, 'bar')}: {_peak_in_words(at[period])}.{more}"
+
+
+def why_none(curve: Curve) -> str:
+    """Why the highest peak of a curve without a period is not real, in a sentence; nothing where none was measured."""
+    known = [p for p in curve.peaks if math.isfinite(p.height)]
+    if not known:
+        return ""
+    best = max(known, key=lambda p: p.height)
+    why = f"shuffled bars show as much: {p_equals(best.p)}"
+    if best.p <= LEVEL:
+        why = "a few pieces carry it"
+        if best.height < LEAST_PEAK:
+            why = f"certain ({p_equals(best.p)}), but below the {LEAST_PEAK:g} from which one hears it"
+    return f"The highest peak is {best.offset} back, by {three(best.height)}; {why}."
+
+
+def _peak_in_words(peak: Peak) -> str:
+    spread = f"{interval_of(peak.interval)}; effect size {tenth(peak.effect)}; " if peak.pieces > 1 else ""
+    return (
+        f"the bar {peak.offset} back stands out from its neighbours by {three(peak.height)} "
+        f"({spread}{p_equals(peak.p)}; {counted(peak.pieces, 'piece')})"
+    )
+
+
+def caution(table: Table) -> str | None:
+    """What a reader should know before trusting the evidence, or None."""
+    if not table.knows_intervals and not table.knows_chance:
+        return (
+            "This table holds means only: how far they would move with other pieces, and what chance would give, is unknown. "
+            "To know it, measure the files themselves: meloctl stats FOLDER."
+        )
+    if table.pieces == 1:
+        return (
+            "This is one piece. What is found here holds for it; intervals over pieces need more than one, and those shown "
+            "have no width."
+        )
+    if table.pieces is not None and table.pieces < FEW_PIECES:
+        return f"Only {table.pieces} pieces: intervals drawn from so few are rough, and other pieces may say otherwise."
+    return None

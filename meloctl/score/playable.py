@@ -1,0 +1,23 @@
+"""A piece as a synthesizer can play it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.piece import Piece
+
+
+def playable(piece: Piece, n_bars: int) -> Piece:
+    """The piece as a synthesizer can play it: no note of a part overlaps its own pitch, none outlasts the last bar.
+
+    A note that is struck again ends where the next one starts, so a reader pairs every note with its own end.
+    """
+    notes = piece.notes
+    order = np.lexsort((notes.onset_tick, notes.pitch, notes.part))
+    onset, end = notes.onset_tick[order], (notes.onset_tick + notes.duration_tick)[order]
+    again = (np.diff(notes.pitch[order]) == 0) & (np.diff(notes.part[order]) == 0)
+    end[:-1] = np.where(again, np.minimum(end[:-1], onset[1:]), end[:-1])
+    end = np.minimum(end, int(piece.bars.start_tick(n_bars)))
+    duration = np.empty_like(end)
+    duration[order] = end - onset
+    return replace(piece, notes=replace(notes, duration_tick=duration))

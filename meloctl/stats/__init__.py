@@ -1,0 +1,1 @@
+"""What `meloctl stats` does."""

@@ -1,0 +1,141 @@
+"""Masks side by side: each number is what its own function says, and the sentence follows from the numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_masks_derive import DIARY
+from test_masks_spec import SEED
+
+from analysis.corpus import find_files
+from analysis.offset_table_file import read_curves
+from masks.cost.block_occupancy import block_occupancy
+from masks.cost.compare_masks import DRAWS, LAYERS, WAYS, compare, conclusion, rules_to_compare, table_lines
+from masks.cost.row_pairs import PieceRows, mean_pairs
+from masks.cost.sample import choose_files, read_rows
+from masks.cost.similarity_recall import similarity_recall
+from masks.describe import density, reach
+from masks.rules.baselines import causal_mask
+from masks.rules.seed import derive_mask
+from masks.tiling.plan import plan
+
+TABLE = read_curves(DIARY)
+
+
+def random_pieces(drums=(1,)):
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, 5, (4, bars)) for bars in (20, 50)]
+    for table in rows:
+        table[0] = 1
+    return [PieceRows(rows=table, drums=drums) for table in rows]
+
+
+@pytest.fixture(scope="module")
+def compared():
+    pieces = random_pieces()
+    rules = rules_to_compare(TABLE, pieces, random=np.random.default_rng(0))
+    return pieces, rules, compare(rules, TABLE, pieces)
+
+
+def test_every_rule_takes_part_and_chance_several_times(compared):
+    _, rules, standings = compared
+    counts = {name: len(masks) for name, masks in rules.items()}
+    assert counts == {"seed": 1, "budget": 1, "museformer": 1, "window": 1, "random": DRAWS, "causal": 1}
+    assert {s.name: s.masks for s in standings} == counts
+    assert len({(m.same, m.near, m.far) for m in rules["random"]}) == DRAWS
+    assert rules["seed"] == [derive_mask(TABLE)]
+
+
+def test_costs_are_equal_where_they_should_be(compared):
+    pieces, rules, standings = compared
+    by_name = {s.name: s for s in standings}
+    cost = by_name["seed"].density
+    assert by_name["budget"].density <= cost + 1e-9
+    assert all(abs(density(m, mean_pairs(pieces)) / cost - 1) <= 0.05 for m in rules["random"])
+    assert abs(by_name["window"].density - cost) < 0.05
+
+
+def test_the_numbers_are_those_of_their_functions(compared):
+    pieces, rules, standings = compared
+    pairs, cells = mean_pairs(pieces), [p.cells() for p in pieces]
+    for standing in standings:
+        masks = rules[standing.name]
+        assert standing.density == pytest.approx(np.mean([density(m, pairs) for m in masks]))
+        assert standing.similarity_recall == pytest.approx(np.mean([similarity_recall(m, TABLE, pairs) for m in masks]))
+        assert standing.per_work == pytest.approx(standing.similarity_recall / standing.density)
+        blocks = [block_occupancy(m, c, WAYS) for m in masks for c in cells]
+        assert standing.blocks == pytest.approx(np.mean(blocks, axis=0))
+        work = [plan(m, c).work / plan(causal_mask(), c).work for m in masks for c in cells]
+        assert standing.work == pytest.approx(np.mean(work))
+        heard = [[(len(r["same"]), len(r["cross"])) for r in (reach(m, n) for n in LAYERS)] for m in masks]
+        assert np.array(standing.reach) == pytest.approx(np.mean(heard, axis=0))
+
+
+def test_dense_causal_is_the_yardstick(compared):
+    causal = compared[2][-1]
+    assert (causal.name, causal.density, causal.similarity_recall, causal.per_work, causal.work) == (
+        "causal",
+        1,
+        1,
+        1,
+        1,
+    )
+    assert causal.blocks[::2] == (1, 1)
+    assert causal.reach == ((33, 33),) * 3
+
+
+def test_exempt_drums_reach_every_rule_that_hides_something():
+    rules = rules_to_compare(TABLE, random_pieces(), random=np.random.default_rng(0), drums="exempt")
+    assert {name for name, masks in rules.items() if {m.drums for m in masks} == {"exempt"}} == set(rules) - {"causal"}
+
+
+def test_each_mask_is_counted_off():
+    calls = []
+    compare({"a": [SEED, SEED], "b": [causal_mask()]}, TABLE, random_pieces(), on_mask=lambda: calls.append(1))
+    assert len(calls) == 3
+
+
+def test_the_table_and_the_sentence(compared):
+    standings = compared[2]
+    lines = table_lines(standings)
+    assert [line.split()[0] for line in lines[2:8]] == ["seed", "budget", "museformer", "window", "random", "causal"]
+    assert max(map(len, lines)) <= 125
+    assert lines[7].split()[:7] == ["causal", "100", "%", *lines[7].split()[3:4], "%", "100", "%"]
+    named = {
+        s.name: replace(s, similarity_recall=c) for s, c in zip(standings, (0.5, 0.75, 0.9, 0.3, 0.25, 1), strict=True)
+    }
+    said = conclusion(list(named.values()))
+    assert (
+        "is: budget 75 %, seed 50 %, window 30 %, random 25 %; so the seed's mask shows 2.0 times what chance shows"
+        in said
+    )
+    assert f"({100 * named['seed'].density:.0f} % of dense causal" in said
+    named["random"] = replace(named["random"], similarity_recall=0.5)
+    assert "shows no more than chance shows" in conclusion(list(named.values()))
+
+
+def test_json_says_the_same(compared):
+    standing = compared[2][0]
+    data = standing.to_json()
+    assert set(data) == {
+        "name",
+        "masks",
+        "density",
+        "similarity_recall",
+        "similarity_recall_per_work",
+        "blocks",
+        "work",
+        "reach",
+    }
+    assert [(b["rows"], b["order"]) for b in data["blocks"]] == [(128, "bar"), (128, "part"), (64, "bar"), (64, "part")]
+    assert tuple(b["occupied"] for b in data["blocks"]) == standing.blocks
+    assert [r["layers"] for r in data["reach"]] == [1, 2, 4]
+
+
+def test_on_real_pieces_the_seeds_mask_beats_chance(real):
+    files = real("band")
+    pieces = read_rows(choose_files(files, files[0].parent, 3), meter=None)
+    assert len(find_files(files[0].parent)) >= 3
+    standings = compare(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
+    by_name = {s.name: s for s in standings}
+    assert by_name["seed"].similarity_recall > by_name["random"].similarity_recall

@@ -1,0 +1,127 @@
+"""Gates read out as a mask: what stayed open is shown, with reasons; files round trip and refuse."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import MeloError
+from masks.mask_picture import draw_gates
+from masks.rules.learned import Gate, GateCurve, LearnedGates, learned_mask
+from masks.spec import MOST_OFFSET
+
+
+def curve(learned, *, prior=None, work=None, beyond=0.0, beyond_work=0.1):
+    """Offsets that are not named are shut."""
+    offsets = range(1, max(learned) + 1)
+    return GateCurve(
+        offsets={
+            k: Gate(prior=(prior or {}).get(k, 0.3), learned=learned.get(k, 0.25), work=(work or {}).get(k, 0.1))
+            for k in offsets
+        },
+        beyond=Gate(prior=0.3, learned=beyond, work=beyond_work),
+    )
+
+
+def gates(same, cross, **change):
+    return LearnedGates(**{"same": same, "cross": cross, "drums": "masked", "summaries": True, **change})
+
+
+SIX = gates(
+    curve({4: 0.1, 6: 0.9, 12: 0.5}, prior={4: 0.7, 12: 0.4}, work={6: 0.07, 12: 0.02}),
+    curve({1: 0.8, 2: 0.6, 5: 0.7}),
+)
+
+
+def test_open_gates_are_shown_with_what_moved():
+    spec = learned_mask(SIX)
+    assert (spec.same, spec.near, spec.far) == ((6, 12), 2, (5,))
+    assert spec.reasons[1] == "Own part: 6 (0.30 → 0.90), 12 (0.40 → 0.50) are shown (open at the start → at the end)."
+    assert spec.reasons[2] == "Own part: 4 (0.70 → 0.10) began open and was shut."
+    assert "rows 0.390 pass" in spec.reasons[0]  # .07 + .02 own, three times .1 across
+    assert spec.same_prior[6] == 0.9
+    assert spec.source == {"rule": "learned"}
+
+
+def test_everything_open_shows_everything():
+    spec = learned_mask(gates(curve({1: 0.9, 2: 0.9}, beyond=0.5), curve({1: 0.6}, beyond=0.9)))
+    assert (spec.same, spec.near, spec.far) == ("full", MOST_OFFSET, ())
+    assert "rows 0.500 pass" in spec.reasons[0]
+
+
+def test_farther_bars_that_were_never_heard_are_not_shown():
+    short = curve({1: 0.9, 2: 0.9}, beyond=0.9, beyond_work=0.0)
+    spec = learned_mask(gates(short, short))
+    assert (spec.same, spec.near, spec.far) == ((1, 2), 2, ())
+    assert not any("farther" in r for r in spec.reasons)
+
+
+def test_gates_that_hardly_moved_are_told():
+    still = curve({1: 0.39, 4: 0.75}, prior={1: 0.3, 4: 0.7})
+    assert learned_mask(gates(still, still)).reasons[1].startswith("Careful: no gate moved by more than 0.09.")
+    assert not any("Careful" in r for r in learned_mask(SIX).reasons)
+
+
+def test_far_bars_cannot_be_shown_alone_and_it_says_so():
+    spec = learned_mask(gates(curve({1: 0.9, 2: 0.1}, beyond=0.8), curve({1: 0.1})))
+    assert spec.same == (1,)
+    assert any("farther bars ended 0.80 open" in r for r in spec.reasons)
+    assert "Other parts: no offset is shown (open at the start → at the end)." in spec.reasons
+
+
+def test_a_gate_that_was_never_used_is_not_shown():
+    spec = learned_mask(gates(curve({1: 0.9, 2: 0.9}, work={2: 0.0}), curve({1: 0.1})))
+    assert spec.same == (1,)
+    assert "Own part: 2 hidden: no pair of rows in training passed those gates." in spec.reasons
+
+
+shares = st.floats(0, 1)
+any_gate = st.builds(Gate, prior=shares, learned=shares, work=shares)
+curves = st.builds(
+    GateCurve,
+    offsets=st.lists(any_gate, min_size=1, max_size=6).map(lambda made: dict(enumerate(made, 1))),
+    beyond=any_gate,
+)
+any_gates = st.builds(
+    LearnedGates, same=curves, cross=curves, drums=st.sampled_from(["masked", "exempt"]), summaries=st.booleans()
+)
+
+
+@given(any_gates)
+def test_gates_round_trip_and_give_a_mask_that_shows_what_is_open(made):
+    assert LearnedGates.from_json(made.to_json()) == made
+    spec = learned_mask(made)
+    for relation, c in (("same", made.same), ("cross", made.cross)):
+        for k in c.offsets:
+            assert spec.sees(relation, k) == (k in c.shown)
+        assert spec.sees(relation, len(c.offsets) + 1) == c.everything
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "x"}, "no gates"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"drums": "loud"}, '"drums" must be'),
+        ({"summaries": 1}, "true or false"),
+        ({"same": {}}, "same: must hold"),
+        ({"same": []}, "same: must hold"),
+        ({"same": {"beyond": SIX.same.to_json()["beyond"]}}, "gates 1 to n"),
+        ({"same": {**SIX.same.to_json(), "13": 1}}, "13: must hold learned, prior, work"),
+        ({"same": {**SIX.same.to_json(), "14": SIX.same.to_json()["1"]}}, "gates 1 to n"),
+        ({"cross": {**SIX.cross.to_json(), "01": SIX.cross.to_json()["1"]}}, "gates 1 to n"),
+        ({"cross": {**SIX.cross.to_json(), "beyond": {"prior": 0, "learned": 2, "work": 0}}}, "learned is 2"),
+        ({"cross": {**SIX.cross.to_json(), "1": {"prior": True, "learned": 0, "work": 0}}}, "prior is True"),
+        ({"cross": {**SIX.cross.to_json(), "1": {"prior": float("nan"), "learned": 0, "work": 0}}}, "prior is nan"),
+        ({"cross": {**{str(k): SIX.cross.to_json()["1"] for k in range(1, 66)}, "beyond": {}}}, "n up to 64"),
+    ],
+)
+def test_damaged_gates_are_refused(change, message):
+    with pytest.raises(MeloError, match=message):
+        LearnedGates.from_json({**SIX.to_json(), **change})
+
+
+def test_gates_are_drawn(tmp_path):
+    draw_gates(replace(SIX, summaries=False), tmp_path / "gates.png")
+    assert (tmp_path / "gates.png").read_bytes()[:4] == b"\x89PNG"

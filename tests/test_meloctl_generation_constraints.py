@@ -1,0 +1,222 @@
+"""What was asked for is what is written: instruments, metre, tempo, bars; and what an interrupt leaves."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_meloctl_generation import V, always
+from test_meloctl_model import SEED, small
+
+from analysis.errors import MeloError
+from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.generation.parse_options import parts_of, tempo_of, time_signature_of
+from meloctl.generation.piece_writer import MOST_EMPTY, Constraints, PieceWriter
+from meloctl.generation.sampler import Sampling, generate
+from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.model.meloformer.kv_cache import KVSegment
+from meloctl.rows.codec import decode
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, TEMPO, TIME_SIGNATURE
+
+
+def written(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **wish):
+    """Pieces, one after the other."""
+    writers = [
+        PieceWriter(vocabulary=V, wish=Constraints(**wish), random=np.random.default_rng(seed + i))
+        for i in range(count)
+    ]
+    generate(model, writers, Sampling(top_p=top_p), on_bar=on_bar)
+    return [np.stack(writer.rows) for writer in writers]
+
+
+def names(text):
+    """The instruments of --instruments, as a person reads them, in order."""
+    return [f"{V.instruments[i]}/{n}" for i, n in parts_of(text, V)]
+
+
+def test_instruments_by_name_family_and_number():
+    assert names("violin, Violin,42") == ["program 40/0", "program 40/1", "program 42/0"]
+    assert names("piano,bass,drums") == ["drums/0", "program 32/0", "program 0/0"]
+    assert names("string ensemble 1") == ["program 48/0"]
+    assert names("127") == ["program 127/0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "give names or programs with commas between"),
+        ("piano,,drums", "give names or programs with commas between"),
+        ("violni", "did you mean violin"),
+        ("128", "no such instrument"),
+        ("-1", "no such instrument"),
+        ("²", "no such instrument"),
+        ("grand piano", "did you mean acoustic grand piano or electric grand piano"),
+        ("drums,drums", "drums 2 times"),
+        (",".join(["piano"] * 16), "16 parts"),
+        (",".join(["piano"] * 65), "give names"),
+    ],
+)
+def test_instruments_that_are_none_are_refused(text, says):
+    with pytest.raises(MeloError, match=says):
+        parts_of(text, V)
+
+
+def test_metre_and_tempo_by_name():
+    assert V.time_signatures[time_signature_of("7/8", V)] == "7/8"
+    assert V.tempos[tempo_of(120, V)] == 120
+    assert abs(V.tempos[tempo_of(97.3, V)] / 97.3 - 1) < 0.015
+    for bad in ("4", "17/4", "4/3", "four"):
+        with pytest.raises(MeloError, match="give a time signature"):
+            time_signature_of(bad, V)
+    for bad in (0.0, 1e9, float("nan")):
+        with pytest.raises(MeloError, match="give quarter notes a minute"):
+            tempo_of(bad, V)
+
+
+@settings(max_examples=12)
+@given(
+    st.sampled_from(["drums", "violin,violin,viola,cello", "piano,bass,drums", "127,0,drums,14,14,14,14"]),
+    st.sampled_from([None, "3/4", "7/8"]),
+    st.integers(1, 7),
+    st.integers(0, 10**6),
+)
+def test_all_that_was_asked_for_sounds_and_nothing_else(instruments, meter, bars, seed):
+    wish = {
+        "bars": bars,
+        "parts": parts_of(instruments, V),
+        "time_signature": None if meter is None else time_signature_of(meter, V),
+        "tempo": tempo_of(90, V),
+    }
+    for rows in written(small(SEED, layers=1), count=2, seed=seed, **wish):
+        assert check_rows(rows, V) == []
+        header = rows[:, INSTRUMENT] == V.bar
+        note = ~header & (rows[:, INSTRUMENT] != V.end)
+        assert header.sum() == bars == decode(rows, V).n_bars
+        assert {(i, n) for i, n in rows[note][:, [INSTRUMENT, NUMBER]].tolist()} == set(wish["parts"])
+        assert set(rows[header, TEMPO].tolist()) == {wish["tempo"]}
+        if meter:
+            assert set(rows[header, TIME_SIGNATURE].tolist()) == {wish["time_signature"]}
+
+
+def test_parts_that_a_model_does_not_want_enter_by_the_middle():
+    # it wants the last of its instruments alone; the two others come in the first bar of the second half, in their order
+    parts = parts_of("violin,cello,helicopter", V)
+    model = always(small(SEED), parts[-1][0])
+    rows = written(model, bars=6, parts=parts)[0]
+    opened = np.cumsum(rows[:, INSTRUMENT] == V.bar)
+    first = {part: int(opened[rows[:, INSTRUMENT] == part[0]][0]) for part in parts}
+    assert first == {parts[0]: 3, parts[1]: 3, parts[2]: 1}
+
+
+def test_no_more_empty_bars_than_stated_follow_each_other():
+    # it wants to close every bar at once
+    rows = written(always(small(SEED), V.bar), bars=23)[0]
+    notes = np.diff(np.append(np.flatnonzero(rows[:, INSTRUMENT] == V.bar), len(rows) - 1)) - 1
+    empty = "".join("." if n == 0 else "x" for n in notes)
+    assert empty == ("." * MOST_EMPTY + "x") * 4 + "." * (23 - 4 * (MOST_EMPTY + 1) - 1) + "x"
+
+
+def test_pieces_side_by_side_are_those_written_alone():
+    model = small(SEED)  # float64, so that products of other shapes draw the same
+    together = written(model, count=3, seed=5, bars=4)
+    for i, rows in enumerate(together):
+        assert np.array_equal(rows, written(model, seed=5 + i, bars=4)[0])
+
+
+def test_an_interrupt_leaves_the_complete_bars():
+    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=9), random=np.random.default_rng(3))
+    closed = []
+
+    def on_bar():
+        closed.append(1)
+        if len(closed) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(small(SEED), [writer], Sampling(top_p=1.0), on_bar=on_bar)
+    rows = writer.so_far()
+    assert check_rows(rows, V) == []
+    assert decode(rows, V).n_bars == (rows[:, INSTRUMENT] == V.bar).sum() <= 4
+    whole = written(small(SEED), seed=3, bars=9)[0]
+    assert np.array_equal(rows[:-1], whole[: len(rows) - 1])
+
+
+def test_nothing_complete_is_an_end_row_alone():
+    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=2), random=np.random.default_rng(0))
+    end = np.full(len(FIELDS), ABSENT)
+    end[INSTRUMENT] = V.end
+    assert writer.so_far().tolist() == [end.tolist()]
+
+
+def bar_of(*, parts, notes):
+    """A header row (1, 8), and so many note rows of each part."""
+    header = torch.full((1, len(FIELDS)), ABSENT)
+    header[0, [INSTRUMENT, TIME_SIGNATURE, TEMPO]] = torch.tensor([V.bar, 0, 0])
+    rows = [torch.tensor([[part, 0, i, 60, 0, 0, ABSENT, ABSENT]]) for part in parts for i in range(notes)]
+    return header, rows
+
+
+def kept(spec, bars):
+    """(rows, summaries) that are remembered after so many bars of two parts, three notes each."""
+    decoder = MeloFormerDecoder(small(spec, layers=1))
+    header, notes = bar_of(parts=(5, 9), notes=3)
+    for _ in range(bars):
+        decoder.step(header)
+        for note in notes:
+            decoder.step(note)
+    piece = decoder.pieces[0]
+    piece.close_cell()
+    return sum(map(len, piece.lines.values())), len(piece.second), decoder.nbytes
+
+
+def test_what_no_later_row_may_see_is_forgotten():
+    # 7 rows a bar; bars 0 to 4 back are seen, so the open bar and four more are kept
+    rows, summaries, _ = kept(MaskSpec(same=(1, 4), near=2, far=(), summaries=False), 30)
+    assert (rows, summaries) == (7 * 5, 0)
+    rows, summaries, _ = kept(MaskSpec(same=(1,), near=0, far=(3,), summaries=True), 30)
+    assert (rows, summaries) == (7 * 4, 29)
+    assert kept(MaskSpec(same="full", near=0, far=(), summaries=False), 30)[0] == 7 * 30
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 40])
+def test_a_line_takes_little_more_than_it_holds(ahead):
+    line, moves = KVSegment(torch.zeros(3, 2, 1, 0, 5)), 0
+    for n in range(1, 2000):
+        before = line.kv
+        line.make_room(ahead, 1)
+        line.kv[:, :, :, line.end] = n
+        line.end += 1
+        moves += line.kv is not before
+        assert line.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
+    assert line.kv[0, 0, 0, line.first : line.end, 0].tolist() == list(range(1, 2000))
+    assert moves < 40
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        (MaskSpec(same="full", near=2, far=(4,), summaries=True), 2.6),
+        (MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False), 2.5),  # twice: a cell sees all there is
+        (MaskSpec(same=(1, 2), near=2, far=(), summaries=False), 2.9),
+    ],
+)
+def test_memory_is_little_more_than_what_is_held(spec, most):
+    decoder, held = MeloFormerDecoder(small(spec, layers=1)), []
+    header, notes = bar_of(parts=range(3, 10), notes=4)
+    for _ in range(60):
+        held.append(decoder.nbytes)
+        decoder.step(header)
+        assert decoder.most_bytes == max(held)
+        for note in notes:
+            decoder.step(note)
+    (piece,) = decoder.pieces
+    piece.close_cell()
+    n = sum(map(len, piece.lines.values())) + len(piece.second) + len(piece.bars)
+    assert n >= 29 * 3
+    assert decoder.nbytes / (n * 2 * 12 * 8) <= most  # keys and values of 12 doubles
+
+
+def test_memory_is_bounded_by_what_the_mask_shows():
+    spec = MaskSpec(same=(1, 2, 4), near=2, far=(4,), summaries=False)
+    assert kept(spec, 400)[2] <= 1.5 * kept(spec, 60)[2]

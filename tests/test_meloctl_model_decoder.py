@@ -1,0 +1,357 @@
+"""Generation: cached states equal the full forward, the bars are exact, the grammar holds, the seed decides."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import ROOT, piece_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from miditoolkit import MidiFile
+from scipy.io import wavfile
+from symusic import Score
+from test_masks_spec import specs
+from test_meloctl_model import EXEMPT, SEED, music, small, states_of
+
+from analysis.errors import MeloError
+from analysis.midi import read_midi, write_midi
+from analysis.piece import Part
+from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
+from meloctl.generation.sampler import Sampling, draw, generate
+from meloctl.masking.rules import TAKES, RuleOptions, plan_derivation
+from meloctl.model.attention.gates import LAST
+from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.model.meloformer.kv_cache import OffsetReach
+from meloctl.rows.codec import decode, encode
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
+from meloctl.score.piano_roll import draw_piano_roll
+from meloctl.score.playable import playable
+from meloctl.score.render import write_sound
+from meloctl.score.soundfont import find_soundfont, tuned_soundfont
+
+V = default_vocabulary()
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
+
+
+def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
+    """The rows of one piece."""
+    wish = Constraints(bars=bars, parts=parts)
+    writer = PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(seed))
+    generate(model, [writer], Sampling(**how), on_bar=on_bar)
+    return np.stack(writer.rows)
+
+
+@settings(max_examples=15)
+@given(specs(most=6), st.integers(0, 10**6))
+@example(EXEMPT, 0)
+def test_cached_states_equal_the_full_forward(spec, seed):
+    model = small(spec, layers=3)
+    rows, *_ = music(seed, bars=7)
+    full = states_of(model, rows)
+    decoder = MeloFormerDecoder(model)
+    torch.testing.assert_close(decoder.start()[0], full[0])
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("same", ["full", (1, 2)])
+def test_a_long_cell_outgrows_its_room(same, gated):
+    # 45 notes of one part in a bar: what the cell sees of others lies before them, and must move with them; they are more than
+    # those of others, so where all are seen they stay where they are
+    notes = [(part, 48 * bar + 12 * i, 3, 60 + i) for bar in range(4) for part in (0, 2) for i in range(3)]
+    notes += [(1, 48 * bar + i, 3, 40 + i) for bar in (1, 3) for i in range(45)]
+    model = small(MaskSpec(same=same, near=2, far=(), summaries=True), layers=2, gated=gated)
+    if gated:
+        torch.nn.init.normal_(model.gates.value, std=2.0)
+    rows = torch.from_numpy(encode(piece_of(notes), V)[0].astype(np.int64))
+    full, decoder = states_of(model, rows), MeloFormerDecoder(model)
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=8)
+@given(specs(most=6), st.integers(0, 10**6))
+def test_several_pieces_at_once_equal_each_alone(spec, seed):
+    model = small(spec, layers=2)
+    every = [music(seed + i, bars=5)[0] for i in range(3)]
+    full = [states_of(model, rows) for rows in every]
+    decoder, going = MeloFormerDecoder(model, 3), [0, 1, 2]
+    for i in range(max(map(len, every)) - 1):
+        on = [n for n in going if i < len(every[n]) - 1]
+        decoder.keep([going.index(n) for n in on])
+        going = on
+        states = decoder.step(torch.stack([every[n][i] for n in going]))
+        for n, state in zip(going, states, strict=True):
+            torch.testing.assert_close(state, full[n][i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("summaries", [False, True])
+@pytest.mark.parametrize("drums", ["masked", "exempt"])
+def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
+    # the mask would hide most, and the gates hide little: rows see every earlier one, each offset through a gate of its own
+    model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
+    torch.nn.init.normal_(model.gates.value, std=2.0)
+    rows, bar, _ = music(7, bars=LAST + 5)
+    assert bar[-1] > LAST + 1  # two offsets and more share the last gate
+    full = states_of(model, rows)
+    decoder = MeloFormerDecoder(model)
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A few pieces, on which rules that have a budget count rows."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for seed in range(3):
+        write_midi(decode(music(seed, bars=40)[0].numpy().astype(np.int16), V), folder / f"{seed}.mid")
+    return folder
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("drums", ["masked", "exempt"])
+@pytest.mark.parametrize("rule", TAKES)
+def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
+    every = RuleOptions(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
+    options = {name: value for name, value in vars(every).items() if name in TAKES[rule]}
+    spec = plan_derivation(rule, RuleOptions(**options), DIARY, named=True).make()
+    assert spec.source["rule"] == rule
+    model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)
+    full, decoder = states_of(model, rows), MeloFormerDecoder(model)
+    for i, row in enumerate(rows[:-1]):
+        torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("same", "near", "own", "others"),
+    [
+        ("full", MOST_OFFSET, [(0, "ever")], [(0, "ever")]),
+        ("full", 2, [(0, "ever")], [(0, 3)]),
+        ((), MOST_OFFSET, [(0, 1)], [(0, "ever")]),
+        ((2, 3, 7), 0, [(7, 8), (2, 4), (0, 1)], [(0, 1)]),
+    ],
+)
+def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, own, others):
+    sight = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
+    told = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in sight.stretches]
+    assert told == [own, others, others]
+    assert sight.whole == (same == "full")
+
+
+@settings(max_examples=15)
+@given(specs(), st.integers(1, 9), st.integers(0, 10**6))
+def test_the_bars_are_exact_and_the_grammar_holds(spec, bars, seed):
+    # an untrained model draws from everything that the grammar allows, so this is the hardest case
+    model = small(spec)
+    calls = []
+    rows = generate_rows(model, bars=bars, seed=seed, top_p=1.0, on_bar=lambda: calls.append(1))
+    assert check_rows(rows, V) == []
+    assert (rows[:, INSTRUMENT] == V.bar).sum() == bars == len(calls)
+    assert decode(rows, V).n_bars == bars
+
+
+def test_a_generated_file_reads_back_in_both_libraries(tmp_path):
+    model = small(SEED)
+    for seed in range(5):
+        rows = generate_rows(model, bars=7, seed=seed, top_p=1.0)
+        piece = playable(decode(rows, V), 7)
+        path = tmp_path / f"{seed}.mid"
+        write_midi(piece, path)
+        again = read_midi(path)
+        assert again.n_bars == 7
+        end = int(again.bars.start_tick(7))
+        assert Score(str(path)).end() <= end
+        assert sum(len(i.notes) for i in MidiFile(path).instruments) == len(piece.notes) == len(again.notes)
+        assert sorted(again.notes.onset_tick + again.notes.duration_tick) == sorted(
+            piece.notes.onset_tick + piece.notes.duration_tick
+        )
+
+
+def test_the_seed_decides():
+    model = small(SEED)
+    one, same, other = (generate_rows(model, bars=3, seed=s) for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def always(model, instrument):
+    """Make a model that prefers one instrument whatever comes before."""
+    with torch.no_grad():
+        for head in model.heads.heads:
+            head.outer.weight.zero_()
+            head.outer.bias.zero_()
+        model.heads.heads[INSTRUMENT].outer.bias[instrument] = 1e4
+    return model
+
+
+def test_a_model_that_only_wants_to_end_still_writes_the_bars():
+    rows = generate_rows(always(small(SEED), V.end), bars=4)
+    assert rows[:, INSTRUMENT].tolist().count(V.end) == 1
+    assert (rows[:, INSTRUMENT] == V.bar).sum() == 4
+
+
+def test_a_model_that_only_wants_a_next_bar_closes_the_last_one():
+    # the last bar must hold a note; the first thing it wants after that is to close it
+    rows = generate_rows(always(small(SEED), V.bar), bars=3)
+    assert rows[:, INSTRUMENT].tolist().count(V.bar) == 3
+    assert len(rows) == 3 + 1 + 1
+
+
+def test_a_model_that_never_ends_a_bar_is_stopped():
+    # it always wants the last instrument but one, in which a bar has room for more notes than are allowed
+    rows = generate_rows(always(small(SEED), V.end - 1), bars=1, top_p=1.0)
+    assert check_rows(rows, V) == []
+    assert len(rows) <= MOST_ROWS_IN_BAR + 2
+
+
+def test_no_more_parts_than_midi_has_channels():
+    # an untrained model draws any instrument; with this many notes it would use hundreds of parts
+    rows = generate_rows(small(SEED), bars=60, seed=1, top_p=1.0, temperature=5.0)
+    piece = decode(rows, V)
+    assert len(piece.notes) > 100
+    assert len(piece.parts) == 16
+    assert sum(not p.is_drum for p in piece.parts) <= 15
+
+
+def test_a_model_of_nans_is_refused_in_time():
+    model = small(SEED)
+    with torch.no_grad():
+        model.start.fill_(torch.nan)
+    with pytest.raises(MeloError, match="no finite probabilities"):
+        generate_rows(model, bars=2)
+
+
+def test_draw_takes_only_what_is_allowed_and_likely():
+    random = np.random.default_rng(0)
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    every = np.ones(4, dtype=bool)
+
+    def drawn(may=every, **change):
+        many = draw(logits.expand(400, -1), np.tile(may, (400, 1)), Sampling(**change), [random] * 400)
+        return set(many.tolist())
+
+    assert drawn(top_p=1.0) == {0, 1, 2, 3}
+    assert drawn(top_p=0.8) == {0, 1}
+    assert drawn(top_p=0.81) == {0, 1, 2}
+    assert drawn(top_p=1e-9) == {0}
+    assert drawn(temperature=0.05, top_p=1.0) == {0}
+    assert drawn(top_p=1.0, top_k=2) == {0, 1}
+    assert drawn(top_p=0.8, top_k=3) == {0, 1}
+    assert drawn(may=np.array([False, False, True, False]), top_p=0.5) == {2}
+
+
+def test_draw_follows_the_probabilities():
+    random = np.random.default_rng(0)
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
+    every = draw(logits.expand(4000, -1), np.ones((4000, 3), dtype=bool), Sampling(top_p=1.0), [random] * 4000)
+    counts = np.bincount(every)
+    np.testing.assert_allclose(counts / 4000, [0.1, 0.6, 0.3], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": 0.0}, "--temperature 0.0"),
+        ({"temperature": float("nan")}, "--temperature nan"),
+        ({"top_p": 0.0}, "--top-p 0.0"),
+        ({"top_p": 1.5}, "--top-p 1.5"),
+        ({"top_k": 0}, "--top-k 0"),
+    ],
+)
+def test_sampling_out_of_range_is_refused(change, message):
+    with pytest.raises(MeloError, match=message):
+        Sampling(**change)
+
+
+@pytest.mark.parametrize("bars", [0, 10_001])
+def test_bars_out_of_range_are_refused(bars):
+    with pytest.raises(MeloError, match=f"--bars {bars}: give a whole number of bars, 1 to 10000"):
+        Constraints(bars=bars)
+
+
+def test_a_note_ends_where_its_pitch_is_struck_again():
+    # same pitch at 0 (long) and 12; another pitch and another part are left alone; the last one ends with the bar
+    piece = piece_of([(0, 0, 100, 60), (0, 12, 6, 60), (0, 0, 20, 64), (1, 0, 30, 60), (1, 40, 100, 60)])
+    notes = playable(piece, 1).notes
+    lengths = {
+        (p, o, x): d for p, o, d, x in zip(notes.part, notes.onset_tick, notes.duration_tick, notes.pitch, strict=True)
+    }
+    assert lengths == {(0, 0, 60): 12, (0, 12, 60): 6, (0, 0, 64): 20, (1, 0, 60): 30, (1, 40, 60): 8}
+
+
+def test_the_piano_roll_is_drawn(tmp_path):
+    parts = (Part(program=0, is_drum=True, name="drums"), Part(program=0, is_drum=False, name="piano"))
+    piece = piece_of([(0, 0, 6, 36), (1, 0, 48, 60), (1, 60, 12, 64)], parts=parts)
+    for name, kept in (("both", [0, 1]), ("drums", [0]), ("piano", [1])):
+        mine = np.isin(piece.notes.part, kept)
+        notes = replace(piece.notes, **{k: v[mine] for k, v in vars(piece.notes).items()})
+        notes = replace(notes, part=np.searchsorted(kept, notes.part))
+        draw_piano_roll(
+            replace(piece, parts=tuple(parts[i] for i in kept), notes=notes), tmp_path / f"{name}.png", title=name
+        )
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def soundfont(tmp_path_factory):
+    return tuned_soundfont(find_soundfont(), tmp_path_factory.mktemp("cache"))
+
+
+def sound(folder, soundfont, pitch, program):
+    """Two seconds of one note: (seconds, rate, samples of both sides)."""
+    piece = piece_of([(0, 0, 1920, pitch)], parts=(Part(program=program, is_drum=False),), ticks_per_quarter=480)
+    write_midi(piece, folder / "a.mid")
+    return write_sound(folder / "a.mid", folder / "a.wav", soundfont=soundfont), *wavfile.read(folder / "a.wav")
+
+
+def test_sound_has_its_length_and_loudness(tmp_path, soundfont):
+    seconds, rate, audio = sound(tmp_path, soundfont, 69, 0)
+    assert (rate, audio.dtype, audio.shape[1]) == (44_100, np.int16, 2)
+    assert len(audio) / rate == pytest.approx(seconds)
+    assert seconds >= 2.0
+    assert np.abs(audio).max() / 32767 == pytest.approx(10 ** (-1 / 20), abs=0.01)
+
+
+def test_flac_holds_the_samples_of_wav(tmp_path, soundfont):
+    seconds, rate, wav = sound(tmp_path, soundfont, 69, 19)
+    assert write_sound(tmp_path / "a.mid", tmp_path / "a.flac", soundfont=soundfont) == seconds
+    flac, flac_rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
+    assert soundfile.info(tmp_path / "a.flac").subtype == soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
+    assert flac_rate == rate
+    assert np.abs(wav).max() > 1000
+    assert np.array_equal(flac, wav)
+    assert (tmp_path / "a.flac").stat().st_size < 0.7 * (tmp_path / "a.wav").stat().st_size
+    assert {p.name for p in tmp_path.iterdir()} == {"a.mid", "a.wav", "a.flac"}
+
+
+@pytest.mark.parametrize("program", [0, 2, 19, 24, 33, 40, 52, 73])
+@pytest.mark.parametrize("pitch", [57, 69])
+def test_sound_is_in_tune(tmp_path, soundfont, program, pitch):
+    _, rate, audio = sound(tmp_path, soundfont, pitch, program)
+    tone = audio[2000 : 2 * rate - 4000, 0].astype(float)
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 1 << 19))
+
+    def comb(cents):
+        """Loudness at the partials of the pitch, so many cents off."""
+        partials = 440 * 2 ** ((pitch - 69 + cents / 100) / 12) * np.arange(1, 7)
+        bins = np.rint(partials / rate * (1 << 19)).astype(int)
+        return sum(spectrum[b - b // 500 : b + b // 500 + 1].max() for b in bins)
+
+    best = max(range(-300, 301, 10), key=comb)
+    assert abs(best) <= 30, f"{best} cents off"
+
+
+def test_a_soundfont_is_tuned_once_and_garbage_refused(tmp_path, soundfont):
+    when = soundfont.stat().st_mtime_ns
+    assert tuned_soundfont(find_soundfont(), soundfont.parent).stat().st_mtime_ns == when
+    (tmp_path / "a.sf2").write_bytes(b"no soundfont")
+    with pytest.raises(MeloError, match="not a soundfont"):
+        tuned_soundfont(tmp_path / "a.sf2", tmp_path)
+    (tmp_path / "b.sf2").write_bytes(b"RIFF\x00\x00\x00\x00sfbk")
+    with pytest.raises(MeloError, match="damaged soundfont"):
+        tuned_soundfont(tmp_path / "b.sf2", tmp_path)

@@ -1,0 +1,78 @@
+"""Cached decoding of windows of which a part is written last: states equal the full forward, and memory lets go what it may."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from test_masks_spec import specs
+from test_meloctl_model import SEED, small
+from test_meloctl_model_rewrite import window
+
+from masks.spec import MaskSpec
+from meloctl.dataset.packs import pack_of
+from meloctl.model.attention.gates import LAST
+from meloctl.model.meloformer.decoder import MeloFormerDecoder
+
+
+def states_step_by_step(model, windows):
+    """Each window's states, several windows side by side."""
+    decoder = MeloFormerDecoder(model, len(windows), reopened=windows[0].reopened.bar)
+    states = [[s] for s in decoder.start()]
+    going = list(range(len(windows)))
+    for i in range(max(len(w.rows) for w in windows) - 1):
+        on = [n for n in going if i < len(windows[n].rows) - 1]
+        decoder.keep([going.index(n) for n in on])
+        going = on
+        rows = torch.from_numpy(np.stack([windows[n].rows[i] for n in going]).astype(np.int64))
+        for n, state in zip(going, decoder.step(rows), strict=True):
+            states[n].append(state)
+    return [torch.stack(some) for some in states]
+
+
+@settings(max_examples=8)
+@given(specs(most=6), st.integers(0, 10**6), st.integers(0, 8), st.booleans())
+@example(MaskSpec(same=(2,), near=0, far=(3,), summaries=False), 3, 2, False)  # offsets alone, on both sides
+def test_states_equal_the_full_forward(spec, seed, first, some):
+    model = small(spec, layers=3)
+    several = [window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(3)]
+    for made, states in zip(several, states_step_by_step(model, several), strict=True):
+        torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("summaries", [False, True])
+@pytest.mark.parametrize("drums", ["masked", "exempt"])
+def test_states_equal_the_full_forward_under_gates(drums, summaries):
+    model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
+    torch.nn.init.normal_(model.gates.value, std=2.0)
+    made = window(7, bars=LAST + 9, first=2, last=5)
+    (states,) = states_step_by_step(model, [made])
+    torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
+
+
+def held_bars(same, far, first, last):
+    """Bars whose rows are still remembered when the last row of a window has been heard, of 40 bars."""
+    model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
+    made = window(1, bars=40, first=first, last=last)
+    decoder = MeloFormerDecoder(model, reopened=first)
+    for row in made.rows:
+        decoder.step(torch.from_numpy(row[None].astype(np.int64)))
+    lines = decoder.pieces[0].lines
+    return {int(b) for (filling, _), line in lines.items() if not filling for b in line.bar[line.first : line.end]}
+
+
+def test_what_the_gap_will_see_is_remembered_and_what_it_will_not_is_not():
+    # two bars back at most: from bar 30 on those from 28 on are kept for the gap, and bar 31 still sees 29
+    assert held_bars((2,), (), first=30, last=31) == set(range(29, 40))
+    assert held_bars("full", (), first=30, last=31) == set(range(40))
+
+
+def test_a_gap_at_the_end_remembers_what_plain_writing_does():
+    assert min(held_bars((2,), (1,), first=39, last=39)) == 37
+
+
+def test_the_seeds_mask_with_a_gap_at_the_beginning():
+    model = small(SEED, layers=2)
+    made = window(5, first=0, last=2)
+    (states,) = states_step_by_step(model, [made])
+    torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)

@@ -1,0 +1,153 @@
+"""The model on windows of which a part is written last: it sees both ways, and nothing that is yet to come."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_masks_spec import specs
+from test_meloctl_model import SEED, V, loud, music, small
+
+from masks.dense import dense_mask
+from masks.spec import MaskSpec
+from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.packs import pack_of, padded
+from meloctl.dataset.windows import Window
+from meloctl.model.rotary import rotation
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH
+
+BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
+
+
+def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
+    """A window whose bars first..last are written last, all of their notes, or those of one part."""
+    rows = music(seed, bars)[0].numpy().astype(np.int16)
+    notes = rows[rows[:, PITCH] >= 0]
+    parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, NUMBER]))] if some else None
+    made = rewritten(rows, range(first, last + 1), parts, V)
+    return Window(rows=made.rows, first_bar=first_bar, reopened=made.reopened)
+
+
+def places(made):
+    """(bar, segment, part) of each row, by plain loops."""
+    bar, segment, part, opened, at = [], [], [], -1, -1
+    for i, row in enumerate(made.rows):
+        if row[INSTRUMENT] in (V.bar, V.gap, V.reopen):
+            opened += 1
+            at = made.reopened.bar if i == made.reopened.row else at + 1
+        bar.append(at)
+        segment.append(opened)
+        instrument = V.bar if row[INSTRUMENT] == V.gap else int(row[INSTRUMENT])  # header rows are one part
+        part.append(instrument * 100 + int(row[NUMBER]))
+    return bar, segment, part
+
+
+def expected_sight(spec, made, layers):
+    """Which rows each row's state has heard of, by sets and plain loops over the four blocks."""
+    bar, segment, part = places(made)
+    see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
+    rows = [{i} for i in range(len(bar))]
+    sums = [set() for _ in range(segment[-1] + 1)]
+    for _ in range(layers):
+        if spec.summaries:
+            sums = [
+                set().union(*sums[: s + 1], *(rows[i] for i in range(len(bar)) if segment[i] == s))
+                for s in range(len(sums))
+            ]
+        rows = [
+            set().union(
+                *(rows[j] for j in range(len(bar)) if see[i, j]),
+                *(sums[s] for s in range(segment[i]) if spec.summaries),
+            )
+            for i in range(len(bar))
+        ]
+    return rows
+
+
+def measured_sight(model, made):
+    kept = {}
+    hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
+    states = model.states(model.layout(pack_of([made])))
+    hook.remove()
+    probe = torch.randn(states.shape[1], dtype=states.dtype)
+    sight = []
+    for i in range(1, len(made.rows)):
+        (grad,) = torch.autograd.grad(states[i] @ probe, kept["rows"], retain_graph=True)
+        sight.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
+    return sight
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("some", [False, True])
+@pytest.mark.parametrize("spec", [SEED, BARE, MaskSpec(same=(), near=0, far=(2,), drums="exempt", summaries=True)])
+def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, some, layers):
+    made = window(layers, some=some)
+    assert measured_sight(small(spec, layers), made) == expected_sight(spec, made, layers)[:-1]
+
+
+def test_a_row_of_a_gap_sees_bars_on_both_sides():
+    # own part one bar back or ahead, others in one's own bar alone: what is seen of bars 2 and 4 from bar 3
+    spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
+    made = window(3, first=3, last=3)
+    bar, _, part = places(made)
+    rows = [i for i in range(made.reopened.row, len(bar)) if part[i] // 100 not in (V.reopen, V.end)]
+    seen = {bar[j] - bar[i] for i in rows for j in np.flatnonzero(dense_mask(spec, bar, part)[i])}
+    assert seen == {-1, 0, 1}
+
+
+@settings(max_examples=10)
+@given(specs(), st.booleans())
+def test_windows_of_a_pack_are_as_if_alone(spec, gated):
+    model = small(spec, gated=gated)
+    several = [
+        window(1, first_bar=5),
+        Window(rows=music(2)[0].numpy().astype(np.int16), first_bar=2),
+        window(3, some=True),
+    ]
+    together = model(model.layout(pack_of(several)))
+    alone = torch.cat([model(model.layout(pack_of([w]))) for w in several])
+    torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_flex_gives_the_same(gated, monkeypatch):
+    from plain_flex import plain_flex
+
+    from meloctl.model.attention.flex import kernel as flex
+    from meloctl.model.meloformer.layout import layout_of
+
+    monkeypatch.setattr(flex, "flex_attention", plain_flex)
+    model = small(SEED, gated=gated)
+    pack = padded(pack_of([window(1), window(2, some=True, first_bar=4)]), 192)
+    for_cuda = layout_of(pack, model.planner, V, model.config.head_width, flex=True)
+    torch.testing.assert_close(model(for_cuda), model(model.layout(pack)))
+
+
+def test_rows_and_summaries_stand_at_their_true_bars():
+    model, made = small(SEED), window(4, first_bar=7)
+    layout = model.layout(pack_of([made]))
+    bar, segment, _ = places(made)
+    position = torch.from_numpy(made.rows[:, 2].astype(np.int64)).clamp(min=0)
+    assert torch.equal(layout.row_turn[: len(bar), 0], rotation(torch.tensor(bar) + 7, position, 12))
+    of_segment = dict(zip(segment, bar, strict=True))
+    summaries = torch.tensor([7 + of_segment[s] for s in range(segment[-1] + 1)])
+    assert summaries.tolist() == [7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13]
+    assert torch.equal(layout.bar_turn[: len(summaries), 0], rotation(summaries, torch.zeros(13), 12))
+
+
+def test_a_window_elsewhere_in_its_piece_costs_the_same():
+    model = loud(small(SEED))
+    at_0, at_9 = (model(model.layout(pack_of([window(4, first_bar=bar)]))) for bar in (0, 9))
+    torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
+
+
+def test_reopening_rows_cost_their_instrument_alone():
+    model, made = small(SEED), window(5)
+    layout = model.layout(pack_of([made]))
+    nats = model(layout)
+    has = made.rows != ABSENT
+    has[made.rows[:, INSTRUMENT] == V.reopen, 1:] = False
+    has[[*made.reopened.headers, made.reopened.row]] = False  # what says where the gap is
+    assert len(made.reopened.headers) == 4
+    assert ((nats > 0).numpy() == has).all()
+    assert layout.n_notes == int((made.rows[:, PITCH] >= 0).sum())

@@ -1,0 +1,144 @@
+"""No new note lies outside its instrument's range, and no choice of a model leads to where nothing may follow."""
+
+import numpy as np
+import pytest
+from conftest import piece_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_meloctl_generation import V, always, generate_rows
+from test_meloctl_model import SEED, small
+
+from analysis.midi import read_midi
+from analysis.piece import Part
+from meloctl.generation.continuation import prompt_of
+from meloctl.generation.parse_options import parts_of
+from meloctl.generation.piece_writer import Constraints, PieceWriter
+from meloctl.generation.sampler import Sampling, generate
+from meloctl.rows.grammar import FIELDS_OF, check_rows, kind_of
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, POSITION
+from meloctl.score.ranges import RANGES, pitches_in_range, range_of
+
+
+def test_every_program_has_one_range_of_an_octave_or_more():
+    assert [p for first, last, _, _ in RANGES for p in range(first, last + 1)] == list(range(128))
+    assert all(0 <= low <= high - 11 and high <= 127 for _, _, low, high in RANGES)
+
+
+@pytest.mark.parametrize(
+    ("program", "low", "high"),
+    [
+        (0, 21, 108),  # 88 keys
+        (40, 55, 103),  # from the open G string
+        (41, 48, 91),  # from the open C string
+        (42, 36, 84),
+        (33, 23, 67),  # a fifth string on B; 24 frets above the G string, 43
+        (72, 74, 108),
+        (47, 36, 60),
+        (120, 0, 127),  # a noise has no pitch
+    ],
+)
+def test_ranges_that_musicians_know(program, low, high):
+    assert range_of(program) == (low, high)
+
+
+def test_drums_have_the_keys_of_general_midi_2():
+    assert range_of(0, is_drum=True) == range_of(40, is_drum=True) == (27, 87)
+
+
+@pytest.mark.parametrize("name", ["chorales", "quartets", "lieder", "pop909", "band"])
+def test_hardly_any_note_of_real_music_lies_outside(real, name):
+    outside = count = 0
+    for path in real(name)[:25]:
+        piece = read_midi(path)
+        low, high = np.array([range_of(part.program, is_drum=part.is_drum) for part in piece.parts]).T
+        pitch, part = piece.notes.pitch, piece.notes.part
+        outside += int(((pitch < low[part]) | (pitch > high[part])).sum())
+        count += len(pitch)
+    assert count > 1000
+    assert outside / count < 0.005
+
+
+def write(wish, choose):
+    """The rows of a piece whose every value is chosen among those allowed: choose(field, allowed values, row)."""
+    writer = PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(0))
+    while not writer.done:
+        row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
+
+        def set_field(field, row=row):
+            may = np.flatnonzero(writer.may(field, row))
+            assert len(may), f"nothing may stand as {FIELDS[field]} after {row.tolist()}"
+            row[field] = choose(field, may, row)
+
+        set_field(INSTRUMENT)
+        row[INSTRUMENT] = writer.closing(int(row[INSTRUMENT]))
+        for field in FIELDS_OF[kind_of(row, V)][1:]:
+            set_field(field)
+        writer.take(row)
+    return np.stack(writer.rows)
+
+
+def outside(rows):
+    """Notes whose pitch their instrument cannot sound."""
+    notes = rows[rows[:, PITCH] != ABSENT]
+    return notes[~pitches_in_range(V)[notes[:, INSTRUMENT], notes[:, PITCH]]].tolist()
+
+
+EXTREMES = {"first": lambda may: may[0], "last": lambda may: may[-1]}
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from([None, "violin,violin,piccolo", "drums,piano,timpani", "127,126,drums", "timpani"]),
+    st.sampled_from(["first", "last", "any"]),
+    st.sampled_from(["last", "any"]),
+    st.sampled_from(["first", "last", "any"]),
+    st.integers(1, 4),
+    st.integers(0, 10**6),
+)
+def test_there_is_always_a_way_on(instruments, pitch, position, rest, bars, seed):
+    # the hardest case is the highest pitch at the last position, again and again: then nothing is left of a part, a number …
+    random = np.random.default_rng(seed)
+    wanted = {PITCH: pitch, POSITION: position}
+
+    def choose(field, may, row):
+        if field == INSTRUMENT and rest != "any" and random.random() < 0.05:
+            return may[0]  # closes the bar where it may be closed
+        return EXTREMES.get(wanted.get(field, rest), random.choice)(may)
+
+    parts = None if instruments is None else parts_of(instruments, V)
+    rows = write(Constraints(bars=bars, parts=parts), choose)
+    assert check_rows(rows, V) == []
+    assert outside(rows) == []
+    assert (rows[:, INSTRUMENT] == V.bar).sum() == bars
+
+
+def test_the_last_note_of_a_bar_leaves_nothing_of_its_part():
+    # one timpani part: after the highest drum at the last position, no instrument is left, and the bar closes
+    parts = parts_of("timpani", V)
+    rows = write(Constraints(bars=2, parts=parts), lambda field, may, row: max(v for v in may if field or v != V.end))
+    notes = rows[rows[:, PITCH] != ABSENT]
+    assert notes[0, PITCH] == range_of(47)[1]
+    assert len(notes) == 2  # one a bar
+
+
+def test_a_model_that_wants_the_highest_pitch_gets_the_highest_in_range():
+    violin = V.instrument_of(40, is_drum=False)
+    model = always(small(SEED), violin)
+    model.heads.heads[PITCH].outer.bias.data[127] = 1e4
+    model.heads.heads[PITCH].outer.bias.data[103] = 1e3
+    rows = generate_rows(model, bars=2, parts=((violin, 0),), top_p=1.0)
+    pitches = set(rows[rows[:, PITCH] != ABSENT][:, PITCH].tolist())
+    assert max(pitches) == 103
+
+
+def test_kept_bars_keep_notes_that_lie_outside():
+    parts = (Part(program=40, is_drum=False), Part(program=47, is_drum=False))
+    piece = piece_of([(0, 0, 12, 20), (1, 12, 12, 99), (0, 47, 1, 127)], parts=parts)
+    prompt = prompt_of(piece, None, V)
+    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=4), random=np.random.default_rng(0))
+    writer.begin(prompt.rows)
+    generate(small(SEED), [writer], Sampling(top_p=1.0))
+    rows = np.stack(writer.rows)
+    assert len(outside(rows)) == 3
+    assert len(rows) > 12
+    assert outside(rows[len(prompt.rows) :]) == []
