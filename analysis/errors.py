@@ -14,8 +14,8 @@ class MeloError(Exception):
         MeloError("give 0 or more", field="far", given=-1)      ->  far -1: give 0 or more
 
     The library names its own parameters, never a flag: `field` is the parameter that is wrong, other parameters stand in the
-    message in backticks, as in "`corpus` names a folder of MIDI" or "`meter 4/4`". The command line writes them as flags (`for_command_line`), prints
-    the line and exits with status 1; any other exception that reaches the user is a bug.
+    message in backticks, as in "`corpus` names a folder of MIDI" or "`meter 4/4`". The command line writes them as flags
+    (`for_command_line`), prints the line and exits with status 1; any other exception that reaches the user is a bug.
 
     Args:
         message: what is allowed and what to do.

@@ -146,14 +146,16 @@ class Workspace:
         """
         if run := self.finished(recipe):
             return run
-        folder = self.folder(recipe)
+        folder, mine = self.folder(recipe), False
         try:
             with self.locked(recipe):
+                mine = True
                 folder.mkdir(parents=True, exist_ok=True)
                 output = make(folder)
                 return self.finish(recipe, files=output.files, results=output.results)
         except BaseException:
-            self.remove_empty(recipe)
+            if mine:  # else another process is writing there
+                self.remove_empty(recipe)
             raise
 
     def finish(self, recipe: Recipe, *, files: Sequence[str], results: dict[str, Any]) -> Run:
@@ -210,7 +212,8 @@ class Workspace:
         pointer = self.root / stage / LATEST
         if not pointer.is_file():
             raise MeloError(
-                f"nothing in {self.root / stage} yet; run first: {COMMAND_OF_STAGE[stage]} (or name another workspace with `work`)"
+                f"nothing in {self.root / stage} yet; run first: {COMMAND_OF_STAGE[stage]} "
+                "(or name another workspace with `work`)"
             )
         data = read_json(pointer, what="pointer to the latest run")
         name = data.get("folder") if isinstance(data, dict) else None
