@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_generation import V, always
+from test_meloctl_model_decoder import V, always
 from test_meloctl_model import SEED, small
 
 from analysis.errors import MeloError
