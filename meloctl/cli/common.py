@@ -123,12 +123,3 @@ def following(name: str, *words: str | Path, work: Path | None) -> str:
 def wrote(folder: Path, files: list[str]) -> str:
     """ "Wrote FOLDER/: a, b"."""
     return f"Wrote {folder}/: {', '.join(files)}"
-
-
-def piece_line(facts: dict[str, Any]) -> str:
-    """ "32 bars, 563 notes in 2 parts (piano, drums), 1:33"."""
-    minutes, seconds = divmod(round(facts["seconds"]), 60)
-    bars, notes, parts = (
-        f"{facts[what]} {what}" if facts[what] != 1 else f"1 {what[:-1]}" for what in ("bars", "notes", "parts")
-    )
-    return f"{bars}, {notes} in {parts} ({', '.join(facts['instruments'])}), {minutes}:{seconds:02d}"
