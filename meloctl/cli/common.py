@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from meloctl.workspace import Workspace
+    from meloctl.workspace import Run, Workspace
 
 Work = Annotated[
     Path | None,
@@ -122,10 +122,13 @@ def wrote(folder: Path, files: list[str]) -> str:
     return f"Wrote {folder}/: {', '.join(files)}"
 
 
-def piece_line(facts: dict[str, Any]) -> str:
-    """ "32 bars, 563 notes in 2 parts (piano, drums), 1:33"."""
-    minutes, seconds = divmod(round(facts["seconds"]), 60)
-    bars, notes, parts = (
-        f"{facts[what]} {what}" if facts[what] != 1 else f"1 {what[:-1]}" for what in ("bars", "notes", "parts")
-    )
-    return f"{bars}, {notes} in {parts} ({', '.join(facts['instruments'])}), {minutes}:{seconds:02d}"
+def outcome(run: "Run", files: list[str] | None = None) -> str:
+    """What became of a run: "Wrote FOLDER/: a, b", or that a finished one of the same inputs and options was there.
+
+    Args:
+        run: as `Workspace.once` returns it.
+        files: to name instead of all files of the run.
+    """
+    if run.reused:
+        return f"Unchanged since {run.time}, nothing redone: {run.folder}/"
+    return wrote(run.folder, files or run.files)

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 
 from meloctl.dataset.loader import Loader
+from meloctl.formatting import duration
 from meloctl.training.distributed_packs import StepBatch
-from meloctl.training.feasibility import duration
 from meloctl.training.schedule import Speed, TrainProgress
 from meloctl.training.train_step import LaidOutStep, StepLoss
 
