@@ -153,7 +153,7 @@ class _Search:
             everything(self.cells, "of the rest with drums", ~drums, drums),
         ]
 
-    def count_visible_pairs(self, seen: Bools) -> Ints:
+    def visible_pairs(self, seen: Bools) -> Ints:
         """(C,) pairs that each cell sees."""
         key = seen.tobytes()
         if key not in self.pairs:

@@ -160,7 +160,7 @@ def _group() -> None:
 
 
 @app.command()
-def compare_masks(
+def compare(
     masks: Annotated[
         list[Path] | None, typer.Argument(help="Mask files to compare with the rules.", show_default=False)
     ] = None,
@@ -183,8 +183,7 @@ def compare_masks(
 
     from analysis.errors import MeloError
     from analysis.offset_table_file import read_curves
-    from masks.cost.compare_masks import compare_masks as compared
-    from masks.cost.compare_masks import conclusion, rules_to_compare, table_lines
+    from masks.cost.compare_masks import compare_masks, conclusion, rules_to_compare, table_lines
     from masks.spec import read_spec
     from meloctl.masking.rules import check_drums, costed_corpus
 
@@ -200,7 +199,7 @@ def compare_masks(
     everything = {**rules, **given}
     with progress() as bar:
         task = bar.add_task("comparing", total=sum(map(len, everything.values())))
-        standings = compared(everything, curves, rows, on_mask=lambda: bar.advance(task))
+        standings = compare_masks(everything, curves, rows, on_mask=lambda: bar.advance(task))
     said = conclusion(standings)
     heading = f"{len(rows)} of {len(counted.paths)} pieces of {counted.corpus}, similarity {curves.measure} from {path}"
     report(
