@@ -54,12 +54,12 @@ def cells_of_file(path: Path) -> CellRows:
     """The cells of a MIDI file, as the model sees them."""
     from analysis.midi import read_midi
     from meloctl.rows.codec import encode
-    from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, default_vocabulary
+    from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, default_vocabulary
 
     vocabulary = default_vocabulary()
     rows = encode(read_midi(path), vocabulary)[0].astype(np.int64)
     instrument = rows[:, INSTRUMENT]
-    part = instrument * vocabulary.numbers + np.maximum(rows[:, NUMBER], 0)
+    part = instrument * vocabulary.instances + np.maximum(rows[:, INSTANCE], 0)
     drums = np.unique(part[instrument == vocabulary.drums]).tolist()
     return cells_of_rows(np.cumsum(instrument == vocabulary.bar) - 1, part, drums)
 

@@ -298,12 +298,12 @@ def test_dear_tiles_make_one_tile_and_dear_entries_make_many():
 def test_real_pieces(real):
     from analysis.midi import read_midi
     from meloctl.rows.codec import encode
-    from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, default_vocabulary
+    from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, default_vocabulary
 
     vocabulary = default_vocabulary()
     rows = encode(read_midi(real("band")[0]), vocabulary)[0].astype(int)
     bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
-    part = rows[:, INSTRUMENT] * vocabulary.numbers + np.maximum(rows[:, NUMBER], 0)
+    part = rows[:, INSTRUMENT] * vocabulary.instances + np.maximum(rows[:, INSTANCE], 0)
     drums = set(part[rows[:, INSTRUMENT] == vocabulary.drums].tolist())
     upto = 800
     cells = cells_of_rows(bar[:upto], part[:upto], drums)

@@ -296,7 +296,7 @@ def test_real_pieces(real):
         pack = Pack(rows=rows, starts=np.array([0, len(rows)]), first_bar=np.zeros(1, np.int64))
         places = places_of(pack, vocabulary)
         bar, part = places.bar, places.part
-        drums = frozenset(np.unique(part[part // vocabulary.numbers == vocabulary.drums]).tolist())
+        drums = frozenset(np.unique(part[part // vocabulary.instances == vocabulary.drums]).tolist())
         plan, bars = planned(SEED, [(bar.tolist(), part.tolist(), None)], set(drums))
         n_bars = bars.n_queries
         assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()

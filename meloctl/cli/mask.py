@@ -113,7 +113,7 @@ def derive_mask(
         heard,
         said,
         following("train", work=work),
-        f"To look at it: {command('mask show', work=work)}; beside other rules: {command('mask compare_masks', work=work)}; "
+        f"To look at it: {command('mask show', work=work)}; beside other rules: {command('mask compare', work=work)}; "
         f"all in one page: {command('report', work=work)}",
     ]
     report(lines, spec.to_json(), as_json=as_json)

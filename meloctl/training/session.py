@@ -76,7 +76,7 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
         model = build(
             session.name.architecture, session.name.config, vocabulary, session.spec, gated=session.config.gates
         )
-        model.heads.start_from(data.baseline.unigram)
+        model.heads.init_biases(data.baseline.unigram)
         levels = dict(
             zip(("unigram", "bigram by field"), data.baseline.bits_per_note(model, data.validation), strict=True)
         )
