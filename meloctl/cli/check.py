@@ -1,8 +1,8 @@
 """meloctl corpus check: everything about a corpus that hurts training, said before training."""
 
-from pathlib import Path
+from functools import partial
 
-from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, progress, report, workspace
+from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, report, run_once, workspace
 
 
 def check(
@@ -16,16 +16,9 @@ def check(
     Example: meloctl corpus check corpus/
     """
     from meloctl.corpus.session import CheckOptions, plan_check, read_check, write_check
-    from meloctl.workspace import RunOutput
 
     plan = plan_check(CheckOptions(corpus=corpus, meter=meter))
-
-    def make(folder: Path) -> RunOutput:
-        with progress() as bar:
-            task = bar.add_task("checking", total=len(plan.paths))
-            return write_check(plan, folder, on_file=lambda: bar.advance(task))
-
-    run = workspace(work).once(plan.recipe, make)
+    run = run_once(workspace(work), plan.recipe, partial(write_check, plan))
     lines, facts = read_check(run)
     advised = plan.meter or facts["meter_to_pass"]
     onward = following("stats", corpus, *(("--meter", advised) if advised else ()), work=work)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Stretches, Work, command, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, command, progress, report, workspace, wrote
 
 
 def compare(
@@ -44,14 +44,14 @@ def compare(
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
-            with progress() as bar:
-                run = run_comparison(space, plan, Stretches(bar))
+            with progress() as reporter:
+                run = run_comparison(space, plan, reporter)
         except BaseException:
             space.remove_empty(plan.recipe)
             raise
         files = [FACTS, TABLE, PICTURE, PAGE]
         said = wrote(run.folder, [*files, f"{MUSIC}/"] if len(run.files) > len(files) else files)
-    facts = read_json(run.folder / FACTS, what="comparison", most_bytes=1 << 30)
+    facts = read_json(run.folder / FACTS, what="comparison", max_bytes=1 << 30)
     assert isinstance(facts, dict)  # its hash is in the manifest
     heard = next((told["music"]["folder"] for told in facts["runs"] if told["music"]), None)
     listen = [f"To listen: {command('play', run.folder / heard, work=work)}"] if heard else []

@@ -1,11 +1,11 @@
 """meloctl stats: how alike bars are at each offset."""
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, progress, report, workspace
+from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, report, run_once, workspace
 
 Processes = Annotated[
     int | None,
@@ -36,15 +36,9 @@ def stats(
     Example: meloctl stats corpus/
     """
     from meloctl.stats.session import StatsOptions, plan_stats, write_statistics
-    from meloctl.workspace import RunOutput
 
     plan = plan_stats(StatsOptions(corpus=corpus, meter=meter, processes=processes, cluster=cluster))
 
-    def make(folder: Path) -> RunOutput:
-        with progress() as bar:
-            task = bar.add_task("measuring", total=len(plan.paths))
-            return write_statistics(plan, folder, on_files=lambda files: bar.advance(task, files))
-
-    run = workspace(work).once(plan.recipe, make)
+    run = run_once(workspace(work), plan.recipe, partial(write_statistics, plan))
     lines, table = (run.manifest_value("results", key) for key in ("lines", "table"))
     report([*lines, outcome(run), following("derive-mask", work=work)], table, as_json=as_json)

@@ -1,16 +1,17 @@
 """One `meloctl corpus check`: the facts of each file, copies, findings, and the files that say so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
 from meloctl.corpus.check_corpus import check_files, judge
 from meloctl.corpus.check_report import check_json, check_lines, write_report
+from meloctl.progress import ProgressReporter
 from meloctl.workspace import Recipe, Run, RunOutput
 
 FACTS = "check.json"
@@ -53,15 +54,16 @@ def plan_check(options: CheckOptions) -> CheckPlan:
     )
 
 
-def write_check(plan: CheckPlan, folder: Path, on_file: Callable[[], None]) -> RunOutput:
-    """Check the files of a plan and write check.json and check.csv into a folder; `on_file` is called after each file.
+def write_check(plan: CheckPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Check the files of a plan and write check.json and check.csv into a folder; `reporter` gets one stage, a step a file.
 
     Raises:
         MeloError: no file could be read.
     """
     corpus = plan.recipe.inputs["corpus"]
+    reporter.stage("checking", len(plan.paths))
     override = parse_meter(plan.meter) if plan.meter else None
-    found = judge(check_files(plan.paths, meter=override, on_file=on_file))
+    found = judge(check_files(plan.paths, meter=override, on_file=reporter.advance))
     if not found.files:
         first = found.skipped[0]
         raise MeloError(
@@ -73,6 +75,6 @@ def write_check(plan: CheckPlan, folder: Path, on_file: Callable[[], None]) -> R
 
 def read_check(run: Run) -> tuple[list[str], dict[str, Any]]:
     """A finished check as lines for people, and as its JSON object."""
-    facts = read_json(run.folder / FACTS, what="corpus check", most_bytes=1 << 30)
+    facts = read_json(run.folder / FACTS, what="corpus check", max_bytes=1 << 30)
     assert isinstance(facts, dict)  # its hash is in the manifest
     return check_lines(facts), facts

@@ -1,6 +1,6 @@
 """One `meloctl stats`: measures a corpus, tests the evidence, writes the tables and pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from analysis.piece import meter as parse_meter
 from analysis.plots import draw_families, draw_offset_curves
 from analysis.significance import weigh
 from analysis.table_files import FILES, write_tables
+from meloctl.progress import ProgressReporter
 from meloctl.stats.words import IN_WORDS, count_of_pieces, lines_of
 from meloctl.workspace import Recipe, RunOutput
 
@@ -77,19 +78,22 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
     )
 
 
-def write_statistics(plan: StatsPlan, folder: Path, on_files: Callable[[int], None]) -> RunOutput:
+def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
     """Measure the files of a plan and write tables and pictures; the chunks that a killed run had measured are kept.
 
     Args:
         plan: from `plan_stats`.
         folder: where the files go.
-        on_files: called with the number of files that were measured since the last call.
+        reporter: gets one stage, a step a file.
 
     Raises:
         MeloError: no file could be read.
     """
     recipe, chunks = plan.recipe, folder / "chunks"
-    measured = measure_corpus(plan.paths, plan.task, chunks, key=recipe.key, workers=plan.workers, on_files=on_files)
+    reporter.stage("measuring", len(plan.paths))
+    measured = measure_corpus(
+        plan.paths, plan.task, chunks, key=recipe.key, workers=plan.workers, on_files=reporter.advance
+    )
     if not measured.pieces:
         first = next(measured.each_skipped())
         forget_chunks(chunks)
