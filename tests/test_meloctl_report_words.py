@@ -14,7 +14,7 @@ from analysis.significance import Peak
 from masks.spec import MaskSpec
 from meloctl.formatting import number
 from meloctl.html.markup import coordinate, tag, text
-from meloctl.html.shades import _DARK, _LIGHT, STEPS, contrast, shade
+from meloctl.html.shades import DARK, LIGHT, STEPS, contrast, shade
 from meloctl.report.mask_chart import shown_chart
 from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import Curve, table_of
@@ -118,7 +118,7 @@ def test_colours_can_be_told_apart_in_a_light_and_a_dark_room():
         for name in ("same", "cross", "drums"):  # graphics
             assert contrast(rgb(scheme[name]), paper) >= 3
     assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    for stops in (_LIGHT, _DARK):
+    for stops in (LIGHT, DARK):
         shades = [shade(i, stops) for i in range(STEPS)]
         assert (shades[0], shades[-1]) == (stops[0], stops[-1])
         for colour in shades:
