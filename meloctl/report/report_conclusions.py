@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from masks.cost.compare_masks import NO_SAVING
-from masks.describe import offsets_in_words
+from masks.describe import format_offsets
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.formatting import count, interval, number, one_decimal, percent, whole
 from meloctl.report.mask_costs import Comparison, MaskCostRow
@@ -70,11 +70,11 @@ def mask_in_words(spec: MaskSpec) -> str:
     if spec.same == "full":
         own = "to the whole past of its own part"
     elif spec.same:
-        own = f"to its own part {offsets_in_words(spec.same)} {'bar' if spec.same == (1,) else 'bars'} back"
+        own = f"to its own part {format_offsets(spec.same)} {'bar' if spec.same == (1,) else 'bars'} back"
     if spec.near >= MOST_OFFSET:
         return f"{own}, and to the whole past of all other parts"
     others = ["in the same bar", *([f"up to {count(spec.near, 'bar')} back"] if spec.near else [])]
-    others += [f"{offsets_in_words(spec.far)} back"] if spec.far else []
+    others += [f"{format_offsets(spec.far)} back"] if spec.far else []
     drums = "; between drums and other parts nothing is hidden" if spec.drums == "exempt" else ""
     summaries = "; of every other bar it hears a summary" if spec.summaries else ""
     return f"{own}; to other parts {_listed(others)}{drums}{summaries}"
