@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.piece import Part
-from meloctl.dataset.infill_windows import drawn, rewritten
+from meloctl.dataset.infill_windows import infill_window, random_infill_window
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.stream import PackStream
-from meloctl.dataset.windows import Reopened, Window, windows
+from meloctl.dataset.windows import Middle, Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
@@ -36,7 +36,7 @@ def said(rows):
 
 
 def put_back(rows, reopened):
-    """Rows in which the rewritten notes stand where they belong: undoes `rewritten`."""
+    """Rows in which the rewritten notes stand where they belong: undoes `infill_window`."""
     opens = np.isin(rows[:, INSTRUMENT], (V.bar, V.masked_bar, V.infill_bar))
     segment = np.cumsum(opens) - 1
     first = segment[reopened.row] if reopened.row < len(rows) else 0
@@ -50,26 +50,26 @@ def put_back(rows, reopened):
 
 
 def test_a_bar_is_written_last():
-    window = rewritten(song(), range(1, 2), None, V)
+    window = infill_window(song(), range(1, 2), None, V)
     assert said(window.rows) == "bar 36 40 60 60 gap bar 36 42 62 62 again 36 41 61 61 end"
-    assert window.reopened == Reopened(row=11, bar=1, headers=(5,))
+    assert window.reopened == Middle(row=11, bar=1, headers=(5,))
     assert check_rows(window.rows, V) == []
 
 
 def test_a_part_is_written_last():
-    window = rewritten(song(), range(3), [PIANO], V)
+    window = infill_window(song(), range(3), [PIANO], V)
     assert said(window.rows) == "gap 36 40 gap 36 41 gap 36 42 again 60 60 again 61 61 again 62 62 end"
-    assert window.reopened == Reopened(row=9, bar=0, headers=(0, 3, 6))
+    assert window.reopened == Middle(row=9, bar=0, headers=(0, 3, 6))
 
 
 def test_a_bar_of_a_part_is_written_last_and_without_an_end_row_there_is_none():
-    window = rewritten(song()[:-1], range(2, 3), [PIANO], V)
+    window = infill_window(song()[:-1], range(2, 3), [PIANO], V)
     assert said(window.rows) == "bar 36 40 60 60 bar 36 41 61 61 gap 36 42 again 62 62"
 
 
 def test_a_reopened_bar_has_the_time_signature_and_the_tempo_of_its_header():
     piece = piece_of([(0, 0, 6, 60), (0, 60, 6, 60)], signatures=[(0, 5, 4), (60, 3, 8)])
-    window = rewritten(encode(piece, V)[0], range(1, 2), None, V)
+    window = infill_window(encode(piece, V)[0], range(1, 2), None, V)
     header, again = window.rows[2], window.rows[3]
     assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.masked_bar, V.infill_bar)
     assert (header[1:] == again[1:]).all()
@@ -84,7 +84,7 @@ def test_put_back_undoes_it(piece, data):
     bars = range(first, data.draw(st.integers(first, n_bars - 1)) + 1)
     keys = sorted({(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in rows if r[PITCH] >= 0})
     parts = data.draw(st.one_of(st.none(), st.sets(st.sampled_from(keys), min_size=1)))
-    window = rewritten(rows, bars, parts, V)
+    window = infill_window(rows, bars, parts, V)
     assert check_rows(window.rows, V) == []
     assert len(window.rows) == len(rows) + len(bars)
     assert window.rows[window.reopened.row, INSTRUMENT] == V.infill_bar
@@ -102,7 +102,7 @@ def test_put_back_undoes_it(piece, data):
 def test_all_three_ways_are_drawn_about_equally_often():
     rows, random, ways = song(bars=8), np.random.default_rng(0), Counter()
     for _ in range(600):
-        window = drawn(Window(rows=rows, first_bar=0), 8, V, random)
+        window = random_infill_window(Window(rows=rows, first_bar=0), 8, V, random)
         kept, behind = window.rows[: window.reopened.row], window.rows[window.reopened.row :]
         n_bars = int((behind[:, INSTRUMENT] == V.infill_bar).sum())
         n_parts = len({int(i) for i in behind[behind[:, PITCH] >= 0, INSTRUMENT]})
@@ -115,7 +115,11 @@ def test_all_three_ways_are_drawn_about_equally_often():
 def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
     rows, random = encode(piece_of([(0, 48 * b, 6, 60) for b in range(7)]), V)[0], np.random.default_rng(1)
     counts = {
-        int((drawn(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.infill_bar).sum())
+        int(
+            (
+                random_infill_window(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.infill_bar
+            ).sum()
+        )
         for _ in range(100)
     }
     assert counts == {1, 2, 3}
@@ -124,7 +128,7 @@ def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 10**6))
 def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
     rows = song(bars)
-    window = drawn(Window(rows=rows, first_bar=5), room, V, np.random.default_rng(seed))
+    window = random_infill_window(Window(rows=rows, first_bar=5), room, V, np.random.default_rng(seed))
     assert len(window.rows) <= len(rows) + room
     assert window.first_bar == 5
     if window.reopened is None:
@@ -136,7 +140,7 @@ def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
 
 
 def test_what_says_that_there_is_a_gap_does_not_count():
-    plain, window = Window(rows=song(2), first_bar=0), rewritten(song(2), range(1, 2), [PIANO], V)
+    plain, window = Window(rows=song(2), first_bar=0), infill_window(song(2), range(1, 2), [PIANO], V)
     assert said(window.rows) == "bar 36 40 60 60 gap 36 41 again 61 61 end"
     pack = pack_of([plain, window, Window(rows=song(1), first_bar=3)])
     assert pack.loss_mask.tolist() == [True] * 16 + [False, True, True, False] + [True] * 3 + [False] + [True] * 5

@@ -11,8 +11,8 @@ from meloctl.dataset.windows import Window, windows
 from meloctl.evaluation.cost import bar_seconds, costs_by_length, window_cost
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
-from meloctl.training.processes import start
-from meloctl.training.validation import evaluate
+from meloctl.training.processes import start_accelerator
+from meloctl.training.validation import validation_loss
 
 
 def uniform(architecture="meloformer"):
@@ -81,7 +81,7 @@ def test_what_comes_later_changes_nothing_before():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_windows_cost_what_training_says(architecture):
     model, chosen = fresh(architecture).eval(), windows(pieces(4), 64, V)
-    quality = evaluate(model, chosen, 100, start())
+    quality = validation_loss(model, chosen, 100, start_accelerator())
     costs = [window_cost(model, w) for w in chosen]
     total = sum(costs[1:], start=costs[0]).to_json()
     assert total["bits_per_note"] == pytest.approx(quality.bits_per_note, rel=1e-5)

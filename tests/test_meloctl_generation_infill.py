@@ -13,7 +13,7 @@ from test_meloctl_model import SEED, V, small
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.generation.infill import filled, infill_of
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
 from meloctl.generation.infill_segments import gap_of, infill_segments
@@ -70,7 +70,7 @@ def test_what_is_heard_is_what_the_model_was_trained_on():
     rows = encode(piece, V)[0]
     instrument, number = part_fields(piece.parts, V)
     for bars, parts in ((range(2, 4), None), (range(6), ((int(instrument[3]), int(number[3])),))):
-        window = rewritten(rows, bars, parts, V)
+        window = infill_window(rows, bars, parts, V)
         infill = infill_of(piece, bars, parts, V)
         (run,) = infill_segments(infill, 1000, V)
         gap = gap_of(infill, run, [], V)

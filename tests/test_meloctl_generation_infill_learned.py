@@ -8,7 +8,7 @@ import torch
 from conftest import piece_of
 
 from masks.spec import MaskSpec
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
@@ -54,7 +54,7 @@ def test_a_gap_is_filled_from_what_comes_after_it():
     in_gap, in_order = [], []
     for rows in (song(random) for _ in range(60)):
         note, bar = rows[:, PITCH] >= 0, np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-        gap = rewritten(rows, range(1, 2), None, V)
+        gap = infill_window(rows, range(1, 2), None, V)
         behind = (gap.rows[:, PITCH] >= 0) & (np.arange(len(gap.rows)) > gap.reopened.row)
         in_gap.append(pitch_bits(model, gap, behind))
         in_order.append(pitch_bits(model, Window(rows=rows, first_bar=0), note & (bar == 1)))

@@ -10,7 +10,7 @@ from test_meloctl_model import SEED, V, loud, music, small
 
 from masks.dense import dense_mask
 from masks.spec import MaskSpec
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.rotary import rotation
@@ -24,7 +24,7 @@ def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
     rows = music(seed, bars)[0].numpy().astype(np.int16)
     notes = rows[rows[:, PITCH] >= 0]
     parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, INSTANCE]))] if some else None
-    made = rewritten(rows, range(first, last + 1), parts, V)
+    made = infill_window(rows, range(first, last + 1), parts, V)
     return Window(rows=made.rows, first_bar=first_bar, reopened=made.reopened)
 
 

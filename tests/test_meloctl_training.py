@@ -15,14 +15,14 @@ from meloctl.dataset.windows import Window, windows
 from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
-from meloctl.training.ngram_baselines import CountingBaseline
-from meloctl.training.processes import start
-from meloctl.training.schedule import TrainProgress, first_standing, learning_rate, plan_on, why_ended
-from meloctl.training.validation import evaluate
+from meloctl.training.ngram_baselines import NgramBaseline
+from meloctl.training.processes import start_accelerator
+from meloctl.training.schedule import TrainProgress, initial_progress, learning_rate, replan, stop_reason
+from meloctl.training.validation import validation_loss
 
 
 def quality_of(model, chosen=DATA[1], rows=100):
-    return evaluate(model, chosen, rows, start())
+    return validation_loss(model, chosen, rows, start_accelerator())
 
 
 # baselines
@@ -37,7 +37,7 @@ def tiny_rows(pitches):
 
 
 def test_baselines_by_hand():
-    base = CountingBaseline([tiny_rows([60, 60, 61])], V)
+    base = NgramBaseline([tiny_rows([60, 60, 61])], V)
     assert base.unigram[PITCH][60] == (2 + 1) / (3 + 128)
     assert base.unigram[PITCH][7] == 1 / (3 + 128)
     # after 60 came 60 and 61
@@ -48,7 +48,7 @@ def test_baselines_by_hand():
 
 def test_baseline_bits_are_the_sum_over_fields():
     rows = tiny_rows([60, 61])
-    base = CountingBaseline([tiny_rows([60, 60, 61])], V)
+    base = NgramBaseline([tiny_rows([60, 60, 61])], V)
     expected = 0.0
     for field in range(len(FIELDS)):
         for value in rows[rows[:, field] != ABSENT, field]:
@@ -61,7 +61,7 @@ def test_baseline_bits_are_the_sum_over_fields():
 
 def test_the_first_row_of_a_later_window_is_not_counted():
     rows = tiny_rows([60, 61])
-    base = CountingBaseline([rows], V)
+    base = NgramBaseline([rows], V)
     head = sum(-math.log2(base.unigram[f][rows[0, f]]) for f in (INSTRUMENT, 6, 7))
     whole, part = (base.bits_per_note(fresh(), [Window(rows=rows, first_bar=b)])[0] for b in (0, 1))
     assert whole - part == pytest.approx(head / 2)
@@ -76,13 +76,13 @@ def test_rows_that_count_are_known_without_a_layout(architecture, monkeypatch):
     assert np.array_equal(counted, model.layout(pack).loss_mask_N.numpy())
     assert 0 < counted.sum() < pack.n_rows
     monkeypatch.setattr(model, "layout", None)  # a plan of attention for each window would take most of the time
-    assert all(bits > 0 for bits in CountingBaseline(pieces(6), V).bits_per_note(model, cut))
+    assert all(bits > 0 for bits in NgramBaseline(pieces(6), V).bits_per_note(model, cut))
 
 
 @pytest.mark.parametrize("architecture", ["meloformer", "encoder-decoder"])
 def test_a_model_that_starts_from_the_shares_costs_the_unigram_bits(architecture):
     train_pieces = pieces(6)
-    base = CountingBaseline(train_pieces, V)
+    base = NgramBaseline(train_pieces, V)
     model = fresh(architecture)
     model.heads.init_biases(base.unigram)
     with torch.no_grad():
@@ -109,7 +109,7 @@ def test_evaluation_leaves_the_mode_alone():
 def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
     model = fresh(architecture)
     one = quality_of(model, rows=100)
-    monkeypatch.setattr("meloctl.training.validation.pack_length", lambda _, rows: rows + 16)
+    monkeypatch.setattr("meloctl.training.validation.padded_length", lambda _, rows: rows + 16)
     other = quality_of(model, rows=64)
     assert other.bits_per_note == pytest.approx(one.bits_per_note, rel=1e-6)
 
@@ -121,14 +121,14 @@ def test_the_plan_follows_the_true_speed():
     # 100 seconds for 10 steps and an evaluation of 20: 8 a step. 200 are left, 20 of them for the last evaluation, and of the
     # others 88 % are planned: 19 more steps; an evaluation of 20 seconds may come every 20 / 0.12 seconds
     standing = TrainProgress(steps=300, most=1000, step=10, seconds=100.0)
-    plan_on(standing, config(minutes=5.0, evaluations=30), evaluating=20.0)
+    replan(standing, config(minutes=5.0, evaluations=30), evaluating=20.0)
     assert (standing.measuring, standing.seconds_a_step) == (20.0, 8.0)
     assert standing.steps == 10 + 19
     assert standing.next == 10 + 21
     assert standing.seconds_left == pytest.approx(19 * 8 / 0.88)
     # all epochs fit: nothing that was measured changes the plan
     standing = TrainProgress(steps=40, most=40, step=10, seconds=13.0)
-    plan_on(standing, config(minutes=5.0, evaluations=4), evaluating=12.0)
+    replan(standing, config(minutes=5.0, evaluations=4), evaluating=12.0)
     assert (standing.steps, standing.next) == (40, 20)
 
 
@@ -138,13 +138,13 @@ def test_the_plan_follows_the_true_speed():
 )
 def test_dear_evaluations_leave_the_budget_to_steps(minutes, a_step, evaluating, steps):
     settings = config(minutes=minutes, evaluations=30)
-    standing = first_standing(settings, packs_in_epoch=1_000_000, seconds_a_step=a_step)
+    standing = initial_progress(settings, packs_in_epoch=1_000_000, seconds_a_step=a_step)
     while not standing.why:
         standing.heard(1.0, 1, seconds=standing.seconds + a_step)
         if standing.step >= min(standing.next, standing.steps):
             standing.seconds += evaluating
-            plan_on(standing, settings, evaluating=evaluating)
-            standing.why = why_ended(standing, settings, out_of_time=standing.seconds > 60 * minutes)
+            replan(standing, settings, evaluating=evaluating)
+            standing.why = stop_reason(standing, settings, out_of_time=standing.seconds > 60 * minutes)
     assert (standing.why, standing.step) == ("all steps done", steps)
     assert 0.9 * 60 * minutes < standing.seconds <= 60 * minutes
 
@@ -181,7 +181,7 @@ def test_the_learning_rate_rises_and_falls():
 def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
     for step, why in ((early - 1, ""), (early, "no better for 6 evaluations")):
         standing = TrainProgress(steps=steps, most=steps, step=step, best_step=best, stale=6)
-        assert why_ended(standing, config(patience=6), out_of_time=False) == why
+        assert stop_reason(standing, config(patience=6), out_of_time=False) == why
 
 
 # runs
@@ -265,7 +265,7 @@ def test_early_stopping_says_so(tmp_path):
 
 def test_the_budget_ends_training(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "meloctl.training.trainer.plan_on", lambda *_, **__: None
+        "meloctl.training.trainer.replan", lambda *_, **__: None
     )  # the plan does not see the end coming
     monkeypatch.setattr("meloctl.training.schedule.MARGIN", 1000.0)
     standing = run(tmp_path, Recorder(), minutes=0.02, epochs=10_000)

@@ -16,8 +16,8 @@ from meloctl.model.config import PRESETS
 from meloctl.model.meloformer.model import n_parameters
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.estimate import ALWAYS, CorpusSize, floats_in_heads, floats_in_layer, need
-from meloctl.training.feasibility import Feasibility, FittingRun, outlook
+from meloctl.training.estimate import ALWAYS, CorpusSize, estimate_resources, floats_in_heads, floats_in_layer
+from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility
 from meloctl.training.train_config import CONTEXTS, PACKS, TrainConfig
 
 V = default_vocabulary()
@@ -99,7 +99,9 @@ def asked(size, **change):
 def needed(architecture="meloformer", size="tiny", device="cpu", processes=1, shard=False, **change):
     spec = SEED if architecture in MELOFORMERS else None
     config = asked(size, **change)
-    return need(architecture, PRESETS[size], V, spec, config, MUSIC, device=device, processes=processes, shard=shard)
+    return estimate_resources(
+        architecture, PRESETS[size], V, spec, config, MUSIC, device=device, processes=processes, shard=shard
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -176,11 +178,11 @@ def wish(name, **change):
 
 @pytest.mark.parametrize("name", ["tiny", "small", "dense/small", "encoder-decoder/small"])
 def test_what_fits_is_not_refused(name):
-    assert outlook(wish(name), V, MUSIC, LAPTOP) == Feasibility()
+    assert check_feasibility(wish(name), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
-    told = outlook(wish("large"), V, MUSIC, LAPTOP)
+    told = check_feasibility(wish("large"), V, MUSIC, LAPTOP)
     lines = told.lines
     assert told.refused
     assert lines[0] == "--model large is too much for this CPU in 30 minutes; nothing was started"
@@ -196,7 +198,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
     assert (len(lines), told.instead) == (3, {"model": "small", "pack_rows": None})
     assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", told.needs)
-    assert outlook(wish("small"), V, MUSIC, LAPTOP) == Feasibility()
+    assert check_feasibility(wish("small"), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def budget(held, name="small"):
@@ -207,42 +209,44 @@ def budget(held, name="small"):
 
 def test_time_alone_can_be_too_short():
     short = budget(1.5)  # with 5 / 3 steps and more nothing is refused
-    told = outlook(short, V, MUSIC, LAPTOP)
+    told = check_feasibility(short, V, MUSIC, LAPTOP)
     assert told.refused
     assert f"in {short.config.minutes:g} minutes; nothing was started" in told.lines[0]
     assert "minutes hold 1 step (5 are the least)" in told.lines[2]
     assert told.lines[-1] == "  No smaller size fits well: give more --minutes"
     faster = replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12)
-    assert outlook(short, V, MUSIC, faster) == Feasibility()
+    assert check_feasibility(short, V, MUSIC, faster) == Feasibility()
 
 
 def test_time_that_may_be_too_short_is_noted_and_not_refused():
-    told = outlook(budget(2.5), V, MUSIC, LAPTOP)
+    told = check_feasibility(budget(2.5), V, MUSIC, LAPTOP)
     assert not told.refused
     assert told.lines[0].startswith("Note: --model small may be too much for this CPU in ")
     assert "minutes hold 2 steps (5 are the least)" in told.lines[2]
-    assert outlook(budget(5.1), V, MUSIC, LAPTOP) == Feasibility()
+    assert check_feasibility(budget(5.1), V, MUSIC, LAPTOP) == Feasibility()
 
 
 def test_memory_alone_can_be_too_little_and_layers_can_forget():
     fast = Machine(device="cuda", memory_bytes=14_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
-    told = outlook(wish("large"), V, MUSIC, fast)
+    told = check_feasibility(wish("large"), V, MUSIC, fast)
     assert told.refused
     assert told.lines[0] == "--model large is too much for this GPU; nothing was started"
     assert told.instead == {"checkpointing": True}
-    assert outlook(wish("large", checkpointing=True), V, MUSIC, fast) == Feasibility()
-    assert outlook(wish("small", pack_rows=200_000), V, MUSIC, fast).instead == {"pack_rows": 2048}
+    assert check_feasibility(wish("large", checkpointing=True), V, MUSIC, fast) == Feasibility()
+    assert check_feasibility(wish("small", pack_rows=200_000), V, MUSIC, fast).instead == {"pack_rows": 2048}
     full = replace(fast, memory_bytes=0)
-    assert outlook(wish("large"), V, MUSIC, full).lines[-1] == "  No smaller size fits well: free some memory"
+    assert check_feasibility(wish("large"), V, MUSIC, full).lines[-1] == "  No smaller size fits well: free some memory"
     slow = replace(full, flops_per_second=1e9)
-    assert outlook(wish("large"), V, MUSIC, slow).lines[-1].endswith("free some memory and give more --minutes")
+    assert (
+        check_feasibility(wish("large"), V, MUSIC, slow).lines[-1].endswith("free some memory and give more --minutes")
+    )
 
 
 def test_a_step_that_holds_more_than_the_corpus_is_told_as_it_is():
     # packs of 2,048 rows, but no more than the 1,000 that there are: 64 of them are 64,000, so a pass is 1/64 of a step
     music = replace(MUSIC, rows=1000)
     many = wish("tiny", packs=64, minutes=0.01)
-    lines = outlook(many, V, music, LAPTOP).lines
+    lines = check_feasibility(many, V, music, LAPTOP).lines
     seconds = many.need(V, music, LAPTOP).seconds(LAPTOP)
     assert f"about {duration(seconds)} a step of 64,000 rows" in lines[2]
     assert lines[2].endswith(f"one pass over the corpus (1,000 rows) takes {duration(seconds / 64)}")

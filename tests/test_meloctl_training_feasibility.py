@@ -12,9 +12,9 @@ from analysis.errors import MeloError
 from meloctl.cli.train import _next, train
 from meloctl.machine import Machine
 from meloctl.training.feasibility import Feasibility
-from meloctl.training.options import TrainOptions, options_of, plan_session
-from meloctl.training.processes import start
-from meloctl.training.session import outlook_of
+from meloctl.training.options import TrainOptions, plan_training, to_command_line
+from meloctl.training.processes import start_accelerator
+from meloctl.training.session import session_feasibility
 from meloctl.workspace import Workspace
 
 
@@ -56,19 +56,19 @@ def test_what_fits_is_told_as_it_can_be_pasted(work, monkeypatch, capsys):
 def test_a_run_that_was_begun_is_not_refused(work, monkeypatch):
     monkeypatch.setattr("meloctl.training.session.this_machine", lambda *_, **__: replace(SMALL, memory_bytes=0))
     space = Workspace(work)
-    session = plan_session(space, TrainOptions(model="tiny"))
-    assert outlook_of(space, session, start()).refused
+    session = plan_training(space, TrainOptions(model="tiny"))
+    assert session_feasibility(space, session, start_accelerator()).refused
     folder = space.folder(session.recipe)
     folder.mkdir(parents=True)
     for name in ("last.safetensors", "training.json"):
         (folder / name).touch()
-        assert outlook_of(space, session, start()) == Feasibility()
+        assert session_feasibility(space, session, start_accelerator()) == Feasibility()
         (folder / name).unlink()
-    assert outlook_of(space, session, start()).refused
+    assert session_feasibility(space, session, start_accelerator()).refused
 
 
 def test_options_that_were_asked_for_are_words_of_the_command(monkeypatch):
-    assert options_of(TrainOptions()) == []
+    assert to_command_line(TrainOptions()) == []
     every = TrainOptions(
         model="dense/tiny",
         mask=Path("a mask.json"),
@@ -87,15 +87,15 @@ def test_options_that_were_asked_for_are_words_of_the_command(monkeypatch):
     )
     heard = []
 
-    def plan_session(_, asked):
+    def plan_training(_, asked):
         heard.append(asked)
         raise MeloError("enough")
 
-    monkeypatch.setattr("meloctl.training.options.plan_session", plan_session)
+    monkeypatch.setattr("meloctl.training.options.plan_training", plan_training)
     app = typer.Typer()
     app.command()(train)
     with pytest.raises(MeloError, match="enough"):
-        app(options_of(every), standalone_mode=False)
+        app(to_command_line(every), standalone_mode=False)
     assert heard == [every]
 
 
@@ -105,7 +105,7 @@ def test_hints_of_a_workspace_name_it(work):
         f"To look at it: meloctl mask show --work {work}; beside other rules: meloctl mask compare --work {work}; "
         f"all in one page: meloctl report --work {work}"
     )
-    session = plan_session(Workspace(work), TrainOptions(model="tiny", gates=True))
+    session = plan_training(Workspace(work), TrainOptions(model="tiny", gates=True))
     assert _next(session, Path("run 1"), work) == [
         f"Next: meloctl generate --bars 32 --work {work}",
         f"The mask that it learned: meloctl derive-mask --from-model 'run 1' --work {work}",

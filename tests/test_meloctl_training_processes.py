@@ -20,7 +20,7 @@ from meloctl.dataset.windows import Window
 from meloctl.model.registry import ARCHITECTURES, layers_of
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.distributed_packs import DistributedPacks
-from meloctl.training.processes import first_says, start, summed
+from meloctl.training.processes import broadcast_first, start_accelerator, sum_over_ranks
 
 V = default_vocabulary()
 
@@ -89,13 +89,13 @@ class Second:
 
 
 def test_the_first_process_says_what_time_it_is():
-    assert first_says(Second(), 3.0) == 7
-    assert summed(Second(), [3.0, 1.0]) == [10.0, 8.0]
-    assert first_says(start(), 3.0) == 3.0
+    assert broadcast_first(Second(), 3.0) == 7
+    assert sum_over_ranks(Second(), [3.0, 1.0]) == [10.0, 8.0]
+    assert broadcast_first(start_accelerator(), 3.0) == 3.0
 
 
 def test_fewer_packs_than_processes_are_refused(tmp_path, monkeypatch):
-    accelerator = start()
+    accelerator = start_accelerator()
     monkeypatch.setattr(type(accelerator), "num_processes", 3)
     with pytest.raises(MeloError, match=r"3 processes, and 2 packs a step .*; give --packs 3, or a multiple"):
         run(tmp_path, Recorder())

@@ -15,12 +15,12 @@ from train_small import DATA, Recorder, V, fresh, run
 from analysis.errors import MeloError
 from meloctl.dataset.stream import PackStream
 from meloctl.model.checkpoint import load_metadata, load_model
-from meloctl.training.processes import start
-from meloctl.training.validation import evaluate
+from meloctl.training.processes import start_accelerator
+from meloctl.training.validation import validation_loss
 
 
 def quality_of(model, chosen=DATA[1], rows=100):
-    return evaluate(model, chosen, rows, start())
+    return validation_loss(model, chosen, rows, start_accelerator())
 
 
 @pytest.mark.parametrize(("stop_after", "ema"), [(1, None), (10, 0.9)])
@@ -218,11 +218,11 @@ def test_a_validation_that_is_not_finite_stops(tmp_path, monkeypatch, ill_from, 
     seen = []
 
     def ill(*told):
-        quality = evaluate(*told)
+        quality = validation_loss(*told)
         seen.append(quality)
         return replace(quality, bits_per_note=math.nan) if len(seen) >= ill_from else quality
 
-    monkeypatch.setattr("meloctl.training.trainer.evaluate", ill)
+    monkeypatch.setattr("meloctl.training.trainer.validation_loss", ill)
     says = rf"the validation costs nan bits a note after step \d+; {left}.*; lower --learning-rate"
     with pytest.raises(MeloError, match=says):
         run(tmp_path, Recorder())

@@ -27,10 +27,10 @@ from meloctl.model.checkpoint import read_about
 from meloctl.model.config import PRESETS
 from meloctl.progress import SilentReporter
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.data import data_of, piece_name
+from meloctl.training.data import load_train_data, piece_name
 from meloctl.training.loss_curve import draw_loss_curve
-from meloctl.training.options import TrainOptions, plan_session
-from meloctl.training.processes import start
+from meloctl.training.options import TrainOptions, plan_training
+from meloctl.training.processes import start_accelerator
 from meloctl.training.session import run_session
 from meloctl.workspace import Workspace
 
@@ -58,7 +58,7 @@ def work(tmp_path_factory):
 
 
 def session_of(work, **asked):
-    return plan_session(
+    return plan_training(
         Workspace(work), TrainOptions(**{"minutes": 2.0, "epochs": 6, "packs": 2, "model": "tiny", **asked})
     )
 
@@ -68,7 +68,7 @@ def trained(work, **asked):
     shown = io.StringIO()
     session = session_of(work, **asked)
     with Progress(console=Console(file=shown, width=200)) as bars:
-        run = run_session(Workspace(work), session, TerminalReporter(bars), start())
+        run = run_session(Workspace(work), session, TerminalReporter(bars), start_accelerator())
     assert Workspace(work).finished(session.recipe)
     return run, shown.getvalue().splitlines()
 
@@ -121,7 +121,7 @@ def test_figures_are_told_to_programs_and_people(work):
 
 
 def test_padding_is_told_where_there_is_any(work, monkeypatch):
-    monkeypatch.setattr("meloctl.training.trainer.pack_length", lambda _, rows: rows)
+    monkeypatch.setattr("meloctl.training.trainer.padded_length", lambda _, rows: rows)
     run, shown = trained(work, seed=82, epochs=1, packs=1)
     padding = run.manifest_value("results", "training")["padding"]
     (estimate,) = [line for line in shown if line.startswith("Estimate:")]
@@ -222,7 +222,7 @@ def test_out_of_memory_says_what_takes_it_and_what_takes_less(work, monkeypatch,
     monkeypatch.setattr("meloctl.training.session.train", train)
     session = session_of(work, model="small", pack_rows=4096, seed=77)
     with pytest.raises(MeloError) as caught:
-        run_session(Workspace(work), session, SilentReporter(), start())
+        run_session(Workspace(work), session, SilentReporter(), start_accelerator())
     said = str(caught.value)
     assert said.startswith("out of memory with --model small. Memory: ")
     assert "for the activations of 4,096 rows" in said
@@ -235,7 +235,7 @@ def test_a_run_that_ended_with_a_damaged_model_says_how_to_begin_anew(work):
     weights = run.folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(MeloError, match=f"its model is damaged; delete {run.folder} and train again"):
-        run_session(Workspace(work), session_of(work, seed=80, epochs=1), SilentReporter(), start())
+        run_session(Workspace(work), session_of(work, seed=80, epochs=1), SilentReporter(), start_accelerator())
 
 
 def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
@@ -244,7 +244,7 @@ def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
     about = json.loads((run.folder / "model.json").read_text())
     about["quality"]["step"] = 1234  # as if the state had been written before this model, and no later one
     (run.folder / "model.json").write_text(json.dumps(about))
-    again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), SilentReporter(), start())
+    again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), SilentReporter(), start_accelerator())
     assert again.manifest_value("results", "training")["step"] == 1234
 
 
@@ -254,20 +254,20 @@ def test_other_errors_are_not_taken_for_it(work, monkeypatch):
 
     monkeypatch.setattr("meloctl.training.session.train", train)
     with pytest.raises(RuntimeError, match="a bug"):
-        run_session(Workspace(work), session_of(work, seed=77), SilentReporter(), start())
+        run_session(Workspace(work), session_of(work, seed=77), SilentReporter(), start_accelerator())
 
 
 def test_a_second_command_for_the_same_run_is_kept_out(work):
     space, session = Workspace(work), session_of(work, seed=78)
     with space.locked(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
-        run_session(space, session, SilentReporter(), start())
+        run_session(space, session, SilentReporter(), start_accelerator())
 
 
 def test_a_corpus_of_one_piece_is_refused(work):
     session = session_of(work)
     one = replace(session, paths=session.paths[:1], meter=(3, 4))  # another meter: rows of its own
     with pytest.raises(MeloError, match=r"^1 piece to train on and 0 to validate on; both"):
-        data_of(Workspace(work), one, default_vocabulary(), SilentReporter())
+        load_train_data(Workspace(work), one, default_vocabulary(), SilentReporter())
 
 
 def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatch):
@@ -282,7 +282,7 @@ def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatc
 
     def start_one():
         both.wait()
-        return data_of(space, session, default_vocabulary(), SilentReporter())
+        return load_train_data(space, session, default_vocabulary(), SilentReporter())
 
     monkeypatch.setattr("meloctl.dataset.corpus_rows.make_shard", slowly)
     with ThreadPoolExecutor(2) as pool:

@@ -14,9 +14,9 @@ from meloctl.dataset.windows import Window
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT
 from meloctl.training.distributed_packs import DistributedPacks, MicroBatch
-from meloctl.training.processes import start
-from meloctl.training.train_step import gradients, learner_of, sharing, take_step
-from meloctl.training.weight_average import WeightAverage, averaged
+from meloctl.training.processes import start_accelerator
+from meloctl.training.train_step import accumulate_gradients, make_train_state, optimizer_step, step_layout
+from meloctl.training.weight_average import WeightAverage, averaged_weights
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -39,14 +39,14 @@ def test_a_batch_is_learned_by_heart(architecture):
 
 def one_step(share_of, settings):
     """What a step heard, and the weights it left."""
-    learner = learner_of(fresh(dropout=0.0), settings, start())
-    heard = take_step(learner, share_of(learner.model), settings, rate=1e-3)
+    learner = make_train_state(fresh(dropout=0.0), settings, start_accelerator())
+    heard = optimizer_step(learner, share_of(learner.model), settings, rate=1e-3)
     return heard, dict(learner.model.named_parameters())
 
 
 def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows():
     stream = PackStream(DATA[0], 100, V, seed=1)
-    deal = DistributedPacks(stream, DATA[0], packs=3, accelerator=start(), length=None).deal(0)
+    deal = DistributedPacks(stream, DATA[0], packs=3, accelerator=start_accelerator(), length=None).deal(0)
     packs = [turn.pack for turn in deal.turns]
     assert len({p.n_notes for p in packs}) > 1  # or a mean of means would do
     every = Pack(
@@ -55,8 +55,8 @@ def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows()
         first_bar=np.concatenate([p.first_bar for p in packs]),
     )
     lump = replace(deal, turns=(MicroBatch(index=0, pack=every, heard=True),), windows=(np.concatenate(deal.windows),))
-    three, weights = one_step(lambda model: sharing(model)(deal), config(packs=3))
-    one, others = one_step(lambda model: sharing(model)(lump), config(packs=1))
+    three, weights = one_step(lambda model: step_layout(model)(deal), config(packs=3))
+    one, others = one_step(lambda model: step_layout(model)(lump), config(packs=1))
     assert one.n_notes == three.n_notes == every.n_notes
     assert len(three.pack_nats) == 3
     assert one.nats == pytest.approx(three.nats, rel=1e-6)
@@ -67,14 +67,14 @@ def test_a_step_of_several_packs_is_a_step_of_one_that_holds_all_their_windows()
 
 def test_dropout_is_drawn_anew_for_each_step_and_pack_and_is_the_same_again():
     deal = DistributedPacks(
-        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None
+        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start_accelerator(), length=None
     ).deal(0)
     twice = replace(deal, turns=(deal.turns[0], replace(deal.turns[1], pack=deal.turns[0].pack)))
-    learner = learner_of(fresh(dropout=0.5), config(), start())
+    learner = make_train_state(fresh(dropout=0.5), config(), start_accelerator())
     learner.model.train()
 
     def nats(deal):
-        return gradients(learner, sharing(learner.model)(deal), config()).pack_nats
+        return accumulate_gradients(learner, step_layout(learner.model)(deal), config()).pack_nats
 
     first = nats(twice)
     assert first[0] != first[1]
@@ -84,15 +84,15 @@ def test_dropout_is_drawn_anew_for_each_step_and_pack_and_is_the_same_again():
 
 def test_layers_that_compute_again_learn_the_same():
     deal = DistributedPacks(
-        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start(), length=None
+        PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=2, accelerator=start_accelerator(), length=None
     ).deal(0)
     for architecture in ARCHITECTURES:
         left = []
         for checkpointing in (False, True):
             settings = config(checkpointing=checkpointing)
-            learner = learner_of(fresh(architecture, dropout=0.3), settings, start())
+            learner = make_train_state(fresh(architecture, dropout=0.3), settings, start_accelerator())
             learner.model.train()
-            heard = take_step(learner, sharing(learner.model)(deal), settings, rate=1e-3)
+            heard = optimizer_step(learner, step_layout(learner.model)(deal), settings, rate=1e-3)
             left.append((heard, learner.model.state_dict()))
         (kept, a), (again, b) = left
         assert kept == again
@@ -115,7 +115,8 @@ def kept_bytes(model, layout):
 def test_what_layers_compute_again_they_do_not_keep():
     layout = fresh().layout(pack_of(DATA[0][:3]))
     kept, again = (
-        kept_bytes(learner_of(fresh(), config(checkpointing=c), start()).model.train(), layout) for c in (False, True)
+        kept_bytes(make_train_state(fresh(), config(checkpointing=c), start_accelerator()).model.train(), layout)
+        for c in (False, True)
     )
     assert again < 0.7 * kept
 
@@ -130,8 +131,8 @@ def test_the_mean_of_the_weights_by_hand():
         assert mean.weights["weight"].item() == pytest.approx(10.0)
         mean.follow(model, steps=90)  # d = min(0.5, 91 / 100)
     assert mean.weights["weight"].item() == pytest.approx(10.5)
-    with averaged(model, mean):
+    with averaged_weights(model, mean):
         assert model.weight.item() == pytest.approx(10.5)
     assert model.weight.item() == 11.0
-    with averaged(model, None):
+    with averaged_weights(model, None):
         assert model.weight.item() == 11.0

@@ -18,7 +18,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.registry import MELOFORMERS, build
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training import processes
-from meloctl.training.processes import end, start
+from meloctl.training.processes import end_processes, start_accelerator
 from meloctl.training.reports import RunEstimate
 from meloctl.training.train_config import TrainConfig
 from meloctl.training.trainer import TrainJob, train
@@ -110,15 +110,15 @@ def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, 
         shard=shard,
         penalty=penalty,
     )
-    return train(task, reporter, start())
+    return train(task, reporter, start_accelerator())
 
 
 if __name__ == "__main__":
     for told in json.loads(sys.argv[1]):
         folder = Path(told["folder"])
         folder.mkdir(exist_ok=True)
-        with (folder / f"heard-{start().process_index}.txt").open("a") as log:
+        with (folder / f"heard-{start_accelerator().process_index}.txt").open("a") as log:
             run(folder, Recorder(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
-    end(start())
+    end_processes(start_accelerator())
     threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     assert not any("gloo" in name for name in threads), threads

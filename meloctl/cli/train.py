@@ -122,7 +122,7 @@ def train(
 
     Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """
-    from meloctl.training.options import TrainOptions, plan_session
+    from meloctl.training.options import TrainOptions, plan_training
 
     space = workspace(work)
     asked = TrainOptions(
@@ -142,7 +142,7 @@ def train(
         compile=compile_layers,
         shard=shard,
     )
-    session = plan_session(space, asked)
+    session = plan_training(space, asked)
     first = os.environ.get("RANK", "0") == "0"  # torchrun's; the others work in silence
     for note in session.notes if first else ():
         say(note)
@@ -163,15 +163,15 @@ def _run(
     """Train, or say why not; the finished run in the first process, None in the others."""
     from analysis.errors import MeloError
     from meloctl.progress import SilentReporter
-    from meloctl.training.processes import end, first_says, start
-    from meloctl.training.session import outlook_of, run_session
+    from meloctl.training.processes import broadcast_first, end_processes, start_accelerator
+    from meloctl.training.session import run_session, session_feasibility
 
-    accelerator = start()
+    accelerator = start_accelerator()
     try:
-        outlook = outlook_of(space, session, accelerator)
+        outlook = session_feasibility(space, session, accelerator)
         for line in _outlook_lines(outlook, asked, work):
             say(line)
-        if first_says(accelerator, outlook.refused):
+        if broadcast_first(accelerator, outlook.refused):
             raise typer.Exit(1)
         if not first:
             return run_session(space, session, SilentReporter(), accelerator)
@@ -185,16 +185,16 @@ def _run(
             raise
         raise typer.Exit(1) from None
     finally:
-        end(accelerator)
+        end_processes(accelerator)
 
 
 def _outlook_lines(outlook: "Feasibility", asked: "TrainOptions", work: Path | None) -> list[str]:
     """Why a run is refused or doubtful, and what fits, as it can be pasted: all that was asked for, but for what must change."""
-    from meloctl.training.options import options_of
+    from meloctl.training.options import to_command_line
 
     lines = [f"meloctl: {line}" if outlook.refused and n == 0 else line for n, line in enumerate(outlook.lines)]
     if outlook.instead is not None:
-        options = options_of(replace(asked, **outlook.instead))
+        options = to_command_line(replace(asked, **outlook.instead))
         lines.append(f"  What fits: {command('train', *options, work=work)} ({outlook.needs})")
     return lines
 

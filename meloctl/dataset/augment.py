@@ -14,24 +14,24 @@ TEMPO_MOVES = range(-3, 4)
 """Tempo levels by which a window is moved in training; 24 of them are twice as fast, so at most 9 % faster or slower."""
 
 
-def augmented(rows: Rows, vocabulary: Vocabulary, random: np.random.Generator) -> Rows:
+def augment(rows: Rows, vocabulary: Vocabulary, random: np.random.Generator) -> Rows:
     """(L, 8) rows in another key and tempo, each drawn evenly from the moves that fit; two draws, whatever the rows are."""
-    semitones = _drawn(fitting(rows[_pitched(rows, vocabulary), PITCH], 128, TRANSPOSITIONS), random)
-    levels = _drawn(fitting(rows[_timed(rows), TEMPO], len(vocabulary.tempos), TEMPO_MOVES), random)
-    return retimed(transposed(rows, semitones, vocabulary), levels, vocabulary)
+    semitones = _drawn(allowed_moves(rows[_pitched(rows, vocabulary), PITCH], 128, TRANSPOSITIONS), random)
+    levels = _drawn(allowed_moves(rows[_timed(rows), TEMPO], len(vocabulary.tempos), TEMPO_MOVES), random)
+    return shift_tempo(transpose(rows, semitones, vocabulary), levels, vocabulary)
 
 
-def transposed(rows: Rows, semitones: int, vocabulary: Vocabulary) -> Rows:
+def transpose(rows: Rows, semitones: int, vocabulary: Vocabulary) -> Rows:
     """Rows with every pitched part moved; drums stay drums. Unchanged where a pitch would leave 0..127."""
     return _moved(rows, _pitched(rows, vocabulary), PITCH, semitones, 128)
 
 
-def retimed(rows: Rows, levels: int, vocabulary: Vocabulary) -> Rows:
+def shift_tempo(rows: Rows, levels: int, vocabulary: Vocabulary) -> Rows:
     """Rows with the tempo of every header moved; unchanged where one would leave the vocabulary's tempos."""
     return _moved(rows, _timed(rows), TEMPO, levels, len(vocabulary.tempos))
 
 
-def fitting(values: npt.NDArray[np.int16], size: int, moves: range) -> range:
+def allowed_moves(values: npt.NDArray[np.int16], size: int, moves: range) -> range:
     """Those of `moves` after which all values still lie in 0..size - 1; never empty, since 0 is one of them."""
     if not len(values):
         return moves
@@ -49,7 +49,7 @@ def _timed(rows: Rows) -> Bools:
 
 def _moved(rows: Rows, chosen: Bools, field: int, move: int, size: int) -> Rows:
     values = rows[chosen, field]
-    if move not in fitting(values, size, range(move, move + 1)):
+    if move not in allowed_moves(values, size, range(move, move + 1)):
         return rows
     out = rows.copy()
     out[chosen, field] = values + np.int16(move)

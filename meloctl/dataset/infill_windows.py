@@ -13,13 +13,13 @@ from collections.abc import Collection
 import numpy as np
 
 from analysis.arrays import Bools
-from meloctl.dataset.windows import Reopened, Window
+from meloctl.dataset.windows import Middle, Window
 from meloctl.rows.codec import Rows
 from meloctl.rows.parts import PartId
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, Vocabulary
 
 
-def rewritten(rows: Rows, bars: range, parts: Collection[PartId] | None, vocabulary: Vocabulary) -> Window:
+def infill_window(rows: Rows, bars: range, parts: Collection[PartId] | None, vocabulary: Vocabulary) -> Window:
     """A window of whole bars in which some notes are moved to the end.
 
     Args:
@@ -43,7 +43,7 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartId] | None, vocabul
     return Window(
         rows=np.concatenate([kept, behind[order], rows[end]]),
         first_bar=0,
-        reopened=Reopened(
+        reopened=Middle(
             row=len(kept),
             bar=bars.start,
             headers=tuple(np.flatnonzero(kept[:, INSTRUMENT] == vocabulary.masked_bar).tolist()),
@@ -51,7 +51,7 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartId] | None, vocabul
     )
 
 
-def drawn(window: Window, room: int, vocabulary: Vocabulary, random: np.random.Generator) -> Window:
+def random_infill_window(window: Window, room: int, vocabulary: Vocabulary, random: np.random.Generator) -> Window:
     """The window with bars and parts that are drawn by lot moved to the end: all bars of some parts, some bars of all parts (half
     of them at most), or some of some, each about as often.
 
@@ -68,7 +68,7 @@ def drawn(window: Window, room: int, vocabulary: Vocabulary, random: np.random.G
         if last <= bars.start:
             return window
         rows, bars = rows[: starts[last]], range(bars.start, min(bars.stop, last))
-    moved = rewritten(rows, bars, parts, vocabulary)
+    moved = infill_window(rows, bars, parts, vocabulary)
     return Window(rows=moved.rows, first_bar=window.first_bar, reopened=moved.reopened)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
-from meloctl.dataset.windows import Reopened, Window
+from meloctl.dataset.windows import Middle, Window
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
 
 SHUFFLE = 1 / 8
@@ -31,7 +31,7 @@ class Pack:
     first_bar: Ints
     """(W,) number of each window's first bar in its piece."""
 
-    reopened: tuple[Reopened | None, ...] = ()
+    reopened: tuple[Middle | None, ...] = ()
     """(W,) what of each window is rewritten; () where nothing is."""
 
     @property

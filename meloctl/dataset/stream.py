@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.errors import MeloError
-from meloctl.dataset.augment import augmented
-from meloctl.dataset.infill_windows import drawn
+from meloctl.dataset.augment import augment
+from meloctl.dataset.infill_windows import random_infill_window
 from meloctl.dataset.packs import Arrangement, Pack, arrange, lengths_of, pack_of, padding_share
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import Vocabulary
@@ -71,7 +71,7 @@ class PackStream:
         # a generator of its own: the keys of a pack do not hang on who builds the others
         random = np.random.default_rng(np.random.SeedSequence((self._seed, epoch), spawn_key=(index,)))
         some = [self._windows[i] for i in self.arrangement(epoch).of(index)]
-        heard = [Window(rows=augmented(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in some]
+        heard = [Window(rows=augment(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in some]
         return pack_of(self._with_gaps(heard, random))
 
     @property
@@ -86,7 +86,7 @@ class PackStream:
         room = self._length - int(lengths_of(heard).sum())
         for i, window in enumerate(heard):
             if random.random() < self._infill:
-                heard[i] = drawn(window, room, self._vocabulary, random)
+                heard[i] = random_infill_window(window, room, self._vocabulary, random)
                 room -= len(heard[i].rows) - len(window.rows)
         return heard
 

@@ -10,7 +10,7 @@ from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reopened:
+class Middle:
     """Where the rewritten rows of a window begin: with a reopening row; the following ones open the bars after its bar."""
 
     row: int
@@ -33,7 +33,7 @@ class Window:
     first_bar: int
     """Number of its first bar in the piece."""
 
-    reopened: Reopened | None = None
+    reopened: Middle | None = None
     """What of it is rewritten, if anything."""
 
 

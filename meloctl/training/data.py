@@ -15,7 +15,7 @@ from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
-from meloctl.training.ngram_baselines import CountingBaseline
+from meloctl.training.ngram_baselines import NgramBaseline
 from meloctl.training.options import TrainPlan
 from meloctl.workspace import Workspace
 
@@ -30,7 +30,7 @@ class TrainData:
     shard: Shard
     training: list[Window]
     validation: list[Window]
-    baseline: CountingBaseline
+    baseline: NgramBaseline
     counts: dict[str, int]
     """Pieces on each side."""
 
@@ -41,7 +41,9 @@ class TrainData:
     """Of each training window, its piece among all that could be read."""
 
 
-def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> TrainData:
+def load_train_data(
+    space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter
+) -> TrainData:
     """The corpus as windows. Raises MeloError where a side of the split is empty."""
     shard = corpus_rows(
         space.cache,
@@ -69,7 +71,7 @@ def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, report
         shard=shard,
         training=training,
         validation=validation,
-        baseline=CountingBaseline(pieces, vocabulary),
+        baseline=NgramBaseline(pieces, vocabulary),
         counts=counts,
         left_out=left_out([*pieces, *others], context, vocabulary),
         piece=[i for i, piece in zip(numbers, cut, strict=True) for _ in piece],
@@ -82,7 +84,7 @@ def piece_name(session: TrainPlan, piece: int) -> str:
     return next(islice(found, piece, None))
 
 
-def watched(validation: list[Window]) -> list[Window]:
+def sample_validation(validation: list[Window]) -> list[Window]:
     """Validation windows evenly taken, at most WATCHED_ROWS rows; all of them where they fit."""
     every = -(-sum(len(w.rows) for w in validation) // WATCHED_ROWS)
     return validation[::every]

@@ -79,7 +79,7 @@ class ResourceEstimate:
         return self.flops / machine.flops_per_second + self.traffic_bytes / machine.bytes_per_second
 
 
-def need(
+def estimate_resources(
     architecture: str,
     sizes: ModelConfig,
     vocabulary: Vocabulary,

@@ -10,7 +10,7 @@ from meloctl.machine import Machine
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import ModelName
 from meloctl.rows.vocabulary import Vocabulary
-from meloctl.training.estimate import CorpusSize, ResourceEstimate, need
+from meloctl.training.estimate import CorpusSize, ResourceEstimate, estimate_resources
 from meloctl.training.train_config import CONTEXTS, TrainConfig
 
 LEAST_STEPS = 5
@@ -49,9 +49,9 @@ class FittingRun:
     config: TrainConfig
     shard: bool = False
 
-    def need(self, vocabulary: Vocabulary, music: CorpusSize, machine: Machine) -> ResourceEstimate:
+    def estimate_resources(self, vocabulary: Vocabulary, music: CorpusSize, machine: Machine) -> ResourceEstimate:
         """What it needs of one process."""
-        return need(
+        return estimate_resources(
             self.name.architecture,
             self.name.config,
             vocabulary,
@@ -72,7 +72,7 @@ class FittingRun:
         return steps * needed.seconds(machine) <= 60 * self.config.minutes
 
 
-def outlook(wish: FittingRun, vocabulary: Vocabulary, music: CorpusSize, machine: Machine) -> Feasibility:
+def check_feasibility(wish: FittingRun, vocabulary: Vocabulary, music: CorpusSize, machine: Machine) -> Feasibility:
     """Can a run be made here? If not, or if it is doubtful: why, and what could be done instead."""
     needed = wish.need(vocabulary, music, machine)
     fits, in_time = wish.fits(needed, machine), wish.in_time(needed, machine)
@@ -92,7 +92,7 @@ def outlook(wish: FittingRun, vocabulary: Vocabulary, music: CorpusSize, machine
         less = other.need(vocabulary, music, machine)
         if other.fits(less, machine) and other.in_time(less, machine, _GOOD_STEPS):
             seconds = less.seconds(machine)
-            one_pass = duration(seconds * passes(less, music))
+            one_pass = duration(seconds * steps_per_pass(less, music))
             needs = f"{less.memory_bytes / 1e9:.1f} GB, {duration(seconds)} a step, one pass in {one_pass}"
             return Feasibility(refused=refused, lines=lines, instead=change, needs=needs)
     ways = [*([] if fits else ["free some memory"]), *([] if in_time else ["give more --minutes"])]
@@ -118,11 +118,11 @@ def _time_line(needed: ResourceEstimate, config: TrainConfig, music: CorpusSize,
     return (
         f"Time: about {duration(seconds)} a step of {needed.rows:,} rows, at {machine.flops_per_second / 1e12:.2g} TFLOP/s; "
         f"{config.minutes:g} minutes hold {held} ({LEAST_STEPS} are the least); one pass over the corpus "
-        f"({music.rows:,} rows) takes {duration(seconds * passes(needed, music))}"
+        f"({music.rows:,} rows) takes {duration(seconds * steps_per_pass(needed, music))}"
     )
 
 
-def passes(needed: ResourceEstimate, music: CorpusSize) -> float:
+def steps_per_pass(needed: ResourceEstimate, music: CorpusSize) -> float:
     """Steps of one pass over the corpus; less than 1 where a step holds more."""
     return music.rows / needed.rows
 

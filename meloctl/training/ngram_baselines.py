@@ -12,7 +12,7 @@ from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, Vocabulary
 
 
-class CountingBaseline:
+class NgramBaseline:
     """Each field's value by its share in the training pieces, and by its share after the value before it.
 
     unigram: p(v) = (count(v) + 1) / (total + V).

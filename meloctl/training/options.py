@@ -53,7 +53,7 @@ class TrainOptions:
     shard: bool | None = None
 
 
-def options_of(asked: TrainOptions) -> list[str]:
+def to_command_line(asked: TrainOptions) -> list[str]:
     """The options that differ from their defaults, as words of a command: --model, tiny, --gates, …"""
     words = []
     for option in fields(asked):
@@ -86,7 +86,7 @@ class TrainPlan:
     """What the user should know before it starts."""
 
 
-def plan_session(space: Workspace, asked: TrainOptions) -> TrainPlan:
+def plan_training(space: Workspace, asked: TrainOptions) -> TrainPlan:
     """What `meloctl train` will do; nothing is written.
 
     Raises:
@@ -139,7 +139,7 @@ def plan_session(space: Workspace, asked: TrainOptions) -> TrainPlan:
     )
 
 
-def music_of(session: TrainPlan) -> CorpusSize:
+def corpus_size(session: TrainPlan) -> CorpusSize:
     """How much music a session's corpus holds, reckoned from a few of its files. Raises MeloError when none can be read."""
     corpus, context = Path(session.recipe.inputs["corpus"]), session.name.config.context
     pieces = read_piece_rows(sample_files(session.paths, corpus, _SAMPLE), meter=session.meter)

@@ -24,7 +24,7 @@ PATIENCE = timedelta(hours=6)
 """How long processes wait for one of them, which may be encoding a corpus."""
 
 
-def start() -> Accelerator:
+def start_accelerator() -> Accelerator:
     """This process and those that torchrun started with it, on the GPU where there is one: in bf16 where that is fast."""
     cuda = torch.cuda.is_available()
     half = computes_in_half("cuda" if cuda else "cpu")
@@ -33,7 +33,7 @@ def start() -> Accelerator:
     return Accelerator(
         cpu=not cuda,
         mixed_precision="bf16" if half else "no",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
     )
 
 
@@ -41,10 +41,10 @@ _KERNELS = "256"
 """Kernels for bf16 that a CPU keeps, a megabyte each or more: one for each shape of a product."""
 
 _meshes: list[DeviceMesh] = []
-"""Made in this process; `end` lets them go."""
+"""Made in this process; `end_processes` lets them go."""
 
 
-def end(accelerator: Accelerator) -> None:
+def end_processes(accelerator: Accelerator) -> None:
     """Leave the other processes, without waiting for them, and stop gloo's threads: the interpreter must not end under them.
 
     Gloo's threads end with the last reference to their process group. A mesh has one, and PyTorch's caches keep the mesh.
@@ -56,7 +56,7 @@ def end(accelerator: Accelerator) -> None:
     gc.collect()  # a wrapped model, which has one too, lies in cycles
 
 
-def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
+def wrap_model(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
     """The model on its device, ready to be called by all processes together; make the optimizer from it afterwards.
 
     Args:
@@ -77,13 +77,13 @@ def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerat
     return wrapped
 
 
-def pack_length(accelerator: Accelerator, rows: int) -> int | None:
+def padded_length(accelerator: Accelerator, rows: int) -> int | None:
     """Packs on a GPU are padded to their most rows, since its kernels are compiled for one length; elsewhere they are not."""
     return rows if accelerator.device.type == "cuda" else None
 
 
 @contextmanager
-def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
+def gradient_sync(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
     """Around a forward and backward pass: gradients stay in their process until the last turn of a step adds them up."""
     if isinstance(wrapped, FSDPModule):
         wrapped.set_requires_gradient_sync(last)
@@ -95,7 +95,7 @@ def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> It
             yield
 
 
-def summed(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
+def sum_over_ranks(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     """The sum over all processes of each number, the same in all of them."""
     if accelerator.num_processes == 1:
         return list(values)
@@ -105,17 +105,17 @@ def summed(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     return out
 
 
-def first_says(accelerator: Accelerator, value: float) -> float:
+def broadcast_first(accelerator: Accelerator, value: float) -> float:
     """The first process's number, in all processes: clocks differ, and what hangs on them must not."""
-    return summed(accelerator, [value if accelerator.is_main_process else 0.0])[0]
+    return sum_over_ranks(accelerator, [value if accelerator.is_main_process else 0.0])[0]
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """A weight, gradient or moment in one piece; where it is sharded, all processes must ask for it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def shared_like(tensor: Tensor, like: Tensor) -> Tensor:
+def distribute_like(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor in pieces as `like` is in pieces, and on its device; the first process's is dealt out."""
     on_device = tensor.to(like.device)
     return distribute_tensor(on_device, like.device_mesh, like.placements) if isinstance(like, DTensor) else on_device

@@ -78,7 +78,7 @@ class Speed:
     """Share of the time in which a step waited for its data, 0..1."""
 
 
-def first_standing(config: TrainConfig, *, packs_in_epoch: int, seconds_a_step: float) -> TrainProgress:
+def initial_progress(config: TrainConfig, *, packs_in_epoch: int, seconds_a_step: float) -> TrainProgress:
     """The plan before the first step: as many steps as the budget holds, and not more than the epochs have."""
     most = max(1, math.ceil(config.epochs * packs_in_epoch / config.packs))
     steps = max(1, min(most, int(60 * config.minutes * MARGIN / max(seconds_a_step, 1e-9))))
@@ -94,7 +94,7 @@ def learning_rate(standing: TrainProgress, config: TrainConfig) -> float:
     return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
 
 
-def plan_on(standing: TrainProgress, config: TrainConfig, *, evaluating: float) -> None:
+def replan(standing: TrainProgress, config: TrainConfig, *, evaluating: float) -> None:
     """Fit the plan to the time that is left, and set the next evaluation.
 
     A plan of all epochs that fits stays as it is, evaluations and all. Where time is short, steps are given up, and
@@ -115,7 +115,7 @@ def plan_on(standing: TrainProgress, config: TrainConfig, *, evaluating: float) 
     standing.next = standing.step + max(1, every)
 
 
-def note(standing: TrainProgress, quality: ValidationLoss, *, rate: float, speed: Speed) -> None:
+def record_evaluation(standing: TrainProgress, quality: ValidationLoss, *, rate: float, speed: Speed) -> None:
     """Enter an evaluation into the standing."""
     if quality.bits_per_note < standing.best:
         standing.best, standing.best_step, standing.stale = quality.bits_per_note, standing.step, 0
@@ -139,7 +139,7 @@ def note(standing: TrainProgress, quality: ValidationLoss, *, rate: float, speed
     standing.nats, standing.notes = 0.0, 0
 
 
-def why_ended(standing: TrainProgress, config: TrainConfig, out_of_time: bool) -> str:
+def stop_reason(standing: TrainProgress, config: TrainConfig, out_of_time: bool) -> str:
     """Why training ends here, in words; "" while it goes on."""
     if standing.step >= standing.steps:
         return "all steps done"

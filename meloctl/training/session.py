@@ -23,31 +23,33 @@ from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.registry import Model, build
 from meloctl.progress import ProgressReporter
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.data import TrainData, data_of, piece_name, watched, window_pairs
-from meloctl.training.feasibility import Feasibility, FittingRun, memory_line, outlook
+from meloctl.training.data import TrainData, load_train_data, piece_name, sample_validation, window_pairs
+from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility, memory_line
 from meloctl.training.loss_curve import draw_loss_curve
-from meloctl.training.options import TrainPlan, music_of
+from meloctl.training.options import TrainPlan, corpus_size
 from meloctl.training.schedule import TrainProgress
 from meloctl.training.state import ENDED, STATE
-from meloctl.training.step_timing import peak_memory
+from meloctl.training.step_timing import peak_memory_bytes
 from meloctl.training.trainer import TrainJob, train
-from meloctl.training.validation import ValidationLoss, evaluate
+from meloctl.training.validation import ValidationLoss, validation_loss
 from meloctl.workspace import Run, Workspace
 
 FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", ENDED]
 
 
-def outlook_of(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> Feasibility:
+def session_feasibility(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> Feasibility:
     """Is a session too much for this machine? Nothing is built or written; a run that was begun is not asked again."""
     begun = any((space.folder(session.recipe) / name).is_file() for name in (STATE, ENDED))
     if begun or not accelerator.is_main_process:
         return Feasibility()
     machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
-    wish = FittingRun(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
-    return outlook(wish, default_vocabulary(), music_of(session), machine)
+    wish = FittingRun(
+        name=session.name, spec=session.spec, config=session.config, shard=is_sharded(session, accelerator)
+    )
+    return check_feasibility(wish, default_vocabulary(), corpus_size(session), machine)
 
 
-def sharded(session: TrainPlan, accelerator: Accelerator) -> bool:
+def is_sharded(session: TrainPlan, accelerator: Accelerator) -> bool:
     """Is the model laid in pieces on all processes? As asked for, or else the largest one on several GPUs."""
     several = accelerator.num_processes > 1
     if session.shard is not None:
@@ -66,7 +68,7 @@ def run_session(
     with _alone(space, session, accelerator):
         vocabulary, folder = default_vocabulary(), space.folder(session.recipe)
         with accelerator.main_process_first():
-            data = data_of(space, session, vocabulary, reporter)
+            data = load_train_data(space, session, vocabulary, reporter)
         torch.manual_seed(session.config.seed)
         model = build(
             session.name.architecture, session.name.config, vocabulary, session.spec, gated=session.config.gates
@@ -86,7 +88,7 @@ def run_session(
         standing = _trained(session, data, model, work, folder, reporter, accelerator)
         accelerator.wait_for_everyone()  # for the first one's file
         best, kept = _best_of(folder)
-        quality = evaluate(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
+        quality = validation_loss(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
         if not accelerator.is_main_process:
             return None
         draw_loss_curve(standing.history, levels, folder / "loss.png", averaged=session.config.ema is not None)
@@ -125,10 +127,10 @@ def _trained(
         model=model,
         architecture=session.name.architecture,
         training=data.training,
-        validation=watched(data.validation),
+        validation=sample_validation(data.validation),
         config=session.config,
         folder=folder,
-        shard=sharded(session, accelerator),
+        shard=is_sharded(session, accelerator),
         penalty=penalty,
         name_of=lambda window: piece_name(session, data.piece[window]),
     )
@@ -158,8 +160,10 @@ def _best_of(folder: Path) -> tuple[Model, dict[str, Any]]:
 def out_of_memory(session: TrainPlan, accelerator: Accelerator) -> MeloError:
     """What takes the memory of a session, and what takes less."""
     machine = this_machine(session.name.config.width, processes=accelerator.num_processes)
-    wish = FittingRun(name=session.name, spec=session.spec, config=session.config, shard=sharded(session, accelerator))
-    needed = wish.need(default_vocabulary(), music_of(session), machine)
+    wish = FittingRun(
+        name=session.name, spec=session.spec, config=session.config, shard=is_sharded(session, accelerator)
+    )
+    needed = wish.need(default_vocabulary(), corpus_size(session), machine)
     less = [
         *([] if session.config.checkpointing else ["--checkpointing"]),
         *(["a smaller --pack-rows"] if session.config.pack_rows > session.name.config.context else []),
@@ -233,7 +237,7 @@ def _results(
         "notes_per_second": notes,
         "waiting": waiting,
         "padding": standing.padding,
-        "peak_bytes": peak_memory(),
+        "peak_bytes": peak_memory_bytes(),
         "processes": accelerator.num_processes,
         "bits_per_note": quality.bits_per_note,
         "unigram_bits_per_note": levels["unigram"],

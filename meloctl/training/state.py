@@ -15,7 +15,7 @@ from analysis.atomic_write import atomic_write, atomic_write_text
 from analysis.errors import MeloError
 from analysis.json_file import read_json
 from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
-from meloctl.training.processes import shared_like, whole
+from meloctl.training.processes import distribute_like, full_tensor
 from meloctl.training.schedule import TrainProgress
 from meloctl.training.train_step import TrainState
 
@@ -46,17 +46,17 @@ def save_state(learner: TrainState, standing: TrainProgress, folder: Path) -> No
 
 def whole_weights(learner: TrainState) -> dict[str, Tensor]:
     """The model's weights by name, in one piece each; all processes call it together."""
-    return {name: whole(tensor.detach()) for name, tensor in learner.model.state_dict().items()}
+    return {name: full_tensor(tensor.detach()) for name, tensor in learner.model.state_dict().items()}
 
 
 def state_tensors(learner: TrainState) -> dict[str, Tensor]:
     """Weights, their running mean, AdamW's moments and step counts, by name; on the CPU, in one piece each."""
     out = {f"model.{name}": tensor for name, tensor in whole_weights(learner).items()}
     if learner.average:
-        out |= {f"average.{name}": whole(tensor) for name, tensor in learner.average.weights.items()}
+        out |= {f"average.{name}": full_tensor(tensor) for name, tensor in learner.average.weights.items()}
     for name, parameter in learner.model.named_parameters():
         for key, value in learner.optimizer.state.get(parameter, {}).items():
-            out[f"{key}.{name}"] = whole(torch.as_tensor(value).detach())
+            out[f"{key}.{name}"] = full_tensor(torch.as_tensor(value).detach())
     return {name: tensor.cpu().contiguous() for name, tensor in out.items()}
 
 
@@ -85,7 +85,7 @@ def _restore(learner: TrainState, tensors: dict[str, Tensor]) -> None:
             tensor = tensors[f"{kind}.{name}"]
             if tensor.shape != parameter.shape or tensor.dtype != parameter.dtype:
                 raise ValueError(f"the {kind} of {name} does not fit")
-            return shared_like(tensor, parameter)
+            return distribute_like(tensor, parameter)
 
         parameter.copy_(kept("model"))
         if learner.average:

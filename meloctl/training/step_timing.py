@@ -7,11 +7,11 @@ import time
 import torch
 
 from meloctl.training.distributed_packs import DistributedPacks
-from meloctl.training.processes import first_says
+from meloctl.training.processes import broadcast_first
 from meloctl.training.reports import RunEstimate
 from meloctl.training.schedule import MARGIN, TrainProgress
 from meloctl.training.train_config import TrainConfig
-from meloctl.training.train_step import TrainState, gradients, sharing
+from meloctl.training.train_step import TrainState, accumulate_gradients, step_layout
 
 _STEPS = 5
 _SHARE = 0.05
@@ -26,18 +26,18 @@ def time_steps(learner: TrainState, dealer: DistributedPacks, config: TrainConfi
     learner.wrapped.train()
     seconds: list[float] = []
     for step in range(_STEPS):
-        share = sharing(learner.model)(dealer.deal(step))
+        share = step_layout(learner.model)(dealer.deal(step))
         began = time.monotonic()
-        gradients(learner, share, config)
+        accumulate_gradients(learner, share, config)
         learner.optimizer.zero_grad()
-        seconds.append(first_says(learner.accelerator, time.monotonic() - began))
+        seconds.append(broadcast_first(learner.accelerator, time.monotonic() - began))
         if sum(seconds) > _SHARE * 60 * config.minutes:
             break
     timed = seconds[1:] or seconds  # the first warms up
     return _OPTIMIZER * sum(timed) / len(timed)
 
 
-def estimate_rest(
+def estimate_run(
     learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, seconds_a_step: float
 ) -> RunEstimate:
     """What the steps that are left will need."""
@@ -47,12 +47,12 @@ def estimate_rest(
         done=standing.step,
         seconds=(standing.steps - standing.step) * seconds_a_step / MARGIN,
         rows_per_second=dealer.deal(0).n_rows / seconds_a_step,
-        memory_bytes=peak_memory() + (0 if learner.optimizer.state else moments),
+        memory_bytes=peak_memory_bytes() + (0 if learner.optimizer.state else moments),
         padding=dealer.padding,
     )
 
 
-def peak_memory() -> int:
+def peak_memory_bytes() -> int:
     """Most bytes in use so far: of the GPU where there is one, of this process otherwise."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Layout, Model, layers_of
 from meloctl.training.distributed_packs import StepBatch
-from meloctl.training.processes import gathering, spread, summed, whole
+from meloctl.training.processes import full_tensor, gradient_sync, sum_over_ranks, wrap_model
 from meloctl.training.train_config import TrainConfig
 from meloctl.training.weight_average import WeightAverage
 
@@ -82,7 +82,7 @@ class StepLoss:
         return math.isfinite(self.nats) and math.isfinite(self.norm)
 
 
-def learner_of(
+def make_train_state(
     model: Model,
     config: TrainConfig,
     accelerator: Accelerator,
@@ -92,8 +92,8 @@ def learner_of(
 ) -> TrainState:
     """A model made ready to learn, on its device."""
     if config.checkpointing:
-        compute_again(model)
-    wrapped = spread(model, layers_of(model), accelerator, shard=shard)
+        enable_checkpointing(model)
+    wrapped = wrap_model(model, layers_of(model), accelerator, shard=shard)
     if config.compile:
         for layer in layers_of(model):
             layer.compile()
@@ -109,18 +109,18 @@ def learner_of(
     )
 
 
-def sharing(model: Model) -> Callable[[StepBatch], LaidOutStep]:
+def step_layout(model: Model) -> Callable[[StepBatch], LaidOutStep]:
     """How a loader lays out a deal."""
     return lambda deal: LaidOutStep(deal=deal, layouts=tuple(model.layout(turn.pack) for turn in deal.turns))
 
 
-def take_step(learner: TrainState, share: LaidOutStep, config: TrainConfig, *, rate: float) -> StepLoss:
+def optimizer_step(learner: TrainState, share: LaidOutStep, config: TrainConfig, *, rate: float) -> StepLoss:
     """One optimizer step, by all processes together. A loss or gradient that is not finite changes no weight."""
-    heard = gradients(learner, share, config)
+    heard = accumulate_gradients(learner, share, config)
     if not math.isfinite(heard.nats):
         return heard
     norm = learner.accelerator.clip_grad_norm_(learner.wrapped.parameters(), config.clip)
-    heard = StepLoss(pack_nats=heard.pack_nats, n_notes=heard.n_notes, norm=float(whole(norm)))
+    heard = StepLoss(pack_nats=heard.pack_nats, n_notes=heard.n_notes, norm=float(full_tensor(norm)))
     if heard.finite:
         for group in learner.optimizer.param_groups:
             group["lr"] = rate * group["pace"]
@@ -131,27 +131,27 @@ def take_step(learner: TrainState, share: LaidOutStep, config: TrainConfig, *, r
     return heard
 
 
-def gradients(learner: TrainState, share: LaidOutStep, config: TrainConfig) -> StepLoss:
+def accumulate_gradients(learner: TrainState, share: LaidOutStep, config: TrainConfig) -> StepLoss:
     """Add up the gradients of a step, over its packs and over the processes."""
     accelerator, deal = learner.accelerator, share.deal
     turns = list(zip(deal.turns, share.layouts, strict=True))
-    n_notes = round(summed(accelerator, [sum(layout.n_notes for turn, layout in turns if turn.heard)])[0])
+    n_notes = round(sum_over_ranks(accelerator, [sum(layout.n_notes for turn, layout in turns if turn.heard)])[0])
     nats = np.zeros(len(deal.windows))
     # what processes share is the mean of their gradients, and the sum is wanted
     scale = accelerator.num_processes / max(1, n_notes)
     for n, (turn, layout) in enumerate(turns):
         torch.manual_seed(_draw(config.seed, deal.step, turn.index))
         last = n == len(turns) - 1
-        with gathering(learner.wrapped, accelerator, last=last):
+        with gradient_sync(learner.wrapped, accelerator, last=last):
             with accelerator.autocast():
                 cost = learner.wrapped(layout.to(accelerator.device)).sum()
             loss = cost * (scale if turn.heard else 0.0)
             accelerator.backward(loss + learner.penalty() if learner.penalty and last else loss)
         nats[turn.index] += float(cost.detach()) if turn.heard else 0.0
-    return StepLoss(pack_nats=tuple(summed(accelerator, nats.tolist())), n_notes=n_notes, norm=math.nan)
+    return StepLoss(pack_nats=tuple(sum_over_ranks(accelerator, nats.tolist())), n_notes=n_notes, norm=math.nan)
 
 
-def compute_again(model: Model) -> None:
+def enable_checkpointing(model: Model) -> None:
     """Let each layer forget what it computed, and compute it again, with the same dropout, when the backward pass needs it."""
     if isinstance(model, MeloFormer):
         model.checkpointing = True  # around its layers, which may be compiled

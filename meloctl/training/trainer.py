@@ -25,16 +25,24 @@ from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
-from meloctl.training.processes import first_says, pack_length
+from meloctl.training.processes import broadcast_first, padded_length
 from meloctl.training.reports import SpeedMeter, StepReport, evaluation_line
-from meloctl.training.schedule import Speed, TrainProgress, first_standing, learning_rate, note, plan_on, why_ended
+from meloctl.training.schedule import (
+    Speed,
+    TrainProgress,
+    initial_progress,
+    learning_rate,
+    record_evaluation,
+    replan,
+    stop_reason,
+)
 from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
-from meloctl.training.step_timing import estimate_rest, time_steps
+from meloctl.training.step_timing import estimate_run, time_steps
 from meloctl.training.tensorboard import tensorboard_writer, write_scalars
 from meloctl.training.train_config import TrainConfig
-from meloctl.training.train_step import StepLoss, TrainState, learner_of, sharing, take_step
-from meloctl.training.validation import evaluate
-from meloctl.training.weight_average import averaged
+from meloctl.training.train_step import StepLoss, TrainState, make_train_state, optimizer_step, step_layout
+from meloctl.training.validation import validation_loss
+from meloctl.training.weight_average import averaged_weights
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a run to stop."""
@@ -82,18 +90,18 @@ def train(task: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) 
     if (ended := ended_run(task.folder)) is not None:
         return ended
     config = task.config
-    learner = learner_of(task.model, config, accelerator, shard=task.shard, penalty=task.penalty)
+    learner = make_train_state(task.model, config, accelerator, shard=task.shard, penalty=task.penalty)
     stream = PackStream(task.training, config.pack_rows, task.model.vocabulary, seed=config.seed, infill=config.infill)
-    length = pack_length(accelerator, config.pack_rows)
+    length = padded_length(accelerator, config.pack_rows)
     dealer = DistributedPacks(stream, task.training, packs=config.packs, accelerator=accelerator, length=length)
     standing = resume_run(learner, task.folder)
     if standing is None:
         seconds_a_step = time_steps(learner, dealer, config)
-        standing = first_standing(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
+        standing = initial_progress(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
     else:
         seconds_a_step = standing.seconds_a_step
     standing.padding = dealer.padding
-    reporter.message(estimate_rest(learner, dealer, standing, seconds_a_step))
+    reporter.message(estimate_run(learner, dealer, standing, seconds_a_step))
     reporter.stage("training", standing.steps, done=standing.step)
     learner.wrapped.train()
     _go_on(task, learner, dealer, standing, reporter)
@@ -108,13 +116,13 @@ def _go_on(
     clock, saved = _clock(accelerator, standing.seconds), standing.seconds
     with (
         tensorboard_writer(task.folder, standing.step, is_writer=accelerator.is_main_process) as board,
-        Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
+        Loader(dealer.deals(standing.step), step_layout(task.model), ahead=1) as loader,
         _asked_to_stop(alone=accelerator.num_processes == 1) as stop,
     ):
         meter = SpeedMeter(loader)
         while not standing.why:
             share, rate = next(loader), learning_rate(standing, config)
-            heard = take_step(learner, share, config, rate=rate)
+            heard = optimizer_step(learner, share, config, rate=rate)
             if not heard.finite:
                 raise _not_finite(task, standing, share.deal, heard)
             meter.add(share.deal, heard)
@@ -123,7 +131,7 @@ def _go_on(
             out_of_time = standing.seconds > 60 * config.minutes
             if standing.step >= min(standing.next, standing.steps) or out_of_time:
                 _evaluate(task, learner, standing, clock, rate=rate, speed=meter.speed())
-                standing.why = why_ended(standing, config, out_of_time)
+                standing.why = stop_reason(standing, config, out_of_time)
                 save_state(learner, standing, task.folder)
                 write_scalars(board, standing)
                 reporter.resize(standing.steps)
@@ -186,7 +194,7 @@ def _check(task: TrainJob, accelerator: Accelerator) -> None:
 def _clock(accelerator: Accelerator, seconds: float) -> Callable[[], float]:
     """Seconds of training so far, by the first process's clock; `seconds` were done before."""
     began = time.monotonic() - seconds
-    return lambda: first_says(accelerator, time.monotonic() - began)
+    return lambda: broadcast_first(accelerator, time.monotonic() - began)
 
 
 def _evaluate(
@@ -199,14 +207,14 @@ def _evaluate(
     speed: Speed,
 ) -> None:
     """Measure the model on validation, mend the plan, note it all, and keep the model if it is the best so far."""
-    with averaged(learner.model, learner.average):
-        quality = evaluate(learner.model, task.validation, task.config.pack_rows, learner.accelerator)
+    with averaged_weights(learner.model, learner.average):
+        quality = validation_loss(learner.model, task.validation, task.config.pack_rows, learner.accelerator)
         if not math.isfinite(quality.bits_per_note):
             bad = f"the validation costs {quality.bits_per_note} bits a note after step {standing.step}"
             raise MeloError(f"{bad}; {_left(task, standing)}")
         before, standing.seconds = standing.seconds, clock()
-        plan_on(standing, task.config, evaluating=standing.seconds - before)
-        note(standing, quality, rate=rate, speed=speed)
+        replan(standing, task.config, evaluating=standing.seconds - before)
+        record_evaluation(standing, quality, rate=rate, speed=speed)
         if standing.stale == 0:
             weights = whole_weights(learner)
             told = {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields}

@@ -12,7 +12,7 @@ from meloctl.dataset.packs import Pack, arrange, lengths_of, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.registry import Layout, Model
 from meloctl.rows.vocabulary import FIELDS
-from meloctl.training.processes import pack_length, summed
+from meloctl.training.processes import padded_length, sum_over_ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +27,13 @@ class ValidationLoss:
 
 
 @torch.no_grad()
-def evaluate(model: Model, chosen: Sequence[Window], pack_rows: int, accelerator: Accelerator) -> ValidationLoss:
+def validation_loss(model: Model, chosen: Sequence[Window], pack_rows: int, accelerator: Accelerator) -> ValidationLoss:
     """Quality over windows, dropout off; the processes share the work, and all get the result. The model's mode is put back.
 
     Args:
         chosen: windows of at most `pack_rows` rows each.
     """
-    length = pack_length(accelerator, pack_rows)
+    length = padded_length(accelerator, pack_rows)
 
     def laid_out(turn: tuple[Pack, bool]) -> tuple[Layout, bool]:
         pack, heard = turn
@@ -51,7 +51,7 @@ def evaluate(model: Model, chosen: Sequence[Window], pack_rows: int, accelerator
                 nats_F += nats_NF.double().sum(dim=0).cpu()
                 notes += layout.n_notes
     model.train(was_training)
-    *nats, all_notes = summed(accelerator, [*nats_F.tolist(), notes])
+    *nats, all_notes = sum_over_ranks(accelerator, [*nats_F.tolist(), notes])
     fields = {name: x / math.log(2) / max(all_notes, 1) for name, x in zip(FIELDS, nats, strict=True)}
     return ValidationLoss(bits_per_note=sum(fields.values()), fields=fields)
 

@@ -28,7 +28,7 @@ class WeightAverage:
 
 
 @contextmanager
-def averaged(model: nn.Module, average: WeightAverage | None) -> Iterator[None]:
+def averaged_weights(model: nn.Module, average: WeightAverage | None) -> Iterator[None]:
     """Within, the model has the averaged weights; without an average nothing changes."""
     if average is None:
         yield
