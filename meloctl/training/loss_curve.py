@@ -1,4 +1,4 @@
-"""The loss curve of a run, against what others achieve on the same music."""
+"""The loss curve of a run: bits per note of training and validation against steps, with the baselines."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,24 +10,20 @@ from matplotlib.ticker import MaxNLocator
 from analysis.plots import CROSS, GRID, INK, SAME, save
 
 
-def draw_loss_curve(
-    history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path, *, averaged: bool = False
-) -> None:
-    """Draw bits a note against steps, training and validation, with the levels of others as lines.
+def draw_loss_curve(history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path) -> None:
+    """Draw bits per note against steps, training and validation, with the baselines as horizontal lines.
 
     Args:
-        history: entries of a standing's history, one or more.
-        levels: {name: bits a note} of what there is to beat, counting alone or other models.
-        averaged: validation is of a running mean of the weights.
+        history: of a `TrainProgress`, one entry or more.
+        levels: {name: bits per note} of the baselines, or of other models.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     steps = [h["step"] for h in history]
     validation = [h["validation_bits_per_note"] for h in history]
     training = [h["train_bits_per_note"] for h in history]
-    named = "validation (mean of the weights)" if averaged else "validation"
     axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training (with dropout)")
-    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label=named)
+    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label="validation")
     best = min(range(len(validation)), key=validation.__getitem__)
     axes.annotate(
         f"{validation[best]:.2f}",
