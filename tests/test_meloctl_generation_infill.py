@@ -75,7 +75,7 @@ def test_what_is_heard_is_what_the_model_was_trained_on():
         (run,) = infill_segments(infill, 1000, V)
         gap = gap_of(infill, run, [], V)
         assert (gap.first, len(gap.headers)) == (bars.start, len(bars))
-        assert np.array_equal(gap.kept, window.rows[: window.reopened.row])
+        assert np.array_equal(gap.kept, window.rows[: window.middle.row])
         assert np.array_equal(gap.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
 
 

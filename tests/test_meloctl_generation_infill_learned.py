@@ -55,7 +55,7 @@ def test_a_gap_is_filled_from_what_comes_after_it():
     for rows in (song(random) for _ in range(60)):
         note, bar = rows[:, PITCH] >= 0, np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
         gap = infill_window(rows, range(1, 2), None, V)
-        behind = (gap.rows[:, PITCH] >= 0) & (np.arange(len(gap.rows)) > gap.reopened.row)
+        behind = (gap.rows[:, PITCH] >= 0) & (np.arange(len(gap.rows)) > gap.middle.row)
         in_gap.append(pitch_bits(model, gap, behind))
         in_order.append(pitch_bits(model, Window(rows=rows, first_bar=0), note & (bar == 1)))
     assert np.mean(in_order) > 2.9  # eight pitches by lot: three bits, whatever has been heard

@@ -1,4 +1,4 @@
-"""The estimate before anything is built: what there is, what is needed, and what people are told."""
+"""The estimate before anything is built: what there is, what is needed, and what people read."""
 
 import re
 from dataclasses import replace
@@ -148,7 +148,7 @@ def test_a_layer_and_the_heads_keep_what_the_estimate_says():
     r_NC = model.embed(layout.rows_NF).detach().requires_grad_()
     s_TC = (r_NC.new_zeros(layout.bar_plan.n_queries, 96) + model.summary).detach().requires_grad_()
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    told = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
+    found = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
     for name, compute in (
         ("layer", lambda: model.layers[0](r_NC, s_TC, layout, None)),
         ("heads", lambda: model.heads.nll(r_NC[:length], layout.rows_NF[:length])),
@@ -160,10 +160,10 @@ def test_a_layer_and_the_heads_keep_what_the_estimate_says():
         del result
         # many bars of few rows here, so summaries, which pass through the same layer, weigh more than in real music
         bars = layout.bar_plan.n_queries / layout.n_rows if name == "layer" else 0.0
-        assert kept == pytest.approx(told[name] * (1 + bars), rel=0.3)
+        assert kept == pytest.approx(found[name] * (1 + bars), rel=0.3)
 
 
-# what people are told
+# what people read
 
 
 LAPTOP = Machine(device="cpu", memory_bytes=8_000_000_000, flops_per_second=1e11, bytes_per_second=1.3e10)
@@ -181,9 +181,9 @@ def test_what_fits_is_not_refused(name):
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
-    told = check_feasibility(run_of("large"), V, CORPUS, LAPTOP)
-    lines = told.lines
-    assert told.refused
+    found = check_feasibility(run_of("large"), V, CORPUS, LAPTOP)
+    lines = found.lines
+    assert found.refused
     assert lines[0] == "model large is too much for this CPU in 30 minutes; nothing was started"
     n = needed(size="large")
     assert (
@@ -195,8 +195,8 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert f"about {seconds / 60:.1f} minutes a step of 16,384 rows, at 0.1 TFLOP/s" in lines[2]
     assert f"30 minutes hold {int(1800 / seconds)} steps" in lines[2]
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
-    assert (len(lines), told.alternative) == (3, {"model": "small", "pack_rows": None})
-    assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", told.alternative_needs)
+    assert (len(lines), found.alternative) == (3, {"model": "small", "pack_rows": None})
+    assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", found.alternative_needs)
     assert check_feasibility(run_of("small"), V, CORPUS, LAPTOP) == Feasibility()
 
 
@@ -208,29 +208,29 @@ def budget(steps, name="small"):
 
 def test_time_alone_can_be_too_short():
     short = budget(1.5)  # with 5 / 3 steps and more nothing is refused
-    told = check_feasibility(short, V, CORPUS, LAPTOP)
-    assert told.refused
-    assert f"in {short.config.minutes:g} minutes; nothing was started" in told.lines[0]
-    assert "minutes hold 1 step (5 are the least)" in told.lines[2]
-    assert told.lines[-1] == "  No smaller size fits well: give it more minutes"
+    found = check_feasibility(short, V, CORPUS, LAPTOP)
+    assert found.refused
+    assert f"in {short.config.minutes:g} minutes; nothing was started" in found.lines[0]
+    assert "minutes hold 1 step (5 are the least)" in found.lines[2]
+    assert found.lines[-1] == "  No smaller size fits well: give it more minutes"
     faster = replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12)
     assert check_feasibility(short, V, CORPUS, faster) == Feasibility()
 
 
 def test_time_that_may_be_too_short_is_noted_and_not_refused():
-    told = check_feasibility(budget(2.5), V, CORPUS, LAPTOP)
-    assert not told.refused
-    assert told.lines[0].startswith("Note: model small may be too much for this CPU in ")
-    assert "minutes hold 2 steps (5 are the least)" in told.lines[2]
+    found = check_feasibility(budget(2.5), V, CORPUS, LAPTOP)
+    assert not found.refused
+    assert found.lines[0].startswith("Note: model small may be too much for this CPU in ")
+    assert "minutes hold 2 steps (5 are the least)" in found.lines[2]
     assert check_feasibility(budget(5.1), V, CORPUS, LAPTOP) == Feasibility()
 
 
 def test_memory_alone_can_be_too_little_and_checkpointing_helps():
     fast = Machine(device="cuda", memory_bytes=14_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
-    told = check_feasibility(run_of("large"), V, CORPUS, fast)
-    assert told.refused
-    assert told.lines[0] == "model large is too much for this GPU; nothing was started"
-    assert told.alternative == {"checkpointing": True}
+    found = check_feasibility(run_of("large"), V, CORPUS, fast)
+    assert found.refused
+    assert found.lines[0] == "model large is too much for this GPU; nothing was started"
+    assert found.alternative == {"checkpointing": True}
     assert check_feasibility(run_of("large", checkpointing=True), V, CORPUS, fast) == Feasibility()
     assert check_feasibility(run_of("small", pack_rows=200_000), V, CORPUS, fast).alternative == {"pack_rows": 2048}
     full = replace(fast, memory_bytes=0)

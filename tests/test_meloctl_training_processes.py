@@ -124,10 +124,10 @@ RUNS = {
 def two(tmp_path_factory):
     """Folder of runs that two processes made, and their standard output."""
     root = tmp_path_factory.mktemp("two")
-    told = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
+    runs = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(told)],
+        [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(runs)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},

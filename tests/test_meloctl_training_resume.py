@@ -38,8 +38,8 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path, stop_after):
     a, b = (load_file(folder / "model.safetensors") for folder in (whole, parts))
     assert all(torch.equal(a[k], b[k]) for k in a)
     a, b = (pd.read_csv(folder / "metrics.csv") for folder in (whole, parts))
-    told = [c for c in a if "bits" in c or c in ("step", "learning_rate") or c.startswith("validation")]
-    pd.testing.assert_frame_equal(a[told], b[told], check_exact=True)
+    columns = [c for c in a if "bits" in c or c in ("step", "learning_rate") or c.startswith("validation")]
+    pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
 
 
 def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(tmp_path):
@@ -51,7 +51,7 @@ def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(t
     assert 0 < second.estimate.done == state["step"] == state["history"][-1]["step"] < 11
 
 
-def test_every_evaluation_of_a_stopped_run_is_told_to_tensorboard_once(tmp_path):
+def test_every_evaluation_of_a_stopped_run_is_written_to_tensorboard_once(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyboardInterrupt):
@@ -87,7 +87,7 @@ def test_a_damaged_training_state_is_refused(tmp_path):
     good, lines = load_file(state), load_metadata(state)
     progress = json.loads(lines["progress"])
     moment = next(k for k in good if k.startswith("exp_avg."))
-    for tensors, told in (
+    for tensors, metadata in (
         ({**good, moment: good[moment][:1]}, lines),
         ({k: v for k, v in good.items() if k != moment}, lines),
         ({k: v for k, v in good.items() if k != moment.replace("exp_avg.", "model.")}, lines),
@@ -95,7 +95,7 @@ def test_a_damaged_training_state_is_refused(tmp_path):
         (good, {"progress": "no json"}),
         (good, {}),
     ):
-        save_file(tensors, state, told)
+        save_file(tensors, state, metadata)
         with pytest.raises(MeloError, match="a damaged training state"):
             run(tmp_path, Recorder())
 

@@ -1,4 +1,4 @@
-"""`meloctl train` from outside: models by name, refusals, gates, several processes, and what is told of a run."""
+"""`meloctl train` from outside: models by name, refusals, gates, several processes, and what is reported of a run."""
 
 import io
 import json

@@ -32,7 +32,7 @@ def test_a_batch_can_be_overfitted(architecture):
         bits = float(loss.detach()) / math.log(2) / n_fields
         if bits < 0.05:
             break
-    # what opens the two pieces is alike and cannot be told apart, so a little remains
+    # the first rows of the two pieces are equal, so some loss remains
     assert bits < 0.05
 
 
