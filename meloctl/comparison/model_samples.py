@@ -19,8 +19,10 @@ from meloctl.evaluation.evaluation_json import (
     shared_with,
 )
 from meloctl.evaluation.music_metrics import MusicMetrics
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.registry import Model
 from meloctl.rows.codec import decode
 from meloctl.rows.vocabulary import ABSENT, PITCH
@@ -95,8 +97,11 @@ def _turn(
     pen: ModelSamples, seeds: Sequence[int], bars: int, *, half: bool, on_bar: Callable[[], None] = lambda: None
 ) -> tuple[list[PieceWriter], int]:
     """The writers of some pieces as they end, and the most bytes that keys and values took."""
-    vocabulary, wish = pen.model.vocabulary, Constraints(bars=bars)
-    writers = [PieceWriter(vocabulary=vocabulary, wish=wish, random=np.random.default_rng(seed)) for seed in seeds]
+    vocabulary, constraints = pen.model.vocabulary, Constraints(bars=bars)
+    writers = [
+        PieceWriter(vocabulary=vocabulary, constraints=constraints, random=np.random.default_rng(seed))
+        for seed in seeds
+    ]
     decoder = generate(pen.model, writers, Sampling(), half=half, on_bar=on_bar)
     return writers, decoder.most_bytes
 

@@ -16,8 +16,8 @@ from meloctl.comparison.conclusions import notes_of, verdict_of
 from meloctl.comparison.measure_runs import SampleRequest, measured
 from meloctl.comparison.trained_runs import WEIGHTS, TrainedRun, find_runs
 from meloctl.evaluation.held_out import held_out_pieces
+from meloctl.generation.constraints import MOST_BARS
 from meloctl.generation.options import MOST_PIECES
-from meloctl.generation.piece_writer import MOST_BARS
 from meloctl.machine import free_memory
 from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import Model

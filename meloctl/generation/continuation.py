@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from analysis.errors import MeloError
 from analysis.piece import Notes, Part, Piece
 from meloctl.rows.codec import Rows, encode

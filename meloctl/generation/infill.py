@@ -47,9 +47,7 @@ class Infill:
     """True where each of `parts` must have a new note."""
 
 
-def encode_infill(
-    piece: Piece, bars: range | None, parts: Collection[PartId] | None, vocabulary: Vocabulary
-) -> Infill:
+def encode_infill(piece: Piece, bars: range | None, parts: Collection[PartId] | None, vocabulary: Vocabulary) -> Infill:
     """A piece with some bars of some parts masked, and the rows of what stays.
 
     Args:
@@ -67,7 +65,7 @@ def encode_infill(
     masked = is_masked_part[piece.notes.part] & (onset >= bar_tick[bars.start]) & (onset < bar_tick[bars.stop])
     if masked.all():
         raise MeloError(
-            "nothing would be kept; give fewer bars with `bars_range` or fewer parts with `parts`, or write a piece from nothing: "
+            "nothing would be kept; give fewer bars with `bars_range` or fewer parts with `parts`, or write a new piece: "
             "meloctl generate --bars",
             field="infill",
         )

@@ -8,8 +8,9 @@ import numpy as np
 from meloctl.generation.infill import Infill
 from meloctl.generation.infill_segments import InfillSegment, infill_segments, segment_context
 from meloctl.generation.infill_writer import InfillWriter
+from meloctl.generation.options import Sampling
 from meloctl.generation.piece_state import PieceState
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.sampler import generate
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.score.editing import NewNote
 from meloctl.score.key import Key

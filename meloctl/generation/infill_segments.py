@@ -27,8 +27,8 @@ class InfillSegment:
 def infill_segments(infill: Infill, context_rows: int, vocabulary: Vocabulary) -> list[InfillSegment]:
     """The segments of an infill, in order.
 
-    None takes more than `context_rows` rows with its context, if as many notes are written as were masked (for a new part: as many
-    as a part has on average); a bar that is longer alone is a segment.
+    None takes more than `context_rows` rows with its context, if as many notes are written as were masked (for a new part: as
+    many as a part has on average); a bar that is longer alone is a segment.
 
     Args:
         context_rows: rows of a window of the model.

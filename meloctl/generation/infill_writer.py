@@ -1,4 +1,4 @@
-"""One segment of an infill while it is sampled: its rows so far, and which values the next row may take, given the rows around."""
+"""One segment of an infill while it is sampled: its rows so far, and which values the next row may take."""
 
 from dataclasses import dataclass, field
 
@@ -137,8 +137,8 @@ class InfillWriter:
         return self.state.logit_weights(field, row, self.allowed_values(field, row))
 
     def bar_end_token(self, instrument: int) -> int:
-        """The instrument of the next row where the model sampled `instrument`: "end" after the last masked bar, "infill_bar" after
-        any other, whichever of the two was sampled."""
+        """The instrument of the next row where the model sampled `instrument`: "end" after the last masked bar, "infill_bar"
+        after any other, whichever of the two was sampled."""
         if instrument not in (self.vocabulary.infill_bar, self.vocabulary.end):
             return instrument
         return self.vocabulary.end if self.bars_opened == len(self.context.headers) else self.vocabulary.infill_bar
@@ -163,9 +163,7 @@ class InfillWriter:
             allowed[closes] = True
             return allowed
         required, last = self._required_part(), self.bars_opened == len(context.headers)
-        bar_needs_note = not self._has_kept_note() and (
-            self.empty_bars >= MOST_EMPTY or (last and context.ends_piece)
-        )
+        bar_needs_note = not self._has_kept_note() and (self.empty_bars >= MOST_EMPTY or (last and context.ends_piece))
         needs_note = bar_needs_note or (last and context.needs_note and not self.parts)
         allowed[closes] = required is None and (self.state.notes_in_bar > 0 or not needs_note)
         if self.state.notes_in_bar < MOST_ROWS_IN_BAR:

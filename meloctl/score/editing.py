@@ -15,7 +15,17 @@ from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
 from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, nearest_tempo
 from meloctl.rows.grammar import Row
 from meloctl.rows.parts import PartId, general_midi_part, part_ids, row_part_ids
-from meloctl.rows.vocabulary import DURATION, INSTANCE, INSTRUMENT, PITCH, POSITION, TEMPO, TIME_SIGNATURE, VELOCITY, Vocabulary
+from meloctl.rows.vocabulary import (
+    DURATION,
+    INSTANCE,
+    INSTRUMENT,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+    Vocabulary,
+)
 from meloctl.score.playable import playable
 
 NewNote = tuple[int, Row]
@@ -41,8 +51,8 @@ def refine_ticks(piece: Piece, vocabulary: Vocabulary) -> Piece:
         return piece
     if factor * ticks > _MOST_TICKS_PER_QUARTER:
         raise MeloError(
-            f"the piece has {ticks} ticks a quarter, in which no step of rows begins on a tick; give it in a multiple of {needed}, "
-            "such as 480"
+            f"the piece has {ticks} ticks a quarter, in which no step of rows begins on a tick; give it in a "
+            f"multiple of {needed}, such as 480"
         )
     notes, bars = piece.notes, piece.bars
     signatures = zip(
