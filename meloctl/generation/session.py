@@ -134,7 +134,7 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
             facts.append(_write_piece(piece, plan, folder / f"{name}.mid", seed))
             files += [f"{name}.mid", f"{name}.png"]
             if plan.soundfont:
-                font = tuned_soundfont(plan.soundfont, space.root / "cache")
+                font = tuned_soundfont(plan.soundfont, space.cache)
                 write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=font)
                 files.append(f"{name}.{plan.sound}")
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
