@@ -47,7 +47,7 @@ def compare(
             with progress() as bar:
                 run = run_comparison(space, plan, Stretches(bar))
         except BaseException:
-            space.give_up(plan.recipe)
+            space.remove_empty(plan.recipe)
             raise
         files = [FACTS, TABLE, PICTURE, PAGE]
         said = wrote(run.folder, [*files, f"{MUSIC}/"] if len(run.files) > len(files) else files)

@@ -56,7 +56,7 @@ def evaluate(
             with progress() as bar:
                 run = run_evaluation(space, plan, Stretches(bar))
         except MeloError:
-            space.give_up(plan.recipe)
+            space.remove_empty(plan.recipe)
             raise
         said = wrote(run.folder, run.files)
     facts = read_json(run.folder / FACTS, what="evaluation", most_bytes=1 << 30)

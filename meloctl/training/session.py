@@ -105,7 +105,7 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
 
 def _alone(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> AbstractContextManager[None]:
     """Keeps out a second command, not the processes of this one."""
-    return space.alone(session.recipe) if accelerator.is_main_process else nullcontext()
+    return space.locked(session.recipe) if accelerator.is_main_process else nullcontext()
 
 
 def _trained(
