@@ -67,7 +67,7 @@ def trained_on(run: Path, *, given: str) -> TrainedOn:
     )
 
 
-def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict[str, Any]:
+def evaluate_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict[str, Any]:
     """What the pieces that a run held out cost its model: both sides in windows as in training, and by length.
 
     Returns:

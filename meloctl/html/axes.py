@@ -88,6 +88,19 @@ def axes(frame: Frame, *, step: float, ticks: Iterable[int], across: str | None,
     return drawn
 
 
+def round_ticks(low: float, high: float, *, most: int = 8) -> list[tuple[float, str]]:
+    """Round values from low to high, about `most` of them, each with its label."""
+    rough = (high - low) / most
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(n * size for n in (1, 2, 5, 10) if n * size >= rough)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    out = []
+    for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        label = f"{n * step:,.{decimals}f}".replace("-", "\N{MINUS SIGN}") if n else "0"
+        out.append((n * step if n else 0.0, label))
+    return out
+
+
 def path_of(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
     """A path through points."""
     said = "L".join(f"{number(x)} {number(y)}" for x, y in points)
