@@ -43,7 +43,11 @@ def test_bits_and_perplexity_of_a_uniform_model():
     assert loss.bits == pytest.approx(bits, rel=1e-4)
     assert loss.row_perplexity == pytest.approx(2 ** (bits / len(rows)), rel=1e-4)
     assert loss.value_perplexity == pytest.approx(2 ** (bits / int((rows != ABSENT).sum())), rel=1e-4)
-    found, notes, bars = loss.to_json(), int((rows[:, PITCH] != ABSENT).sum()), int((rows[:, INSTRUMENT] == V.bar).sum())
+    found, notes, bars = (
+        loss.to_json(),
+        int((rows[:, PITCH] != ABSENT).sum()),
+        int((rows[:, INSTRUMENT] == V.bar).sum()),
+    )
     assert (found["rows"], found["notes"], found["bars"]) == (len(rows), notes, bars)
     assert found["bits_per_note"] == pytest.approx(bits / notes, rel=1e-4)
     assert found["bits_per_bar"] == pytest.approx(bits / bars, rel=1e-4)
@@ -91,4 +95,6 @@ def test_window_losses_add_up_to_the_validation_loss(architecture):
     losses = [window_loss(model, w) for w in chosen]
     total = sum(losses[1:], start=losses[0]).to_json()
     assert total["bits_per_note"] == pytest.approx(quality.bits_per_note, rel=1e-5)
-    assert {f: field["bits_per_note"] for f, field in total["fields"].items()} == pytest.approx(quality.fields, rel=1e-5)
+    assert {f: field["bits_per_note"] for f, field in total["fields"].items()} == pytest.approx(
+        quality.fields, rel=1e-5
+    )

@@ -16,7 +16,7 @@ from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -52,7 +52,7 @@ def music(seed, bars=8, parts=3, signatures=None):
     drums_first = tuple(Part(program=10 * p, is_drum=p == 0) for p in range(parts))
     rows, _ = encode(piece_of(notes, parts=drums_first, signatures=signatures), V)
     bar = np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-    part = rows[:, INSTRUMENT].astype(int) * 100 + rows[:, NUMBER]
+    part = rows[:, INSTRUMENT].astype(int) * 100 + rows[:, INSTANCE]
     return torch.from_numpy(rows.astype(np.int64)), bar.tolist(), part.tolist()
 
 
@@ -177,13 +177,13 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
     rows, *_ = music(seed=1)
     note = rows[(rows[:, PITCH] != ABSENT).nonzero()[0]]
     state = torch.randn(1, 24, dtype=torch.float64)
-    before = {f: x for f, (_, x) in heads.every_logits(state, note).items() if len(x)}
-    note_fields = [INSTRUMENT, NUMBER, 2, PITCH, 4, 5]
+    before = {f: x for f, (_, x) in heads.all_logits(state, note).items() if len(x)}
+    note_fields = [INSTRUMENT, INSTANCE, 2, PITCH, 4, 5]
     assert set(before) == set(note_fields)
     for changed in note_fields[1:]:
         other = note.clone()
         other[0, changed] += 1
-        after = {f: x for f, (_, x) in heads.every_logits(state, other).items() if len(x)}
+        after = {f: x for f, (_, x) in heads.all_logits(state, other).items() if len(x)}
         for f in note_fields:
             assert torch.equal(before[f], after[f]) == (note_fields.index(f) <= note_fields.index(changed)), (
                 changed,
@@ -251,10 +251,10 @@ def test_rows_and_summaries_stand_at_their_true_bars():
     layout = model.layout(pack_of(a, b, first_bar=[7, 40]))
     bars = torch.tensor([7 + x for x in bar_a] + [40 + x for x in bar_b])
     position = torch.cat([a, b])[:, POSITION].clamp(min=0)
-    assert torch.equal(layout.row_turn[: len(bars), 0], rotation(bars, position, 12))
+    assert torch.equal(layout.row_rotation[: len(bars), 0], rotation(bars, position, 12))
     summaries = torch.tensor([7, 8, 9, 40, 41])
-    assert torch.equal(layout.bar_turn[:5, 0], rotation(summaries, torch.zeros(5), 12))
-    assert len(layout.row_turn) % 64 == len(layout.bar_turn) % 16 == 0
+    assert torch.equal(layout.bar_rotation[:5, 0], rotation(summaries, torch.zeros(5), 12))
+    assert len(layout.row_rotation) % 64 == len(layout.bar_rotation) % 16 == 0
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -273,7 +273,7 @@ def test_what_counts_is_counted():
     a, b = music(seed=4)[0], music(seed=5)[0]
     b = b[1:] if b[1, INSTRUMENT] == V.bar else b
     layout = model.layout(pack_of(a, b, first_bar=[0, 3]))
-    assert layout.counted_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
+    assert layout.loss_mask_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
     assert layout.n_notes == int((a[:, PITCH] != ABSENT).sum()) + int((b[1:, PITCH] != ABSENT).sum())
 
 
@@ -310,7 +310,7 @@ def test_an_untrained_model_is_near_uniform():
 def test_heads_start_from_shares():
     model = small(SEED)
     shares = [np.random.default_rng(0).dirichlet(np.ones(size)) for size in V.sizes]
-    model.heads.start_from(shares)
+    model.heads.init_biases(shares)
     with torch.no_grad():
         for head in model.heads.heads:
             head.outer.weight.zero_()

@@ -22,7 +22,9 @@ def compare(
         int, typer.Option("--pieces", help="How many pieces each model generates; 0 leaves music out.")
     ] = 20,
     bars: Annotated[int, typer.Option("--bars", help="How many bars each piece has.")] = 32,
-    seed: Annotated[int, typer.Option("--seed", help="Of the first piece, and of the random draws for intervals.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the first piece, and of the random draws for intervals.", min=0)
+    ] = 0,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +44,7 @@ def compare(
     plan = plan_comparison(space, options)
     with progress() as reporter:
         run = run_comparison(space, plan, reporter)
-    comparison = read_json(run.folder / COMPARISON_JSON, what="comparison", most_bytes=1 << 30)
+    comparison = read_json(run.folder / COMPARISON_JSON, what="comparison", max_bytes=1 << 30)
     assert isinstance(comparison, dict)  # its hash is in the manifest
     files = [name for name in run.files if not name.startswith(f"{MUSIC}/")]
     listen = []

@@ -19,7 +19,9 @@ def evaluate(
     reference: Annotated[
         Path | None,
         typer.Option(
-            "--reference", help="Real music to compare it with (default: the corpus of the latest stats).", show_default=False
+            "--reference",
+            help="Real music to compare it with (default: the corpus of the latest stats).",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -49,6 +51,6 @@ def evaluate(
     plan = plan_evaluation(space, options)
     with progress() as reporter:
         run = run_evaluation(space, plan, reporter)
-    evaluation = read_json(run.folder / EVALUATION_JSON, what="evaluation", most_bytes=1 << 30)
+    evaluation = read_json(run.folder / EVALUATION_JSON, what="evaluation", max_bytes=1 << 30)
     assert isinstance(evaluation, dict)  # its hash is in the manifest
     report([*evaluation_lines(evaluation), "", outcome(run)], evaluation, as_json=as_json)

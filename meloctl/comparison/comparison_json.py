@@ -133,9 +133,7 @@ def generation_json(samples: ModelSamples | None, first: ModelSamples | None) ->
         numbers = ("notes_per_second", "ratio", "ratio_range", "cache_bytes", "cache_bytes_per_row", "batch_size")
         return {"error": samples.error if samples else "no pieces were requested", **dict.fromkeys(numbers)}
     rates = first.notes_per_second if first else []  # none where the first run cannot generate
-    ratio, quartiles = (
-        ratio_over_rounds(np.array(samples.notes_per_second), np.array(rates)) if rates else (None, None)
-    )
+    ratio, quartiles = ratio_over_rounds(np.array(samples.notes_per_second), np.array(rates)) if rates else (None, None)
     return {
         "error": None,
         "notes_per_second": float(np.median(samples.notes_per_second)),

@@ -21,8 +21,8 @@ from meloctl.evaluation.evaluation_charts import CurveLine, curve_chart
 from meloctl.evaluation.evaluation_text import variant_name
 from meloctl.formatting import count, millions, number, one_decimal, percent, whole, with_interval
 from meloctl.html.blocks import code, figure, items, paragraph, section, table
-from meloctl.html.document import document
 from meloctl.html.markup import Html, tag
+from meloctl.report.report_page import document
 
 
 def comparison_page(comparison: dict[str, Any]) -> str:

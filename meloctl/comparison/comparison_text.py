@@ -59,7 +59,17 @@ def short_name(run: dict[str, Any]) -> str:
 def run_table(comparison: dict[str, Any]) -> Table:
     """Each run, what it is, and its bits a note on the side that decides."""
     first, side = comparison["runs"][0]["letter"], comparison["held_out"]["side"]
-    head = ["", "parameters", "minutes", "steps", "mask shows", f"bits a note ({side})", "95 %", f"less {first}'s", "95 %"]
+    head = [
+        "",
+        "parameters",
+        "minutes",
+        "steps",
+        "mask shows",
+        f"bits a note ({side})",
+        "95 %",
+        f"less {first}'s",
+        "95 %",
+    ]
     rows = [[*head, ""]]
     for run in comparison["runs"]:
         training = run["training"]
@@ -181,7 +191,12 @@ def _quality_cells(quality: dict[str, Any]) -> list[str]:
     difference, ends = quality["difference"], quality["difference_interval"]
     if difference is None:
         return [*cells, NOTHING, "", ""]
-    return [*cells, number(difference, sign=True), interval(ends, sign=True), "*" if is_marked(difference, ends) else ""]
+    return [
+        *cells,
+        number(difference, sign=True),
+        interval(ends, sign=True),
+        "*" if is_marked(difference, ends) else "",
+    ]
 
 
 def _ratio_cells(cost: dict[str, Any]) -> list[str]:

@@ -30,9 +30,7 @@ def pair_sentence(run: str, baseline: str, difference: float, ends: Sequence[flo
     low, high = ends
     if low is None or high is None:
         more = "more" if difference > 0 else "less"
-        return (
-            f"{run} takes {number(abs(difference))} bits a note {more} than {baseline}; one piece gives no interval"
-        )
+        return f"{run} takes {number(abs(difference))} bits a note {more} than {baseline}; one piece gives no interval"
     if not excludes_zero(ends):
         said = f"{number(difference, sign=True)} bits a note, 95 %: {interval(ends, sign=True)}"
         return f"no difference between {run} and {baseline} can be shown ({run} less {baseline}: {said})"
@@ -75,7 +73,9 @@ def notes(comparison: dict[str, Any]) -> list[str]:
     lines += _unequal_runs(runs)
     lines.append(_training_seeds(comparison))
     if (pairs := len(comparison["pairs"])) > 1:
-        lines.append(f"Each interval is for one pair: of 20 like those of these {pairs} pairs, one misses the true value")
+        lines.append(
+            f"Each interval is for one pair: of 20 like those of these {pairs} pairs, one misses the true value"
+        )
     return lines
 
 

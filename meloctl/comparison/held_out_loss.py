@@ -113,9 +113,7 @@ def bits_per_note(losses: Sequence[LossTotals], counts: Floats) -> BitsPerNote:
     return _estimates(_bits_by_field(losses), _notes(losses), counts)
 
 
-def bits_per_note_difference(
-    losses: Sequence[LossTotals], others: Sequence[LossTotals], counts: Floats
-) -> BitsPerNote:
+def bits_per_note_difference(losses: Sequence[LossTotals], others: Sequence[LossTotals], counts: Floats) -> BitsPerNote:
     """Bits a note of one model minus those of another on the same rows; each resample holds the same pieces for both.
 
     Args:

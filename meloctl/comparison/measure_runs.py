@@ -79,9 +79,7 @@ def _loss_and_time(
     cut = {name: windows(some, context, models[0].vocabulary) for name, some in pieces.items()}
     reporter.stage("held-out loss", len(models) * sum(map(len, cut.values())))
     losses = {
-        name: paired_losses(models, some, context, on_window=reporter.advance)
-        for name, some in pieces.items()
-        if some
+        name: paired_losses(models, some, context, on_window=reporter.advance) for name, some in pieces.items() if some
     }
     by_length = {}
     if lengths := useful_prefix_lengths(pieces[side], context):

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from masks.describe import in_words
+from masks.describe import describe_mask
 from meloctl.evaluation.held_out import TrainedOn, trained_on
 from meloctl.model.checkpoint import About, read_about
 from meloctl.model.registry import ARCHITECTURES
@@ -61,7 +61,9 @@ class TrainedRun:
         """Its mask in words."""
         if self.about.gated:
             return "every earlier row, through learned gates"
-        return in_words(self.about.spec) if self.about.spec else f"no mask: {ARCHITECTURES[self.about.architecture]}"
+        return (
+            describe_mask(self.about.spec) if self.about.spec else f"no mask: {ARCHITECTURES[self.about.architecture]}"
+        )
 
     @property
     def density(self) -> float | None:
@@ -143,7 +145,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, letter: str) -> TrainedRun:
-    on, manifest = trained_on(folder, given=str(folder)), _manifest(folder)
+    on, manifest = trained_on(folder), _manifest(folder)
     results = manifest.get("results")
     recorded = results.get("training") if isinstance(results, dict) else None
     if not (folder / WEIGHTS).is_file():

@@ -134,7 +134,7 @@ def _summary(steps: Ints, length: Ints, source: Ints) -> SharedNotes:
 
 
 def longest_matches(steps: Ints, reference: Ints, skipped: Ints, owner: Ints) -> tuple[Ints, Ints]:
-    """The longest match in the reference of each suffix: its length (M,) in note steps, and where it starts in the reference (M,).
+    """Longest match of each suffix in the reference → length (M,) in note steps, start (M,) in the reference.
 
     Args:
         steps: (M,) note steps, _END after each part.
@@ -157,7 +157,7 @@ def longest_matches(steps: Ints, reference: Ints, skipped: Ints, owner: Ints) ->
 
 
 def _ranks(everything: Ints) -> list[Ints]:
-    """Ranks (M + R,) of the runs of 1, 2, 4, … note steps that start at each; equal runs have equal ranks, at the last level none."""
+    """Ranks (M + R,) of the runs of 1, 2, 4, … note steps that start at each; equal runs have equal ranks, in the last none."""
     levels, width, n = [np.unique(everything, return_inverse=True)[1].astype(np.int64)], 1, len(everything)
     while levels[-1].max(initial=0) < n - 1:
         rank = levels[-1]
@@ -169,7 +169,7 @@ def _ranks(everything: Ints) -> list[Ints]:
 
 
 def _neighbours(order: Ints, m: int, skipped: Ints, owner: Ints) -> Iterator[Ints]:
-    """(M,) the reference suffix next to each suffix, below it in the order, then above; -1 for none, skipped owners passed over.
+    """(M,) reference suffix nearest to each suffix, first below it in the order, then above; -1 for none. Skips `skipped`.
 
     Args:
         order: (M + R,) all suffixes in ascending order; from `m` on they are the reference's.

@@ -17,8 +17,8 @@ from meloctl.evaluation.evaluation_text import (
 from meloctl.evaluation.metrics import METRICS
 from meloctl.formatting import capitalised
 from meloctl.html.blocks import figure, items, paragraph, section, table
-from meloctl.html.document import document
 from meloctl.html.markup import Html, tag
+from meloctl.report.report_page import document
 
 _SETS = (("music", "cross", ""), ("reference", "chance same", "reference_"))
 """Name, CSS classes and prefix of the JSON keys of both sets; the reference is dotted: colour alone must not tell them apart."""
@@ -90,9 +90,7 @@ def _bars_section(evaluation: dict[str, Any]) -> Html:
         ]
         if any(x is not None for line in lines for x in line.values):
             charts.append(figure(curve_chart(lines, variant_name(curve)), variant_name(curve)))
-    return section(
-        "bars", "How bars repeat", *content, _legend(evaluation), tag("div", *charts, class_="charts")
-    )
+    return section("bars", "How bars repeat", *content, _legend(evaluation), tag("div", *charts, class_="charts"))
 
 
 def _legend(evaluation: dict[str, Any]) -> Html:

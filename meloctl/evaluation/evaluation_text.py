@@ -139,7 +139,9 @@ def _set_lines(evaluation: dict[str, Any]) -> list[str]:
             lines.append(set_line(name, music))
             lines += [f"  skipped {s['path']}: {s['reason']}" for s in music["skipped"][:5]]
     if min(music["pieces"] for music in (evaluation["music"], evaluation["reference"]) if music) < FEW_PIECES:
-        lines.append(f"  Fewer than {FEW_PIECES} pieces: intervals are too narrow, and what is marked with * is a hint at most")
+        lines.append(
+            f"  Fewer than {FEW_PIECES} pieces: intervals are too narrow, and what is marked with * is a hint at most"
+        )
     if not evaluation["reference"]:
         lines.append("Reference: none; give one with --reference FOLDER, or run first: meloctl stats FOLDER")
     return lines
@@ -163,7 +165,9 @@ def _error_lines(errors: list[dict[str, Any]], pieces: int) -> list[str]:
 def _model_lines(model: dict[str, Any]) -> list[str]:
     lines = ["", f"Model {held_out_line(model)}"]
     if model["corpus_changed"]:
-        lines.append("  Files of its corpus have changed since; a piece may be on another side of the split than in training")
+        lines.append(
+            "  Files of its corpus have changed since; a piece may be on another side of the split than in training"
+        )
     lines += text_table(loss_table(model))
     fields = field_table(model)
     return [*lines, "  By field, of the most first rows:", *text_table(fields)] if fields else lines

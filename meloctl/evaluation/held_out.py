@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
@@ -12,14 +12,12 @@ from meloctl.dataset.windows import windows
 from meloctl.evaluation.window_loss import NO_LOSS, PREFIX_LENGTHS, prefix_losses, window_loss
 from meloctl.model.checkpoint import About, load_model, read_about
 from meloctl.model.registry import ModelName, model_name
+from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
-from meloctl.training.data import Reader, data_of
+from meloctl.training.data import data_of
 from meloctl.training.options import TrainPlan
 from meloctl.training.train_config import TrainConfig
 from meloctl.workspace import MANIFEST, Recipe, Workspace
-
-if TYPE_CHECKING:
-    from meloctl.evaluation.session import EvaluationWatcher
 
 SIDES = ("validation", "test")
 
@@ -38,25 +36,32 @@ class TrainedOn:
     """Of the files that are there now."""
 
 
-def trained_on(run: Path, *, given: str) -> TrainedOn:
+def trained_on(run: Path, *, field: str | None = None) -> TrainedOn:
     """What a run of `meloctl train` read.
 
     Args:
-        given: how the run was named, for errors: "--model melo/model/NAME".
+        run: its folder.
+        field: the parameter that names the run, for errors.
 
     Raises:
         MeloError: not such a run, or its corpus is gone.
     """
     path = run / MANIFEST
     if not path.is_file():
-        raise MeloError(f"{given}: not a finished run of meloctl train; give its folder, as melo/model/NAME")
+        raise MeloError(
+            "not a finished run of meloctl train; give its folder, as melo/model/NAME", field=field, given=run
+        )
     data = read_json(path, what="manifest")
     inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
     if not isinstance(inputs, dict) or not isinstance(options, dict) or not isinstance(inputs.get("corpus"), str):
-        raise MeloError(f"{given}: its {MANIFEST} is not that of a run of meloctl train; give such a run")
+        raise MeloError(
+            f"its {MANIFEST} is not that of a run of meloctl train; give such a run", field=field, given=run
+        )
     corpus, meter, name = Path(inputs["corpus"]), inputs.get("meter"), options.get("model")
     if not isinstance(name, str) or not isinstance(meter, str | None):
-        raise MeloError(f"{given}: its {MANIFEST} does not say what was trained; give a run of meloctl train")
+        raise MeloError(
+            f"its {MANIFEST} does not say what was trained; give a run of meloctl train", field=field, given=run
+        )
     now = fingerprint(find_files(corpus), corpus)
     return TrainedOn(
         corpus=corpus,
@@ -67,7 +72,7 @@ def trained_on(run: Path, *, given: str) -> TrainedOn:
     )
 
 
-def evaluate_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict[str, Any]:
+def evaluate_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
     """What the pieces that a run held out cost its model: both sides in windows as in training, and by length.
 
     Returns:
@@ -76,21 +81,21 @@ def evaluate_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> d
     Raises:
         MeloError: see `trained_on`; damaged weights or rows.
     """
-    about, told = read_about(run), trained_on(run, given=f"--model {run}")
+    about, told = read_about(run), trained_on(run, field="model")
     model, _ = load_model(run)
-    pieces = held_out_pieces(space, told, about, watch)
+    pieces = held_out_pieces(space, told, about, reporter)
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
     side = "test" if pieces["test"] else "validation"
-    watch.begun("hearing", sum(map(len, cut.values())) + len(pieces[side]))
+    reporter.stage("held-out loss", sum(map(len, cut.values())) + len(pieces[side]))
     losses, by_length = dict.fromkeys(SIDES, NO_LOSS), dict.fromkeys(PREFIX_LENGTHS, NO_LOSS)
     for name, some in cut.items():
         for window in some:
             losses[name] += window_loss(model, window)
-            watch.advanced()
+            reporter.advance()
     for rows in pieces[side]:
         for n, loss in prefix_losses(model, rows, PREFIX_LENGTHS).items():
             by_length[n] += loss
-        watch.advanced()
+        reporter.advance()
     return {
         "run": run.name,
         "context": about.config.context,
@@ -101,7 +106,9 @@ def evaluate_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> d
     }
 
 
-def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Reader) -> dict[str, list[Rows]]:
+def held_out_pieces(
+    space: Workspace, told: TrainedOn, about: About, reporter: ProgressReporter
+) -> dict[str, list[Rows]]:
     """{side: (L, 8) rows of each piece}; the rows that were made for training are used again."""
     recipe = Recipe(
         stage="model",
@@ -120,5 +127,5 @@ def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Read
         shard=None,
         notes=[],
     )
-    shard = data_of(space, session, about.vocabulary, watch).shard
+    shard = data_of(space, session, about.vocabulary, reporter).shard
     return {side: shard.of_split(side) for side in SIDES}

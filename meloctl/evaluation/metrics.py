@@ -35,12 +35,16 @@ class Metric:
 METRICS = (
     Metric(name="pitch-class entropy", unit="bits", definition="0 to 3.585; notes by pitch class, drums left out"),
     Metric(
-        name="scale consistency", unit="share", definition="notes in the best of 24 major and minor scales, drums left out"
+        name="scale consistency",
+        unit="share",
+        definition="notes in the best of 24 major and minor scales, drums left out",
     ),
     Metric(name="groove consistency", unit="share", definition=f"{POSITIONS} positions a bar, all parts"),
     Metric(name="note density", unit="notes a bar", definition="all parts"),
     Metric(name="polyphony", unit="pitches", definition="sounding where any does, drums left out"),
-    Metric(name="polyphony rate", unit="share", definition=f"of the time, more than {MANY} pitches sound, drums left out"),
+    Metric(
+        name="polyphony rate", unit="share", definition=f"of the time, more than {MANY} pitches sound, drums left out"
+    ),
     Metric(name="pitch range of a part", unit="semitones", definition="mean over parts, drums left out"),
     Metric(name="parts", unit="parts", definition="drums among them"),
     Metric(name="empty bars", unit="share", definition="bars in which no part sounds"),

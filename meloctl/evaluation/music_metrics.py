@@ -74,7 +74,14 @@ def measure_files(
         piece = found.piece
         read.append(printable(found.path))
         columns.append(
-            (piece.n_bars, len(piece.notes), piece_metrics(piece), *curve_sums(piece), note_steps(piece), shingles(piece))
+            (
+                piece.n_bars,
+                len(piece.notes),
+                piece_metrics(piece),
+                *curve_sums(piece),
+                note_steps(piece),
+                shingles(piece),
+            )
         )
     if not read:
         first = skipped[0]

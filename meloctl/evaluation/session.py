@@ -108,7 +108,7 @@ def _model_json(model: Path) -> dict[str, Any]:
     """For the manifest: path of the run, fingerprint of its corpus, hash of its weights."""
     from meloctl.evaluation.held_out import trained_on  # torch is needed for models alone
 
-    corpus = trained_on(model, given=f"--model {model}").fingerprint
+    corpus = trained_on(model, field="model").fingerprint
     weights = model / "model.safetensors"
     if not weights.is_file():
         raise MeloError(

@@ -54,7 +54,9 @@ def curve_sums(piece: Piece) -> tuple[Floats, Floats]:
             total[v : v + 2] += window_sums
         if kind is NOTE_JACCARD:
             total[0] = total[v]
-            pairs[0, 1:] = [(present[:, t:] | present[:, : max(present.shape[1] - t, 0)]).sum() for t in range(1, T + 1)]
+            pairs[0, 1:] = [
+                (present[:, t:] | present[:, : max(present.shape[1] - t, 0)]).sum() for t in range(1, T + 1)
+            ]
     return pairs, total
 
 
@@ -122,9 +124,9 @@ def mean_curves(pairs: Floats, total: Floats) -> Floats:
 
 
 def firm_curves(pairs: Floats, total: Floats) -> Floats:
-    """L_t as from `mean_curves`, and NaN at offsets with fewer than a tenth of the pairs of the offset ≥ 1 that has most → (…, T + 1).
+    """L_t as in `mean_curves`, NaN also at offsets with less than a tenth of the most pairs of an offset ≥ 1 → (…, T + 1).
 
-    Rare offsets come from a few long pieces. The paper's songs are all long enough; the rules that derive masks leave out the same.
+    Rare offsets come from a few long pieces. The paper's songs are all long enough; the mask rules leave out the same.
 
     Args:
         pairs: (…, T + 1) number of pairs, summed over pieces.
@@ -162,6 +164,9 @@ def error_of_real(pairs: Floats, total: Floats, pieces: int, random: np.random.G
         random: draws the pieces.
     """
     columns = np.stack([pairs, total], axis=1).reshape(len(pairs), -1)
-    counts = [random.multinomial(pieces, np.full(len(pairs), 1 / len(pairs)), RESAMPLES), resample_counts(len(pairs), random)]
+    counts = [
+        random.multinomial(pieces, np.full(len(pairs), 1 / len(pairs)), RESAMPLES),
+        resample_counts(len(pairs), random),
+    ]
     sums = [(np.asarray(w, dtype=np.float64) @ columns).reshape(RESAMPLES, 2, *pairs.shape[1:]) for w in counts]
     return similarity_error(*(firm_curves(s[:, 0], s[:, 1]) for s in sums))

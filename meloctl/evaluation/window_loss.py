@@ -111,7 +111,7 @@ def window_loss(model: Model, window: Window, *, loss_mask: LossMask | None = No
     """
     pack = pack_of([window])
     nll_NF: Tensor = model(model.layout(pack).to(next(model.parameters()).device)).cpu()
-    mask_N, header_N = (loss_mask or model.counted)(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
+    mask_N, header_N = (loss_mask or model.loss_mask)(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
     rows, bars = pack.rows[mask_N], np.unique((np.cumsum(header_N) - 1)[mask_N])
     return LossTotals(
         nll=tuple(nll_NF.double()[torch.from_numpy(mask_N)].sum(dim=0).tolist()),

@@ -16,7 +16,8 @@ from meloctl.model.attention.flex.plan import FlexPlan
 from meloctl.model.attention.tiled.plan import AttentionPlan
 from meloctl.model.attention.tiled.planner import TilePlanner, WindowPlan, pack_plans
 from meloctl.model.rotary import rotation
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+from meloctl.rows.parts import is_drum_part, row_parts
+from meloctl.rows.vocabulary import INSTRUMENT, PITCH, POSITION, Vocabulary
 
 ROWS = 64
 """On a CPU rows are padded to a multiple of so many: kernels for bf16 are made, and kept, for each new shape."""
@@ -27,18 +28,18 @@ class MeloFormerLayout:
     """A pack, ready for MeloFormer."""
 
     rows_NF: Tensor
-    """The pack's rows; this and `row_turn` are longer on a CPU, by padding of their own."""
+    """The pack's rows; this and `row_rotation` are longer on a CPU, by padding of their own."""
 
-    counted_N: Tensor
-    """(N,) rows whose cost counts: see `Pack.counted`."""
+    loss_mask_N: Tensor
+    """(N,) rows whose cost counts: see `Pack.loss_mask`."""
 
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
 
-    row_turn: Tensor
+    row_rotation: Tensor
     """(N, 1, D) cosines and sines of the rotary angles of rows."""
 
-    bar_turn: Tensor
+    bar_rotation: Tensor
     """(T, 1, D) cosines and sines of the rotary angles of summaries: their bar, position 0. T counts padding too."""
 
     row_plan: AttentionPlan | FlexPlan
@@ -78,19 +79,19 @@ def layout_of(
     if planner.spec.summaries:
         opening_T = np.flatnonzero(places.opens[:n])
         bars_T[: len(opening_T)] = piece_bar_N[opening_T]
-    counted_N, before_N = pack.counted[:length], np.arange(length)
+    loss_mask_N, before_N = pack.loss_mask[:length], np.arange(length)
     before_N[pack.starts[:-1]] = 0
     position_N = np.maximum(pack.rows[:, POSITION], 0)
     return MeloFormerLayout(
         rows_NF=torch.from_numpy(pack.rows),
-        counted_N=torch.from_numpy(counted_N),
+        loss_mask_N=torch.from_numpy(loss_mask_N),
         before_N=torch.from_numpy(before_N),
-        row_turn=_turn(piece_bar_N, position_N, head_width),
-        bar_turn=_turn(bars_T, np.zeros_like(bars_T), head_width),
+        row_rotation=_turn(piece_bar_N, position_N, head_width),
+        bar_rotation=_turn(bars_T, np.zeros_like(bars_T), head_width),
         row_plan=row_plan,
         bar_plan=bar_plan,
         n_rows=n,
-        n_notes=int((pack.rows[:length][counted_N, PITCH] >= 0).sum()),
+        n_notes=int((pack.rows[:length][loss_mask_N, PITCH] >= 0).sum()),
     )
 
 
@@ -113,7 +114,7 @@ class RowPlaces:
 
 def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
     """Where the rows of a pack stand, whose windows each open with a header row."""
-    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
+    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar))
     segment_N = np.cumsum(opens_N) - 1
     segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
     bar_N = segment_N.copy()
@@ -121,7 +122,7 @@ def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
         if reopened:
             behind = slice(start + reopened.row, end)
             bar_N[behind] += reopened.bar - bar_N[start + reopened.row]
-    return RowPlaces(opens=opens_N, segment=segment_N, bar=bar_N, part=part_of(pack.rows, vocabulary))
+    return RowPlaces(opens=opens_N, segment=segment_N, bar=bar_N, part=row_parts(pack.rows, vocabulary))
 
 
 def tiled_plans(
@@ -139,22 +140,15 @@ def flex_plans(
     pack: Pack, places: RowPlaces, planner: TilePlanner, vocabulary: Vocabulary
 ) -> tuple[FlexPlan, FlexPlan]:
     """The plans of rows and of summaries, for FlexAttention."""
-    drummed_N = places.part // vocabulary.numbers == vocabulary.drums
-    return planner.flex.plans(places.bar, places.part, drummed_N, pack.starts, places.segment)
+    is_drum_N = is_drum_part(places.part, vocabulary)
+    return planner.flex.plans(places.bar, places.part, is_drum_N, pack.starts, places.segment)
 
 
 def window_plan(planner: TilePlanner, places: RowPlaces, rows: slice, vocabulary: Vocabulary) -> WindowPlan:
     """The plan of one window, some rows of a pack."""
     part = places.part[rows]
-    drums = np.unique(part[part // vocabulary.numbers == vocabulary.drums])
+    drums = np.unique(part[is_drum_part(part, vocabulary)])
     return planner.window(places.bar[rows], part, frozenset(drums.tolist()), places.segment[rows])
-
-
-def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
-    """(…) the part of each row (…, 8): instrument and number as one integer; header rows, and reopening ones, are parts of their
-    own."""
-    instrument = np.where(rows[..., INSTRUMENT] == vocabulary.gap, vocabulary.bar, rows[..., INSTRUMENT])
-    return instrument * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 
 def _turn(bar: Ints, position: Ints, width: int) -> Tensor:

@@ -91,16 +91,16 @@ class Layer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One layer over all rows and summaries at once."""
         rows = self.norm(r_NC)
-        q_r = self.query(rows, layout.row_turn)
-        k_r, v_r = self.keys(rows, layout.row_turn)
+        q_r = self.query(rows, layout.row_rotation)
+        k_r, v_r = self.keys(rows, layout.row_rotation)
         k, v = k_r, v_r
         if self.summaries:
             bars = self.norm(s_TC)
-            k_s, v_s = self.keys(bars, layout.bar_turn)
-            q_s = self.query(bars, layout.bar_turn)
+            k_s, v_s = self.keys(bars, layout.bar_rotation)
+            q_s = self.query(bars, layout.bar_rotation)
             heard = attend(q_s, torch.cat([k_s, k_r]), torch.cat([v_s, v_r]), layout.bar_plan)
             s_TC = self.add_attention(s_TC, heard)
-            k2, v2 = self.second_keys(s_TC, layout.bar_turn)
+            k2, v2 = self.second_keys(s_TC, layout.bar_rotation)
             k, v = torch.cat([k2, k_r]), torch.cat([v2, v_r])
             if not self.last:
                 s_TC = self.feed(s_TC)
@@ -159,9 +159,9 @@ class MeloFormer(nn.Module):
             module.out.weight.data *= scale
             module.mlp.outer.weight.data *= scale
 
-    def counted(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts, without a plan of anything: see `Pack.counted`."""
-        return pack.counted
+    def loss_mask(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts, without a plan of anything: see `Pack.loss_mask`."""
+        return pack.loss_mask
 
     def layout(self, pack: Pack) -> MeloFormerLayout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
@@ -185,10 +185,10 @@ class MeloFormer(nn.Module):
 
     def forward(self, layout: MeloFormerLayout) -> Tensor:
         """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere."""
-        state_NC, counted_N = self.states(layout), layout.counted_N
-        nats_MF = self.heads.nats(state_NC[counted_N], layout.rows_NF[: len(counted_N)][counted_N])
-        nats_NF = nats_MF.new_zeros(len(counted_N), len(FIELDS))
-        return nats_NF.masked_scatter(counted_N[:, None], nats_MF)
+        state_NC, loss_mask_N = self.states(layout), layout.loss_mask_N
+        nll_MF = self.heads.nll(state_NC[loss_mask_N], layout.rows_NF[: len(loss_mask_N)][loss_mask_N])
+        nll_NF = nll_MF.new_zeros(len(loss_mask_N), len(FIELDS))
+        return nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
 
 
 def n_parameters(model: nn.Module) -> int:
