@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from compared_runs import with_constant_heads
 from hypothesis import given
 from hypothesis import strategies as st
 from train_small import V, fresh, pieces
@@ -31,16 +32,6 @@ from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, VELOCITY
 
 CONTEXT = 64
-
-
-def with_constant_heads(model, shares=None):
-    """The model with heads of constant logits: the logarithms of some shares, or uniform."""
-    for f, head in enumerate(model.heads.heads):
-        torch.nn.init.zeros_(head.outer.weight)
-        torch.nn.init.zeros_(head.outer.bias)
-        if shares is not None:
-            head.outer.bias.data.copy_(torch.from_numpy(np.log(shares[f])))
-    return model.eval()
 
 
 def shares_of(some):
