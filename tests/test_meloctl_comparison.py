@@ -27,7 +27,6 @@ from meloctl.dataset.windows import windows
 from meloctl.evaluation.evaluation_text import excludes_zero
 from meloctl.evaluation.intervals import RESAMPLES, ratio_estimates, resample_counts
 from meloctl.evaluation.window_loss import NO_LOSS, LossTotals, window_loss
-from meloctl.html.axes import round_ticks
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, VELOCITY
 
@@ -268,28 +267,10 @@ def test_marks():
     assert not is_marked(0.0001, (0.00005, 0.0002))  # 0.000 in the table
 
 
-@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
-def test_ticks_are_round_few_and_inside(low, width):
-    found = round_ticks(low, low + width)
-    assert 2 <= len(found) <= 9
-    values = [value for value, _ in found]
-    assert values[0] >= low - 1e-6 * width
-    assert values[-1] <= low + width * (1 + 1e-6)
-    step = values[1] - values[0]
-    leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
-    assert min(abs(leading - n) for n in (1, 2, 5)) < 1e-3
-    for value, label in found:
-        assert float(label.replace("\N{MINUS SIGN}", "-").replace(",", "")) == pytest.approx(value, abs=1e-9)
-
-
-def test_ticks_of_quality():
-    assert [label for _, label in round_ticks(-0.25, 0.5)] == ["−0.2", "−0.1", "0", "0.1", "0.2", "0.3", "0.4", "0.5"]
-
-
 def test_a_row_a_run():
     marks = [
-        Mark(letter="A", value=3.0, interval=(2.5, 3.5), tooltip="A: 3"),
-        Mark(letter="B", value=4.0, interval=None, tooltip="B: 4"),
+        Mark(letter="A", value=3.0, interval=(2.5, 3.5), readout="A: 3"),
+        Mark(letter="B", value=4.0, interval=None, readout="B: 4"),
     ]
     drawn = interval_chart(marks, across="bits a note")
     assert (drawn.count("<circle"), drawn.count('class="reach')) == (2, 1)

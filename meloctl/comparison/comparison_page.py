@@ -17,12 +17,12 @@ from meloctl.comparison.comparison_text import (
     runs_with_music,
     short_name,
 )
-from meloctl.evaluation.evaluation_charts import CurveLine, curve_chart
+from meloctl.evaluation.evaluation_charts import Curve, curve_chart
 from meloctl.evaluation.evaluation_text import variant_name
 from meloctl.formatting import count, millions, number, one_decimal, percent, whole, with_interval
 from meloctl.html.blocks import code, figure, items, paragraph, section, table
+from meloctl.html.document import chart_document
 from meloctl.html.markup import Html, tag
-from meloctl.report.report_page import document
 
 
 def comparison_page(comparison: dict[str, Any]) -> str:
@@ -35,12 +35,12 @@ def comparison_page(comparison: dict[str, Any]) -> str:
     title = f"{len(comparison['runs'])} runs side by side"
     top = tag(
         "header",
-        paragraph("meloctl compare", name="kicker"),
+        paragraph("meloctl compare", class_="kicker"),
         tag("h1", tag("span", corpus, class_="corpus"), " ", tag("span", title)),
         items(comparison["conclusions"]),
         _legend(comparison["runs"]),
     )
-    return document(f"{corpus}: {title}", top, tag("main", *sections))
+    return chart_document(f"{corpus}: {title}", top, tag("main", *sections))
 
 
 def _runs_section(comparison: dict[str, Any]) -> Html:
@@ -109,7 +109,7 @@ def _marks(comparison: dict[str, Any], value: str, ends: str) -> list[Mark]:
                 letter=run["letter"],
                 value=quality[value],
                 interval=None if low is None else (low, high),
-                tooltip=f"{short_name(run)}: {bits} bits a note\n{number(seconds)} s for 1,000 rows",
+                readout=f"{short_name(run)}: {bits} bits a note\n{number(seconds)} s for 1,000 rows",
                 cost=seconds,
             )
         )
@@ -167,17 +167,17 @@ def _legend(runs: Sequence[dict[str, Any]], *, corpus: bool = False) -> Html:
     swatches = [tag("span", tag("span", class_="swatch line corpus"), " corpus")] if corpus else []
     for run in runs:
         swatches.append(tag("span", tag("span", class_=f"swatch line {run_css(run['letter'])}"), f" {short_name(run)}"))
-    return paragraph(*swatches, name="legend")
+    return paragraph(*swatches, class_="legend")
 
 
 def _curve_charts(runs: Sequence[dict[str, Any]]) -> list[Html]:
     """Similarity by bars back, of the corpus and of each run's music, a chart a variant."""
     charts = []
     for v, curve in enumerate(runs[0]["music"]["curves"]):
-        lines = [CurveLine(name="corpus", css="corpus", values=curve["reference_mean"])]
+        lines = [Curve(name="corpus", style="corpus", values=curve["reference_mean"])]
         for run in runs:
             values = run["music"]["curves"][v]["mean"]
-            lines.append(CurveLine(name=run["letter"], css=run_css(run["letter"]), values=values))
+            lines.append(Curve(name=run["letter"], style=run_css(run["letter"]), values=values))
         if any(x is not None for line in lines for x in line.values):
             charts.append(figure(curve_chart(lines, variant_name(curve)), variant_name(curve)))
     return charts

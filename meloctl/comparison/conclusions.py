@@ -32,8 +32,8 @@ def pair_sentence(run: str, baseline: str, difference: float, ends: Sequence[flo
         more = "more" if difference > 0 else "less"
         return f"{run} takes {number(abs(difference))} bits a note {more} than {baseline}; one piece gives no interval"
     if not excludes_zero(ends):
-        said = f"{number(difference, sign=True)} bits a note, 95 %: {interval(ends, sign=True)}"
-        return f"no difference between {run} and {baseline} can be shown ({run} less {baseline}: {said})"
+        text = f"{number(difference, sign=True)} bits a note, 95 %: {interval(ends, sign=True)}"
+        return f"no difference between {run} and {baseline} can be shown ({run} less {baseline}: {text})"
     better = "better" if difference < 0 else "worse"
     size = interval(sorted((abs(low), abs(high))))
     return f"{run} is {better} than {baseline} by {number(abs(difference))} bits a note (95 %: {size})"
@@ -45,8 +45,8 @@ def conclusions(comparison: dict[str, Any]) -> list[str]:
     lines = [_best_run(comparison)] if len(runs) > 2 else []
     for pair in comparison["pairs"]:
         if pair["baseline"] == first and pair["difference"] is not None:
-            said = pair_sentence(pair["run"], first, pair["difference"], pair["interval"])
-            lines.append(f"{capitalised(said)}.")
+            text = pair_sentence(pair["run"], first, pair["difference"], pair["interval"])
+            lines.append(f"{capitalised(text)}.")
     lines.append(_forward_time(runs))
     if comparison["music"]:
         lines.append(_music(runs))
@@ -91,12 +91,12 @@ def _best_run(comparison: dict[str, Any]) -> str:
         for pair in comparison["pairs"]
         if best["letter"] in (pair["run"], pair["baseline"]) and not excludes_zero(pair["interval"])
     ]
-    said = f"{best['letter']} takes the fewest bits a note on {side} pieces: {number(best['bits'][side]['bits_per_note'])}; "
+    text = f"{best['letter']} takes the fewest bits a note on {side} pieces: {number(best['bits'][side]['bits_per_note'])}; "
     if not unclear:
-        return f"{said}it is better than every other run."
+        return f"{text}it is better than every other run."
     others = [run["letter"] for run in comparison["runs"] if run["letter"] not in (best["letter"], *unclear)]
     better = f"it is better than {listed(others)}, but " if others else ""
-    return f"{said}{better}no difference to {listed(unclear)} can be shown."
+    return f"{text}{better}no difference to {listed(unclear)} can be shown."
 
 
 def _forward_time(runs: Sequence[dict[str, Any]]) -> str:
@@ -106,13 +106,13 @@ def _forward_time(runs: Sequence[dict[str, Any]]) -> str:
 
 def _music(runs: Sequence[dict[str, Any]]) -> str:
     """In how many variants of Similarity Error each run is as near to the corpus as random pieces of the corpus are."""
-    said = []
+    text = []
     for run in runs:
         if run["music"]:
             errors = [e for e in run["music"]["similarity_error"] if None not in (e["error"], e["real_95"])]
             within = sum(not beyond_real(e) for e in errors)
-            said.append(f"{within} of {len(errors)} for {run['letter']}")
-    return f"Variants of Similarity Error in which bars repeat as in the corpus: {', '.join(said)}."
+            text.append(f"{within} of {len(errors)} for {run['letter']}")
+    return f"Variants of Similarity Error in which bars repeat as in the corpus: {', '.join(text)}."
 
 
 def _unequal_runs(runs: Sequence[dict[str, Any]]) -> list[str]:
@@ -140,7 +140,7 @@ def _unequal_runs(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 def _training_seeds(comparison: dict[str, Any]) -> str:
     """That intervals do not cover the seed of training, with the differences between runs of other seeds if there are any."""
-    said = "Intervals cover the choice of pieces, not the seed of training"
+    text = "Intervals cover the choice of pieces, not the seed of training"
     differences = [
         f"{pair['baseline']} and {pair['run']} by {number(abs(pair['difference']))}"
         for group in comparison["seed_groups"]
@@ -148,5 +148,5 @@ def _training_seeds(comparison: dict[str, Any]) -> str:
         if {pair["run"], pair["baseline"]} <= set(group) and pair["difference"] is not None
     ]
     if not differences:
-        return f"{said} (train one again with --seed 1 to see)"
-    return f"{said}. Runs that differ in their seed alone differ as well: {', '.join(differences)} bits a note"
+        return f"{text} (train one again with --seed 1 to see)"
+    return f"{text}. Runs that differ in their seed alone differ as well: {', '.join(differences)} bits a note"

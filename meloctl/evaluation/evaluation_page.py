@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from meloctl.evaluation.evaluation_charts import CurveLine, Histogram, curve_chart, histogram_chart
+from meloctl.evaluation.evaluation_charts import Curve, Histogram, curve_chart, histogram_chart
 from meloctl.evaluation.evaluation_text import (
     copying_note,
     copying_table,
     error_table,
+    field_caption,
     field_table,
     held_out_line,
     loss_table,
@@ -17,8 +18,8 @@ from meloctl.evaluation.evaluation_text import (
 from meloctl.evaluation.metrics import METRICS
 from meloctl.formatting import capitalised
 from meloctl.html.blocks import figure, items, paragraph, section, table
+from meloctl.html.document import chart_document
 from meloctl.html.markup import Html, tag
-from meloctl.report.report_page import document
 
 _SETS = (("music", "cross", ""), ("reference", "chance same", "reference_"))
 """Name, CSS classes and prefix of the JSON keys of both sets; the reference is dotted: colour alone must not tell them apart."""
@@ -39,8 +40,8 @@ def evaluation_page(evaluation: dict[str, Any], name: str) -> str:
     if evaluation["model"]:
         sections.append(_model_section(evaluation["model"]))
     sets = [set_line(capitalised(kind), music) for kind, _, _ in _SETS if (music := evaluation[kind])]
-    top = tag("header", paragraph("meloctl evaluate", name="kicker"), tag("h1", name), items(sets) if sets else None)
-    return document(f"{name}: evaluation", top, tag("main", *sections))
+    top = tag("header", paragraph("meloctl evaluate", class_="kicker"), tag("h1", name), items(sets) if sets else None)
+    return chart_document(f"{name}: evaluation", top, tag("main", *sections))
 
 
 def _metrics_section(evaluation: dict[str, Any]) -> Html:
@@ -66,8 +67,8 @@ def _histograms(evaluation: dict[str, Any]) -> list[Html]:
         if not histogram["edges"]:
             continue
         sets = [
-            Histogram(name=name, css=css, shares=histogram[f"{prefix}share"], mean=metric[f"{prefix}mean"])
-            for name, css, prefix in _SETS
+            Histogram(name=name, style=style, shares=histogram[f"{prefix}share"], mean=metric[f"{prefix}mean"])
+            for name, style, prefix in _SETS
             if f"{prefix}share" in histogram
         ]
         chart = histogram_chart(sets, histogram["edges"], across=f"{metric['name']} ({metric['unit']})")
@@ -84,8 +85,8 @@ def _bars_section(evaluation: dict[str, Any]) -> Html:
     charts = []
     for curve in evaluation["curves"]:
         lines = [
-            CurveLine(name=name, css=css, values=curve[f"{prefix}mean"])
-            for name, css, prefix in _SETS
+            Curve(name=name, style=style, values=curve[f"{prefix}mean"])
+            for name, style, prefix in _SETS
             if f"{prefix}mean" in curve
         ]
         if any(x is not None for line in lines for x in line.values):
@@ -96,9 +97,11 @@ def _bars_section(evaluation: dict[str, Any]) -> Html:
 def _legend(evaluation: dict[str, Any]) -> Html:
     """Which line is which set's."""
     swatches = [
-        tag("span", tag("span", class_=f"swatch line {css}"), f" {name}") for name, css, _ in _SETS if evaluation[name]
+        tag("span", tag("span", class_=f"swatch line {style}"), f" {name}")
+        for name, style, _ in _SETS
+        if evaluation[name]
     ]
-    return paragraph(*swatches, name="legend")
+    return paragraph(*swatches, class_="legend")
 
 
 def _copies_section(copying: dict[str, Any]) -> Html:
@@ -118,5 +121,5 @@ def _model_section(model: dict[str, Any]) -> Html:
         table(["pieces", *head[1:]], rows, caption="Loss on held-out music"),
     ]
     if fields:
-        content.append(table(["field", *fields[0][1:]], fields[1:], caption="By field, of the most first rows"))
+        content.append(table(["field", *fields[0][1:]], fields[1:], caption=field_caption(model)))
     return section("model", "Model", *content)

@@ -119,12 +119,18 @@ def loss_table(model: dict[str, Any]) -> Table:
 
 
 def field_table(model: dict[str, Any]) -> Table:
-    """Loss of each field in the most first rows; no rows where no piece was held out."""
+    """Loss of each field in the most first rows, see `field_caption`; no rows where no piece was held out."""
     losses = list(model["by_length"]["rows"].values())[-1:]
     rows = [
         [f, number(x["perplexity"]), number(x["bits_per_note"])] for loss in losses for f, x in loss["fields"].items()
     ]
     return [["", "perplexity", "bits a note"], *rows] if rows else []
+
+
+def field_caption(model: dict[str, Any]) -> str:
+    """Of which rows `field_table` is: "By field, first 10,240 rows of each test piece"."""
+    most = max(map(int, model["by_length"]["rows"]))
+    return f"By field, first {most:,} rows of each {model['by_length']['side']} piece"
 
 
 def held_out_line(model: dict[str, Any]) -> str:
@@ -170,7 +176,7 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
         )
     lines += text_table(loss_table(model))
     fields = field_table(model)
-    return [*lines, "  By field, of the most first rows:", *text_table(fields)] if fields else lines
+    return [*lines, f"  {field_caption(model)}:", *text_table(fields)] if fields else lines
 
 
 def _loss_cells(loss: dict[str, Any]) -> list[str]:

@@ -62,7 +62,7 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
     """
     if options.folder is None and options.reference is not None:
         raise MeloError(
-            "it is compared with a FOLDER of MIDI files; give one as well", field="reference", given=options.reference
+            "it is for a FOLDER of MIDI files, and none was given; give one", field="reference", given=options.reference
         )
     if options.folder is None and options.meter is not None:
         raise MeloError(
