@@ -140,9 +140,9 @@ def _evaluate(space: Workspace, plan: EvaluationPlan, folder: Path, reporter: Pr
         evaluation |= music_json(music, reference, seed=plan.seed, shared=shared)
         texts[PIECES_CSV] = pieces_csv(music, reference, shared)
     if plan.model:
-        from meloctl.evaluation.held_out import evaluate_model
+        from meloctl.evaluation.held_out import held_out_loss
 
-        evaluation["model"] = evaluate_model(space, plan.model, reporter)
+        evaluation["model"] = held_out_loss(space, plan.model, reporter)
     texts[EVALUATION_JSON] = json.dumps(evaluation, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     texts[EVALUATION_HTML] = evaluation_page(evaluation, plan.recipe.label)
     for name, text in texts.items():
