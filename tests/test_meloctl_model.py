@@ -251,10 +251,10 @@ def test_rows_and_summaries_stand_at_their_true_bars():
     layout = model.layout(pack_of(a, b, first_bar=[7, 40]))
     bars = torch.tensor([7 + x for x in bar_a] + [40 + x for x in bar_b])
     position = torch.cat([a, b])[:, POSITION].clamp(min=0)
-    assert torch.equal(layout.row_turn[: len(bars), 0], rotation(bars, position, 12))
+    assert torch.equal(layout.row_rotation[: len(bars), 0], rotation(bars, position, 12))
     summaries = torch.tensor([7, 8, 9, 40, 41])
-    assert torch.equal(layout.bar_turn[:5, 0], rotation(summaries, torch.zeros(5), 12))
-    assert len(layout.row_turn) % 64 == len(layout.bar_turn) % 16 == 0
+    assert torch.equal(layout.bar_rotation[:5, 0], rotation(summaries, torch.zeros(5), 12))
+    assert len(layout.row_rotation) % 64 == len(layout.bar_rotation) % 16 == 0
 
 
 @pytest.mark.parametrize("gated", [False, True])

@@ -128,11 +128,11 @@ def test_rows_and_summaries_stand_at_their_true_bars():
     layout = model.layout(pack_of([made]))
     bar, segment, _ = places(made)
     position = torch.from_numpy(made.rows[:, 2].astype(np.int64)).clamp(min=0)
-    assert torch.equal(layout.row_turn[: len(bar), 0], rotation(torch.tensor(bar) + 7, position, 12))
+    assert torch.equal(layout.row_rotation[: len(bar), 0], rotation(torch.tensor(bar) + 7, position, 12))
     of_segment = dict(zip(segment, bar, strict=True))
     summaries = torch.tensor([7 + of_segment[s] for s in range(segment[-1] + 1)])
     assert summaries.tolist() == [7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13]
-    assert torch.equal(layout.bar_turn[: len(summaries), 0], rotation(summaries, torch.zeros(13), 12))
+    assert torch.equal(layout.bar_rotation[: len(summaries), 0], rotation(summaries, torch.zeros(13), 12))
 
 
 def test_a_window_elsewhere_in_its_piece_costs_the_same():

@@ -27,7 +27,7 @@ class MeloFormerLayout:
     """A pack, ready for MeloFormer."""
 
     rows_NF: Tensor
-    """The pack's rows; this and `row_turn` are longer on a CPU, by padding of their own."""
+    """The pack's rows; this and `row_rotation` are longer on a CPU, by padding of their own."""
 
     counted_N: Tensor
     """(N,) rows whose cost counts: see `Pack.counted`."""
@@ -35,10 +35,10 @@ class MeloFormerLayout:
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
 
-    row_turn: Tensor
+    row_rotation: Tensor
     """(N, 1, D) cosines and sines of the rotary angles of rows."""
 
-    bar_turn: Tensor
+    bar_rotation: Tensor
     """(T, 1, D) cosines and sines of the rotary angles of summaries: their bar, position 0. T counts padding too."""
 
     row_plan: AttentionPlan | FlexPlan
@@ -85,8 +85,8 @@ def layout_of(
         rows_NF=torch.from_numpy(pack.rows),
         counted_N=torch.from_numpy(counted_N),
         before_N=torch.from_numpy(before_N),
-        row_turn=_turn(piece_bar_N, position_N, head_width),
-        bar_turn=_turn(bars_T, np.zeros_like(bars_T), head_width),
+        row_rotation=_rotation(piece_bar_N, position_N, head_width),
+        bar_rotation=_rotation(bars_T, np.zeros_like(bars_T), head_width),
         row_plan=row_plan,
         bar_plan=bar_plan,
         n_rows=n,
@@ -157,7 +157,7 @@ def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
     return instrument * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 
-def _turn(bar: Ints, position: Ints, width: int) -> Tensor:
+def _rotation(bar: Ints, position: Ints, width: int) -> Tensor:
     return rotation(torch.from_numpy(bar), torch.from_numpy(position), width)[:, None]
 
 
