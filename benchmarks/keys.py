@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from test_meloctl_generation_key import KEYS, key_heard
+from test_meloctl_score_key import KEYS, key_heard
 
 from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, generate

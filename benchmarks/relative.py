@@ -6,7 +6,8 @@ Three forms of attention of one sequence to itself, with as many distances as ro
 
     pairs       (H, L, L, D), as the formula is written (tests/plain_relative.py); left out where that alone is over --most-gb
     skewing     the paper's: no embeddings of pairs, but the logits of all queries at once
-    in blocks   `meloctl.model.music_transformer.relative`: skewing, the logits of 128 queries at a time, computed again for the backward pass
+    in blocks   `meloctl.model.music_transformer.relative`: skewing, the logits of 128 queries at a time, computed again for the
+                backward pass
 
 Each number comes from a process of its own. Memory is the peak of the process during one pass, less what it held before, with
 an allocator that gives back at once what is freed (Linux, glibc). Time is the shortest of several passes, of this thread alone.

@@ -10,9 +10,9 @@ command with the same inputs finds it and redoes nothing.
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from meloctl import __version__
 FORMAT = "meloctl.manifest/1"
 MANIFEST, LATEST = "manifest.json", "latest.json"
 
-BEFORE = {
+COMMAND_OF_STAGE = {
     "check": "meloctl corpus check FOLDER",
     "stats": "meloctl stats FOLDER",
     "mask": "meloctl derive-mask",
@@ -50,7 +50,7 @@ class Recipe:
     """What it read, with hashes."""
 
     options: dict[str, Any]
-    """What it was told, the seed among them."""
+    """Options that change the result, the seed among them."""
 
     label: str
     """For people: starts the folder's name."""
@@ -63,13 +63,26 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunOutput:
+    """What making a run gives: the files that it wrote into its folder, and what its manifest says of them."""
+
+    files: Sequence[str]
+    """Names of the files, relative to the run's folder."""
+
+    results: dict[str, Any]
+    """JSON values: what the command prints when it is given again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished run."""
 
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
+    reused: bool = False
+    """True where it was finished before and has not been made anew."""
 
-    def told(self, section: str, key: str) -> Any:
+    def manifest_value(self, section: str, key: str) -> Any:
         """An entry of the manifest's "inputs", "options" or "results". Raises MeloError when it is not there."""
         if key not in self.manifest[section]:
             raise MeloError(
@@ -114,13 +127,38 @@ class Workspace:
         for name, written in run.manifest["files"].items():
             if not (folder / name).is_file() or file_hash(folder / name) != written:
                 raise MeloError(
-                    f"{folder / name}: missing, or not as {BEFORE[recipe.stage]} wrote it; "
+                    f"{folder / name}: missing, or not as {COMMAND_OF_STAGE[recipe.stage]} wrote it; "
                     f"move what you need out of {folder}, delete it, and run again"
                 )
-        self._point(recipe.stage, folder)
-        return run
+        self._set_latest(recipe.stage, folder)
+        return replace(run, reused=True)
 
-    def finish(self, recipe: Recipe, *, files: list[str], results: dict[str, Any]) -> Run:
+    def once(self, recipe: Recipe, make: Callable[[Path], RunOutput]) -> Run:
+        """The finished run of a recipe: the one that is there already, else a new one.
+
+        Args:
+            recipe: what the run is made of.
+            make: writes the run's files into the folder that it is given. Where it raises, no manifest is written, what it
+                left in the folder stays (so that it can resume), and empty folders are removed.
+
+        Raises:
+            MeloError: another process is making this run, or a finished one is damaged.
+        """
+        if run := self.finished(recipe):
+            return run
+        folder, mine = self.folder(recipe), False
+        try:
+            with self.locked(recipe):
+                mine = True
+                folder.mkdir(parents=True, exist_ok=True)
+                output = make(folder)
+                return self.finish(recipe, files=output.files, results=output.results)
+        except BaseException:
+            if mine:  # else another process is writing there
+                self.remove_empty(recipe)
+            raise
+
+    def finish(self, recipe: Recipe, *, files: Sequence[str], results: dict[str, Any]) -> Run:
         """Write the manifest of a run whose files are complete, and make it the latest of its stage."""
         folder = self.folder(recipe)
         manifest = {
@@ -139,11 +177,11 @@ class Workspace:
             "results": results,
         }
         atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        self._point(recipe.stage, folder)
+        self._set_latest(recipe.stage, folder)
         return Run(folder=folder, manifest=manifest)
 
     @contextmanager
-    def alone(self, recipe: Recipe) -> Iterator[None]:
+    def locked(self, recipe: Recipe) -> Iterator[None]:
         """Keep out a second command that would make the same run at the same time. Raises MeloError to that one."""
         from filelock import FileLock, Timeout
 
@@ -160,8 +198,8 @@ class Workspace:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
-    def give_up(self, recipe: Recipe) -> None:
-        """Remove the folders of a run that came to nothing, as far as they are empty."""
+    def remove_empty(self, recipe: Recipe) -> None:
+        """Remove the folders of a run that was not finished, as far as they are empty."""
         folder = self.folder(recipe)
         for empty in (folder, folder.parent, self.root):
             try:
@@ -174,15 +212,16 @@ class Workspace:
         pointer = self.root / stage / LATEST
         if not pointer.is_file():
             raise MeloError(
-                f"nothing in {self.root / stage} yet; run first: {BEFORE[stage]} (or name another workspace with --work)"
+                f"nothing in {self.root / stage} yet; run first: {COMMAND_OF_STAGE[stage]} "
+                "(or name another workspace with `work`)"
             )
         data = read_json(pointer, what="pointer to the latest run")
         name = data.get("folder") if isinstance(data, dict) else None
         if not isinstance(name, str) or "/" in name or not (self.root / stage / name / MANIFEST).is_file():
-            raise MeloError(f"{pointer}: names no finished run; run again: {BEFORE[stage]}")
+            raise MeloError(f"{pointer}: names no finished run; run again: {COMMAND_OF_STAGE[stage]}")
         return self._read(self.root / stage / name)
 
-    def _point(self, stage: str, folder: Path) -> None:
+    def _set_latest(self, stage: str, folder: Path) -> None:
         atomic_write_text(self.root / stage / LATEST, json.dumps({"folder": folder.name}) + "\n")
 
     def _read(self, folder: Path) -> Run:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_masks_derive import DIARY
+from test_masks_rules_seed import DIARY
 from test_masks_spec import SEED
 
 from analysis.corpus import find_files

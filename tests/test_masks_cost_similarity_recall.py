@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from test_masks_derive import curves
+from test_masks_rules_seed import curves
 from test_masks_spec import SEED, specs
 
 from analysis.errors import MeloError

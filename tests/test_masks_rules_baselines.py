@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks_derive import DIARY
+from test_masks_rules_seed import DIARY
 from test_masks_spec import SEED, specs
 
 from analysis.errors import MeloError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_masks_derive import DIARY, curves
+from test_masks_rules_seed import DIARY, curves
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves

@@ -8,7 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from test_masks_learned import SIX
+from test_masks_rules_learned import SIX
 from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec

@@ -126,8 +126,8 @@ def test_all_hear_the_rows_that_count_for_all():
     assert sum(c.rows for c in together[0]) < sum(c.rows for c in alone[0])
     assert all(c.notes for c in together[0])
     pack = pack_of(windows(some, CONTEXT, V))
-    assert (common([dense, halves])(pack) == halves.counted(pack)).all()
-    assert (common([dense])(pack) == dense.counted(pack)).all()
+    assert (common([dense, halves])(pack) == halves.loss_mask(pack)).all()
+    assert (common([dense])(pack) == dense.loss_mask(pack)).all()
 
 
 def test_worse_weights_are_worse_by_more_than_the_choice_of_pieces():
@@ -158,7 +158,7 @@ def test_a_length_is_one_stretch_of_each_piece():
     (ours, theirs) = hear_by_length(models, some, [30])[30]
     for mine, other, rows in zip(ours, theirs, some, strict=True):
         (window,) = windows([rows[:30]], 30, V)
-        expected = window_cost(models[0], window, counting=models[1].counted)
+        expected = window_cost(models[0], window, counting=models[1].loss_mask)
         assert mine == expected
         assert (mine.rows, mine.notes) == (other.rows, other.notes)
         assert mine.rows < len(window.rows)

@@ -139,7 +139,7 @@ def test_what_says_that_there_is_a_gap_does_not_count():
     plain, window = Window(rows=song(2), first_bar=0), rewritten(song(2), range(1, 2), [PIANO], V)
     assert said(window.rows) == "bar 36 40 60 60 gap 36 41 again 61 61 end"
     pack = pack_of([plain, window, Window(rows=song(1), first_bar=3)])
-    assert pack.counted.tolist() == [True] * 16 + [False, True, True, False] + [True] * 3 + [False] + [True] * 5
+    assert pack.loss_mask.tolist() == [True] * 16 + [False, True, True, False] + [True] * 3 + [False] + [True] * 5
 
 
 # in a stream

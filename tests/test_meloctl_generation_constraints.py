@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_generation import V, always
 from test_meloctl_model import SEED, small
+from test_meloctl_model_decoder import V, always
 
 from analysis.errors import MeloError
 from masks.spec import MOST_OFFSET, MaskSpec

@@ -7,8 +7,8 @@ import pytest
 from conftest import piece_of, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_generation import V
 from test_meloctl_model import SEED, small
+from test_meloctl_model_decoder import V
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi

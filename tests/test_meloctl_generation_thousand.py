@@ -9,8 +9,8 @@ import pytest
 import torch
 from miditoolkit import MidiFile
 from symusic import Score
-from test_meloctl_generation import V
 from test_meloctl_model import small
+from test_meloctl_model_decoder import V
 
 from analysis.midi import read_midi, write_midi
 from masks.rules.baselines import museformer_mask, window_mask

@@ -177,13 +177,13 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
     rows, *_ = music(seed=1)
     note = rows[(rows[:, PITCH] != ABSENT).nonzero()[0]]
     state = torch.randn(1, 24, dtype=torch.float64)
-    before = {f: x for f, (_, x) in heads.every_logits(state, note).items() if len(x)}
+    before = {f: x for f, (_, x) in heads.all_logits(state, note).items() if len(x)}
     note_fields = [INSTRUMENT, NUMBER, 2, PITCH, 4, 5]
     assert set(before) == set(note_fields)
     for changed in note_fields[1:]:
         other = note.clone()
         other[0, changed] += 1
-        after = {f: x for f, (_, x) in heads.every_logits(state, other).items() if len(x)}
+        after = {f: x for f, (_, x) in heads.all_logits(state, other).items() if len(x)}
         for f in note_fields:
             assert torch.equal(before[f], after[f]) == (note_fields.index(f) <= note_fields.index(changed)), (
                 changed,
@@ -273,7 +273,7 @@ def test_what_counts_is_counted():
     a, b = music(seed=4)[0], music(seed=5)[0]
     b = b[1:] if b[1, INSTRUMENT] == V.bar else b
     layout = model.layout(pack_of(a, b, first_bar=[0, 3]))
-    assert layout.counted_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
+    assert layout.loss_mask_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
     assert layout.n_notes == int((a[:, PITCH] != ABSENT).sum()) + int((b[1:, PITCH] != ABSENT).sum())
 
 
@@ -310,7 +310,7 @@ def test_an_untrained_model_is_near_uniform():
 def test_heads_start_from_shares():
     model = small(SEED)
     shares = [np.random.default_rng(0).dirichlet(np.ones(size)) for size in V.sizes]
-    model.heads.start_from(shares)
+    model.heads.init_biases(shares)
     with torch.no_grad():
         for head in model.heads.heads:
             head.outer.weight.zero_()

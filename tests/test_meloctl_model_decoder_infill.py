@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_masks_spec import specs
 from test_meloctl_model import SEED, small
-from test_meloctl_model_rewrite import window
+from test_meloctl_model_infill import window
 
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of

@@ -184,7 +184,7 @@ def test_what_counts():
     counted[together.starts[3]] = False  # a single bar in the middle of its piece: what came before is missing
     assert counted[together.starts[2]]  # a single bar that opens its piece
     assert counted[splits(together)[1]]  # the primer came before
-    assert (layout.counted_N.numpy() == counted).all()
+    assert (layout.loss_mask_N.numpy() == counted).all()
     # bars of 4 rows and an end row: 5 bars, 21 rows, are split after 3 of them; 3 bars, 13 rows, after 2
     assert [begin - int(first) for begin, first in zip(splits(together), together.starts, strict=False)] == [
         12,
@@ -200,7 +200,7 @@ def test_nats_are_of_the_fields_that_a_counted_row_has():
     layout = model.layout(together)
     nats = model(layout)
     assert nats.dtype == torch.float32
-    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.counted_N[:, None]).all()
+    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
 
 
 def test_a_pack_in_which_nothing_counts():

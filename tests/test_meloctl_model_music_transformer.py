@@ -65,7 +65,7 @@ def sight(model, together: Pack) -> list[set[int]]:
 def trained_bits(model, together: Pack, *, steps: int, learning_rate: float) -> float:
     """Bits a field on one pack after training on it alone."""
     layout = model.layout(together)
-    n_fields = int((layout.rows_NF[layout.counted_N] != ABSENT).sum())
+    n_fields = int((layout.rows_NF[layout.loss_mask_N] != ABSENT).sum())
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1.0, (i + 1) / 20, (steps - i) / steps * 2))
     for _ in range(steps):
@@ -162,7 +162,7 @@ def test_what_counts():
     layout = small().layout(together)
     counted = np.arange(len(together.rows)) < together.n_rows
     counted[together.starts[1]] = False
-    assert (layout.counted_N.numpy() == counted).all()
+    assert (layout.loss_mask_N.numpy() == counted).all()
     assert (layout.n_rows, layout.n_notes) == (together.n_rows, 3 * (5 + 3 + 2))
     assert layout.rows_NF.dtype == torch.int64
 
@@ -172,7 +172,7 @@ def test_nats_are_of_the_fields_that_a_counted_row_has():
     layout = model.layout(together)
     nats = model(layout)
     assert nats.dtype == torch.float32
-    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.counted_N[:, None]).all()
+    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
 
 
 def test_a_pack_in_which_nothing_counts():

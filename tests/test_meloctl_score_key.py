@@ -8,9 +8,9 @@ import torch
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_generation import V
-from test_meloctl_generation_ranges import outside, write
 from test_meloctl_model import SEED, small
+from test_meloctl_model_decoder import V
+from test_meloctl_score_ranges import outside, write
 
 from analysis.errors import MeloError
 from analysis.piece import Part

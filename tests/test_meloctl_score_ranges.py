@@ -5,8 +5,8 @@ import pytest
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_generation import V, always, generate_rows
 from test_meloctl_model import SEED, small
+from test_meloctl_model_decoder import V, always, generate_rows
 
 from analysis.midi import read_midi
 from analysis.piece import Part

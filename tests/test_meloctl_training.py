@@ -72,8 +72,8 @@ def test_rows_that_count_are_known_without_a_layout(architecture, monkeypatch):
     model, cut = fresh(architecture), windows(pieces(6), 30, V)
     pack = padded(pack_of(cut[:5]), 160)
     assert set(pack.first_bar == 0) == {True, False}
-    counted = model.counted(pack)
-    assert np.array_equal(counted, model.layout(pack).counted_N.numpy())
+    counted = model.loss_mask(pack)
+    assert np.array_equal(counted, model.layout(pack).loss_mask_N.numpy())
     assert 0 < counted.sum() < pack.n_rows
     monkeypatch.setattr(model, "layout", None)  # a plan of attention for each window would take most of the time
     assert all(bits > 0 for bits in CountingBaseline(pieces(6), V).bits_per_note(model, cut))
@@ -84,7 +84,7 @@ def test_a_model_that_starts_from_the_shares_costs_the_unigram_bits(architecture
     train_pieces = pieces(6)
     base = CountingBaseline(train_pieces, V)
     model = fresh(architecture)
-    model.heads.start_from(base.unigram)
+    model.heads.init_biases(base.unigram)
     with torch.no_grad():
         for head in model.heads.heads:
             head.outer.weight.zero_()

@@ -149,7 +149,7 @@ def test_a_layer_and_the_heads_keep_what_the_estimate_says():
     told = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
     for name, compute in (
         ("layer", lambda: model.layers[0](r_NC, s_TC, layout, None)),
-        ("heads", lambda: model.heads.nats(r_NC[:length], layout.rows_NF[:length])),
+        ("heads", lambda: model.heads.nll(r_NC[:length], layout.rows_NF[:length])),
     ):
         size.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

@@ -76,13 +76,16 @@ def test_a_sibling_needs_no_mask_and_is_told_apart(work, tmp_path):
     alone = tmp_path / "melo"  # no derive-mask was ever run here
     shutil.copytree(work / "stats", alone / "stats")
     run, shown = trained(alone, model="encoder-decoder/tiny", ema=0.9)
-    told = run.told("results", "training")
+    told = run.manifest_value("results", "training")
     assert told["model"] == "encoder-decoder/tiny"
     assert told["density"] is None
     assert run.folder.name.startswith("encoder-decoder-tiny-")
     assert read_about(run.folder).architecture == "encoder-decoder"
-    assert run.told("inputs", "mask") is None
-    assert (run.told("options", "model"), run.told("options", "ema")) == ("encoder-decoder/tiny", 0.9)
+    assert run.manifest_value("inputs", "mask") is None
+    assert (run.manifest_value("options", "model"), run.manifest_value("options", "ema")) == (
+        "encoder-decoder/tiny",
+        0.9,
+    )
     assert any("second half of each window" in line for line in shown)
     spec = session_of(alone, model="museformer/tiny").spec
     assert spec.same == (1, 2, 4, 8, 12, 16, 24, 32)
@@ -91,7 +94,7 @@ def test_a_sibling_needs_no_mask_and_is_told_apart(work, tmp_path):
 
 def test_figures_are_told_to_programs_and_people(work):
     run, shown = trained(work)
-    told, metrics = run.told("results", "training"), pd.read_csv(run.folder / "metrics.csv")
+    told, metrics = run.manifest_value("results", "training"), pd.read_csv(run.folder / "metrics.csv")
     assert told["steps"] == metrics["step"].iloc[-1] > 2
     assert told["rows_per_second"] == metrics["rows_per_second"].median()
     assert told["notes_per_second"] == metrics["notes_per_second"].median()
@@ -119,7 +122,7 @@ def test_figures_are_told_to_programs_and_people(work):
 def test_padding_is_told_where_there_is_any(work, monkeypatch):
     monkeypatch.setattr("meloctl.training.trainer.pack_length", lambda _, rows: rows)
     run, shown = trained(work, seed=82, epochs=1, packs=1)
-    padding = run.told("results", "training")["padding"]
+    padding = run.manifest_value("results", "training")["padding"]
     (estimate,) = [line for line in shown if line.startswith("Estimate:")]
     assert 0 < padding < 1
     assert estimate.endswith(f"GB of memory; {100 * padding:.1f} % of the rows are padding")
@@ -128,7 +131,7 @@ def test_padding_is_told_where_there_is_any(work, monkeypatch):
 def test_notes_that_no_window_holds_are_told(work, monkeypatch):
     monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], context=4))
     run, shown = trained(work, epochs=1, seed=79)
-    told = run.told("results", "training")
+    told = run.manifest_value("results", "training")
     # each of a song's 8 bars has a header row, four notes and a bass note: of its notes two do not fit into 4 rows
     bars = 8 * (told["pieces"]["train"] + told["pieces"]["validation"])
     assert told["left_out"] == {"bars": bars, "notes": 2 * bars}
@@ -201,7 +204,10 @@ def test_two_processes_make_one_run(work):
     assert told["processes"] == 2
     assert done.stderr.count("Estimate:") == 1
     # the number of processes does not make it another run
-    assert Workspace(work).finished(session_of(work, seed=5).recipe).told("results", "training")["processes"] == 2
+    assert (
+        Workspace(work).finished(session_of(work, seed=5).recipe).manifest_value("results", "training")["processes"]
+        == 2
+    )
 
 
 class Nobody:
@@ -249,7 +255,7 @@ def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
     about["quality"]["step"] = 1234  # as if the state had been written before this model, and no later one
     (run.folder / "model.json").write_text(json.dumps(about))
     again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), Nobody(), start())
-    assert again.told("results", "training")["step"] == 1234
+    assert again.manifest_value("results", "training")["step"] == 1234
 
 
 def test_other_errors_are_not_taken_for_it(work, monkeypatch):
@@ -263,7 +269,7 @@ def test_other_errors_are_not_taken_for_it(work, monkeypatch):
 
 def test_a_second_command_for_the_same_run_is_kept_out(work):
     space, session = Workspace(work), session_of(work, seed=78)
-    with space.alone(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
+    with space.locked(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
         run_session(space, session, Nobody(), start())
 
 

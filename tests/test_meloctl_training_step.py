@@ -24,7 +24,7 @@ def test_a_batch_is_learned_by_heart(architecture):
     model = fresh(architecture, width=48, hidden=96, field_hidden=48, dropout=0.0).train()
     layout = model.layout(pack_of([Window(rows=r, first_bar=0) for r in pieces(2)]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
-    n_fields = int((layout.rows_NF[: len(layout.counted_N)][layout.counted_N] != ABSENT).sum())
+    n_fields = int((layout.rows_NF[: len(layout.loss_mask_N)][layout.loss_mask_N] != ABSENT).sum())
     for _ in range(400):
         loss = model(layout).sum()
         optimizer.zero_grad()

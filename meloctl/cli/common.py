@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from meloctl.workspace import Workspace
+    from meloctl.workspace import Run, Workspace
 
 Work = Annotated[
     Path | None,
@@ -123,6 +123,18 @@ def following(name: str, *words: str | Path, work: Path | None) -> str:
 def wrote(folder: Path, files: list[str]) -> str:
     """ "Wrote FOLDER/: a, b"."""
     return f"Wrote {folder}/: {', '.join(files)}"
+
+
+def outcome(run: "Run", files: list[str] | None = None) -> str:
+    """What became of a run: "Wrote FOLDER/: a, b", or that a finished one of the same inputs and options was there.
+
+    Args:
+        run: as `Workspace.once` returns it.
+        files: to name instead of all files of the run.
+    """
+    if run.reused:
+        return f"Unchanged since {run.time}, nothing redone: {run.folder}/"
+    return wrote(run.folder, files or run.files)
 
 
 def piece_line(facts: dict[str, Any]) -> str:

@@ -114,8 +114,8 @@ def generate(
             say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
             raise
         said = wrote(run.folder, run.files)
-    pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.told("results", "pieces")]
-    taken = run.told("results", "cache_bytes")
+    pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
+    taken = run.manifest_value("results", "cache_bytes")
     say(f"Cached keys and values took {taken / 1e6:.1f} MB at most")
     facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": taken}
     report([*map(piece_line, pieces), said], facts, as_json=as_json)

@@ -61,7 +61,7 @@ def run() -> None:
     except (typer.Abort, KeyboardInterrupt):
         status = _INTERRUPTED
     except MeloError as error:
-        _fail(f"meloctl: {error}", 1)
+        _fail(f"meloctl: {error.for_command_line()}", 1)
     except OSError as error:
         _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:

@@ -101,7 +101,7 @@ def derive_mask(
         )
     else:
         run, said = _read_out(space, from_model)
-    spec = MaskSpec.from_json(run.told("results", "mask"))
+    spec = MaskSpec.from_json(run.manifest_value("results", "mask"))
     one, two = reach(spec, 1), reach(spec, 2)
     heard = (
         f"Of offsets 0 to 32, a row sees {len(one['same'])} in its own part and {len(one['cross'])} in others; "

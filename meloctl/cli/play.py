@@ -48,6 +48,6 @@ def play(
     if out is not None:
         atomic_write_text(out, path.read_text(encoding="utf-8"))
         said.append(f"Wrote {out}")
-    shown, pieces = out or path, run.told("results", "pieces")
+    shown, pieces = out or path, run.manifest_value("results", "pieces")
     said.append(f"Open it in a browser: {shown.resolve().as_uri()}")
     report([*map(piece_line, pieces), *said], {"path": str(shown), "pieces": pieces}, as_json=as_json)

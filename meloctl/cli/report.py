@@ -57,12 +57,16 @@ def report(
         said = f"Wrote {path}"
     else:
         said = f"Unchanged since {run.time}, nothing redone: {path}"
-    lines = [run.told("results", "headline"), *(f"  {line}" for line in run.told("results", "verdict")), said]
+    lines = [
+        run.manifest_value("results", "headline"),
+        *(f"  {line}" for line in run.manifest_value("results", "verdict")),
+        said,
+    ]
     if out is not None:
         copy_page(path, out)
         lines.append(f"Wrote {out}")
     shown = out or path
-    data = {"path": str(shown), "headline": lines[0], "verdict": run.told("results", "verdict")}
+    data = {"path": str(shown), "headline": lines[0], "verdict": run.manifest_value("results", "verdict")}
     tell([*lines, f"Open it in a browser: {shown.resolve().as_uri()}"], data, as_json=as_json)
 
 

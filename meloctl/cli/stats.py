@@ -79,8 +79,8 @@ def stats(
                     on_files=lambda n: bar.advance(task, n),
                 )
         except MeloError:
-            space.give_up(recipe)
+            space.remove_empty(recipe)
             raise
         said = wrote(run.folder, run.files)
-    lines, table = (run.told("results", key) for key in ("lines", "table"))
+    lines, table = (run.manifest_value("results", key) for key in ("lines", "table"))
     report([*lines, said, following("derive-mask", work=work)], table, as_json=as_json)

@@ -153,7 +153,7 @@ def train(
         run = _run(space, session, asked, work, first=first)
         said = wrote(run.folder, run.files) if run else ""
     if run and first:
-        facts = run.told("results", "training")
+        facts = run.manifest_value("results", "training")
         lines = [*_lines(facts), said, *_next(session, run.folder, work)]
         report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 

@@ -30,10 +30,10 @@ class Bits:
 def common(models: Sequence[Model]) -> Counted:
     """Counts the rows of a pack that count for all of the models."""
 
-    def counted(pack: Pack) -> Bools:
-        return np.logical_and.reduce([model.counted(pack) for model in models])
+    def loss_mask(pack: Pack) -> Bools:
+        return np.logical_and.reduce([model.loss_mask(pack) for model in models])
 
-    return counted
+    return loss_mask
 
 
 def hear(

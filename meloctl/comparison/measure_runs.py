@@ -130,7 +130,7 @@ def _heard(
 
 def _left_out(models: Sequence[Model], cut: Sequence[Window], letters: Sequence[str]) -> dict[str, Any] | None:
     """How many rows count for some runs and not for others, and for which not; None where all count the same."""
-    counted = np.array([np.concatenate([model.counted(pack_of([w])) for w in cut]) for model in models])
+    counted = np.array([np.concatenate([model.loss_mask(pack_of([w])) for w in cut]) for model in models])
     some, every = counted.any(axis=0), counted.all(axis=0)
     if (some == every).all():
         return None

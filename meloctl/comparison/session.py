@@ -74,7 +74,7 @@ def run_comparison(space: Workspace, plan: ComparisonPlan, watch: ComparisonWatc
         MeloError: damaged weights or rows, too little memory; another command at work on the same comparison.
     """
     folder = space.folder(plan.recipe)
-    with space.alone(plan.recipe), _nothing_half(folder):
+    with space.locked(plan.recipe), _nothing_half(folder):
         models = _load(plan.runs)
         pieces = held_out_pieces(space, plan.runs[0].on, plan.runs[0].about, watch)
         facts, music = measured(plan.runs, models, pieces, plan.music, folder / MUSIC, watch)

@@ -40,15 +40,15 @@ class Pack:
         return int(self.starts[-1])
 
     @property
-    def counted(self) -> Bools:
+    def loss_mask(self) -> Bools:
         """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece, since what
         came before it is missing, nor, where a window is rewritten, what says which bars are: nobody asks the model that."""
-        counted_N = np.arange(len(self.rows)) < self.n_rows
-        counted_N[self.starts[:-1]] &= self.first_bar == 0
+        loss_mask_N = np.arange(len(self.rows)) < self.n_rows
+        loss_mask_N[self.starts[:-1]] &= self.first_bar == 0
         for start, reopened in zip(self.starts.tolist(), self.reopened, strict=False):
             if reopened:
-                counted_N[[start + row for row in (*reopened.headers, reopened.row)]] = False
-        return counted_N
+                loss_mask_N[[start + row for row in (*reopened.headers, reopened.row)]] = False
+        return loss_mask_N
 
     @property
     def n_notes(self) -> int:

@@ -120,7 +120,7 @@ def read_shard(stem: Path) -> Shard:
     """
     path = stem.with_suffix(".safetensors")
     try:
-        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", most_bytes=1 << 30))
+        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", max_bytes=1 << 30))
         rows, first = map_rows(path)
         if len(first) != len(split) + 1:
             raise ValueError("a split of other pieces")

@@ -5,8 +5,8 @@ found in another key and at another place, not in another rhythm. Notes of a par
 too. Two runs are shared if all their steps are equal. Their notes are counted, but not those that only go on repeating a
 figure of up to 16 notes (a trill, an Alberti bass, a chord struck again): any two pieces share these. Drums are left out.
 
-Nearest: the reference piece with the largest share of common turns (six notes of a part's top line, `analysis.near_duplicates`), as
-Jaccard index of both sets, exactly. From `analysis.near_duplicates.NEAR` on two pieces are near copies.
+Nearest: the reference piece with the largest share of common turns (six notes of a part's top line, `analysis.near_duplicates`),
+as Jaccard index of both sets, exactly. From `analysis.near_duplicates.NEAR` on two pieces are near copies.
 
 The longest runs are found for all notes at once: all suffixes of all pieces are ranked by doubling (Karp, Miller & Rosenberg
 1972; Manber & Myers 1990), the longest match of a suffix stands beside it in their order, and its length is read off the ranks.

@@ -103,7 +103,7 @@ def window_cost(model: Model, window: Window, *, counting: Counted | None = None
     """The cost of one window, alone in its pack: of the rows that count for the model, or of the fewer that `counting` says."""
     pack = pack_of([window])
     nats_NF: Tensor = model(model.layout(pack).to(next(model.parameters()).device)).cpu()
-    counted, header = (counting or model.counted)(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
+    counted, header = (counting or model.loss_mask)(pack), pack.rows[:, INSTRUMENT] == model.vocabulary.bar
     rows, heard = pack.rows[counted], np.unique((np.cumsum(header) - 1)[counted])
     return Cost(
         nats=tuple(nats_NF.double()[torch.from_numpy(counted)].sum(dim=0).tolist()),

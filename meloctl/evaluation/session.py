@@ -137,8 +137,8 @@ def _reference(space: Workspace, given: Path | None, meter: str | None) -> Music
     if not (space.root / "stats" / LATEST).is_file():
         return None
     stats = space.latest("stats")
-    path = Path(stats.told("inputs", "corpus"))
-    return MusicFolder(path=path, files=find_files(path), meter=meter or stats.told("options", "meter"))
+    path = Path(stats.manifest_value("inputs", "corpus"))
+    return MusicFolder(path=path, files=find_files(path), meter=meter or stats.manifest_value("options", "meter"))
 
 
 def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatcher) -> Run:
@@ -147,7 +147,7 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
     Raises:
         MeloError: no file of a folder could be read, a damaged model; another command at work on the same run.
     """
-    with space.alone(plan.recipe):
+    with space.locked(plan.recipe):
         folder, files = space.folder(plan.recipe), [FACTS, PAGE]
         folder.mkdir(parents=True, exist_ok=True)  # so that giving up finds it
         facts: dict[str, Any] = {"format": FORMAT, "judged": None, "reference": None, "model": None}

@@ -134,7 +134,9 @@ def _draw_rows(decoder: Decoder, hidden_BC: Tensor, writers: Sequence[RowWriter]
         members = [i for i in everyone if kinds[i] == kind]
         state, fields = hidden_BC[members], FIELDS_OF[kind]
         for last, field in zip(fields, fields[1:], strict=False):
-            state = decoder.model.heads.tell(last, torch.from_numpy(rows[members, last].astype(np.int64)), state)
+            state = decoder.model.heads.condition_on(
+                last, torch.from_numpy(rows[members, last].astype(np.int64)), state
+            )
             rows[members, field] = drawn(field, state, members)
     return rows
 

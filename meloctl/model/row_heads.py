@@ -57,7 +57,7 @@ class RowHeads(nn.Module):
         """What a field's value adds to the state once it is known."""
 
     @torch.no_grad()
-    def start_from(self, shares: Sequence[Floats]) -> None:
+    def init_biases(self, shares: Sequence[Floats]) -> None:
         """Let an untrained model predict each field's values by their share in the training pieces, all above 0."""
         for head, share in zip(self.heads, shares, strict=True):
             head.outer.bias.copy_(torch.from_numpy(np.log(share)))
@@ -66,11 +66,11 @@ class RowHeads(nn.Module):
         """(…, C) → (…, V) logits of one field, given the fields already told to the state."""
         return self.heads[field](state)
 
-    def tell(self, field: int, value: Tensor, state: Tensor) -> Tensor:
+    def condition_on(self, field: int, value: Tensor, state: Tensor) -> Tensor:
         """The state that knows a field's value; value (…), state (…, C)."""
         return state + self.known[FIELDS[field]](value)
 
-    def every_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    def all_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
         """Logits of every field that stands in given rows, each from the fields before it (teacher forcing). Of a reopening row,
         whose other fields are those of the bar's header, the instrument alone.
 
@@ -86,17 +86,17 @@ class RowHeads(nn.Module):
             (torch.stack([instrument_N != i for i in self.noteless]).all(dim=0), NOTE_FIELDS),
         ):
             index = chosen_N.nonzero()[:, 0]
-            state = self.tell(INSTRUMENT, instrument_N[index], state_NC[index])
+            state = self.condition_on(INSTRUMENT, instrument_N[index], state_NC[index])
             for field in fields:
                 out[field] = (index, self.logits(field, state))
                 if field != fields[-1]:
-                    state = self.tell(field, rows_NF[index, field], state)
+                    state = self.condition_on(field, rows_NF[index, field], state)
         return out
 
-    def nats(self, state_NC: Tensor, rows_NF: Tensor) -> Tensor:
+    def nll(self, state_NC: Tensor, rows_NF: Tensor) -> Tensor:
         """(N, 8) −ln p of every field of given rows, 0 where a row lacks the field."""
         with torch.autocast("cpu", enabled=False):  # products too small to gain by bf16, and rare fields that lose
-            every = self.every_logits(state_NC, rows_NF)
+            every = self.all_logits(state_NC, rows_NF)
         columns = []
         for field in range(len(FIELDS)):
             index, logits = every[field]

@@ -35,7 +35,7 @@ def measure_run(
     Raises:
         MeloError: no file could be read, or another command is at work on the same run.
     """
-    with space.alone(recipe):
+    with space.locked(recipe):
         folder = space.folder(recipe)
         chunks = folder / "chunks"
         measured = measure_corpus(paths, task, chunks, key=recipe.key, workers=workers, on_files=on_files)

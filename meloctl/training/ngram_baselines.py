@@ -36,7 +36,7 @@ class CountingBaseline:
         single = double = 0.0
         notes = 0
         for window in chosen:
-            counted = model.counted(pack_of([window]))
+            counted = model.loss_mask(pack_of([window]))
             costs = self.bits(window.rows)
             single, double = single + float(costs[0][counted].sum()), double + float(costs[1][counted].sum())
             notes += int((window.rows[counted, PITCH] != ABSENT).sum())

@@ -106,11 +106,11 @@ def plan_session(space: Workspace, asked: TrainOptions) -> TrainPlan:
     if config.infill and not infills(name.architecture):
         raise MeloError(f"--infill: {name} cannot fill gaps; leave it out, or take --model {name.size}")
     stats = space.latest("stats")
-    corpus, meter = Path(stats.told("inputs", "corpus")), stats.told("options", "meter")
+    corpus, meter = Path(stats.manifest_value("inputs", "corpus")), stats.manifest_value("options", "meter")
     paths = find_files(corpus)
     now = fingerprint(paths, corpus)
     notes = []
-    if now != stats.told("inputs", "fingerprint"):
+    if now != stats.manifest_value("inputs", "fingerprint"):
         notes.append(f"Note: files in {corpus} have changed since meloctl stats; training takes them as they are now")
     spec, more = _mask(space, stats, name, asked.mask)
     recipe = Recipe(

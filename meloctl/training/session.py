@@ -76,7 +76,7 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
         model = build(
             session.name.architecture, session.name.config, vocabulary, session.spec, gated=session.config.gates
         )
-        model.heads.start_from(data.baseline.unigram)
+        model.heads.init_biases(data.baseline.unigram)
         levels = dict(
             zip(("unigram", "bigram by field"), data.baseline.bits_per_note(model, data.validation), strict=True)
         )
@@ -105,7 +105,7 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
 
 def _alone(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> AbstractContextManager[None]:
     """Keeps out a second command, not the processes of this one."""
-    return space.alone(session.recipe) if accelerator.is_main_process else nullcontext()
+    return space.locked(session.recipe) if accelerator.is_main_process else nullcontext()
 
 
 def _trained(

@@ -33,7 +33,7 @@ class EncoderDecoderLayout:
     rows_NF: Tensor
     """(N, 8) int64, the pack's rows, padding at the end."""
 
-    counted_N: Tensor
+    loss_mask_N: Tensor
     """(N,) bool, rows whose cost counts: those of continuations."""
 
     time_N2: Tensor
@@ -102,12 +102,12 @@ class EncoderDecoder(nn.Module):
             if isinstance(module, nn.MultiheadAttention):
                 module.dropout = 0.0
 
-    def counted(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts: of those that count for other models (`Pack.counted`), the continuations' rows."""
+    def loss_mask(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts: of those that count for other models (`Pack.loss_mask`), the continuations' rows."""
         continued_N = np.zeros(len(pack.rows), dtype=bool)
         for first, last in zip(self._splits(pack), pack.starts[1:], strict=True):
             continued_N[first:last] = True
-        return continued_N & pack.counted
+        return continued_N & pack.loss_mask
 
     def _splits(self, pack: Pack) -> Ints:
         """(W,) the row at which each window's continuation starts."""
@@ -118,14 +118,14 @@ class EncoderDecoder(nn.Module):
         """The pack as this model sees it."""
         starts_W, ends_W = pack.starts[:-1], pack.starts[1:]
         bar_N = bars_of(pack, self.vocabulary)
-        split_W, counted_N = self._splits(pack), self.counted(pack)
+        split_W, loss_mask_N = self._splits(pack), self.loss_mask(pack)
         primer_WP, padding_WP = side_by_side(starts_W - 1, split_W)  # one step more: the blank
         primer_WP[:, 0] = 0
         continuation_WM, beyond_WM = side_by_side(split_W, ends_W)
-        counts_WM = ~beyond_WM & counted_N[continuation_WM]
+        counts_WM = ~beyond_WM & loss_mask_N[continuation_WM]
         return EncoderDecoderLayout(
             rows_NF=torch.from_numpy(pack.rows),
-            counted_N=torch.from_numpy(counted_N),
+            loss_mask_N=torch.from_numpy(loss_mask_N),
             time_N2=torch.from_numpy(np.stack([bar_N, pack.rows[: pack.n_rows, POSITION].clip(min=0)], axis=1)),
             start_W2=torch.from_numpy(np.stack([bar_N[split_W], np.zeros_like(split_W)], axis=1)),
             primer_WP=torch.from_numpy(primer_WP),
@@ -133,7 +133,7 @@ class EncoderDecoder(nn.Module):
             continuation_WM=torch.from_numpy(continuation_WM),
             state_K=torch.from_numpy(np.flatnonzero(counts_WM)),
             n_rows=pack.n_rows,
-            n_notes=int((pack.rows[counted_N, PITCH] != ABSENT).sum()),
+            n_notes=int((pack.rows[loss_mask_N, PITCH] != ABSENT).sum()),
         )
 
     def states(self, layout: EncoderDecoderLayout) -> Tensor:
@@ -161,10 +161,10 @@ class EncoderDecoder(nn.Module):
         Returns:
             (N, 8) float32; 0 where a row lacks the field or does not count.
         """
-        counted_N = layout.counted_N
+        loss_mask_N = layout.loss_mask_N
         state_KC = self.states(layout).flatten(0, 1)[layout.state_K]
-        nats_KF = self.heads.nats(state_KC, layout.rows_NF[counted_N])
-        return nats_KF.new_zeros(len(counted_N), len(FIELDS)).masked_scatter(counted_N[:, None], nats_KF)
+        nll_KF = self.heads.nll(state_KC, layout.rows_NF[loss_mask_N])
+        return nll_KF.new_zeros(len(loss_mask_N), len(FIELDS)).masked_scatter(loss_mask_N[:, None], nll_KF)
 
 
 def split(rows_LF: Ints, vocabulary: Vocabulary) -> int:

@@ -29,8 +29,8 @@ class MeloFormerLayout:
     rows_NF: Tensor
     """The pack's rows; this and `row_rotation` are longer on a CPU, by padding of their own."""
 
-    counted_N: Tensor
-    """(N,) rows whose cost counts: see `Pack.counted`."""
+    loss_mask_N: Tensor
+    """(N,) rows whose cost counts: see `Pack.loss_mask`."""
 
     before_N: Tensor
     """(N,) whose state predicts a row: 0 the start, i + 1 row i."""
@@ -78,19 +78,19 @@ def layout_of(
     if planner.spec.summaries:
         opening_T = np.flatnonzero(places.opens[:n])
         bars_T[: len(opening_T)] = piece_bar_N[opening_T]
-    counted_N, before_N = pack.counted[:length], np.arange(length)
+    loss_mask_N, before_N = pack.loss_mask[:length], np.arange(length)
     before_N[pack.starts[:-1]] = 0
     position_N = np.maximum(pack.rows[:, POSITION], 0)
     return MeloFormerLayout(
         rows_NF=torch.from_numpy(pack.rows),
-        counted_N=torch.from_numpy(counted_N),
+        loss_mask_N=torch.from_numpy(loss_mask_N),
         before_N=torch.from_numpy(before_N),
         row_rotation=_rotation(piece_bar_N, position_N, head_width),
         bar_rotation=_rotation(bars_T, np.zeros_like(bars_T), head_width),
         row_plan=row_plan,
         bar_plan=bar_plan,
         n_rows=n,
-        n_notes=int((pack.rows[:length][counted_N, PITCH] >= 0).sum()),
+        n_notes=int((pack.rows[:length][loss_mask_N, PITCH] >= 0).sum()),
     )
 
 

@@ -203,9 +203,9 @@ class MeloFormer(nn.Module):
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
         init_weights(self, layers=config.layers)
 
-    def counted(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts, without a plan of anything: see `Pack.counted`."""
-        return pack.counted
+    def loss_mask(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts, without a plan of anything: see `Pack.loss_mask`."""
+        return pack.loss_mask
 
     def layout(self, pack: Pack) -> MeloFormerLayout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
@@ -229,10 +229,10 @@ class MeloFormer(nn.Module):
 
     def forward(self, layout: MeloFormerLayout) -> Tensor:
         """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere."""
-        state_NC, counted_N = self.states(layout), layout.counted_N
-        nats_MF = self.heads.nats(state_NC[counted_N], layout.rows_NF[: len(counted_N)][counted_N])
-        nats_NF = nats_MF.new_zeros(len(counted_N), len(FIELDS))
-        return nats_NF.masked_scatter(counted_N[:, None], nats_MF)
+        state_NC, loss_mask_N = self.states(layout), layout.loss_mask_N
+        nll_MF = self.heads.nll(state_NC[loss_mask_N], layout.rows_NF[: len(loss_mask_N)][loss_mask_N])
+        nll_NF = nll_MF.new_zeros(len(loss_mask_N), len(FIELDS))
+        return nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
 
 
 def n_parameters(model: nn.Module) -> int:

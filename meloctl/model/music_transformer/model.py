@@ -33,7 +33,7 @@ class MusicTransformerLayout:
     rows_NF: Tensor
     """(N, 8) int64, the pack's rows, padding at the end."""
 
-    counted_N: Tensor
+    loss_mask_N: Tensor
     """(N,) bool, rows whose cost counts."""
 
     opens_N: Tensor
@@ -165,21 +165,21 @@ class MusicTransformer(nn.Module):
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
         init_weights(self, layers=config.layers)
 
-    def counted(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts: see `Pack.counted`."""
-        return pack.counted
+    def loss_mask(self, pack: Pack) -> Bools:
+        """(N,) rows whose cost counts: see `Pack.loss_mask`."""
+        return pack.loss_mask
 
     def layout(self, pack: Pack) -> MusicTransformerLayout:
         """The pack as this model sees it: every real row counts but the first of a window that does not open its piece."""
-        counted_N = self.counted(pack)
+        loss_mask_N = self.loss_mask(pack)
         opens_N = np.zeros(len(pack.rows), dtype=bool)
         opens_N[pack.starts[:-1]] = True
         return MusicTransformerLayout(
             rows_NF=torch.from_numpy(pack.rows),
-            counted_N=torch.from_numpy(counted_N),
+            loss_mask_N=torch.from_numpy(loss_mask_N),
             opens_N=torch.from_numpy(opens_N),
             starts=tuple(pack.starts.tolist()),
-            n_notes=int((pack.rows[counted_N, PITCH] != ABSENT).sum()),
+            n_notes=int((pack.rows[loss_mask_N, PITCH] != ABSENT).sum()),
         )
 
     def states(self, layout: MusicTransformerLayout) -> Tensor:
@@ -196,9 +196,9 @@ class MusicTransformer(nn.Module):
         Returns:
             (N, 8) float32; 0 where a row lacks the field or does not count.
         """
-        counted_N = layout.counted_N
-        nats_NF = self.heads.nats(self.states(layout)[counted_N[: layout.n_rows]], layout.rows_NF[counted_N])
-        return nats_NF.new_zeros(len(counted_N), len(FIELDS)).masked_scatter(counted_N[:, None], nats_NF)
+        loss_mask_N = layout.loss_mask_N
+        nll_NF = self.heads.nll(self.states(layout)[loss_mask_N[: layout.n_rows]], layout.rows_NF[loss_mask_N])
+        return nll_NF.new_zeros(len(loss_mask_N), len(FIELDS)).masked_scatter(loss_mask_N[:, None], nll_NF)
 
 
 def longest_distance(config: ModelConfig) -> int:

@@ -10,7 +10,8 @@ Where one's own part is seen in full and other parts are not, a second call hold
 part: there it is plain causal attention, and most blocks are seen whole or not at all, while in generation order it would touch
 every block. The first call then holds the other parts and the summaries. `meloctl.model.attention.flex.kernel` merges the two.
 
-Keys are summaries first, then rows, and segments are bars in the order in which they are opened, as in `meloctl.model.attention.tiled.planner`.
+Keys are summaries first, then rows, and segments are bars in the order in which they are opened, as in
+`meloctl.model.attention.tiled.planner`.
 Shape letters: N rows of a pack, padding last, n of them without it, W windows, T summaries with padding, L queries, M keys.
 """
 
