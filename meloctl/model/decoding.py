@@ -53,7 +53,7 @@ def start_decoding(
     """Make a model's decoder and prefill it.
 
     Args:
-        prompts: (L, 8) int64 of each of B pieces, whole bars without an end row; L may be 0, and only for MeloFormer may it differ.
+        prompts: (L, 8) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
         half: compute large products in bf16.
         first_masked_bar: for MeloFormer, the bar that the first infill header will open again; None where none will come.
 

@@ -3,8 +3,8 @@
 The states are those of the full forward. A piece without a prompt is all continuation, as a window of a single bar is in
 training: the encoder reads its blank alone.
 
-Shape letters: B pieces, U distinct primers, C width, F fields, H heads, D width of a head, Y layers of the decoder, L rows of a primer, P steps of
-the encoder, n keys.
+Shape letters: B pieces, U distinct primers, C width, F fields, H heads, D width of a head, Y layers of the decoder, L rows of a
+primer, P steps of the encoder, n keys.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ class EncoderDecoderDecoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece (B, 8) int64 → (B, C) the states that predict the rows after them. A header row opens a bar."""
+        """Read one row of each piece (B, 8) int64 → (B, C) the states that predict the rows after them; a header opens a bar."""
         self.bars_B = self.bars_B + (rows_BF[:, INSTRUMENT] == self.model.vocabulary.bar)
         time_B2 = torch.stack([self.bars_B - 1, rows_BF[:, POSITION].clamp(min=0)], dim=1)
         return self._written(self.embed(rows_BF), time_B2)

@@ -68,7 +68,7 @@ class PromptSlots:
         self._rows.append((self._open, self._open.append(0, n), torch.arange(n) + (first_row + closed)))
 
     def write(self, layer: int, kv: LayerKV) -> None:
-        """Write one layer's keys and values of the pack, rows (N, G, D) and summaries (T, G, D), as far as they are this prompt's."""
+        """Write this prompt's share of one layer's keys and values, rows (N, G, D) and summaries (T, G, D) of the pack."""
         for segment, slots, rows in self._rows:
             _write(segment, layer, slots, (kv.rows[0][rows], kv.rows[1][rows]))
         for (segment, slots, source), kv_s in zip(self._summaries, (kv.summaries, kv.summaries2), strict=False):
@@ -99,7 +99,9 @@ class PromptSlots:
             rows = np.flatnonzero(key_L == key)
             rows = rows[places.bar[rows] >= first_bar]
             segment = cache.segments[bool(key % 2), key // 2] = KVSegment(cache.like)
-            self._rows.append((segment, segment.append(places.bar[rows], len(rows)), torch.from_numpy(rows + first_row)))
+            self._rows.append(
+                (segment, segment.append(places.bar[rows], len(rows)), torch.from_numpy(rows + first_row))
+            )
 
 
 def _write(segment: KVSegment, layer: int, slots: slice, kv: KV) -> None:
