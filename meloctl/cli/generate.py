@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, piece_line, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
+from meloctl.formatting import piece_line
 
 
 def generate(
@@ -107,9 +108,9 @@ def generate(
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
-            with progress() as bar:
-                task = bar.add_task("writing bars", total=plan.new_bars * count)
-                run = write_pieces(space, plan, on_bar=lambda: bar.advance(task))
+            with progress() as reporter:
+                reporter.stage("writing bars", plan.new_bars * count)
+                run = write_pieces(space, plan, on_bar=reporter.advance)
         except KeyboardInterrupt:
             say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
             raise

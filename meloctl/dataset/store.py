@@ -137,7 +137,7 @@ def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
     instrument = rows[:, INSTRUMENT]
     if not len(rows) or instrument[0] != vocabulary.bar or instrument[-1] != vocabulary.end:
         return False
-    if np.isin(instrument, (vocabulary.reopen, vocabulary.gap)).any():
+    if np.isin(instrument, (vocabulary.infill_bar, vocabulary.masked_bar)).any():
         return False
     header, end = instrument == vocabulary.bar, instrument == vocabulary.end
     kind = np.where(header, 0, np.where(end, 2, 1))

@@ -81,7 +81,7 @@ def gate_of(cells: CellRows, queries: Ints, keys: Ints) -> npt.NDArray[np.uint8]
 
 
 def numbered(relation: npt.NDArray[np.int8], offset: Ints) -> npt.NDArray[np.uint8]:
-    """The gate of each relation (as a row of RELATIONS) and offset; offsets below 0, which nobody sees, are given one too."""
+    """The gate of each relation (row of MASK_RELATIONS) and offset; offsets below 0, which nobody sees, are given one too."""
     return (relation * N_OFFSETS + np.clip(offset, 0, LAST + 1)).astype(np.uint8)
 
 

@@ -18,10 +18,11 @@ from meloctl.dataset.windows import Reopened
 from meloctl.model.attention.tiled.planner import everything
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
-from meloctl.model.meloformer.layout import part_of, places_of
+from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
 from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots
 from meloctl.model.prompts import distinct_prompts
+from meloctl.rows.parts import is_drum_part, row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
@@ -110,7 +111,7 @@ class MeloFormerDecoder:
         """Prompts (L, 8) as windows of one pack."""
         middle = []
         for rows_LF in prompts:
-            infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.reopen).nonzero()[:, 0]
+            infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
             opened = len(infill) and self.first_masked_bar is not None
             middle.append(Reopened(row=int(infill[0]), bar=self.first_masked_bar or 0, headers=()) if opened else None)
         return Pack(
@@ -123,7 +124,8 @@ class MeloFormerDecoder:
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
         """Slots for each window of a pack in the cache of its piece."""
         vocabulary = self.model.vocabulary
-        places, drum_N = places_of(pack, vocabulary), pack.rows[:, INSTRUMENT] == vocabulary.drums
+        places = places_of(pack, vocabulary)
+        drum_N = is_drum_part(places.part, vocabulary)
         slots, first_summary = [], 0
         for cache, first, stop in zip(caches, pack.starts[:-1].tolist(), pack.starts[1:].tolist(), strict=True):
             rows = slice(first, stop)
@@ -143,17 +145,17 @@ class MeloFormerDecoder:
             (B, C) the states that predict the rows after them.
         """
         vocabulary = self.model.vocabulary
-        openers = (vocabulary.bar, vocabulary.gap, vocabulary.reopen)
+        openers = (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar)
         opens_B = [instrument in openers for instrument in rows_BF[:, INSTRUMENT].tolist()]
         if any(opens_B):
             self.most_bytes = max(self.most_bytes, self.nbytes)
-        parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
+        parts_B = row_parts(rows_BF.numpy(), vocabulary).tolist()
         slots: list[tuple[KVSegment, int]] = []
         for piece, row, part, opens in zip(self.pieces, rows_BF.tolist(), parts_B, opens_B, strict=True):
             if opens:
                 if piece.bar >= 0:
                     self._close_bar(piece)
-                piece.open_bar(infill=row[INSTRUMENT] == vocabulary.reopen)
+                piece.open_bar(infill=row[INSTRUMENT] == vocabulary.infill_bar)
             slots.append(piece.append_rows(part, drum=row[INSTRUMENT] == vocabulary.drums))
         at = zip(self.pieces, rows_BF[:, POSITION].clamp(min=0).tolist(), strict=True)
         rotation_BK = torch.stack([self.weights.rotation(piece.bar, position) for piece, position in at])

@@ -16,7 +16,8 @@ from meloctl.model.attention.flex.plan import FlexPlan
 from meloctl.model.attention.tiled.plan import AttentionPlan
 from meloctl.model.attention.tiled.planner import TilePlanner, WindowPlan, pack_plans
 from meloctl.model.rotary import rotation
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+from meloctl.rows.parts import is_drum_part, row_parts
+from meloctl.rows.vocabulary import INSTRUMENT, PITCH, POSITION, Vocabulary
 
 ROWS = 64
 """On a CPU rows are padded to a multiple of so many: kernels for bf16 are made, and kept, for each new shape."""
@@ -113,7 +114,7 @@ class RowPlaces:
 
 def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
     """Where the rows of a pack stand, whose windows each open with a header row."""
-    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
+    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar))
     segment_N = np.cumsum(opens_N) - 1
     segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
     bar_N = segment_N.copy()
@@ -121,7 +122,7 @@ def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
         if reopened:
             behind = slice(start + reopened.row, end)
             bar_N[behind] += reopened.bar - bar_N[start + reopened.row]
-    return RowPlaces(opens=opens_N, segment=segment_N, bar=bar_N, part=part_of(pack.rows, vocabulary))
+    return RowPlaces(opens=opens_N, segment=segment_N, bar=bar_N, part=row_parts(pack.rows, vocabulary))
 
 
 def tiled_plans(
@@ -139,22 +140,15 @@ def flex_plans(
     pack: Pack, places: RowPlaces, planner: TilePlanner, vocabulary: Vocabulary
 ) -> tuple[FlexPlan, FlexPlan]:
     """The plans of rows and of summaries, for FlexAttention."""
-    drummed_N = places.part // vocabulary.numbers == vocabulary.drums
-    return planner.flex.plans(places.bar, places.part, drummed_N, pack.starts, places.segment)
+    is_drum_N = is_drum_part(places.part, vocabulary)
+    return planner.flex.plans(places.bar, places.part, is_drum_N, pack.starts, places.segment)
 
 
 def window_plan(planner: TilePlanner, places: RowPlaces, rows: slice, vocabulary: Vocabulary) -> WindowPlan:
     """The plan of one window, some rows of a pack."""
     part = places.part[rows]
-    drums = np.unique(part[part // vocabulary.numbers == vocabulary.drums])
+    drums = np.unique(part[is_drum_part(part, vocabulary)])
     return planner.window(places.bar[rows], part, frozenset(drums.tolist()), places.segment[rows])
-
-
-def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
-    """(…) the part of each row (…, 8): instrument and number as one integer; header rows, and reopening ones, are parts of their
-    own."""
-    instrument = np.where(rows[..., INSTRUMENT] == vocabulary.gap, vocabulary.bar, rows[..., INSTRUMENT])
-    return instrument * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 
 def _rotation(bar: Ints, position: Ints, width: int) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Bools, Ints
-from masks.spec import RELATIONS
+from masks.spec import MASK_RELATIONS
 
-EVERY = frozenset(range(len(RELATIONS)))
+EVERY = frozenset(range(len(MASK_RELATIONS)))
 """All relations."""
 
 
@@ -28,7 +28,7 @@ class Stretch:
     """(L,) where the keys end; none are seen unless it is above `low`."""
 
     among: frozenset[int] = EVERY
-    """The relations (rows of RELATIONS) that are seen; keys of another relation in the stretch are not."""
+    """The relations (rows of MASK_RELATIONS) that are seen; keys of another relation in the stretch are not."""
 
 
 def visited(stretches: Sequence[Stretch], n_keys: int, block: int) -> tuple[Bools, Bools]:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from analysis.arrays import Bools, Ints
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import SAME
 from meloctl.model.attention.flex.block_mask import EVERY, Stretch
 from meloctl.model.attention.flex.plan import FlexPlan, GateRows, OwnPart, call_of, int32
@@ -151,7 +151,7 @@ def runs_of(spec: MaskSpec, relations: frozenset[int]) -> tuple[OffsetRun, ...]:
     """What a mask shows of some relations, as runs of offsets: together each pair once."""
     farthest = max((spec.near, *spec.far, *(() if spec.same == "full" else spec.same)))
     offsets = range(min(farthest + 1, MOST_OFFSET) + 1)  # those beyond are like the last
-    seen = [frozenset(r for r in relations if spec.sees(RELATIONS[r], offset)) for offset in offsets]
+    seen = [frozenset(r for r in relations if spec.sees(MASK_RELATIONS[r], offset)) for offset in offsets]
     changes = [0, *(k for k in range(1, len(seen)) if seen[k] != seen[k - 1]), len(seen)]
     return tuple(
         OffsetRun(among=seen[a], first=a, last=None if b == len(seen) else b - 1)

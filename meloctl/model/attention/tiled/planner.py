@@ -21,8 +21,8 @@ import torch
 
 from analysis.arrays import Ints
 from masks.spec import MOST_OFFSET, MaskSpec
-from masks.tiling.cell_rows import CellRows, cells_of_rows, spread
-from masks.tiling.infill_tiles import infill_tiles, whole_window
+from masks.tiling.cell_rows import CellRows, cells_of_rows, expand_ranges
+from masks.tiling.infill_tiles import infill_mask, infill_tiles
 from masks.tiling.kernel_costs import CPU, KernelCosts
 from masks.tiling.plan import plan
 from masks.tiling.tiles import Tile
@@ -161,7 +161,7 @@ class TilePlanner:
 
     def _whole(self, bar: Ints, part: Ints, drums: frozenset[int]) -> tuple[RowTile, ...]:
         """A window with a gap as one tile."""
-        see, relation, distance = whole_window(self._shown, bar, part, drums)
+        see, relation, distance = infill_mask(self._shown, bar, part, drums)
         every = np.arange(len(bar))
         return (span(every, every, see=see, gate=numbered(relation, distance) if self.gated else None),)
 
@@ -192,7 +192,7 @@ class TilePlanner:
 
     def _spans(self, tile: Tile) -> Iterator[RowTile]:
         cells, at, of = tile.cells, tile.query_cells, tile.key_cells
-        queries, keys = (spread(cells.start[c], cells.rows[c]) for c in (at, of))
+        queries, keys = (expand_ranges(cells.start[c], cells.rows[c]) for c in (at, of))
         if not self.gated:
             yield span(queries, keys, causal=tile.causal, see=tile.see())
         elif not tile.causal:
