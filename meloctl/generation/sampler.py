@@ -13,7 +13,7 @@ from torch import Tensor
 from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
 from meloctl.generation.options import Sampling
-from meloctl.model.decoding import Decoder, begun
+from meloctl.model.decoding import Decoder, start_decoding
 from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, Row, kind_of
@@ -71,8 +71,9 @@ def generate(
     Returns:
         The decoder in its last state.
     """
-    given = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
-    (decoder, hidden), going = begun(model, given, half=half, reopened=writers[0].first_masked_bar), list(writers)
+    prompts = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    decoder, hidden = start_decoding(model, prompts, half=half, first_masked_bar=writers[0].first_masked_bar)
+    going = list(writers)
     while going:
         rows = _sample_rows(decoder, hidden, going, sampling)
         for writer, row in zip(going, rows, strict=True):
