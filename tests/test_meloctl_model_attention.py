@@ -15,7 +15,7 @@ from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
 from masks.tiling.kernel_costs import CPU
 from meloctl.model.attention.attend import attend
-from meloctl.model.attention.gates import LAST, N_OFFSETS, OPEN
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, OPEN
 from meloctl.model.attention.reference import attend_dense
 from meloctl.model.attention.tiled.plan import AttentionPlan, span
 from meloctl.model.attention.tiled.planner import TilePlanner, pack_plans
@@ -205,7 +205,7 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
             for k in range(len(bar)):
                 drummed = part[q] in drums or part[k] in drums
                 relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
-                offset = min(abs(bar[q] - bar[k]), LAST + 1)
+                offset = min(abs(bar[q] - bar[k]), LAST_OFFSET + 1)
                 expected = -1 if k > q else RELATIONS.index(relation) * N_OFFSETS + offset
                 assert gates[row + q, bars.n_queries + row + k] == expected
         row += len(bar)

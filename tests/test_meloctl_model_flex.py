@@ -23,7 +23,7 @@ from meloctl.model.attention.attend import attend
 from meloctl.model.attention.flex import kernel as flex
 from meloctl.model.attention.flex.block_mask import EVERY, Stretch, visited
 from meloctl.model.attention.flex.planner import FlexPlanner, runs_of
-from meloctl.model.attention.gates import LAST, N_OFFSETS
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS
 from meloctl.model.attention.reference import attend_dense
 from meloctl.model.attention.tiled.planner import TilePlanner, everything, pack_plans
 from meloctl.model.meloformer.layout import layout_of
@@ -90,7 +90,7 @@ class Music:
         drums = np.isin(self.part, list(self.drums))
         other = np.where(drums[:, None] | drums, DRUMS, CROSS)
         relation = np.where(self.part[:, None] == self.part, SAME, other)
-        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST + 1)
+        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST_OFFSET + 1)
         return torch.from_numpy(np.pad(gate, ((0, 0), (self.room, 0))))
 
 

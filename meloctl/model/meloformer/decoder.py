@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from meloctl.model.attention.tiled.planner import everything
+from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.fused_linear import normed
 from meloctl.model.meloformer.fused import FusedWeights, LayerWeights, turned
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
@@ -32,7 +32,7 @@ class MeloFormerDecoder:
         self.model, self.weights = model, FusedWeights(model, half=half)
         self.heads = self.weights.heads
         self.biases = None if model.gates is None else model.gates.biases().detach()
-        config, spec = model.config, model.spec if model.gates is None else everything(model.spec)
+        config, spec = model.config, model.spec if model.gates is None else all_earlier_rows(model.spec)
         self.sight = OffsetReach(spec)
         like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
         gated = model.gates is not None

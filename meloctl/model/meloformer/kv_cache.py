@@ -19,7 +19,7 @@ from analysis.arrays import Ints
 from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from masks.tiling.tiles import stretches
-from meloctl.model.attention.gates import LAST, N_OFFSETS
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS
 
 _EVER = 1 << 40
 """More bars than any piece has."""
@@ -251,4 +251,4 @@ class PieceKVCache:
         """(n,) the gate of each row; that of one's own bar, which is open, for summaries."""
         if relation is None:
             return np.zeros(rows.stop - rows.start, dtype=np.int64)
-        return relation * N_OFFSETS + np.minimum(np.abs(self.bar - line.bar[rows]), LAST + 1)
+        return relation * N_OFFSETS + np.minimum(np.abs(self.bar - line.bar[rows]), LAST_OFFSET + 1)

@@ -12,6 +12,7 @@ value heads, D width of a head, F fields, M rows that count.
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +21,9 @@ from torch.utils.checkpoint import checkpoint
 
 from analysis.arrays import Bools
 from masks.spec import MaskSpec
-from masks.tiling.kernel_costs import CPU
 from meloctl.dataset.packs import Pack
-from meloctl.model.attention.attend import attend
-from meloctl.model.attention.gates import Gates
-from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.attention.backends import planner_for
+from meloctl.model.attention.gates import Gates, all_earlier_rows
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
 from meloctl.model.rotary import rotate
@@ -98,13 +97,13 @@ class Layer(nn.Module):
             bars = self.norm(s_TC)
             k_s, v_s = self.keys(bars, layout.bar_rotation)
             q_s = self.query(bars, layout.bar_rotation)
-            heard = attend(q_s, torch.cat([k_s, k_r]), torch.cat([v_s, v_r]), layout.bar_plan)
+            heard = layout.bar_plan.attend(q_s, torch.cat([k_s, k_r]), torch.cat([v_s, v_r]))
             s_TC = self.add_attention(s_TC, heard)
             k2, v2 = self.second_keys(s_TC, layout.bar_rotation)
             k, v = torch.cat([k2, k_r]), torch.cat([v2, v_r])
             if not self.last:
                 s_TC = self.feed(s_TC)
-        r_NC = self.add_attention(r_NC, attend(q_r, k, v, layout.row_plan, biases))
+        r_NC = self.add_attention(r_NC, layout.row_plan.attend(q_r, k, v, biases))
         return self.feed(r_NC), s_TC
 
     def _split(self, x_NE: Tensor) -> Tensor:
@@ -127,8 +126,10 @@ class MeloFormer(nn.Module):
         """
         super().__init__()
         self.config, self.vocabulary, self.spec = config, vocabulary, spec
-        costs = CPU.at(heads=config.heads, width=config.head_width, threads=torch.get_num_threads())
-        self.planner = TilePlanner(spec, gated=gated, costs=costs)
+        sizes = {"gated": gated, "heads": config.heads, "head_width": config.head_width}
+        self.planner_on = cache(partial(planner_for, shown=all_earlier_rows(spec) if gated else spec, **sizes))
+        """(device type) → the planner of its attention backend, made at the first use."""
+
         self.gates = Gates(spec) if gated else None
         self.checkpointing = False
         """Keep each layer's input alone for the backward pass, and compute the layer again there."""
@@ -166,8 +167,8 @@ class MeloFormer(nn.Module):
     def layout(self, pack: Pack) -> MeloFormerLayout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
         of time, on a CPU. Packs of one length keep the kernels on CUDA from being compiled again: see `packs.padded`."""
-        on_cuda = self.start.device.type == "cuda"
-        return layout_of(pack, self.planner, self.vocabulary, self.config.head_width, flex=on_cuda)
+        planner = self.planner_on(self.start.device.type)
+        return layout_of(pack, planner, self.vocabulary, self.config.head_width)
 
     def states(self, layout: MeloFormerLayout) -> Tensor:
         """(N, C) the state that predicts each row: it has seen earlier rows of the row's own window alone."""
