@@ -19,9 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.errors import MeloError
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CellRows, cells_of_rows
-from masks.tiling.plan import RUN_LENGTHS, TilePlan, decompositions, plan
+from masks.tiling.plan import RUN_ROWS, TilePlan, decompositions, plan
 from masks.tiling.tiles import Tile
 
 MUSEFORMER = (1, 2, 4, 8, 12, 16, 24, 32)
@@ -54,12 +54,12 @@ def cells_of_file(path: Path) -> CellRows:
     """The cells of a MIDI file, as the model sees them."""
     from analysis.midi import read_midi
     from meloctl.rows.codec import encode
-    from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, default_vocabulary
+    from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, default_vocabulary
 
     vocabulary = default_vocabulary()
     rows = encode(read_midi(path), vocabulary)[0].astype(np.int64)
     instrument = rows[:, INSTRUMENT]
-    part = instrument * vocabulary.numbers + np.maximum(rows[:, NUMBER], 0)
+    part = instrument * vocabulary.instances + np.maximum(rows[:, INSTANCE], 0)
     drums = np.unique(part[instrument == vocabulary.drums]).tolist()
     return cells_of_rows(np.cumsum(instrument == vocabulary.bar) - 1, part, drums)
 
@@ -139,7 +139,7 @@ def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]
                 query_cells=queries,
                 key_cells=queries if form == "causal" else keys,
                 causal=form == "causal",
-                seen=np.ones((len(RELATIONS), n_cells), dtype=np.bool_) if form == "masked" else None,
+                seen=np.ones((len(MASK_RELATIONS), n_cells), dtype=np.bool_) if form == "masked" else None,
                 n_queries=n,
                 n_keys=m,
                 shown=n * m,
@@ -197,7 +197,7 @@ def choices(name: str, cells: CellRows, heads: int, width: int, repeats: int) ->
         chosen = plan(SPECS[spec], cells)
         every = {
             tuple((g.in_words(), len(g.starts)) for g in groups): [tile for g in groups for tile in g.tiles()]
-            for length in RUN_LENGTHS
+            for length in RUN_ROWS
             for groups in decompositions(SPECS[spec], cells, lengths=[length])
         }
         others = [tiles for tiles in every.values() if sum(t.work for t in tiles) < chosen.dense_work]

@@ -6,15 +6,15 @@ import numpy as np
 
 from analysis.arrays import Bools
 from masks.cost.row_pairs import RowPairs
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec, visible_offsets
 
 
-def in_words(spec: MaskSpec) -> str:
+def describe_mask(spec: MaskSpec) -> str:
     """The mask in one line."""
     own = (
         "every earlier bar"
         if spec.same == "full"
-        else f"offsets {offsets_in_words(spec.same)}"
+        else f"offsets {format_offsets(spec.same)}"
         if spec.same
         else "its own bar"
     )
@@ -25,12 +25,12 @@ def in_words(spec: MaskSpec) -> str:
         if spec.near
         else "the same bar"
     )
-    far = f", and {offsets_in_words(spec.far)} back" if spec.far else ""
+    far = f", and {format_offsets(spec.far)} back" if spec.far else ""
     drums = " Between drums and other parts: every earlier bar." if spec.drums == "exempt" else ""
     return f"Own part: {own}. Other parts: {near}{far}.{drums} Summaries: {'on' if spec.summaries else 'off'}."
 
 
-def drums_in_words(drums: str) -> list[str]:
+def drums_reasons(drums: str) -> list[str]:
     """The reason for exempt drums; none for masked ones, which are a part like any other."""
     exempt = (
         "Drums: they see, and are seen by, other parts at every earlier bar. Similarity of pitch says nothing of them."
@@ -38,7 +38,7 @@ def drums_in_words(drums: str) -> list[str]:
     return [exempt] if drums == "exempt" else []
 
 
-def offsets_in_words(offsets: Sequence[int]) -> str:
+def format_offsets(offsets: Sequence[int]) -> str:
     """1, 2, 3, 4, 8 as "1–4, 8"."""
     runs: list[list[int]] = []
     for k in offsets:
@@ -49,14 +49,9 @@ def offsets_in_words(offsets: Sequence[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
 
 
-def sight(spec: MaskSpec, offsets: int) -> Bools:
-    """(3, offsets) what `spec.sees` says of each of RELATIONS at offsets 0, 1, …"""
-    return np.array([[spec.sees(relation, k) for k in range(offsets)] for relation in RELATIONS], dtype=np.bool_)
-
-
 def density(spec: MaskSpec, pairs: RowPairs) -> float:
     """Share of dense causal attention's pairs of rows that the mask shows, 0..1; 0 where there are no rows."""
-    shown = float((pairs.counts * sight(spec, pairs.counts.shape[1])).sum())
+    shown = float((pairs.counts * visible_offsets(spec, pairs.counts.shape[1])).sum())
     return shown / pairs.total if pairs.total else 0.0
 
 
@@ -68,7 +63,7 @@ def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]
     Returns:
         {"same": offsets within its own part, "cross": offsets in a given other part, "drums": offsets in the drums}
     """
-    same, cross, drums = sight(spec, bars)
+    same, cross, drums = visible_offsets(spec, bars)
     own, other, drum = (
         np.eye(1, bars, dtype=np.bool_)[0],
         np.zeros(bars, dtype=np.bool_),
@@ -80,7 +75,9 @@ def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]
             _sum(other, same) | _sum(own, cross) | _sum(other, cross) | _sum(drum, drums),
             _sum(drum, same) | _sum(own, drums) | _sum(other, drums),
         )
-    return {name: np.flatnonzero(heard).tolist() for name, heard in zip(RELATIONS, (own, other, drum), strict=True)}
+    return {
+        name: np.flatnonzero(heard).tolist() for name, heard in zip(MASK_RELATIONS, (own, other, drum), strict=True)
+    }
 
 
 def _sum(a: Bools, b: Bools) -> Bools:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.offsets import MAX_OFFSET
 from analysis.plots import CROSS, GRID, INK, SAME, save
 from masks.rules.learned import HALF, LearnedGates
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MaskSpec
 
 _PARTS = 3
 _DRUMS = "#8a6bb1"
@@ -65,7 +65,7 @@ def _cells(axes: Axes, spec: MaskSpec) -> None:
             drummed = exempt and 0 in (part[q], part[k])
             relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
             if spec.sees(relation, int(bar[q] - bar[k])):
-                colour[q, k] = 1 + RELATIONS.index(relation)
+                colour[q, k] = 1 + MASK_RELATIONS.index(relation)
     axes.imshow(
         colour,
         cmap=ListedColormap(["#ffffff", SAME, CROSS, _DRUMS, "#ececec"]),

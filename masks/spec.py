@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from analysis.arrays import Bools
 from analysis.errors import MeloError
 from analysis.json_file import read_json, refuse_unknown
 
@@ -13,7 +16,7 @@ FORMAT = "meloctl.mask/1"
 MOST_OFFSET = 10_000
 """No offset is larger: no piece that is read has more bars."""
 
-RELATIONS = ("same", "cross", "drums")
+MASK_RELATIONS = ("same", "cross", "drums")
 """What two rows may be to each other: of one part; of two parts, neither of them drums; of two parts, drums among them."""
 
 DRUMS = ("masked", "exempt")
@@ -73,13 +76,13 @@ class MaskSpec:
             raise MeloError(f"summaries is {self.summaries!r}; it must be true or false")
 
     def sees(self, relation: str, offset: int) -> bool:
-        """May a row attend to rows of that relation (one of RELATIONS), `offset` ≥ 0 bars back?
+        """May a row attend to rows of that relation (one of MASK_RELATIONS), `offset` ≥ 0 bars back?
 
         Raises:
             ValueError: no such relation.
         """
-        if relation not in RELATIONS:
-            raise ValueError(f"relation {relation!r} is not one of {', '.join(RELATIONS)}")
+        if relation not in MASK_RELATIONS:
+            raise ValueError(f"relation {relation!r} is not one of {', '.join(MASK_RELATIONS)}")
         if relation == "same":
             return offset == 0 or self.same == "full" or offset in self.same
         exempt = relation == "drums" and self.drums == "exempt"
@@ -146,6 +149,12 @@ def read_spec(path: Path) -> MaskSpec:
 def spec_text(spec: MaskSpec) -> str:
     """The file's text."""
     return json.dumps(spec.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def visible_offsets(spec: MaskSpec, n_offsets: int) -> Bools:
+    """(3, n_offsets) `spec.sees` of each of MASK_RELATIONS at offsets 0, 1, …: True = may attend."""
+    visible = [[spec.sees(relation, k) for k in range(n_offsets)] for relation in MASK_RELATIONS]
+    return np.array(visible, dtype=np.bool_)
 
 
 def near_and_far(offsets: Iterable[int]) -> tuple[int, tuple[int, ...]]:

@@ -10,9 +10,17 @@ from test_masks_spec import SEED
 from analysis.corpus import find_files
 from analysis.offset_table_file import read_curves
 from masks.cost.block_occupancy import block_occupancy
-from masks.cost.compare_masks import DRAWS, LAYERS, WAYS, compare, conclusion, rules_to_compare, table_lines
+from masks.cost.compare_masks import (
+    BLOCK_GRIDS,
+    LAYERS,
+    RANDOM_MASKS,
+    compare_masks,
+    conclusion,
+    rules_to_compare,
+    table_lines,
+)
 from masks.cost.row_pairs import PieceRows, mean_pairs
-from masks.cost.sample import choose_files, read_rows
+from masks.cost.sample import read_piece_rows, sample_files
 from masks.cost.similarity_recall import similarity_recall
 from masks.describe import density, reach
 from masks.rules.baselines import causal_mask
@@ -34,15 +42,15 @@ def random_pieces(drums=(1,)):
 def compared():
     pieces = random_pieces()
     rules = rules_to_compare(TABLE, pieces, random=np.random.default_rng(0))
-    return pieces, rules, compare(rules, TABLE, pieces)
+    return pieces, rules, compare_masks(rules, TABLE, pieces)
 
 
 def test_every_rule_takes_part_and_chance_several_times(compared):
     _, rules, standings = compared
     counts = {name: len(masks) for name, masks in rules.items()}
-    assert counts == {"seed": 1, "budget": 1, "museformer": 1, "window": 1, "random": DRAWS, "causal": 1}
+    assert counts == {"seed": 1, "budget": 1, "museformer": 1, "window": 1, "random": RANDOM_MASKS, "causal": 1}
     assert {s.name: s.masks for s in standings} == counts
-    assert len({(m.same, m.near, m.far) for m in rules["random"]}) == DRAWS
+    assert len({(m.same, m.near, m.far) for m in rules["random"]}) == RANDOM_MASKS
     assert rules["seed"] == [derive_mask(TABLE)]
 
 
@@ -63,7 +71,7 @@ def test_the_numbers_are_those_of_their_functions(compared):
         assert standing.density == pytest.approx(np.mean([density(m, pairs) for m in masks]))
         assert standing.similarity_recall == pytest.approx(np.mean([similarity_recall(m, TABLE, pairs) for m in masks]))
         assert standing.per_work == pytest.approx(standing.similarity_recall / standing.density)
-        blocks = [block_occupancy(m, c, WAYS) for m in masks for c in cells]
+        blocks = [block_occupancy(m, c, BLOCK_GRIDS) for m in masks for c in cells]
         assert standing.blocks == pytest.approx(np.mean(blocks, axis=0))
         work = [plan(m, c).work / plan(causal_mask(), c).work for m in masks for c in cells]
         assert standing.work == pytest.approx(np.mean(work))
@@ -91,7 +99,7 @@ def test_exempt_drums_reach_every_rule_that_hides_something():
 
 def test_each_mask_is_counted_off():
     calls = []
-    compare({"a": [SEED, SEED], "b": [causal_mask()]}, TABLE, random_pieces(), on_mask=lambda: calls.append(1))
+    compare_masks({"a": [SEED, SEED], "b": [causal_mask()]}, TABLE, random_pieces(), on_mask=lambda: calls.append(1))
     assert len(calls) == 3
 
 
@@ -134,8 +142,8 @@ def test_json_says_the_same(compared):
 
 def test_on_real_pieces_the_seeds_mask_beats_chance(real):
     files = real("band")
-    pieces = read_rows(choose_files(files, files[0].parent, 3), meter=None)
+    pieces = read_piece_rows(sample_files(files, files[0].parent, 3), meter=None)
     assert len(find_files(files[0].parent)) >= 3
-    standings = compare(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
+    standings = compare_masks(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
     by_name = {s.name: s for s in standings}
     assert by_name["seed"].similarity_recall > by_name["random"].similarity_recall

@@ -11,9 +11,9 @@ from analysis.errors import MeloError
 from analysis.midi import write_midi
 from analysis.piece import Part
 from masks.cost.row_pairs import PieceRows, RowPairs, mean_pairs, row_pairs
-from masks.cost.sample import choose_files, read_rows
+from masks.cost.sample import read_piece_rows, sample_files
 from masks.dense import dense_mask
-from masks.spec import RELATIONS, MaskSpec, near_and_far
+from masks.spec import MASK_RELATIONS, MaskSpec, near_and_far
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
@@ -45,7 +45,7 @@ def test_pairs_are_those_of_the_matrix(rows, drums):
     for i, (b, p) in enumerate(cells):
         for c, q in cells[: i + 1]:
             relation = "same" if p == q else "drums" if {p, q} & drums else "cross"
-            expected[RELATIONS.index(relation), b - c] += 1
+            expected[MASK_RELATIONS.index(relation), b - c] += 1
     assert row_pairs(rows, drums=drums).counts.tolist() == expected.tolist()
 
 
@@ -119,21 +119,21 @@ def test_near_and_far():
 
 def test_files_are_chosen_by_their_names_alone(tmp_path):
     paths = [tmp_path / f"{i}.mid" for i in range(40)]
-    some = choose_files(paths, tmp_path, 10)
-    assert choose_files(paths[::-1], tmp_path, 10) == some
+    some = sample_files(paths, tmp_path, 10)
+    assert sample_files(paths[::-1], tmp_path, 10) == some
     assert len(set(some)) == 10
     assert some != paths[:10]
     fewer = [p for p in paths if p != some[3]]  # one gone: the other nine stay
-    assert set(some) - {some[3]} <= set(choose_files(fewer, tmp_path, 10))
-    assert choose_files(paths, tmp_path, 99) == choose_files(paths, tmp_path, 40)
+    assert set(some) - {some[3]} <= set(sample_files(fewer, tmp_path, 10))
+    assert sample_files(paths, tmp_path, 99) == sample_files(paths, tmp_path, 40)
 
 
 def test_rows_are_read_and_broken_files_left_out(tmp_path):
     write_midi(BAND, tmp_path / "a.mid")
     (tmp_path / "b.mid").write_text("no music")
     calls = []
-    (found,) = read_rows(sorted(tmp_path.iterdir()), meter=None, on_file=lambda: calls.append(1))
+    (found,) = read_piece_rows(sorted(tmp_path.iterdir()), meter=None, on_file=lambda: calls.append(1))
     assert found.rows.sum() == 3 + 7
     assert len(calls) == 2
     with pytest.raises(MeloError, match=r"none of 1 files could be read; the first, b\.mid: not a MIDI file"):
-        read_rows([tmp_path / "b.mid"], meter=None)
+        read_piece_rows([tmp_path / "b.mid"], meter=None)

@@ -8,7 +8,7 @@ from test_masks_spec import SEED, specs
 
 from analysis.errors import MeloError
 from masks.cost.row_pairs import row_pairs
-from masks.cost.similarity_recall import choices, floor, similarity_recall
+from masks.cost.similarity_recall import least_similar, measured_offsets, similarity_recall
 from masks.rules.baselines import causal_mask
 from masks.spec import MaskSpec
 
@@ -20,8 +20,12 @@ TABLE = curves({1: 0.5, 2: 0.7}, {0: 0.9, 1: 0.2, 2: 0.3})
 
 def test_likeness_is_excess_times_pairs():
     # the least alike is 0.2, across parts 1 back
-    assert (floor(TABLE).relation, floor(TABLE).offset, floor(TABLE).similarity) == ("cross", 1, 0.2)
-    found = {(c.relation, c.offset): c.likeness for c in choices(TABLE, row_pairs(ROWS))}
+    assert (least_similar(TABLE).relation, least_similar(TABLE).offset, least_similar(TABLE).similarity) == (
+        "cross",
+        1,
+        0.2,
+    )
+    found = {(c.relation, c.offset): c.likeness for c in measured_offsets(TABLE, row_pairs(ROWS))}
     assert found == pytest.approx({("same", 1): 0.3 * 4, ("same", 2): 0.5 * 2, ("cross", 1): 0, ("cross", 2): 0.1 * 2})
 
 
@@ -45,8 +49,8 @@ def test_headers_and_drums_carry_no_likeness():
 
 def test_offsets_beyond_every_piece_and_thin_ones_are_no_choice():
     table = curves({1: 0.5, 7: 0.9}, {1: 0.2, 2: 0.0}, pairs={"cross": {1: 100, 2: 9}})
-    assert [(c.relation, c.offset) for c in choices(table, row_pairs(ROWS))] == [("same", 1), ("cross", 1)]
-    assert floor(table).similarity == 0.2
+    assert [(c.relation, c.offset) for c in measured_offsets(table, row_pairs(ROWS))] == [("same", 1), ("cross", 1)]
+    assert least_similar(table).similarity == 0.2
 
 
 def test_a_flat_table_holds_no_likeness():
@@ -61,4 +65,4 @@ def test_everything_captures_everything_and_nothing_more(spec):
 
 def test_a_table_of_one_relation_is_refused():
     with pytest.raises(MeloError, match="no offset from 1 on was measured for both relations"):
-        floor(curves({1: 0.5}, {0: 0.5}))
+        least_similar(curves({1: 0.5}, {0: 0.5}))

@@ -10,9 +10,9 @@ from test_masks_spec import SEED, specs
 
 from masks.cost.row_pairs import row_pairs
 from masks.dense import dense_mask, dense_summary_mask
-from masks.describe import density, in_words, reach
+from masks.describe import density, describe_mask, reach
 from masks.mask_picture import draw_mask
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 
 
 @st.composite
@@ -128,9 +128,9 @@ def test_exempt_drums_carry_what_the_mask_hides():
     # own bar only; through two layers a row hears every bar, by way of the drums
     spec = MaskSpec(same=(), near=0, far=(), summaries=False, drums="exempt")
     assert reach(spec, 1, bars=5) == {"same": [0], "cross": [0], "drums": [0, 1, 2, 3, 4]}
-    assert reach(spec, 2, bars=5) == {relation: [0, 1, 2, 3, 4] for relation in RELATIONS}
+    assert reach(spec, 2, bars=5) == {relation: [0, 1, 2, 3, 4] for relation in MASK_RELATIONS}
     masked = replace(spec, drums="masked")
-    assert reach(masked, 9, bars=5) == {relation: [0] for relation in RELATIONS}
+    assert reach(masked, 9, bars=5) == {relation: [0] for relation in MASK_RELATIONS}
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_the_picture_is_drawn(spec, tmp_path):
 
 
 def test_a_mask_in_words():
-    assert in_words(SEED) == "Own part: every earlier bar. Other parts: offsets 0 to 2, and 4 back. Summaries: on."
+    assert describe_mask(SEED) == "Own part: every earlier bar. Other parts: offsets 0 to 2, and 4 back. Summaries: on."
     other = MaskSpec(same=(1, 2, 3, 8), near=0, far=(), summaries=False)
-    assert in_words(other) == "Own part: offsets 1–3, 8. Other parts: the same bar. Summaries: off."
+    assert describe_mask(other) == "Own part: offsets 1–3, 8. Other parts: the same bar. Summaries: off."
     exempt = replace(other, near=MOST_OFFSET, drums="exempt")
-    assert in_words(exempt) == (
+    assert describe_mask(exempt) == (
         "Own part: offsets 1–3, 8. Other parts: every earlier bar. "
         "Between drums and other parts: every earlier bar. Summaries: off."
     )
-    assert in_words(replace(other, same=())).startswith("Own part: its own bar.")
+    assert describe_mask(replace(other, same=())).startswith("Own part: its own bar.")

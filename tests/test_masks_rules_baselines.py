@@ -13,8 +13,8 @@ from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves
 from masks.cost.row_pairs import row_pairs
 from masks.dense import dense_mask
-from masks.describe import density, in_words
-from masks.rules.baselines import causal_mask, museformer_mask, random_mask, signed, window_like, window_mask
+from masks.describe import density, describe_mask
+from masks.rules.baselines import causal_mask, museformer_mask, random_mask, window_like, window_mask, with_priors
 from masks.spec import MaskSpec
 
 BAND = row_pairs(np.ones((5, 60), dtype=np.int64), drums={1}, headers={0})
@@ -50,7 +50,7 @@ def test_causal_shows_everything():
     see = dense_mask(causal_mask(), [0, 0, 3, 9, 9], [0, 1, 0, 1, 2], {2})
     assert (see == np.tri(5, dtype=bool)).all()
     assert density(causal_mask(), BAND) == 1
-    assert in_words(causal_mask()) == "Own part: every earlier bar. Other parts: every earlier bar. Summaries: on."
+    assert describe_mask(causal_mask()) == "Own part: every earlier bar. Other parts: every earlier bar. Summaries: on."
 
 
 def test_drums_may_be_exempt():
@@ -120,7 +120,7 @@ def test_a_mask_of_the_bar_itself_leaves_nothing_to_draw():
 def test_signed_masks_carry_priors_and_provenance_through_json():
     table = read_curves(DIARY)
     for spec in (museformer_mask(), window_mask(3), causal_mask(), random_mask(SEED, BAND, np.random.default_rng(0))):
-        mine = signed(spec, table, version="1.2", corpus="diary")
+        mine = with_priors(spec, table, version="1.2", corpus="diary")
         assert (mine.same_prior, mine.cross_prior) == (table.same, table.cross)
         provenance = {"measure": "pc-jaccard", "table": table.table_hash, "corpus": "diary", "meloctl": "1.2"}
         assert mine.source == {**spec.source, **provenance}

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from analysis.errors import MeloError
 from masks.dense import dense_mask
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CellRows, cells_of_rows
 from masks.tiling.kernel_costs import KernelCosts
 from masks.tiling.orders import across_parts, everything, within_parts
-from masks.tiling.plan import RUN_LENGTHS, decompositions, plan
+from masks.tiling.plan import RUN_ROWS, decompositions, plan
 from masks.tiling.query_runs import causal, query_runs
-from masks.tiling.tiles import pairs_seen
+from masks.tiling.tiles import count_visible_pairs
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
 
@@ -175,12 +175,12 @@ def test_every_row_sees_itself(spec, cells, costs):
     assert (itself == 1).all()
 
 
-@given(pieces(), specs(), st.sampled_from([*RUN_LENGTHS, 2, 7, 13]), st.booleans())
+@given(pieces(), specs(), st.sampled_from([*RUN_ROWS, 2, 7, 13]), st.booleans())
 def test_windows_of_any_length_show_what_their_order_holds(cells, spec, length, whole_bars):
     parts = np.repeat(cells.part, cells.rows)
     alike = parts[:, None] == parts
     mask = reference(spec, cells)
-    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in RELATIONS])
+    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in MASK_RELATIONS])
     every = np.ones(len(cells.rows), dtype=bool)
     same, other = np.array([[1], [0], [0]]) * seen > 0, np.array([[0], [1], [1]]) * seen > 0
     for order, shown, expected in [
@@ -189,15 +189,15 @@ def test_windows_of_any_length_show_what_their_order_holds(cells, spec, length, 
         (across_parts(cells, "", every), other, mask & ~alike),
     ]:
         if len(order.keys):
-            cut = query_runs(order, shown, pairs_seen(cells, shown), length, whole_bars=whole_bars)
+            cut = query_runs(order, shown, count_visible_pairs(cells, shown), length, whole_bars=whole_bars)
             assert (times_shown(cut.tiles(), cells.n_rows) == expected).all()
 
 
 @given(specs(), pieces())
 def test_pairs_are_counted_without_the_matrix(spec, cells):
-    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in RELATIONS])
+    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in MASK_RELATIONS])
     by_row = reference(spec, cells).sum(axis=1)
-    assert pairs_seen(cells, seen).tolist() == np.add.reduceat(by_row, cells.start).tolist()
+    assert count_visible_pairs(cells, seen).tolist() == np.add.reduceat(by_row, cells.start).tolist()
 
 
 def test_a_window_holds_the_cells_that_begin_in_its_stretch():
@@ -298,12 +298,12 @@ def test_dear_tiles_make_one_tile_and_dear_entries_make_many():
 def test_real_pieces(real):
     from analysis.midi import read_midi
     from meloctl.rows.codec import encode
-    from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, default_vocabulary
+    from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, default_vocabulary
 
     vocabulary = default_vocabulary()
     rows = encode(read_midi(real("band")[0]), vocabulary)[0].astype(int)
     bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1
-    part = rows[:, INSTRUMENT] * vocabulary.numbers + np.maximum(rows[:, NUMBER], 0)
+    part = rows[:, INSTRUMENT] * vocabulary.instances + np.maximum(rows[:, INSTANCE], 0)
     drums = set(part[rows[:, INSTRUMENT] == vocabulary.drums].tolist())
     upto = 800
     cells = cells_of_rows(bar[:upto], part[:upto], drums)

@@ -13,7 +13,7 @@ from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run
-from meloctl.masking.rules import TAKES
+from meloctl.masking.rules import RULE_OPTIONS
 
 
 def meloctl(*arguments, work):
@@ -74,7 +74,7 @@ def test_every_rule_makes_a_mask_with_reasons_priors_and_a_source(measured, rule
     assert len(spec.reasons) >= 3
     manifest = json.loads((work / "mask" / latest(work) / "manifest.json").read_text())
     assert manifest["options"]["rule"] == rule
-    assert set(manifest["options"]) <= {"rule", *TAKES[rule]}
+    assert set(manifest["options"]) <= {"rule", *RULE_OPTIONS[rule]}
     assert ("fingerprint" in manifest["inputs"]) == (rule in ("budget", "random"))
     assert {p.name for p in (work / "mask" / latest(work)).iterdir()} == {"mask.json", "mask.png", "manifest.json"}
 

@@ -15,7 +15,7 @@ from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Reopened, Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=33, is_drum=False), Part(program=0, is_drum=False))
@@ -31,21 +31,21 @@ def song(bars=3):
 
 def said(rows):
     """Rows as short words."""
-    names = {V.bar: "bar", V.gap: "gap", V.reopen: "again", V.end: "end"}
+    names = {V.bar: "bar", V.masked_bar: "gap", V.infill_bar: "again", V.end: "end"}
     return " ".join(names.get(int(row[INSTRUMENT]), str(row[PITCH])) for row in rows)
 
 
 def put_back(rows, reopened):
     """Rows in which the rewritten notes stand where they belong: undoes `rewritten`."""
-    opens = np.isin(rows[:, INSTRUMENT], (V.bar, V.gap, V.reopen))
+    opens = np.isin(rows[:, INSTRUMENT], (V.bar, V.masked_bar, V.infill_bar))
     segment = np.cumsum(opens) - 1
     first = segment[reopened.row] if reopened.row < len(rows) else 0
     bar = np.where(np.arange(len(rows)) < reopened.row, segment, segment - first + reopened.bar)
     ended = rows[:, INSTRUMENT] == V.end
-    music = ~ended & (rows[:, INSTRUMENT] != V.reopen)
+    music = ~ended & (rows[:, INSTRUMENT] != V.infill_bar)
     kept, bar = rows[music], bar[music]
-    kept[kept[:, INSTRUMENT] == V.gap, INSTRUMENT] = V.bar
-    order = np.lexsort((kept[:, PITCH], kept[:, POSITION], kept[:, NUMBER], kept[:, INSTRUMENT], bar))
+    kept[kept[:, INSTRUMENT] == V.masked_bar, INSTRUMENT] = V.bar
+    order = np.lexsort((kept[:, PITCH], kept[:, POSITION], kept[:, INSTANCE], kept[:, INSTRUMENT], bar))
     return np.concatenate([kept[order], rows[ended]])
 
 
@@ -71,7 +71,7 @@ def test_a_reopened_bar_has_the_time_signature_and_the_tempo_of_its_header():
     piece = piece_of([(0, 0, 6, 60), (0, 60, 6, 60)], signatures=[(0, 5, 4), (60, 3, 8)])
     window = rewritten(encode(piece, V)[0], range(1, 2), None, V)
     header, again = window.rows[2], window.rows[3]
-    assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.gap, V.reopen)
+    assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.masked_bar, V.infill_bar)
     assert (header[1:] == again[1:]).all()
     assert V.time_signatures[again[6]] == "3/8"
 
@@ -82,18 +82,18 @@ def test_put_back_undoes_it(piece, data):
     n_bars = int((rows[:, INSTRUMENT] == V.bar).sum())
     first = data.draw(st.integers(0, n_bars - 1))
     bars = range(first, data.draw(st.integers(first, n_bars - 1)) + 1)
-    keys = sorted({(int(r[INSTRUMENT]), int(r[NUMBER])) for r in rows if r[PITCH] >= 0})
+    keys = sorted({(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in rows if r[PITCH] >= 0})
     parts = data.draw(st.one_of(st.none(), st.sets(st.sampled_from(keys), min_size=1)))
     window = rewritten(rows, bars, parts, V)
     assert check_rows(window.rows, V) == []
     assert len(window.rows) == len(rows) + len(bars)
-    assert window.rows[window.reopened.row, INSTRUMENT] == V.reopen
+    assert window.rows[window.reopened.row, INSTRUMENT] == V.infill_bar
     assert np.array_equal(put_back(window.rows, window.reopened), rows)
     kept = window.rows[: window.reopened.row]
-    bar = np.cumsum(np.isin(kept[:, INSTRUMENT], (V.bar, V.gap))) - 1
-    assert sorted(bar[kept[:, INSTRUMENT] == V.gap].tolist()) == list(bars)
+    bar = np.cumsum(np.isin(kept[:, INSTRUMENT], (V.bar, V.masked_bar))) - 1
+    assert sorted(bar[kept[:, INSTRUMENT] == V.masked_bar].tolist()) == list(bars)
     gone = np.isin(bar, list(bars)) & (kept[:, PITCH] >= 0)
-    assert not any(parts is None or (int(r[INSTRUMENT]), int(r[NUMBER])) in parts for r in kept[gone])
+    assert not any(parts is None or (int(r[INSTRUMENT]), int(r[INSTANCE])) in parts for r in kept[gone])
 
 
 # drawn by lot
@@ -104,7 +104,7 @@ def test_all_three_ways_are_drawn_about_equally_often():
     for _ in range(600):
         window = drawn(Window(rows=rows, first_bar=0), 8, V, random)
         kept, behind = window.rows[: window.reopened.row], window.rows[window.reopened.row :]
-        n_bars = int((behind[:, INSTRUMENT] == V.reopen).sum())
+        n_bars = int((behind[:, INSTRUMENT] == V.infill_bar).sum())
         n_parts = len({int(i) for i in behind[behind[:, PITCH] >= 0, INSTRUMENT]})
         ways["parts" if n_bars == 8 else "bars" if n_parts == 3 else "some"] += 1
         assert np.array_equal(put_back(window.rows, window.reopened), rows)
@@ -115,7 +115,7 @@ def test_all_three_ways_are_drawn_about_equally_often():
 def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
     rows, random = encode(piece_of([(0, 48 * b, 6, 60) for b in range(7)]), V)[0], np.random.default_rng(1)
     counts = {
-        int((drawn(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.reopen).sum())
+        int((drawn(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.infill_bar).sum())
         for _ in range(100)
     }
     assert counts == {1, 2, 3}

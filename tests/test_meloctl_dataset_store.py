@@ -301,7 +301,7 @@ def test_a_json_that_is_none_says_what_to_delete(stem, text):
 
 
 def grammatical(rows):
-    return not check_rows(rows, V, most=1) and not np.isin(rows[:, INSTRUMENT], (V.reopen, V.gap)).any()
+    return not check_rows(rows, V, most=1) and not np.isin(rows[:, INSTRUMENT], (V.infill_bar, V.masked_bar)).any()
 
 
 @given(pieces())

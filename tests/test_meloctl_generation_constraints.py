@@ -17,7 +17,7 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import KVSegment
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, NUMBER, TEMPO, TIME_SIGNATURE
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE
 
 
 def written(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **wish):
@@ -93,7 +93,7 @@ def test_all_that_was_asked_for_sounds_and_nothing_else(instruments, meter, bars
         header = rows[:, INSTRUMENT] == V.bar
         note = ~header & (rows[:, INSTRUMENT] != V.end)
         assert header.sum() == bars == decode(rows, V).n_bars
-        assert {(i, n) for i, n in rows[note][:, [INSTRUMENT, NUMBER]].tolist()} == set(wish["parts"])
+        assert {(i, n) for i, n in rows[note][:, [INSTRUMENT, INSTANCE]].tolist()} == set(wish["parts"])
         assert set(rows[header, TEMPO].tolist()) == {wish["tempo"]}
         if meter:
             assert set(rows[header, TIME_SIGNATURE].tolist()) == {wish["time_signature"]}

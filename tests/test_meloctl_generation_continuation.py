@@ -17,7 +17,7 @@ from meloctl.generation.continuation import continued, prompt_of
 from meloctl.generation.piece_writer import Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, generate
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, TIME_SIGNATURE
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, TIME_SIGNATURE
 
 MODEL = small(SEED, layers=1)
 
@@ -126,7 +126,7 @@ def test_a_bar_without_a_name_and_empty_bars_are_heard_as_bars():
 def test_a_note_just_before_the_end_is_kept_and_not_heard():
     piece = piece_of([(0, 0, 10, 60), (0, 1919, 10, 62)], ticks_per_quarter=480)
     prompt, rows, whole = go_on(piece, 1, 1)
-    assert (prompt.rows[:, NUMBER] >= 0).sum() == 1
+    assert (prompt.rows[:, INSTANCE] >= 0).sum() == 1
     assert told(whole, 1) == told(piece, 1)
 
 

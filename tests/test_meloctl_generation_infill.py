@@ -22,9 +22,10 @@ from meloctl.generation.parse_infill import bars_of, gap_parts_of
 from meloctl.generation.piece_state import PieceState
 from meloctl.generation.piece_writer import MOST_EMPTY
 from meloctl.generation.sampler import Sampling, generate
-from meloctl.rows.codec import encode, part_fields
+from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH
+from meloctl.rows.parts import part_fields
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH
 
 PARTS = (
     Part(program=0, is_drum=True, name="kit"),
@@ -37,7 +38,7 @@ PARTS = (
 def brisk(model):
     """An untrained model that closes a bar after some notes, not after sixty."""
     with torch.no_grad():
-        model.heads.heads[INSTRUMENT].outer.bias[[V.end, V.reopen]] = 3.0
+        model.heads.heads[INSTRUMENT].outer.bias[[V.end, V.infill_bar]] = 3.0
     return model
 
 
@@ -82,7 +83,7 @@ def test_parts_keep_their_numbers_when_one_of_them_is_taken_out():
     piece = song()
     _, piano, other = sorted(zip(*(x.tolist() for x in part_fields(piece.parts, V)), strict=True))[1:]
     infill = infill_of(piece, None, (piano,), V)
-    numbers = {int(r[NUMBER]) for r in infill.rows if r[INSTRUMENT] == piano[0]}
+    numbers = {int(r[INSTANCE]) for r in infill.rows if r[INSTRUMENT] == piano[0]}
     assert numbers == {other[1]} == {1}
 
 
@@ -219,10 +220,10 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     rows = np.stack(writer.rows)
     assert check_rows(rows, V) == []
     behind = rows[len(infill.rows) :]
-    reopened = behind[behind[:, INSTRUMENT] == V.reopen]
+    reopened = behind[behind[:, INSTRUMENT] == V.infill_bar]
     assert (reopened[:, 6:] == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars, 6:]).all()
     assert len(reopened) == n_bars == writer.bars_closed
-    played = {(int(r[INSTRUMENT]), int(r[NUMBER])) for r in behind if r[PITCH] >= 0}
+    played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in behind if r[PITCH] >= 0}
     assert played == set(parts) if named else played <= set(fields)
     assert played
 
@@ -230,7 +231,7 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
 def test_a_model_that_only_wants_to_close_bars_plays_what_it_must_and_no_more():
     piece = song(12)
     fields = [tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True)]
-    for wish in (V.end, V.reopen):
+    for wish in (V.end, V.infill_bar):
         _, filling, _ = fill_once(piece, range(2, 10), (fields[1],), model=always(small(SEED), wish))
         assert len(filling.new) == 1
     # all parts are taken out of all bars but the first: no more than MOST_EMPTY silent bars follow each other
@@ -272,11 +273,11 @@ def test_later_runs_hear_what_earlier_ones_wrote():
     infill = infill_of(piece, None, (fields,), V)
     first, second, *_, last = infill_segments(infill, 60, V)
     note = encode(piece, V)[0][2]
-    assert (note[INSTRUMENT], note[NUMBER]) == fields
+    assert (note[INSTRUMENT], note[INSTANCE]) == fields
     gap = gap_of(infill, second, [(first.bars.stop - 1, note)], V)
-    heard = [i for i, r in enumerate(gap.kept) if (r[INSTRUMENT], r[NUMBER]) == fields]
+    heard = [i for i, r in enumerate(gap.kept) if (r[INSTRUMENT], r[INSTANCE]) == fields]
     assert len(heard) == 1
-    opened = np.isin(gap.kept[:, INSTRUMENT], (V.bar, V.gap))
+    opened = np.isin(gap.kept[:, INSTRUMENT], (V.bar, V.masked_bar))
     assert opened[: heard[0]].sum() - 1 == first.bars.stop - 1 - second.heard.start
     written = second.heard.start + np.flatnonzero(gap.kept[opened, INSTRUMENT] == V.bar)
     assert written.tolist() == list(range(second.heard.start, second.bars.start))  # all others have a gap yet

@@ -16,7 +16,7 @@ from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -52,7 +52,7 @@ def music(seed, bars=8, parts=3, signatures=None):
     drums_first = tuple(Part(program=10 * p, is_drum=p == 0) for p in range(parts))
     rows, _ = encode(piece_of(notes, parts=drums_first, signatures=signatures), V)
     bar = np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-    part = rows[:, INSTRUMENT].astype(int) * 100 + rows[:, NUMBER]
+    part = rows[:, INSTRUMENT].astype(int) * 100 + rows[:, INSTANCE]
     return torch.from_numpy(rows.astype(np.int64)), bar.tolist(), part.tolist()
 
 
@@ -178,7 +178,7 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
     note = rows[(rows[:, PITCH] != ABSENT).nonzero()[0]]
     state = torch.randn(1, 24, dtype=torch.float64)
     before = {f: x for f, (_, x) in heads.all_logits(state, note).items() if len(x)}
-    note_fields = [INSTRUMENT, NUMBER, 2, PITCH, 4, 5]
+    note_fields = [INSTRUMENT, INSTANCE, 2, PITCH, 4, 5]
     assert set(before) == set(note_fields)
     for changed in note_fields[1:]:
         other = note.clone()

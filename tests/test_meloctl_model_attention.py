@@ -11,7 +11,7 @@ from test_masks_dense import gapped, layouts
 from test_masks_spec import specs
 
 from masks.dense import dense_mask, dense_summary_mask
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
 from masks.tiling.kernel_costs import CPU
 from meloctl.model.attention.attend import attend
@@ -206,7 +206,7 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
                 drummed = part[q] in drums or part[k] in drums
                 relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
                 offset = min(abs(bar[q] - bar[k]), LAST_OFFSET + 1)
-                expected = -1 if k > q else RELATIONS.index(relation) * N_OFFSETS + offset
+                expected = -1 if k > q else MASK_RELATIONS.index(relation) * N_OFFSETS + offset
                 assert gates[row + q, bars.n_queries + row + k] == expected
         row += len(bar)
 
@@ -296,7 +296,7 @@ def test_real_pieces(real):
         pack = Pack(rows=rows, starts=np.array([0, len(rows)]), first_bar=np.zeros(1, np.int64))
         places = places_of(pack, vocabulary)
         bar, part = places.bar, places.part
-        drums = frozenset(np.unique(part[part // vocabulary.numbers == vocabulary.drums]).tolist())
+        drums = frozenset(np.unique(part[part // vocabulary.instances == vocabulary.drums]).tolist())
         plan, bars = planned(SEED, [(bar.tolist(), part.tolist(), None)], set(drums))
         n_bars = bars.n_queries
         assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()

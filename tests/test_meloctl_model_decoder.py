@@ -21,7 +21,7 @@ from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, draw, generate
-from meloctl.masking.rules import TAKES, RuleOptions, plan_derivation
+from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_derivation
 from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import OffsetReach
@@ -115,10 +115,10 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("drums", ["masked", "exempt"])
-@pytest.mark.parametrize("rule", TAKES)
+@pytest.mark.parametrize("rule", RULE_OPTIONS)
 def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
     every = RuleOptions(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
-    options = {name: value for name, value in vars(every).items() if name in TAKES[rule]}
+    options = {name: value for name, value in vars(every).items() if name in RULE_OPTIONS[rule]}
     spec = plan_derivation(rule, RuleOptions(**options), DIARY, named=True).make()
     assert spec.source["rule"] == rule
     model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)

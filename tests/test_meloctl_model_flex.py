@@ -16,7 +16,7 @@ from test_meloctl_model_attention import windows_of_rows
 from analysis.errors import MeloError
 from masks.dense import dense_mask, dense_summary_mask
 from masks.rules.baselines import museformer_mask
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from meloctl.dataset.packs import padded
 from meloctl.model.attention.attend import attend
@@ -150,7 +150,9 @@ def same(plan, see, *, dtype=torch.float64, gate=None, **sizes):
 
 
 def _biases(device, dtype):
-    random = torch.randn(len(RELATIONS), N_OFFSETS, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    random = torch.randn(
+        len(MASK_RELATIONS), N_OFFSETS, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     random[:, 0] = 0.0
     return random.flatten().to(device, dtype).requires_grad_()
 

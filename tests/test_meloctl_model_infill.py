@@ -14,7 +14,7 @@ from meloctl.dataset.infill_windows import rewritten
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.rotary import rotation
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NUMBER, PITCH
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH
 
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
@@ -23,7 +23,7 @@ def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
     """A window whose bars first..last are written last, all of their notes, or those of one part."""
     rows = music(seed, bars)[0].numpy().astype(np.int16)
     notes = rows[rows[:, PITCH] >= 0]
-    parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, NUMBER]))] if some else None
+    parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, INSTANCE]))] if some else None
     made = rewritten(rows, range(first, last + 1), parts, V)
     return Window(rows=made.rows, first_bar=first_bar, reopened=made.reopened)
 
@@ -32,13 +32,13 @@ def places(made):
     """(bar, segment, part) of each row, by plain loops."""
     bar, segment, part, opened, at = [], [], [], -1, -1
     for i, row in enumerate(made.rows):
-        if row[INSTRUMENT] in (V.bar, V.gap, V.reopen):
+        if row[INSTRUMENT] in (V.bar, V.masked_bar, V.infill_bar):
             opened += 1
             at = made.reopened.bar if i == made.reopened.row else at + 1
         bar.append(at)
         segment.append(opened)
-        instrument = V.bar if row[INSTRUMENT] == V.gap else int(row[INSTRUMENT])  # header rows are one part
-        part.append(instrument * 100 + int(row[NUMBER]))
+        instrument = V.bar if row[INSTRUMENT] == V.masked_bar else int(row[INSTRUMENT])  # header rows are one part
+        part.append(instrument * 100 + int(row[INSTANCE]))
     return bar, segment, part
 
 
@@ -90,7 +90,7 @@ def test_a_row_of_a_gap_sees_bars_on_both_sides():
     spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
     made = window(3, first=3, last=3)
     bar, _, part = places(made)
-    rows = [i for i in range(made.reopened.row, len(bar)) if part[i] // 100 not in (V.reopen, V.end)]
+    rows = [i for i in range(made.reopened.row, len(bar)) if part[i] // 100 not in (V.infill_bar, V.end)]
     seen = {bar[j] - bar[i] for i in rows for j in np.flatnonzero(dense_mask(spec, bar, part)[i])}
     assert seen == {-1, 0, 1}
 
@@ -146,7 +146,7 @@ def test_reopening_rows_cost_their_instrument_alone():
     layout = model.layout(pack_of([made]))
     nats = model(layout)
     has = made.rows != ABSENT
-    has[made.rows[:, INSTRUMENT] == V.reopen, 1:] = False
+    has[made.rows[:, INSTRUMENT] == V.infill_bar, 1:] = False
     has[[*made.reopened.headers, made.reopened.row]] = False  # what says where the gap is
     assert len(made.reopened.headers) == 4
     assert ((nats > 0).numpy() == has).all()

@@ -12,12 +12,13 @@ from analysis.errors import MeloError
 from analysis.plots import CROSS, SAME
 from analysis.significance import Peak
 from masks.spec import MaskSpec
-from meloctl.html.markup import number, tag, text
+from meloctl.formatting import number
+from meloctl.html.markup import coordinate, tag, text
 from meloctl.html.shades import _DARK, _LIGHT, STEPS, contrast, shade
 from meloctl.report.mask_chart import shown_chart
 from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import Curve, table_of
-from meloctl.report.report_text import p_value, period_in_words, three, why_none
+from meloctl.report.report_text import p_value, period_in_words, why_none
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
@@ -74,7 +75,7 @@ def test_the_test_in_words():
 
 
 def test_numbers_in_words():
-    assert [three(v) for v in (0.12345, -0.5, -0.0001, None, float("nan"))] == ["0.123", "−0.500", "0.000", "–", "–"]
+    assert [number(v) for v in (0.12345, -0.5, -0.0001, None, float("nan"))] == ["0.123", "−0.500", "0.000", "–", "–"]
     assert [p_value(p) for p in (0.0, 0.0005, 0.001, 0.012, 1.0, None)] == [
         "≤ 0.0005",
         "≤ 0.0005",
@@ -83,7 +84,7 @@ def test_numbers_in_words():
         "1.000",
         "–",
     ]
-    assert [number(v) for v in (1, 0.5, -0.001, 12.345, 100.0)] == ["1", "0.5", "0", "12.35", "100"]
+    assert [coordinate(v) for v in (1, 0.5, -0.001, 12.345, 100.0)] == ["1", "0.5", "0", "12.35", "100"]
 
 
 @given(st.text(max_size=60))

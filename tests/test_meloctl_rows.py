@@ -13,13 +13,13 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.piece import Part
 from meloctl.rows.codec import GridLoss, decode, encode
-from meloctl.rows.grammar import FIELDS_OF, State, after, allowed, check_rows, kind_of
+from meloctl.rows.grammar import FIELDS_OF, GrammarState, allowed_values, check_rows, kind_of, next_state
 from meloctl.rows.vocabulary import (
     ABSENT,
     DURATION,
     FIELDS,
+    INSTANCE,
     INSTRUMENT,
-    NUMBER,
     PITCH,
     POSITION,
     TEMPO,
@@ -67,17 +67,17 @@ def test_three_notes_and_two_bars_spelled_out():
     ]
 
 
-def test_parts_that_share_an_instrument_are_numbered():
+def test_parts_that_share_an_instrument_are_instances_of_it():
     parts = (Part(program=52, is_drum=False),) * 3
     rows = rows_of(piece_of([(0, 0, 12, 60), (1, 0, 12, 60), (2, 0, 12, 55)], parts=parts))
-    assert rows[1:4, [NUMBER, PITCH]].tolist() == [[0, 60], [1, 60], [2, 55]]
+    assert rows[1:4, [INSTANCE, PITCH]].tolist() == [[0, 60], [1, 60], [2, 55]]
 
 
 def test_drums_come_first_then_basses():
     assert V.instruments[:4] == ("bar", "drums", "program 32", "program 33")
     assert V.instruments[10] == "program 0"
     assert len(V.instruments) == 133
-    assert V.instruments[-3:] == ("end", "reopen", "gap")
+    assert V.instruments[-3:] == ("end", "infill_bar", "masked_bar")
 
 
 def test_a_note_that_rounds_to_the_bar_line_opens_the_next_bar():
@@ -196,13 +196,13 @@ def test_every_real_piece_round_trips(real, set_name):
 # the grammar
 
 HEADER = [V.bar, _, _, _, _, _, V.time_signatures.index("2/4"), 0]
-REOPENING = [V.reopen, *HEADER[1:]]
-GAP = [V.gap, *HEADER[1:]]
+INFILL_HEADER = [V.infill_bar, *HEADER[1:]]
+MASKED_HEADER = [V.masked_bar, *HEADER[1:]]
 END = [V.end, _, _, _, _, _, _, _]
 
 
-def note_row(instrument=V.drums, number=0, position=0, pitch=60):
-    return [instrument, number, position, pitch, 0, 0, _, _]
+def note_row(instrument=V.drums, instance=0, position=0, pitch=60):
+    return [instrument, instance, position, pitch, 0, 0, _, _]
 
 
 @pytest.mark.parametrize(
@@ -218,17 +218,20 @@ def note_row(instrument=V.drums, number=0, position=0, pitch=60):
         ([HEADER, note_row(), note_row(), END], "row 2: pitch 60 may not stand here"),
         ([HEADER, note_row(pitch=61), note_row(pitch=60), END], "row 2: pitch 60 may not"),
         ([HEADER, note_row(position=1), note_row(position=0), END], "row 2: position 0 may not"),
-        ([HEADER, note_row(number=1), note_row(number=0), END], "row 2: number 0 may not"),
+        ([HEADER, note_row(instance=1), note_row(instance=0), END], "row 2: instance 0 may not"),
         ([HEADER, note_row(instrument=5), note_row(instrument=4), END], "row 2: instrument 4 may not"),
         ([HEADER, note_row(pitch=128), END], "row 1: 128 is no value of pitch"),
         ([HEADER, note_row(instrument=133), END], "row 1: 133 is no value of instrument"),
-        ([HEADER, note_row(instrument=131), END], "row 1: a reopening row has no number, yet it holds value 0"),
-        ([HEADER, REOPENING, GAP, END], "row 2: header may not follow reopening"),
-        ([REOPENING, END], "row 0: reopening may not follow start"),
-        ([HEADER, REOPENING, note_row(), HEADER, END], "row 3: header may not follow note"),
-        ([HEADER, REOPENING, HEADER, END], "row 2: header may not follow reopening"),
-        ([HEADER, REOPENING, note_row(position=24), END], "row 2: position 24 may not stand here"),
-        ([HEADER, [*note_row()[:7], 3], END], "row 1: a note row has no tempo, yet it holds value 3"),
+        (
+            [HEADER, note_row(instrument=131), END],
+            "row 1: a row of kind infill header has no instance, yet it holds value 0",
+        ),
+        ([HEADER, INFILL_HEADER, MASKED_HEADER, END], "row 2: header may not follow infill header"),
+        ([INFILL_HEADER, END], "row 0: infill header may not follow start"),
+        ([HEADER, INFILL_HEADER, note_row(), HEADER, END], "row 3: header may not follow note"),
+        ([HEADER, INFILL_HEADER, HEADER, END], "row 2: header may not follow infill header"),
+        ([HEADER, INFILL_HEADER, note_row(position=24), END], "row 2: position 24 may not stand here"),
+        ([HEADER, [*note_row()[:7], 3], END], "row 1: a row of kind note has no tempo, yet it holds value 3"),
         ([[V.bar, _, _, _, _, _, 1, _], END], "row 0: -1 is no value of tempo"),
     ],
 )
@@ -241,7 +244,16 @@ def test_the_grammar_says_what_is_wrong(rows, problem):
     [
         [HEADER, END],
         [HEADER, HEADER, note_row(), END],
-        [GAP, note_row(), REOPENING, note_row(), REOPENING, REOPENING, note_row(instrument=1), END],
+        [
+            MASKED_HEADER,
+            note_row(),
+            INFILL_HEADER,
+            note_row(),
+            INFILL_HEADER,
+            INFILL_HEADER,
+            note_row(instrument=1),
+            END,
+        ],
         [HEADER, note_row(pitch=60), note_row(pitch=61), note_row(position=1, pitch=0), END],
         [
             HEADER,
@@ -260,20 +272,20 @@ def test_the_grammar_lets_music_pass(rows):
 @given(st.data())
 def test_whatever_is_allowed_leads_on(data):
     # at every field something is allowed, even from the highest note of a bar; what is drawn is a valid piece
-    state, rows = State(), []
+    state, rows = GrammarState(), []
     for _i in range(data.draw(st.integers(1, 12))):
         row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
         high = data.draw(st.booleans())
         fields = [INSTRUMENT]
         while fields:
             field = fields.pop(0)
-            may = np.flatnonzero(allowed(field, row, state, V))
+            may = np.flatnonzero(allowed_values(field, row, state, V))
             assert len(may)
             row[field] = may[-1] if high and field != INSTRUMENT else data.draw(st.sampled_from(may.tolist()))
             if field == INSTRUMENT:
                 fields = list(FIELDS_OF[kind_of(row, V)][1:])
         rows.append(row)
-        state = after(row, state, V)
+        state = next_state(row, state, V)
         if state.kind == "end":
             break
     else:
@@ -291,9 +303,9 @@ def test_the_vocabulary_round_trips_as_json():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "meloctl.rows/1"}, "not a vocabulary"),
+        ({"format": "meloctl.rows/2"}, "not a vocabulary"),
         ({"colours": []}, "unknown key 'colours'"),
-        ({"numbers": 63}, "its 'numbers' is not what"),
+        ({"instances": 63}, "its 'instances' is not what"),
         ({"durations": [1]}, "its 'durations' is not what"),
     ],
 )

@@ -10,13 +10,14 @@ from train_small import fresh, pieces
 
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import windows
+from meloctl.formatting import duration
 from meloctl.machine import Machine, free_memory, this_machine
 from meloctl.model.config import PRESETS
 from meloctl.model.meloformer.model import n_parameters
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.estimate import ALWAYS, CorpusSize, floats_in_heads, floats_in_layer, need
-from meloctl.training.feasibility import Feasibility, FittingRun, duration, outlook
+from meloctl.training.feasibility import Feasibility, FittingRun, outlook
 from meloctl.training.train_config import CONTEXTS, PACKS, TrainConfig
 
 V = default_vocabulary()
@@ -245,21 +246,3 @@ def test_a_step_that_holds_more_than_the_corpus_is_told_as_it_is():
     seconds = many.need(V, music, LAPTOP).seconds(LAPTOP)
     assert f"about {duration(seconds)} a step of 64,000 rows" in lines[2]
     assert lines[2].endswith(f"one pass over the corpus (1,000 rows) takes {duration(seconds / 64)}")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.314, "0.31 s"),
-        (8.04, "8 s"),
-        (99.4, "99 s"),
-        (150, "2.5 minutes"),
-        (5999, "100 minutes"),
-        (6000, "1.7 hours"),
-        (40 * 3600, "40 hours"),
-        (50 * 3600, "2 days"),
-        (3e8, "3,472 days"),
-    ],
-)
-def test_a_duration_in_words(seconds, words):
-    assert duration(seconds) == words

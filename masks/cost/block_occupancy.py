@@ -10,8 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from analysis.arrays import Ints
-from masks.describe import sight
-from masks.spec import MaskSpec
+from masks.spec import MaskSpec, visible_offsets
 from masks.tiling.cell_rows import CellRows
 
 _AT_ONCE = 1024
@@ -45,7 +44,7 @@ def block_occupancy(spec: MaskSpec, cells: CellRows, ways: Sequence[BlockGrid]) 
     """
     inside = [_inside(cells, way) for way in ways]
     touched = [np.tril((m.T @ m).toarray()) > 0 for m in inside]  # within a cell, a row sees itself and those before it
-    seen, every = sight(spec, cells.n_bars), np.arange(len(cells.bar))
+    seen, every = visible_offsets(spec, cells.n_bars), np.arange(len(cells.bar))
     for first in range(0, len(every), _AT_ONCE):
         some = every[first : first + _AT_ONCE]
         offset = np.maximum(cells.bar[some, None] - cells.bar, 0)

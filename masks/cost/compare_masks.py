@@ -21,8 +21,8 @@ from masks.tiling.plan import plan
 LAYERS = (1, 2, 4)
 """After how many layers the reach is told."""
 
-WAYS = tuple(BlockGrid(rows=rows, part_major=part_major) for rows in (128, 64) for part_major in (False, True))
-DRAWS = 5
+BLOCK_GRIDS = tuple(BlockGrid(rows=rows, part_major=part_major) for rows in (128, 64) for part_major in (False, True))
+RANDOM_MASKS = 5
 """Random masks whose mean stands for chance."""
 
 _EQUAL_COST = ("seed", "budget", "window", "random")
@@ -43,7 +43,7 @@ class MaskCost:
     """Share of the measured likeness that is shown: see `masks.cost.similarity_recall`."""
 
     blocks: tuple[float, ...]
-    """Share of blocks touched, for each of WAYS."""
+    """Share of blocks touched, for each of BLOCK_GRIDS."""
 
     work: float
     """Score entries that kernels compute for the planned tiles, as a share of those for dense causal attention's plan."""
@@ -57,7 +57,7 @@ class MaskCost:
         return self.similarity_recall / self.density
 
     def to_json(self) -> dict[str, Any]:
-        """What `meloctl mask compare --json` prints of it."""
+        """What `meloctl mask compare_masks --json` prints of it."""
         return {
             "name": self.name,
             "masks": self.masks,
@@ -66,7 +66,7 @@ class MaskCost:
             "similarity_recall_per_work": self.per_work,
             "blocks": [
                 {"rows": w.rows, "order": "part" if w.part_major else "bar", "occupied": share}
-                for w, share in zip(WAYS, self.blocks, strict=True)
+                for w, share in zip(BLOCK_GRIDS, self.blocks, strict=True)
             ],
             "work": self.work,
             "reach": [
@@ -90,12 +90,12 @@ def rules_to_compare(
         "budget": [budget_mask(curves, pairs, share=density(seed, pairs), drums=drums)],
         "museformer": [museformer_mask(drums=drums)],
         "window": [window_like(seed, pairs)],
-        "random": [random_mask(seed, pairs, random) for _ in range(DRAWS)],
+        "random": [random_mask(seed, pairs, random) for _ in range(RANDOM_MASKS)],
         "causal": [causal_mask()],
     }
 
 
-def compare(
+def compare_masks(
     rules: Mapping[str, Sequence[MaskSpec]],
     curves: Curves,
     pieces: Sequence[PieceRows],
@@ -179,7 +179,7 @@ def _standing(name: str, spec: MaskSpec, curves: Curves, pieces: Sequence[PieceR
         masks=1,
         density=density(spec, pairs),
         similarity_recall=similarity_recall(spec, curves, pairs),
-        blocks=tuple(np.mean([block_occupancy(spec, c, WAYS) for c in cells], axis=0).tolist()),
+        blocks=tuple(np.mean([block_occupancy(spec, c, BLOCK_GRIDS) for c in cells], axis=0).tolist()),
         work=planned_work(spec, cells),
         reach=tuple((len(h["same"]), len(h["cross"])) for h in heard),
     )

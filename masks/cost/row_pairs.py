@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.arrays import Floats, Ints
 from analysis.piece import Piece
-from masks.spec import RELATIONS
+from masks.spec import MASK_RELATIONS
 from masks.tiling.cell_rows import CellRows
 
 _BASS = range(32, 40)
@@ -52,7 +52,7 @@ class RowPairs:
     """Pairs of rows by relation and offset. They add with +, over pieces of any length."""
 
     counts: Floats
-    """(3, N) pairs for each of RELATIONS at offsets 0..N − 1; no pair lies further back."""
+    """(3, N) pairs for each of MASK_RELATIONS at offsets 0..N − 1; no pair lies further back."""
 
     pitched: Floats
     """(3, N) those of them that lie between notes with pitch: no headers, no drums."""
@@ -73,7 +73,7 @@ class RowPairs:
 
     def work(self, relation: str, offset: int) -> float:
         """Pairs at one relation and offset; 0 further back than any piece is long."""
-        return float(self.counts[RELATIONS.index(relation), offset]) if offset < self.counts.shape[1] else 0.0
+        return float(self.counts[MASK_RELATIONS.index(relation), offset]) if offset < self.counts.shape[1] else 0.0
 
     def __add__(self, other: "RowPairs") -> "RowPairs":
         return RowPairs(counts=_added(self.counts, other.counts), pitched=_added(self.pitched, other.pitched))

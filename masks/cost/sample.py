@@ -10,7 +10,7 @@ from analysis.errors import MeloError
 from masks.cost.row_pairs import PieceRows
 
 
-def choose_files(paths: Sequence[Path], corpus: Path, most: int) -> list[Path]:
+def sample_files(paths: Sequence[Path], corpus: Path, most: int) -> list[Path]:
     """At most `most` files by the hash of their names below the corpus, so that a file more or less changes few of them."""
 
     def lot(path: Path) -> bytes:
@@ -19,7 +19,7 @@ def choose_files(paths: Sequence[Path], corpus: Path, most: int) -> list[Path]:
     return sorted(paths, key=lot)[:most]
 
 
-def read_rows(
+def read_piece_rows(
     paths: Sequence[Path], *, meter: tuple[int, int] | None, on_file: Callable[[], None] = lambda: None
 ) -> list[PieceRows]:
     """Rows per cell of each file that can be read, in order. Raises MeloError when none can."""

@@ -11,7 +11,7 @@ from analysis.errors import MeloError
 from analysis.offset_table_file import Curves
 from masks.cost.row_pairs import RowPairs
 from masks.rules.seed import well_measured
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MaskSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class RelationOffset:
     """Excess similarity times pairs of pitched rows."""
 
 
-def floor(curves: Curves) -> RelationOffset:
+def least_similar(curves: Curves) -> RelationOffset:
     """The least alike of the well measured offsets ≥ 1, of both relations; the nearer of two equal ones.
 
     Raises:
@@ -36,15 +36,19 @@ def floor(curves: Curves) -> RelationOffset:
     return RelationOffset(relation=relation, offset=offset, similarity=measured[relation, offset], likeness=0.0)
 
 
-def choices(curves: Curves, pairs: RowPairs) -> list[RelationOffset]:
-    """Every well measured offset ≥ 1 of both relations that has pairs of rows, with its likeness. Raises MeloError as `floor`."""
-    least = floor(curves).similarity
+def measured_offsets(curves: Curves, pairs: RowPairs) -> list[RelationOffset]:
+    """Every well measured offset ≥ 1 of both relations that has pairs of rows.
+
+    Raises:
+        MeloError: no offset ≥ 1 in one of the curves.
+    """
+    least = least_similar(curves).similarity
     return [
         RelationOffset(
             relation=relation,
             offset=offset,
             similarity=mean,
-            likeness=(mean - least) * float(pairs.pitched[RELATIONS.index(relation), offset]),
+            likeness=(mean - least) * float(pairs.pitched[MASK_RELATIONS.index(relation), offset]),
         )
         for (relation, offset), mean in _measured(curves).items()
         if pairs.work(relation, offset)
@@ -65,7 +69,7 @@ def similarity_recall(spec: MaskSpec, curves: Curves, pairs: RowPairs) -> float:
     Raises:
         MeloError: no offset ≥ 1 in one of the curves.
     """
-    every = choices(curves, pairs)
+    every = measured_offsets(curves, pairs)
     total = sum(c.likeness for c in every)
     return sum(c.likeness for c in every if spec.sees(c.relation, c.offset)) / total if total > 0 else 0.0
 

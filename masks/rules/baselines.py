@@ -13,7 +13,7 @@ from analysis.errors import MeloError
 from analysis.offset_table_file import Curves
 from analysis.offsets import MAX_OFFSET
 from masks.cost.row_pairs import RowPairs
-from masks.describe import density, drums_in_words, offsets_in_words
+from masks.describe import density, drums_reasons, format_offsets
 from masks.spec import MOST_OFFSET, MaskSpec, near_and_far
 
 Drums = Literal["masked", "exempt"]
@@ -33,7 +33,7 @@ def museformer_mask(*, drums: Drums = "masked") -> MaskSpec:
     back, coarse-grained attention to a summary of each other bar.
     """
     near, far = near_and_far(MUSEFORMER)
-    said = offsets_in_words(MUSEFORMER)
+    said = format_offsets(MUSEFORMER)
     return MaskSpec(
         same=MUSEFORMER,
         near=near,
@@ -43,7 +43,7 @@ def museformer_mask(*, drums: Drums = "masked") -> MaskSpec:
         reasons=(
             f"Own part: {said} back, chosen by Museformer from the similarity in its own data (Lakh MIDI), not in this table.",
             f"Other parts: {said} back; Museformer does not tell parts apart.",
-            *drums_in_words(drums),
+            *drums_reasons(drums),
             "Summaries: on, as in Museformer: the other bars are heard through one vector each.",
         ),
         source={"rule": "museformer", "paper": "Museformer (Yu et al., 2022)"},
@@ -64,7 +64,7 @@ def window_mask(bars: int, *, drums: Drums = "masked") -> MaskSpec:
         reasons=(
             f"Own part: {last}, whatever was measured.",
             f"Other parts: {last}.",
-            *drums_in_words(drums),
+            *drums_reasons(drums),
             _SUMMARIES,
         ),
         source={"rule": "window", "bars": bars},
@@ -121,14 +121,14 @@ def random_mask(like: MaskSpec, pairs: RowPairs, random: np.random.Generator) ->
             f"Own part: {_said(sorted(shown['same']))}, drawn at random.",
             f"Other parts: {_said(sorted(shown['cross']))}, drawn at random.",
             f"Cost: {used:.3f} of dense causal attention's pairs of rows; {target:.3f} were aimed at.",
-            *drums_in_words(like.drums),
+            *drums_reasons(like.drums),
             f"Summaries: {'on' if like.summaries else 'off'}, as in the mask whose cost is met.",
         ),
         source={"rule": "random", "like": str(like.source.get("rule", "")), "cost": target, "used": used},
     )
 
 
-def signed(spec: MaskSpec, curves: Curves, *, version: str, corpus: str) -> MaskSpec:
+def with_priors(spec: MaskSpec, curves: Curves, *, version: str, corpus: str) -> MaskSpec:
     """A rule's mask with the measured similarities, from which gates start, and where it comes from."""
     provenance = {"measure": curves.measure, "table": curves.table_hash, "corpus": corpus, "meloctl": version}
     return replace(spec, same_prior=curves.same, cross_prior=curves.cross, source={**spec.source, **provenance})
@@ -152,4 +152,4 @@ def _drawn(
 
 
 def _said(offsets: Sequence[int]) -> str:
-    return f"{offsets_in_words(offsets)} back" if offsets else "no earlier bar"
+    return f"{format_offsets(offsets)} back" if offsets else "no earlier bar"

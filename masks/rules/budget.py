@@ -6,8 +6,8 @@ from typing import Literal
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves
 from masks.cost.row_pairs import RowPairs
-from masks.cost.similarity_recall import RelationOffset, choices, floor
-from masks.describe import density, drums_in_words, offsets_in_words
+from masks.cost.similarity_recall import RelationOffset, least_similar, measured_offsets
+from masks.describe import density, drums_reasons, format_offsets
 from masks.rules.seed import left_out
 from masks.spec import MaskSpec, near_and_far
 
@@ -41,7 +41,7 @@ def budget_mask(
         raise MeloError(f"share {share:g} is too small: {what} {spent:.4f} of dense causal attention's work; give more")
     taken: list[RelationOffset] = []
     passed: list[RelationOffset] = []
-    for choice in _by_worth(choices(curves, pairs), pairs, drums):
+    for choice in _by_worth(measured_offsets(curves, pairs), pairs, drums):
         work = _work(choice, pairs, drums) / pairs.total
         if spent + work <= share + _ROUNDING:
             spent += work
@@ -57,9 +57,9 @@ def budget_mask(
         reasons=(
             f"Budget: {used:.3f} of dense causal attention's pairs of rows are shown, {share:.3f} are allowed. "
             f"Of these, one's own bar {'takes' if drums == 'masked' else 'and drums take'} {least_share:.3f}.",
-            _order(floor(curves), taken, passed),
+            _order(least_similar(curves), taken, passed),
             *(_chosen(name, relation, taken) for name, relation in (("Own part", "same"), ("Other parts", "cross"))),
-            *drums_in_words(drums),
+            *drums_reasons(drums),
             "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
             *left_out(curves),
         ),
@@ -98,7 +98,7 @@ def _chosen(name: str, relation: str, taken: list[RelationOffset]) -> str:
         return f"{name}: no earlier bar."
     low, high = min(c.similarity for c in mine), max(c.similarity for c in mine)
     similarity = f"{low:.3f} to {high:.3f}" if len(mine) > 1 else f"{low:.3f}"
-    return f"{name}: {offsets_in_words([c.offset for c in mine])} back ({similarity})."
+    return f"{name}: {format_offsets([c.offset for c in mine])} back ({similarity})."
 
 
 def _name(choice: RelationOffset) -> str:

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from analysis.errors import MeloError
 from analysis.json_file import refuse_unknown
-from masks.describe import drums_in_words, offsets_in_words
+from masks.describe import drums_reasons, format_offsets
 from masks.spec import DRUMS, MOST_OFFSET, MaskSpec, near_and_far
 
 FORMAT = "meloctl.gates/1"
-FILE = "gates.json"
+GATES_FILE = "gates.json"
 """Where a run with gates keeps them."""
 
 HALF = 0.5
@@ -157,7 +157,7 @@ def learned_mask(gates: LearnedGates) -> MaskSpec:
             *_unmoved(gates),
             *_reasons("Own part", gates.same),
             *_reasons("Other parts", gates.cross),
-            *drums_in_words(gates.drums),
+            *drums_reasons(gates.drums),
             f"Summaries: {'on' if gates.summaries else 'off'}, as in the model.",
         ),
         source={"rule": "learned"},
@@ -185,9 +185,7 @@ def _reasons(name: str, curve: GateCurve) -> list[str]:
     if shut:
         lines.append(f"{name}: {_moves(curve, shut)} began open and {'was' if len(shut) == 1 else 'were'} shut.")
     if curve.unused:
-        lines.append(
-            f"{name}: {offsets_in_words(curve.unused)} hidden: no pair of rows in training passed those gates."
-        )
+        lines.append(f"{name}: {format_offsets(curve.unused)} hidden: no pair of rows in training passed those gates.")
     if curve.beyond.open and not curve.everything:
         lines.append(
             f"{name}: the gate for all farther bars ended {curve.beyond.learned:.2f} open. Those bars are hidden all the same: "

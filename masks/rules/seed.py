@@ -8,7 +8,7 @@ from typing import Literal
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves
-from masks.describe import drums_in_words, offsets_in_words
+from masks.describe import drums_reasons, format_offsets
 from masks.spec import MaskSpec
 
 
@@ -61,7 +61,7 @@ def derive_mask(
             why_same,
             why_near,
             _far(far, near, across),
-            *drums_in_words(drums),
+            *drums_reasons(drums),
             "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
             *left_out(curves),
         ),
@@ -93,7 +93,7 @@ def left_out(curves: Curves) -> list[str]:
         (name, sorted(set(getattr(curves, relation)) - set(well_measured(curves, relation))))
         for name, relation in (("own part", "same"), ("other parts", "cross"))
     ]
-    said = "; ".join(f"{name} {offsets_in_words(offsets)}" for name, offsets in thin if offsets)
+    said = "; ".join(f"{name} {format_offsets(offsets)}" for name, offsets in thin if offsets)
     return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []
 
 
@@ -110,7 +110,7 @@ def _same(
     if above:
         return above, (
             f"Own part: only the {len(above)} of {len(same)} offsets that are more alike than the best across parts "
-            f"({_bars(strongest)} back, {high:.3f}): {offsets_in_words(above)}. "
+            f"({_bars(strongest)} back, {high:.3f}): {format_offsets(above)}. "
             f"The least alike, {_bars(weakest)} back, has {low:.3f}."
         )
     best = max(same, key=lambda k: (same[k], -k))

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
-from masks.spec import MOST_OFFSET, RELATIONS
+from masks.spec import MASK_RELATIONS, MOST_OFFSET
 
-SAME, CROSS, DRUMS = range(len(RELATIONS))
+SAME, CROSS, DRUMS = range(len(MASK_RELATIONS))
 """Rows of a table of relations."""
 
 
@@ -100,12 +100,12 @@ class CellRows:
         return own.sum(axis=0), own[drums].sum(axis=0), own
 
     def relation(self, queries: Ints, keys: Ints) -> npt.NDArray[np.int8]:
-        """(|queries|, |keys|) what cells are to each other, as rows of RELATIONS."""
+        """(|queries|, |keys|) what cells are to each other, as rows of MASK_RELATIONS."""
         return relations(self.part[queries], self.part[keys], self.drums)
 
 
 def relations(queries: Ints, keys: Ints, drums: Collection[int]) -> npt.NDArray[np.int8]:
-    """(|queries|, |keys|) what parts are to each other, as rows of RELATIONS; `drums` are the parts that are drums."""
+    """(|queries|, |keys|) what parts are to each other, as rows of MASK_RELATIONS; `drums` are the parts that are drums."""
     drummed = np.isin(queries, list(drums))[:, None] | np.isin(keys, list(drums))
     same = queries[:, None] == keys
     return np.where(same, np.int8(SAME), np.where(drummed, np.int8(DRUMS), np.int8(CROSS)))
@@ -131,7 +131,7 @@ def cells_of_rows(bar: npt.ArrayLike, part: npt.ArrayLike, drums: Collection[int
     return CellRows(bar=bar_L[first], part=part_L[first], rows=rows, drums=frozenset(drums))
 
 
-def spread(start: Ints, length: Ints) -> Ints:
+def expand_ranges(start: Ints, length: Ints) -> Ints:
     """start, start + 1, … (length of them), for each, one after the other."""
     end = np.cumsum(length)
     return np.arange(end[-1] if len(end) else 0) + np.repeat(start - end + length, length)

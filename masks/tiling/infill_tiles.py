@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Bools, Ints
-from masks.spec import MaskSpec
-from masks.tiling.cell_rows import CellRows, relations, spread
-from masks.tiling.plan import shown
+from masks.spec import MaskSpec, visible_offsets
+from masks.tiling.cell_rows import CellRows, expand_ranges, relations
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -36,7 +35,7 @@ class InfillTile:
     """(N, M) True = may attend."""
 
     relation: npt.NDArray[np.int8]
-    """(N, M) as rows of RELATIONS."""
+    """(N, M) as rows of MASK_RELATIONS."""
 
     distance: Ints
     """(N, M) bars between them."""
@@ -50,7 +49,7 @@ def infill_tiles(spec: MaskSpec, kept: CellRows, filled: CellRows) -> Iterator[I
         kept, filled: cells of one window, with the same drums; their bars are counted from the same one.
     """
     far = max(int(kept.bar.max()), int(filled.bar.max())) + 1
-    seen = shown(spec, far)
+    seen = visible_offsets(spec, far)
     run = filled.start // ROWS
     for number in np.unique(run):
         cells = np.flatnonzero(run == number)
@@ -61,26 +60,26 @@ def infill_tiles(spec: MaskSpec, kept: CellRows, filled: CellRows) -> Iterator[I
         if len(some):
             rows = filled.rows[cells], kept.rows[some]
             yield InfillTile(
-                queries=spread(filled.start[cells], rows[0]),
-                keys=spread(kept.start[some], rows[1]),
+                queries=expand_ranges(filled.start[cells], rows[0]),
+                keys=expand_ranges(kept.start[some], rows[1]),
                 see=_by_row(see[:, some], *rows),
                 relation=_by_row(relation[:, some], *rows),
                 distance=_by_row(distance[:, some], *rows),
             )
 
 
-def whole_window(
+def infill_mask(
     spec: MaskSpec, bar: Ints, part: Ints, drums: frozenset[int]
 ) -> tuple[Bools, npt.NDArray[np.int8], Ints]:
-    """What all rows of a short window with a gap see of each other, (L, L) each: True = may attend; as rows of RELATIONS; bars
-    between them.
+    """The mask of a short window with masked bars, as three (L, L) arrays: True = may attend; the relation as a row of
+    MASK_RELATIONS; the distance in bars.
 
     Args:
         bar, part: (L,) of each row in generation order.
         drums: the parts that are drums.
     """
     relation, distance = relations(part, part, drums), np.abs(bar[:, None] - bar)
-    seen = shown(spec, int(bar.max()) + 1)[relation, distance]
+    seen = visible_offsets(spec, int(bar.max()) + 1)[relation, distance]
     return seen & np.tri(len(bar), dtype=np.bool_), relation, distance
 
 

@@ -21,14 +21,14 @@ from functools import cached_property
 import numpy as np
 
 from analysis.arrays import Bools, Ints
-from masks.spec import RELATIONS, MaskSpec
+from masks.spec import MaskSpec, visible_offsets
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME, CellRows
 from masks.tiling.kernel_costs import CPU, KernelCosts
 from masks.tiling.orders import Order, across_parts, everything, within_parts
 from masks.tiling.query_runs import Causal, QueryRuns, causal, query_runs
-from masks.tiling.tiles import Tile, pairs_seen
+from masks.tiling.tiles import Tile, count_visible_pairs
 
-RUN_LENGTHS = (1, 32, 64, 96, 128, 256, 512)
+RUN_ROWS = (1, 32, 64, 96, 128, 256, 512)
 """Rows in a window that are tried; 1 is a window for each bar or cell."""
 
 
@@ -97,7 +97,7 @@ def plan(spec: MaskSpec, cells: CellRows, *, costs: KernelCosts = CPU) -> TilePl
 
 
 def decompositions(
-    spec: MaskSpec, cells: CellRows, costs: KernelCosts = CPU, *, lengths: Sequence[int] = RUN_LENGTHS
+    spec: MaskSpec, cells: CellRows, costs: KernelCosts = CPU, *, lengths: Sequence[int] = RUN_ROWS
 ) -> Iterator[Sequence[Group]]:
     """What `plan` chooses from: groups of tiles, counted but not made, that together show every pair of the mask once.
 
@@ -105,7 +105,7 @@ def decompositions(
         spec, cells, costs: as for `plan`.
         lengths: rows in a window that are tried.
     """
-    yield from _decompositions(_Search(cells=cells, costs=costs, lengths=lengths), shown(spec, cells.n_bars))
+    yield from _decompositions(_Search(cells=cells, costs=costs, lengths=lengths), visible_offsets(spec, cells.n_bars))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,16 +153,16 @@ class _Search:
             everything(self.cells, "of the rest with drums", ~drums, drums),
         ]
 
-    def pairs_seen(self, seen: Bools) -> Ints:
+    def visible_pairs(self, seen: Bools) -> Ints:
         """(C,) pairs that each cell sees."""
         key = seen.tobytes()
         if key not in self.pairs:
-            self.pairs[key] = pairs_seen(self.cells, seen)
+            self.pairs[key] = count_visible_pairs(self.cells, seen)
         return self.pairs[key]
 
     def fills(self, seen: Bools, sets: Causal) -> bool:
         """Does `seen`, which shows nothing outside of the sets, show every pair in them?"""
-        return int(self.pairs_seen(seen).sum()) == sets.shown
+        return int(self.visible_pairs(seen).sum()) == sets.shown
 
     def cost(self, groups: Sequence[Group]) -> float:
         """Of several groups of tiles, in score entries."""
@@ -170,7 +170,7 @@ class _Search:
 
     def cheapest(self, orders: Sequence[Order], seen: Bools) -> list[QueryRuns]:
         """The cheapest windows, as the only group, in one of several orders that each hold all pairs shown; or no group."""
-        pairs = self.pairs_seen(seen)
+        pairs = self.visible_pairs(seen)
         tried = [
             query_runs(order, seen, pairs, length, whole_bars=whole_bars)
             for order in orders
@@ -189,11 +189,6 @@ class _Search:
             group for order in self.drums for group in self.cheapest([order], _only(seen, DRUMS))
         ]
         return min(together, apart, key=self.cost)
-
-
-def shown(spec: MaskSpec, n_bars: int) -> Bools:
-    """(R, T) the relations and offsets that the mask shows, as far back as a piece of so many bars goes."""
-    return np.array([[spec.sees(relation, k) for k in range(n_bars)] for relation in RELATIONS], dtype=np.bool_)
 
 
 def _only(seen: Bools, *relations: int) -> Bools:

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from analysis.arrays import Bools, Ints
-from masks.tiling.cell_rows import CellRows, spread
+from masks.tiling.cell_rows import CellRows, expand_ranges
 from masks.tiling.kernel_costs import KernelCosts
 from masks.tiling.orders import Order, RowRuns, are_apart
-from masks.tiling.tiles import Tile, stretches
+from masks.tiling.tiles import Tile, true_ranges
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +121,7 @@ class QueryRuns:
         """A tile for each window that shows something."""
         order, runs = self.order, self.runs
         first, end = key_ranges(order, runs, self.seen)
-        keys = order.keys[spread(first.ravel(), (end - first).ravel())]
+        keys = order.keys[expand_ranges(first.ravel(), (end - first).ravel())]
         bounds = np.concatenate([[0], np.cumsum((end - first).sum(axis=1))])
         partial = self.shown < runs.n_rows * self.n_keys
         for u in np.flatnonzero(self.shown).tolist():
@@ -176,7 +176,7 @@ def reached(runs: RowRuns, seen: Bools) -> tuple[Ints, Ints]:
     """
     lows, highs = [], []
     nearer = runs.last_bar + 1
-    for a, b in stretches(np.logical_or.reduce(seen)):
+    for a, b in true_ranges(np.logical_or.reduce(seen)):
         low = np.maximum(runs.first_bar - b + 1, 0)
         lows.append(low)
         highs.append(np.minimum(runs.last_bar - a + 1, nearer))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import Bools, Ints
-from masks.tiling.cell_rows import CROSS, DRUMS, SAME, CellRows, spread
+from masks.tiling.cell_rows import CROSS, DRUMS, SAME, CellRows, expand_ranges
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -38,12 +38,12 @@ class Tile:
     @property
     def queries(self) -> Ints:
         """(N,) rows, ascending."""
-        return spread(self.cells.start[self.query_cells], self.cells.rows[self.query_cells])
+        return expand_ranges(self.cells.start[self.query_cells], self.cells.rows[self.query_cells])
 
     @property
     def keys(self) -> Ints:
         """(M,) rows, ascending."""
-        return spread(self.cells.start[self.key_cells], self.cells.rows[self.key_cells])
+        return expand_ranges(self.cells.start[self.key_cells], self.cells.rows[self.key_cells])
 
     @property
     def work(self) -> int:
@@ -63,7 +63,7 @@ class Tile:
         return see
 
 
-def pairs_seen(cells: CellRows, seen: Bools) -> Ints:
+def count_visible_pairs(cells: CellRows, seen: Bools) -> Ints:
     """(C,) how many pairs (query, key) the rows of each cell see.
 
     Args:
@@ -79,7 +79,7 @@ def pairs_seen(cells: CellRows, seen: Bools) -> Ints:
     }
     keys = np.zeros(len(n), dtype=np.int64)
     for relation, rows_before in before.items():
-        for low, high in stretches(seen[relation, 1:]):
+        for low, high in true_ranges(seen[relation, 1:]):
             keys += rows_before(np.maximum(time - low, 0)) - rows_before(np.maximum(time - high, 0))
     drums_before = np.cumsum(n * drummed) - drums[time]  # for a cell that is not drums itself
     here = cells.start - every[time]
@@ -89,7 +89,7 @@ def pairs_seen(cells: CellRows, seen: Bools) -> Ints:
     return pairs
 
 
-def stretches(shown: Bools) -> list[tuple[int, int]]:
+def true_ranges(shown: Bools) -> list[tuple[int, int]]:
     """[low, high) of each run of True."""
     edge = np.flatnonzero(np.diff(np.concatenate([[False], shown, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edge[::2], edge[1::2], strict=True)]

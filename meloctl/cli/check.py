@@ -49,7 +49,7 @@ def check(
         said = wrote(folder, files)
     else:
         said = f"Unchanged since {run.time}, nothing redone: {folder}/"
-    told = read_json(folder / "check.json", what="corpus check", most_bytes=1 << 30)
+    told = read_json(folder / "check.json", what="corpus check", max_bytes=1 << 30)
     assert isinstance(told, dict)  # its hash is in the manifest
     advised = meter or told["meter_to_pass"]
     onward = following("stats", corpus, *(("--meter", advised) if advised else ()), work=work)

@@ -135,12 +135,3 @@ def outcome(run: "Run", files: list[str] | None = None) -> str:
     if run.reused:
         return f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     return wrote(run.folder, files or run.files)
-
-
-def piece_line(facts: dict[str, Any]) -> str:
-    """ "32 bars, 563 notes in 2 parts (piano, drums), 1:33"."""
-    minutes, seconds = divmod(round(facts["seconds"]), 60)
-    bars, notes, parts = (
-        f"{facts[what]} {what}" if facts[what] != 1 else f"1 {what[:-1]}" for what in ("bars", "notes", "parts")
-    )
-    return f"{bars}, {notes} in {parts} ({', '.join(facts['instruments'])}), {minutes}:{seconds:02d}"

@@ -51,7 +51,7 @@ def compare(
             raise
         files = [FACTS, TABLE, PICTURE, PAGE]
         said = wrote(run.folder, [*files, f"{MUSIC}/"] if len(run.files) > len(files) else files)
-    facts = read_json(run.folder / FACTS, what="comparison", most_bytes=1 << 30)
+    facts = read_json(run.folder / FACTS, what="comparison", max_bytes=1 << 30)
     assert isinstance(facts, dict)  # its hash is in the manifest
     heard = next((told["music"]["folder"] for told in facts["runs"] if told["music"]), None)
     listen = [f"To listen: {command('play', run.folder / heard, work=work)}"] if heard else []

@@ -59,6 +59,6 @@ def evaluate(
             space.remove_empty(plan.recipe)
             raise
         said = wrote(run.folder, run.files)
-    facts = read_json(run.folder / FACTS, what="evaluation", most_bytes=1 << 30)
+    facts = read_json(run.folder / FACTS, what="evaluation", max_bytes=1 << 30)
     assert isinstance(facts, dict)  # its hash is in the manifest
     report([*lines_of(facts), "", said], facts, as_json=as_json)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, piece_line, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
+from meloctl.formatting import piece_line
 
 
 def generate(

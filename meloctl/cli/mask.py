@@ -86,7 +86,7 @@ def derive_mask(
     Example: meloctl derive-mask --from-model melo/model/tiny-1a2b3c4d
     """
     from analysis.errors import MeloError
-    from masks.describe import in_words, reach
+    from masks.describe import describe_mask, reach
     from masks.spec import MaskSpec
     from meloctl.masking.rules import RuleOptions, plan_derivation
 
@@ -108,7 +108,7 @@ def derive_mask(
         f"through two layers it hears {len(two['same'])} and {len(two['cross'])}, without summaries."
     )
     lines = [
-        in_words(spec),
+        describe_mask(spec),
         *(f"  {reason}" for reason in spec.reasons),
         heard,
         said,
@@ -183,10 +183,9 @@ def compare(
 
     from analysis.errors import MeloError
     from analysis.offset_table_file import read_curves
-    from masks.cost.compare_masks import compare as compared
-    from masks.cost.compare_masks import conclusion, rules_to_compare, table_lines
+    from masks.cost.compare_masks import compare_masks, conclusion, rules_to_compare, table_lines
     from masks.spec import read_spec
-    from meloctl.masking.rules import check_drums, counted_corpus
+    from meloctl.masking.rules import check_drums, costed_corpus
 
     if not 1 <= pieces <= 10_000:
         raise MeloError(f"--pieces {pieces}: give how many pieces to take, 1 to 10000")
@@ -194,13 +193,13 @@ def compare(
     exempt = check_drums(drums)
     path = table or workspace(work).latest("stats").folder / "offsets.json"
     curves = read_curves(path)
-    counted = counted_corpus(path, corpus)
+    counted = costed_corpus(path, corpus)
     rows = counted.read(pieces)
     rules = rules_to_compare(curves, rows, random=np.random.default_rng(0), drums=exempt)
     everything = {**rules, **given}
     with progress() as bar:
         task = bar.add_task("comparing", total=sum(map(len, everything.values())))
-        standings = compared(everything, curves, rows, on_mask=lambda: bar.advance(task))
+        standings = compare_masks(everything, curves, rows, on_mask=lambda: bar.advance(task))
     said = conclusion(standings)
     heading = f"{len(rows)} of {len(counted.paths)} pieces of {counted.corpus}, similarity {curves.measure} from {path}"
     report(
@@ -235,7 +234,7 @@ def show(
     Example: meloctl mask show --out mask.png
     """
     from analysis.errors import MeloError
-    from masks.describe import in_words
+    from masks.describe import describe_mask
     from masks.mask_picture import draw_mask
     from masks.spec import read_spec
 
@@ -247,5 +246,5 @@ def show(
     name = path.parent.name if path.name == "mask.json" and path.parent.name else path.stem
     picture = out or space.root / "mask" / f"{name}.png"
     draw_mask(spec, picture)
-    lines = [f"{path}:", in_words(spec), *(f"  {reason}" for reason in spec.reasons), f"Wrote {picture}"]
-    report(lines, {"path": str(picture), "words": in_words(spec), "mask": spec.to_json()}, as_json=as_json)
+    lines = [f"{path}:", describe_mask(spec), *(f"  {reason}" for reason in spec.reasons), f"Wrote {picture}"]
+    report(lines, {"path": str(picture), "words": describe_mask(spec), "mask": spec.to_json()}, as_json=as_json)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, piece_line, progress, report, workspace
+from meloctl.cli.common import Json, Work, page_name, progress, report, workspace
+from meloctl.formatting import piece_line
 
 
 def play(

@@ -73,13 +73,13 @@ def report(
 def _corpus(sources: "Sources") -> "tuple[CostedCorpus | None, str | None]":
     """The corpus on whose pieces masks are costed, or why there is none."""
     from analysis.errors import MeloError
-    from meloctl.masking.rules import counted_corpus
+    from meloctl.masking.rules import costed_corpus
 
     if sources.curves is None:
         return None, "the table lacks pc-jaccard within a part or between two parts"
     if sources.manifest is None:
         return None, "the table stands alone, without the files that were measured"
     try:
-        return counted_corpus(sources.table_path, None), None
+        return costed_corpus(sources.table_path, None), None
     except MeloError:
         return None, f"the files that were measured, {sources.table.corpus}, are gone"

@@ -39,7 +39,7 @@ class Screen:
 
     def estimated(self, estimate: "RunEstimate") -> None:
         """The plan is known."""
-        from meloctl.training.feasibility import duration
+        from meloctl.formatting import duration
 
         left, gigabytes = estimate.steps - estimate.done, estimate.memory_bytes / 1e9
         padding = f"; {100 * estimate.padding:.1f} % of the rows are padding" if estimate.padding > 0 else ""
@@ -60,7 +60,7 @@ class Screen:
 
     def evaluated(self, standing: "TrainProgress") -> None:
         """Validation was measured: a line of it stays, and the best so far stands beside the bar."""
-        from meloctl.training.feasibility import duration
+        from meloctl.formatting import duration
         from meloctl.training.schedule import Speed
 
         assert self.training is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from masks.describe import in_words
+from masks.describe import describe_mask
 from meloctl.evaluation.held_out import TrainedOn, trained_on
 from meloctl.model.checkpoint import About, read_about
 from meloctl.model.registry import ARCHITECTURES
@@ -53,7 +53,9 @@ class TrainedRun:
         """What a row sees, in words."""
         if self.about.gated:
             return "every earlier row, through learned gates"
-        return in_words(self.about.spec) if self.about.spec else f"no mask: {ARCHITECTURES[self.about.architecture]}"
+        return (
+            describe_mask(self.about.spec) if self.about.spec else f"no mask: {ARCHITECTURES[self.about.architecture]}"
+        )
 
     @property
     def density(self) -> float | None:

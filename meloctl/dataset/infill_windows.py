@@ -14,11 +14,12 @@ import numpy as np
 
 from analysis.arrays import Bools
 from meloctl.dataset.windows import Reopened, Window
-from meloctl.rows.codec import PartFields, Rows
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, Vocabulary
+from meloctl.rows.codec import Rows
+from meloctl.rows.parts import PartId
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, Vocabulary
 
 
-def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, vocabulary: Vocabulary) -> Window:
+def rewritten(rows: Rows, bars: range, parts: Collection[PartId] | None, vocabulary: Vocabulary) -> Window:
     """A window of whole bars in which some notes are moved to the end.
 
     Args:
@@ -34,9 +35,9 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, voc
     end = rows[:, INSTRUMENT] == vocabulary.end
     opened = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)[bars.start : bars.stop]
     told = rows.copy()
-    told[opened, INSTRUMENT] = vocabulary.gap
+    told[opened, INSTRUMENT] = vocabulary.masked_bar
     kept, reopening = told[~moves & ~end], rows[opened]
-    reopening[:, INSTRUMENT] = vocabulary.reopen
+    reopening[:, INSTRUMENT] = vocabulary.infill_bar
     behind = np.concatenate([reopening, rows[moves]])
     order = np.argsort(np.concatenate([bar[opened], bar[moves]]), kind="stable")
     return Window(
@@ -45,7 +46,7 @@ def rewritten(rows: Rows, bars: range, parts: Collection[PartFields] | None, voc
         reopened=Reopened(
             row=len(kept),
             bar=bars.start,
-            headers=tuple(np.flatnonzero(kept[:, INSTRUMENT] == vocabulary.gap).tolist()),
+            headers=tuple(np.flatnonzero(kept[:, INSTRUMENT] == vocabulary.masked_bar).tolist()),
         ),
     )
 
@@ -71,7 +72,7 @@ def drawn(window: Window, room: int, vocabulary: Vocabulary, random: np.random.G
     return Window(rows=moved.rows, first_bar=window.first_bar, reopened=moved.reopened)
 
 
-def _draw(n_bars: int, parts: list[PartFields], random: np.random.Generator) -> tuple[range, list[PartFields] | None]:
+def _draw(n_bars: int, parts: list[PartId], random: np.random.Generator) -> tuple[range, list[PartId] | None]:
     """Bars, and parts or None for all of them."""
     kind = int(random.integers(3)) if len(parts) > 1 else 0
     some = None
@@ -86,16 +87,16 @@ def _draw(n_bars: int, parts: list[PartFields], random: np.random.Generator) -> 
     return range(first, first + n), some
 
 
-def _parts_of(rows: Rows) -> list[PartFields]:
+def _parts_of(rows: Rows) -> list[PartId]:
     note = rows[rows[:, PITCH] >= 0]
-    return [(int(i), int(n)) for i, n in np.unique(note[:, [INSTRUMENT, NUMBER]], axis=0)]
+    return [(int(i), int(n)) for i, n in np.unique(note[:, [INSTRUMENT, INSTANCE]], axis=0)]
 
 
-def _of_parts(rows: Rows, parts: Collection[PartFields] | None) -> Bools:
+def _of_parts(rows: Rows, parts: Collection[PartId] | None) -> Bools:
     """(L,) is it of one of these parts?"""
     if parts is None:
         return np.ones(len(rows), dtype=np.bool_)
     chosen = np.zeros(len(rows), dtype=np.bool_)
     for instrument, number in parts:
-        chosen |= (rows[:, INSTRUMENT] == instrument) & (rows[:, NUMBER] == number)
+        chosen |= (rows[:, INSTRUMENT] == instrument) & (rows[:, INSTANCE] == number)
     return chosen

@@ -120,7 +120,7 @@ def read_shard(stem: Path) -> Shard:
     """
     path = stem.with_suffix(".safetensors")
     try:
-        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", most_bytes=1 << 30))
+        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", max_bytes=1 << 30))
         rows, first = map_rows(path)
         if len(first) != len(split) + 1:
             raise ValueError("a split of other pieces")
@@ -137,7 +137,7 @@ def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
     instrument = rows[:, INSTRUMENT]
     if not len(rows) or instrument[0] != vocabulary.bar or instrument[-1] != vocabulary.end:
         return False
-    if np.isin(instrument, (vocabulary.reopen, vocabulary.gap)).any():
+    if np.isin(instrument, (vocabulary.infill_bar, vocabulary.masked_bar)).any():
         return False
     header, end = instrument == vocabulary.bar, instrument == vocabulary.end
     kind = np.where(header, 0, np.where(end, 2, 1))

@@ -9,8 +9,9 @@ from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
 from meloctl.generation.parse_options import nearest_tempo
-from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, encode, part_fields
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, TEMPO, TIME_SIGNATURE, Vocabulary
+from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, encode
+from meloctl.rows.parts import part_fields
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE, Vocabulary
 from meloctl.score.playable import playable
 
 _MOST_TICKS = 32_767
@@ -141,7 +142,7 @@ def heard(piece: Piece, end: int, vocabulary: Vocabulary) -> Rows:
     marked = Notes.of(*(np.append(c[~near], more) for c, more in zip(columns, (at, 1, 0, 1, n), strict=True)))
     rows, _ = encode(replace(piece, parts=(*piece.parts, last), notes=marked), vocabulary)
     instrument, number = part_fields((*piece.parts, last), vocabulary)
-    mark = (rows[:, INSTRUMENT] == instrument[-1]) & (rows[:, NUMBER] == number[-1])
+    mark = (rows[:, INSTRUMENT] == instrument[-1]) & (rows[:, INSTANCE] == number[-1])
     return rows[~mark & (rows[:, INSTRUMENT] != vocabulary.end)]
 
 
@@ -158,9 +159,11 @@ def _some(piece: Piece, chosen: Bools) -> Piece:
 def _parts(prompt: Prompt, whole: Piece, rows: Rows, vocabulary: Vocabulary) -> tuple[tuple[Part, ...], Ints]:
     """The prompt's parts and the new ones behind them; of each part of the decoded piece, its place among them."""
     instrument, number = part_fields(prompt.piece.parts, vocabulary)
-    old = (instrument * vocabulary.numbers + number).tolist()
-    note = rows[rows[:, NUMBER] >= 0].astype(np.int64)
-    keys = np.unique(note[:, INSTRUMENT] * vocabulary.numbers + note[:, NUMBER]).tolist()  # in the order of `decode`
+    old = (instrument * vocabulary.instances + number).tolist()
+    note = rows[rows[:, INSTANCE] >= 0].astype(np.int64)
+    keys = np.unique(
+        note[:, INSTRUMENT] * vocabulary.instances + note[:, INSTANCE]
+    ).tolist()  # in the order of `decode`
     parts, places = list(prompt.piece.parts), []
     for key, part in zip(keys, whole.parts, strict=True):
         if key in old:

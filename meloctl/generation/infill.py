@@ -14,9 +14,10 @@ from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.piece import Notes, Part, Piece
 from meloctl.generation.continuation import finer, heard
-from meloctl.rows.codec import PartFields, Rows, grid_bars, part_fields
+from meloctl.rows.codec import Rows, grid_bars
 from meloctl.rows.general_midi import instrument_name
-from meloctl.rows.vocabulary import DURATION, INSTRUMENT, NUMBER, PITCH, POSITION, VELOCITY, Vocabulary
+from meloctl.rows.parts import PartId, part_fields
+from meloctl.rows.vocabulary import DURATION, INSTANCE, INSTRUMENT, PITCH, POSITION, VELOCITY, Vocabulary
 
 NewNote = tuple[int, npt.NDArray[np.int16]]
 """(bar as rows count, note row)"""
@@ -35,7 +36,7 @@ class Infill:
     bars: range
     """That are written anew, as the file counts them."""
 
-    parts: tuple[PartFields, ...]
+    parts: tuple[PartId, ...]
     """That are written anew, in these bars."""
 
     replaced: Bools
@@ -54,7 +55,7 @@ class Infill:
     """The parts were named: each of them must play."""
 
 
-def infill_of(piece: Piece, bars: range | None, parts: tuple[PartFields, ...] | None, vocabulary: Vocabulary) -> Infill:
+def infill_of(piece: Piece, bars: range | None, parts: tuple[PartId, ...] | None, vocabulary: Vocabulary) -> Infill:
     """A piece of which some bars (None: all) of some parts (None: all of the piece) are written anew.
 
     Args:
@@ -118,16 +119,14 @@ def filled(infill: Infill, new: list[NewNote], vocabulary: Vocabulary, *, bars: 
     return replace(piece, parts=tuple(parts[i] for i in used), notes=replace(notes, part=of))
 
 
-def _placed(
-    infill: Infill, new: list[NewNote], place: dict[PartFields, int], vocabulary: Vocabulary
-) -> Iterator[_Placed]:
+def _placed(infill: Infill, new: list[NewNote], place: dict[PartId, int], vocabulary: Vocabulary) -> Iterator[_Placed]:
     """New notes where they stand in the file."""
     step, end = infill.piece.ticks_per_quarter // vocabulary.steps_per_quarter, int(infill.start_tick[-1])
     for bar, row in new:
         onset = int(infill.start_tick[bar]) + int(row[POSITION]) * step
         if onset < infill.start_tick[bar + 1]:  # a bar with a name for its length that is a little too long
             stop = min(onset + vocabulary.durations[row[DURATION]] * step, end)
-            part = place[int(row[INSTRUMENT]), int(row[NUMBER])]
+            part = place[int(row[INSTRUMENT]), int(row[INSTANCE])]
             yield part, int(row[PITCH]), onset, stop, vocabulary.velocities[row[VELOCITY]]
 
 
@@ -148,7 +147,7 @@ def _fitted(found: list[_Placed], kept: Notes) -> Iterator[_Placed]:
             yield part, pitch, begins, ends, velocity
 
 
-def _parts(infill: Infill, vocabulary: Vocabulary) -> tuple[list[Part], dict[PartFields, int]]:
+def _parts(infill: Infill, vocabulary: Vocabulary) -> tuple[list[Part], dict[PartId, int]]:
     """The piece's parts and new ones behind them, and the place of each among them."""
     parts = list(infill.piece.parts)
     instrument, number = part_fields(infill.piece.parts, vocabulary)

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.arrays import Ints
 from meloctl.generation.infill import Infill, NewNote
 from meloctl.generation.infill_writer import InfillContext
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +49,12 @@ def gap_of(infill: Infill, run: InfillSegment, new: list[NewNote], vocabulary: V
     bar = np.cumsum(infill.rows[:, INSTRUMENT] == vocabulary.bar) - 1
     rows = np.concatenate([infill.rows, *(row[None] for _, row in new)])
     bar = np.append(bar, np.array([b for b, _ in new], dtype=np.int64))
-    order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, NUMBER], rows[:, INSTRUMENT], bar))
+    order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, INSTANCE], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
     opened = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)
     headers = rows[opened[run.bars.start : run.bars.stop]]
-    rows[opened[run.bars.start : infill.row_bars.stop], INSTRUMENT] = vocabulary.gap
-    playing = {(int(row[INSTRUMENT]), int(row[NUMBER])) for _, row in new}
+    rows[opened[run.bars.start : infill.row_bars.stop], INSTRUMENT] = vocabulary.masked_bar
+    playing = {(int(row[INSTRUMENT]), int(row[INSTANCE])) for _, row in new}
     last = run.bars.stop == infill.row_bars.stop
     return InfillContext(
         kept=rows[(bar >= run.heard.start) & (bar < run.heard.stop)],

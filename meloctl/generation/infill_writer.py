@@ -8,8 +8,9 @@ import numpy.typing as npt
 from analysis.arrays import Bools, Floats
 from meloctl.generation.piece_state import PieceState
 from meloctl.generation.piece_writer import MOST_EMPTY, MOST_ROWS_IN_BAR
-from meloctl.rows.codec import PartFields, Rows
-from meloctl.rows.vocabulary import HEADER_FIELDS, INSTRUMENT, NUMBER, Vocabulary
+from meloctl.rows.codec import Rows
+from meloctl.rows.parts import PartId
+from meloctl.rows.vocabulary import HEADER_FIELDS, INSTANCE, INSTRUMENT, Vocabulary
 
 Row = npt.NDArray[np.int16]
 
@@ -27,10 +28,10 @@ class InfillContext:
     headers: Rows
     """(T, 8) header rows of the bars that are opened once more."""
 
-    parts: tuple[PartFields, ...]
+    parts: tuple[PartId, ...]
     """That may play in them."""
 
-    must: tuple[PartFields, ...] = ()
+    must: tuple[PartId, ...] = ()
     """Those that must."""
 
     must_sound: bool = False
@@ -54,13 +55,13 @@ class InfillWriter:
     empty: int = 0
     """Bars without any note that were closed last, one after the other."""
 
-    parts: set[PartFields] = field(default_factory=set)
+    parts: set[PartId] = field(default_factory=set)
     """Those that have played."""
 
     def __post_init__(self) -> None:
         for row in self.gap.kept:
             self.sheet.take(row)
-        bar = np.cumsum(np.isin(self.gap.kept[:, INSTRUMENT], (self.vocabulary.bar, self.vocabulary.gap))) - 1
+        bar = np.cumsum(np.isin(self.gap.kept[:, INSTRUMENT], (self.vocabulary.bar, self.vocabulary.masked_bar))) - 1
         self.kept_notes = np.bincount(bar, minlength=bar[-1] + 1) - 1
         """(T,) of each bar, besides its header row."""
 
@@ -98,8 +99,8 @@ class InfillWriter:
         """(bar, counted in `kept`, note row) of complete bars."""
         found, bar = [], self.gap.first - 1
         for row in self.rows[len(self.gap.kept) :]:
-            bar += row[INSTRUMENT] == self.vocabulary.reopen
-            if row[NUMBER] >= 0 and bar < self.gap.first + self.bars_closed:
+            bar += row[INSTRUMENT] == self.vocabulary.infill_bar
+            if row[INSTANCE] >= 0 and bar < self.gap.first + self.bars_closed:
                 found.append((bar, row))
         return found
 
@@ -108,18 +109,18 @@ class InfillWriter:
         sounded = self.sheet.in_bar > 0 or self._sounds()
         self.sheet.take(row)
         if self.sheet.state.kind == "note":
-            self.parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
+            self.parts.add((int(row[INSTRUMENT]), int(row[INSTANCE])))
             return
         if self.opened:
             self.empty = 0 if sounded else self.empty + 1
-        self.opened += self.sheet.state.kind == "reopening"
+        self.opened += self.sheet.state.kind == "infill header"
 
     def may(self, field: int, row: Row) -> Bools:
         """(V,) which values a field of the next row may take, given the fields before it; at least one."""
         may = self.sheet.may(field, row)
         if field == INSTRUMENT:
             return may & self._instruments()
-        if field == NUMBER:
+        if field == INSTANCE:
             due, instrument = self._due(), int(row[INSTRUMENT])
             last = due[1] if due and due[0] == instrument else len(may)
             return may & np.isin(np.arange(len(may)), [n for i, n in self.gap.parts if i == instrument and n <= last])
@@ -133,15 +134,15 @@ class InfillWriter:
 
     def closing(self, instrument: int) -> int:
         """What follows where the model closes a bar: the end after the last one, another bar anywhere else."""
-        if instrument not in (self.vocabulary.reopen, self.vocabulary.end):
+        if instrument not in (self.vocabulary.infill_bar, self.vocabulary.end):
             return instrument
-        return self.vocabulary.end if self.opened == len(self.gap.headers) else self.vocabulary.reopen
+        return self.vocabulary.end if self.opened == len(self.gap.headers) else self.vocabulary.infill_bar
 
     def _sounds(self) -> bool:
         """Is there a kept note in the open bar?"""
         return bool(self.opened and self.kept_notes[self.gap.first + self.opened - 1])
 
-    def _due(self) -> PartFields | None:
+    def _due(self) -> PartId | None:
         """The next part in this bar that must play, has not, and comes now: from the middle of the gap on."""
         if 2 * self.opened < len(self.gap.headers):
             return None
@@ -151,7 +152,7 @@ class InfillWriter:
     def _instruments(self) -> Bools:
         """(V,) instruments of parts that may still play in this bar, and what closes it."""
         vocabulary, due = self.vocabulary, self._due()
-        closes = [vocabulary.reopen, vocabulary.end]
+        closes = [vocabulary.infill_bar, vocabulary.end]
         may = np.zeros(len(vocabulary.instruments), dtype=np.bool_)
         if not self.opened:
             may[closes] = True

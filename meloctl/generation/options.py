@@ -14,8 +14,8 @@ from meloctl.generation.parse_options import parts_of, tempo_of, time_signature_
 from meloctl.generation.piece_writer import MOST_BARS, MOST_PARTS, MOST_PITCHED, Constraints
 from meloctl.generation.sampler import Sampling
 from meloctl.model.checkpoint import read_about
-from meloctl.rows.codec import part_fields
 from meloctl.rows.general_midi import instrument_name
+from meloctl.rows.parts import part_fields
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 from meloctl.score.key import Key, key_of
 from meloctl.score.soundfont import find_soundfont

@@ -6,8 +6,8 @@ from analysis.errors import MeloError
 from analysis.families import FAMILIES
 from analysis.piece import Piece
 from meloctl.generation.parse_options import parts_of
-from meloctl.rows.codec import part_fields
-from meloctl.rows.general_midi import instrument_name, names_of
+from meloctl.rows.general_midi import instrument_name
+from meloctl.rows.parts import part_fields, part_names
 from meloctl.rows.vocabulary import Vocabulary
 
 _MOST_WORDS = 64
@@ -49,7 +49,7 @@ def gap_parts_of(text: str, piece: Piece, vocabulary: Vocabulary) -> tuple[tuple
 
 def _matching(word: str, piece: Piece) -> list[int]:
     """Parts of that name, else those of that instrument, else those of that family."""
-    names = [name.lower() for name in names_of(piece)]
+    names = [name.lower() for name in part_names(piece)]
     played = [instrument_name(part.program, part.is_drum) for part in piece.parts]
     number = [None if part.is_drum else str(part.program) for part in piece.parts]
     family = [None if part.is_drum else FAMILIES[part.program // 8] for part in piece.parts]
@@ -70,5 +70,5 @@ def _new(word: str, piece: Piece, vocabulary: Vocabulary) -> set[tuple[int, int]
 
 def _having(piece: Piece) -> str:
     """The piece's parts, for people."""
-    names = names_of(piece)
+    names = part_names(piece)
     return ", ".join(names[:12]) + (" and more" if len(names) > 12 else "")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Bools, Floats
-from meloctl.rows.grammar import State, after, allowed
+from meloctl.rows.grammar import GrammarState, allowed_values, next_state
 from meloctl.rows.vocabulary import ABSENT, DURATION, INSTRUMENT, PITCH, Vocabulary
 from meloctl.score.key import Key
 from meloctl.score.ranges import pitches_in_range
@@ -24,7 +24,7 @@ class PieceState:
     """Of the new notes."""
 
     rows: list[Row] = field(default_factory=list)
-    state: State = field(default_factory=State)
+    state: GrammarState = field(default_factory=GrammarState)
     in_bar: int = 0
     """Notes in the bar that was opened last."""
 
@@ -37,8 +37,8 @@ class PieceState:
     def take(self, row: Row) -> None:
         """Add a row that may stand here."""
         self.rows.append(row)
-        self.state = after(self._spent(row), self.state, self.vocabulary)
-        if self.state.kind in ("header", "reopening"):
+        self.state = next_state(self._spent(row), self.state, self.vocabulary)
+        if self.state.kind in ("header", "infill header"):
             self.in_bar = 0
         if self.state.kind != "note":
             return
@@ -49,7 +49,7 @@ class PieceState:
 
     def may(self, field: int, row: Row) -> Bools:
         """(V,) which values a field of the next row may take, given the fields before it; at least one."""
-        may = allowed(field, row, self.state, self.vocabulary)
+        may = allowed_values(field, row, self.state, self.vocabulary)
         return may & self._pitches(int(row[INSTRUMENT])) if field == PITCH else may
 
     def weights(self, field: int, row: Row, may: Bools) -> Floats:

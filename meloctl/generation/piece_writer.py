@@ -12,8 +12,8 @@ from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import (
     ABSENT,
     FIELDS,
+    INSTANCE,
     INSTRUMENT,
-    NUMBER,
     TEMPO,
     TIME_SIGNATURE,
     Vocabulary,
@@ -114,7 +114,7 @@ class PieceWriter:
         played = self.sheet.in_bar > 0
         self.sheet.take(row)
         if self.sheet.state.kind == "note":
-            self.parts.add((int(row[INSTRUMENT]), int(row[NUMBER])))
+            self.parts.add((int(row[INSTRUMENT]), int(row[INSTANCE])))
             return
         if self.bars:
             self.empty = 0 if played else self.empty + 1
@@ -126,7 +126,7 @@ class PieceWriter:
         may = self.sheet.may(field, row)
         if field == INSTRUMENT:
             return may & self._instruments()
-        if field == NUMBER:
+        if field == INSTANCE:
             return may & self._numbers(int(row[INSTRUMENT]))
         wished = {TIME_SIGNATURE: self.wish.time_signature, TEMPO: self.wish.tempo}.get(field)
         return may if wished is None else np.arange(len(may)) == wished
@@ -192,7 +192,7 @@ class PieceWriter:
 
     def _numbers(self, instrument: int) -> Bools:
         """(V,) numbers of parts of an instrument."""
-        every = np.arange(self.vocabulary.numbers)
+        every = np.arange(self.vocabulary.instances)
         due = self._due()
         may = np.ones(len(every), dtype=np.bool_)
         if self.wish.parts is not None:

@@ -21,8 +21,8 @@ from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
 from meloctl.rows.codec import decode
-from meloctl.rows.general_midi import names_of
 from meloctl.rows.grammar import check_rows
+from meloctl.rows.parts import part_names
 from meloctl.rows.vocabulary import INSTRUMENT
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
@@ -148,7 +148,7 @@ def _written(made: WrittenPiece, plan: PiecePlan, midi: Path, seed: int) -> dict
         "file": midi.name,
         "bars": again.n_bars,
         "parts": len(again.parts),
-        "instruments": names_of(piece),
+        "instruments": part_names(piece),
         "notes": len(again.notes),
         "seconds": round(again.seconds, 3),
         **made.facts,

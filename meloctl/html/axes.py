@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from meloctl.html.markup import Content, Html, number, tag
+from meloctl.html.markup import Content, Html, coordinate, tag
 
 WIDTH = 380
 _LABEL_GAP = 6
@@ -45,7 +45,7 @@ class Frame:
 
 def picture(height: float, *content: Content, label: str, name: str = "chart") -> Html:
     """An SVG that says in words what it shows."""
-    return tag("svg", *content, class_=name, viewBox=f"0 0 {WIDTH} {number(height)}", role="img", aria_label=label)
+    return tag("svg", *content, class_=name, viewBox=f"0 0 {WIDTH} {coordinate(height)}", role="img", aria_label=label)
 
 
 def step_for(most: float, *, ticks: int = 5) -> float:
@@ -83,14 +83,14 @@ def axes(frame: Frame, *, step: float, ticks: Iterable[int], across: str | None,
         drawn.append(tag("text", across, class_="name", x=middle, y=frame.bottom + 31, text_anchor="middle"))
     if up:
         middle = (frame.top + frame.bottom) / 2
-        turned = f"rotate(-90 11 {number(middle)})"
+        turned = f"rotate(-90 11 {coordinate(middle)})"
         drawn.append(tag("text", up, class_="name", x=11, y=middle, text_anchor="middle", transform=turned))
     return drawn
 
 
 def path_of(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
     """A path through points."""
-    said = "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    said = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
     return f"M{said}{'Z' if closed else ''}"
 
 

@@ -43,7 +43,7 @@ def text(content: Content) -> Html:
     return Html("".join(map(text, content)))
 
 
-def number(value: float) -> str:
+def coordinate(value: float) -> str:
     """A coordinate: two decimals at most."""
     said = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if said == "-0" else said
@@ -64,5 +64,5 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
         return ""
     if value is True:
         return f" {name}"
-    said = value if isinstance(value, str) else number(value)
+    said = value if isinstance(value, str) else coordinate(value)
     return f' {name}="{escape(_UNPRINTABLE.sub(chr(0xFFFD), said))}"'

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 
 from analysis.offsets import RELATIONS
 from analysis.significance import LEAST_PEAK, Peak
+from meloctl.formatting import interval, number, one_decimal
 from meloctl.html.axes import WIDTH, Frame, axes, column_of, offset_ticks, path_of, picture, step_for
 from meloctl.html.markup import Html, tag
 from meloctl.report.report_table import Curve, Interval, Point, Table
-from meloctl.report.report_text import RELATION_WORDS, interval_of, p_equals, period_in_short, tenth, three, title_of
+from meloctl.report.report_text import RELATION_WORDS, p_equals, period_in_short, title_of
 
 _LEFT, _RIGHT = 44, WIDTH - 6
 
@@ -68,9 +69,9 @@ def _values(p: Point) -> Iterable[float]:
     for value in (p.mean, p.piece_mean, p.chance):
         if value is not None:
             yield value
-    for interval in (p.interval, p.chance_interval):
-        if interval is not None:
-            yield interval[1]
+    for ends in (p.interval, p.chance_interval):
+        if ends is not None:
+            yield ends[1]
 
 
 def _chance(frame: Frame, curve: Curve) -> list[Html]:
@@ -128,10 +129,10 @@ def _said(curves: list[Curve], offset: int) -> str:
         p = curve.at(offset)
         if p is None:
             continue
-        line = f"{RELATION_WORDS[curve.relation]} {three(p.mean)}"
-        line += f" ({interval_of(p.interval)})" if p.interval else ""
-        line += f", mean of pieces {three(p.piece_mean)}" if p.piece_mean is not None else ""
-        line += f", by chance {three(p.chance)}" if p.chance is not None else ""
+        line = f"{RELATION_WORDS[curve.relation]} {number(p.mean)}"
+        line += f" ({interval(p.interval)})" if p.interval else ""
+        line += f", mean of pieces {number(p.piece_mean)}" if p.piece_mean is not None else ""
+        line += f", by chance {number(p.chance)}" if p.chance is not None else ""
         lines.append(line)
     return "\n".join(lines)
 
@@ -141,8 +142,8 @@ def _label(curves: list[Curve], measure: str) -> str:
     for curve in curves:
         high, low = max(curve.points, key=lambda p: p.mean), min(curve.points, key=lambda p: p.mean)
         said.append(
-            f"{RELATION_WORDS[curve.relation]}: highest {three(high.mean)} at {high.offset} bars back, "
-            f"lowest {three(low.mean)} at {low.offset}"
+            f"{RELATION_WORDS[curve.relation]}: highest {number(high.mean)} at {high.offset} bars back, "
+            f"lowest {number(low.mean)} at {low.offset}"
         )
     return f"Line chart: {title_of(measure)} ({measure}), similarity by offset. {'; '.join(said)}."
 
@@ -161,5 +162,5 @@ def _bar(frame: Frame, p: Peak) -> list[Html]:
 
 
 def _peak_said(p: Peak) -> str:
-    certain = f"effect size {tenth(p.effect)}, {p_equals(p.p)}: {'a real peak' if p.real else 'no peak'}"
-    return f"{p.offset} back: {three(p.height)} ({interval_of(p.interval)})\n{certain}"
+    certain = f"effect size {one_decimal(p.effect)}, {p_equals(p.p)}: {'a real peak' if p.real else 'no peak'}"
+    return f"{p.offset} back: {number(p.height)} ({interval(p.interval)})\n{certain}"

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from meloctl.formatting import number, whole
 from meloctl.html.blocks import boxed
 from meloctl.html.markup import Html, tag
 from meloctl.report.family_maps import FEW_PAIRS, MOST_LINES, FamilyMap, MapCell, MapLine
-from meloctl.report.report_text import three, whole
 
 STEPS = 16
 """Shades of a map."""
@@ -104,7 +104,7 @@ def _cell(cell: MapCell | None, where: str, most: float) -> Html:
     step = min(max(round(cell.mean / most * (STEPS - 1)), 0), STEPS - 1)
     few = " few" if cell.pairs < FEW_PAIRS else ""
     said = f"{cell.mean:.2f}".removeprefix("0")
-    return tag("td", said, class_=f"h{step}{few}", title=f"{where}: {three(cell.mean)}, {whole(cell.pairs)} pairs")
+    return tag("td", said, class_=f"h{step}{few}", title=f"{where}: {number(cell.mean)}, {whole(cell.pairs)} pairs")
 
 
 def _lines(name: str, lines: Sequence[MapLine], offsets: range, most: float) -> Html:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from masks.rules.learned import FILE, LearnedGates, learned_mask
+from masks.rules.learned import GATES_FILE, LearnedGates, learned_mask
 from masks.spec import MaskSpec
 from meloctl import __version__
 from meloctl.workspace import MANIFEST, Recipe, file_hash
@@ -19,7 +19,7 @@ def read_gates(run: Path) -> LearnedGates:
     """
     if not run.is_dir():
         raise MeloError(f"--from-model {run}: no such folder; give a run of meloctl train --gates, as melo/model/NAME")
-    path = run / FILE
+    path = run / GATES_FILE
     if not path.is_file() and (run / MANIFEST).is_file():
         raise MeloError(f"--from-model {run}: a run without gates; a mask is learned by: meloctl train --gates")
     if not path.is_file():
@@ -32,7 +32,7 @@ def learned_recipe(run: Path) -> Recipe:
     return Recipe(
         stage="mask",
         command="derive-mask",
-        inputs={"model": run.resolve().name, "gates": file_hash(run / FILE)},
+        inputs={"model": run.resolve().name, "gates": file_hash(run / GATES_FILE)},
         options={"rule": "learned"},
         label=f"{run.resolve().name}-learned",
     )

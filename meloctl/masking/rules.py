@@ -13,8 +13,8 @@ from analysis.json_file import read_json
 from analysis.offset_table_file import Curves, read_curves
 from analysis.piece import meter as parse_meter
 from masks.cost.row_pairs import PieceRows, mean_pairs
-from masks.cost.sample import choose_files, read_rows
-from masks.rules.baselines import causal_mask, museformer_mask, random_mask, signed, window_mask
+from masks.cost.sample import read_piece_rows, sample_files
+from masks.rules.baselines import causal_mask, museformer_mask, random_mask, window_mask, with_priors
 from masks.rules.budget import budget_mask
 from masks.rules.seed import derive_mask
 from masks.spec import DRUMS, MOST_OFFSET, MaskSpec, read_spec
@@ -22,7 +22,7 @@ from meloctl import __version__
 from meloctl.cli.common import progress
 from meloctl.workspace import MANIFEST, Recipe
 
-TAKES: dict[str, tuple[str, ...]] = {
+RULE_OPTIONS: dict[str, tuple[str, ...]] = {
     "seed": ("far", "drums"),
     "budget": ("share", "drums", "corpus"),
     "museformer": ("drums",),
@@ -66,11 +66,11 @@ class CostedCorpus:
 
     def read(self, most: int) -> list[PieceRows]:
         """Rows per cell of at most so many of its pieces, chosen by hash, with a progress bar."""
-        chosen = choose_files(self.paths, self.corpus, most)
+        chosen = sample_files(self.paths, self.corpus, most)
         with progress() as bar:
             task = bar.add_task("counting rows", total=len(chosen))
             meter = parse_meter(self.meter) if self.meter else None
-            return read_rows(chosen, meter=meter, on_file=lambda: bar.advance(task))
+            return read_piece_rows(chosen, meter=meter, on_file=lambda: bar.advance(task))
 
     def to_json(self) -> dict[str, Any]:
         """As a manifest records it."""
@@ -93,7 +93,7 @@ def plan_derivation(rule: str, told: RuleOptions, table: Path, *, named: bool) -
     """Check a rule's options and say what it will do.
 
     Args:
-        rule: one of TAKES.
+        rule: one of RULE_OPTIONS.
         told: the options.
         table: file of offsets; a finished run's manifest beside it names the corpus.
         named: the user named the table, so it is known by its file's name, otherwise by its run's.
@@ -106,7 +106,7 @@ def plan_derivation(rule: str, told: RuleOptions, table: Path, *, named: bool) -
     name = table.stem if named else table.parent.name
     label = name if named else name.rsplit("-", 1)[0]
     like = read_spec(told.like) if told.like else None
-    counted = counted_corpus(table, told.corpus) if "corpus" in TAKES[rule] else None
+    counted = costed_corpus(table, told.corpus) if "corpus" in RULE_OPTIONS[rule] else None
     values = {**vars(told), **{k: v for k, v in _DEFAULTS.items() if getattr(told, k) is None}}
     inputs: dict[str, Any] = {"table": str(table.resolve()), "numbers": curves.table_hash}
     if counted:
@@ -117,7 +117,7 @@ def plan_derivation(rule: str, told: RuleOptions, table: Path, *, named: bool) -
         stage="mask",
         command="derive-mask",
         inputs=inputs,
-        options={"rule": rule, **{k: values[k] for k in TAKES[rule] if k in _OPTIONS}},
+        options={"rule": rule, **{k: values[k] for k in RULE_OPTIONS[rule] if k in _OPTIONS}},
         label=label if rule == "seed" else f"{label}-{rule}",
     )
     return Derivation(recipe=recipe, make=lambda: _made(rule, values, curves, name, like, counted))
@@ -142,10 +142,10 @@ def _made(
         spec = window_mask(told["bars"], drums=drums)
     else:
         spec = causal_mask()
-    return signed(spec, curves, version=__version__, corpus=name)
+    return with_priors(spec, curves, version=__version__, corpus=name)
 
 
-def counted_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
+def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
     """The corpus that `corpus` names, or else the manifest beside the table.
 
     Raises:
@@ -181,11 +181,11 @@ def check_drums(drums: str | None) -> Drums:
 
 
 def _check(rule: str, told: RuleOptions) -> None:
-    if rule not in TAKES:
-        raise MeloError(f"--rule {rule}: no such rule; choose one of {', '.join(TAKES)}")
+    if rule not in RULE_OPTIONS:
+        raise MeloError(f"--rule {rule}: no such rule; choose one of {', '.join(RULE_OPTIONS)}")
     for option, value in vars(told).items():
-        if value is not None and option not in TAKES[rule]:
-            users = ", ".join(r for r, options in TAKES.items() if option in options)
+        if value is not None and option not in RULE_OPTIONS[rule]:
+            users = ", ".join(r for r, options in RULE_OPTIONS.items() if option in options)
             raise MeloError(f"--{option} is not for --rule {rule}; leave it out, or take a rule that uses it: {users}")
     check_drums(told.drums)
     if told.like and told.drums:

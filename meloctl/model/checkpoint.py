@@ -1,7 +1,7 @@
 """Checkpoints: weights as safetensors, everything else as JSON. Nothing is unpickled.
 
 model.safetensors   the best weights so far
-model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/3)
+model.json          sizes, vocabulary, mask and measured quality (format meloctl.checkpoint/4)
 last.safetensors    the training state of an unfinished run: weights, optimizer moments, random state, and its standing
 training.json       how a finished run went
 """
@@ -27,8 +27,8 @@ from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, Model, build, spec_of
 from meloctl.rows.vocabulary import Vocabulary
 
-FORMAT = "meloctl.checkpoint/3"
-"""The first format did not name the architecture, the second knew no gaps."""
+FORMAT = "meloctl.checkpoint/4"
+"""The first format did not name the architecture, the second had no infill, the vocabulary of the third had other names."""
 
 _TOLD = ("architecture", "mask", "gated", "infill", "quality")
 

@@ -47,8 +47,8 @@ class RowHeads(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, width: int, hidden: int) -> None:
         super().__init__()
-        self.headers = (vocabulary.bar, vocabulary.gap)
-        self.noteless = (*self.headers, vocabulary.end, vocabulary.reopen)
+        self.headers = (vocabulary.bar, vocabulary.masked_bar)
+        self.noteless = (*self.headers, vocabulary.end, vocabulary.infill_bar)
         self.heads: Sequence[FieldHead] = nn.ModuleList(  # type: ignore[assignment]
             FieldHead(width, hidden, size) for size in vocabulary.sizes
         )

@@ -6,9 +6,9 @@ from importlib.resources import files
 from typing import Any
 
 from analysis.piece import Piece
+from meloctl.formatting import count
 from meloctl.html.markup import Html, policy, tag
 from meloctl.play.roll import json_for_script
-from meloctl.report.report_text import counted
 
 COLOURS = 12
 """Colours of parts in style.css; the 13th part has the first one again."""
@@ -130,9 +130,9 @@ def facts_of(piece: Piece) -> str:
     """ "32 bars of 4/4, 563 notes in 4 parts, 1:33, 96 quarter notes a minute"."""
     minutes, seconds = divmod(round(piece.seconds), 60)
     bars, notes, parts = (
-        counted(piece.n_bars, "bar"),
-        counted(len(piece.notes), "note"),
-        counted(len(piece.parts), "part"),
+        count(piece.n_bars, "bar"),
+        count(len(piece.notes), "note"),
+        count(len(piece.parts), "part"),
     )
     last = int(piece.notes.onset_tick.max())
     tempos = piece.tempo[piece.tempo_tick <= last]

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.piece import Piece
 from meloctl.html.markup import Html
-from meloctl.rows.general_midi import names_of
+from meloctl.rows.parts import part_names
 from meloctl.score.sections import sections_of
 
 
@@ -25,7 +25,7 @@ def roll_of(piece: Piece) -> dict[str, Any]:
     end = piece.seconds_at(notes.onset_tick + notes.duration_tick).round(4)
     bars = piece.seconds_at(piece.bars.start_tick(range(piece.n_bars + 1))).round(4)
     parts = []
-    for index, (part, name) in enumerate(zip(piece.parts, names_of(piece), strict=True)):
+    for index, (part, name) in enumerate(zip(piece.parts, part_names(piece), strict=True)):
         mine = np.flatnonzero(notes.part == index)
         columns = {"start": start, "end": end, "pitch": notes.pitch, "velocity": notes.velocity}
         parts.append({"name": name, "drums": part.is_drum, **{k: c[mine].tolist() for k, c in columns.items()}})

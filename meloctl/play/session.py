@@ -12,7 +12,7 @@ from analysis.piece import Piece
 from meloctl.play.play_page import PieceOnPage, page
 from meloctl.play.roll import roll_of, seconds_of
 from meloctl.play.sound import data_uri
-from meloctl.rows.general_midi import names_of
+from meloctl.rows.parts import part_names
 from meloctl.score.soundfont import find_soundfont, tuned_soundfont
 from meloctl.workspace import Recipe, Run, Workspace, file_hash
 
@@ -107,7 +107,7 @@ def _facts(name: str, piece: Piece) -> dict[str, Any]:
         "file": name,
         "bars": piece.n_bars,
         "parts": len(piece.parts),
-        "instruments": names_of(piece),
+        "instruments": part_names(piece),
         "notes": len(piece.notes),
         "seconds": round(piece.seconds, 3),
     }

@@ -105,7 +105,7 @@ def by_reason(skipped: tuple[tuple[str, str], ...]) -> list[Reason]:
 
 def read_check(path: Path) -> CheckFound:
     """The findings in a check.json. Raises MeloError when it is none."""
-    data = read_json(path, what="corpus check", most_bytes=1 << 30)
+    data = read_json(path, what="corpus check", max_bytes=1 << 30)
     findings = data.get("findings") if isinstance(data, dict) else None
     verdict = data.get("verdict") if isinstance(data, dict) else None
     if not isinstance(data, dict) or data.get("format") != CHECK_FORMAT or not isinstance(verdict, str):

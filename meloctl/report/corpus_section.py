@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from meloctl.formatting import count, whole
 from meloctl.html.blocks import code, details, items, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
 from meloctl.report.corpus_facts import CheckFinding, CheckFound, Reason, Sizes, Spread
 from meloctl.report.report_facts import Facts
-from meloctl.report.report_text import counted, whole
 
 _EXAMPLES = 3
 _MOST_NAMED = 200
@@ -57,7 +57,7 @@ def _not_compared(facts: Facts) -> Html | None:
         return None
     left = pieces - sizes.pieces
     return paragraph(
-        f"{counted(left, 'more piece was', 'more pieces were')} read, too short for two bars of a part, or two parts of a bar, "
+        f"{count(left, 'more piece was', 'more pieces were')} read, too short for two bars of a part, or two parts of a bar, "
         "to be compared."
     )
 
@@ -68,9 +68,9 @@ def _skipped(reasons: Sequence[Reason]) -> list[Html]:
     files = sum(len(r.paths) for r in reasons)
     named = [tag("div", paragraph(r.said), items(_paths(r.paths))) for r in reasons]
     return [
-        tag("h3", f"Skipped: {counted(files, 'file')}"),
+        tag("h3", f"Skipped: {count(files, 'file')}"),
         items(
-            [[tag("strong", counted(len(r.paths), "file")), f": {r.said}", _examples(_names(r.paths))] for r in reasons]
+            [[tag("strong", count(len(r.paths), "file")), f": {r.said}", _examples(_names(r.paths))] for r in reasons]
         ),
         details("Their names", *named),
     ]
@@ -109,7 +109,7 @@ def _check(facts: Facts) -> list[Content]:
 
 def _finding(finding: CheckFinding) -> list[Content]:
     names = _names(finding.examples, finding.files)
-    return [tag("strong", counted(finding.files, "file")), f": {finding.what}. → {finding.advice}.", _examples(names)]
+    return [tag("strong", count(finding.files, "file")), f": {finding.what}. → {finding.advice}.", _examples(names)]
 
 
 def _examples(names: str) -> Html | None:

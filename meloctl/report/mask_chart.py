@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from analysis.offsets import MAX_OFFSET
 from masks.spec import MaskSpec
+from meloctl.formatting import number
 from meloctl.html.axes import WIDTH, Frame, axes, column_of, offset_ticks, picture, step_for
-from meloctl.html.markup import Html, number, tag
-from meloctl.report.report_text import RELATION_WORDS, three
+from meloctl.html.markup import Html, coordinate, tag
+from meloctl.report.report_text import RELATION_WORDS
 
 _PARTS = 3
 _LEFT, _RIGHT = 44, WIDTH - 6
@@ -32,7 +33,7 @@ def band_chart(spec: MaskSpec) -> Html:
     drawn.append(
         tag("text", "bar that is heard", class_="name", x=(_LEFT + _RIGHT) / 2, y=bottom + 31, text_anchor="middle")
     )
-    turned = f"rotate(-90 11 {number((top + bottom) / 2)})"
+    turned = f"rotate(-90 11 {coordinate((top + bottom) / 2)})"
     drawn.append(
         tag(
             "text",
@@ -80,7 +81,7 @@ def _block(spec: MaskSpec, offset: int, size: float) -> Html:
             drums = spec.drums == "exempt" and 0 in (part, other)
             relation = "same" if part == other else "drums" if drums else "cross"
             kind = relation if spec.sees(relation, offset) else "hidden"
-            x, y, s = (number(v) for v in (other * side, part * side, side))
+            x, y, s = (coordinate(v) for v in (other * side, part * side, side))
             squares[kind] = squares.get(kind, "") + f"M{x} {y}h{s}v{s}h-{s}z"
     return tag("g", *(tag("path", class_=f"cell {k}", d=d) for k, d in squares.items()), id=f"mask-{offset}")
 
@@ -95,5 +96,5 @@ def _bars(spec: MaskSpec, relation: str, prior: Mapping[int, float], frame: Fram
         kind = f"{relation} bar" if shown else f"{relation} bar unsure"
         x, y = frame.x(k) - width / 2, frame.y(value)
         drawn.append(tag("rect", class_=kind, x=x, y=y, width=width, height=frame.bottom - y))
-        drawn.append(column_of(frame, k, f"{k} back: {three(value)}, {'shown' if shown else 'hidden'}"))
+        drawn.append(column_of(frame, k, f"{k} back: {number(value)}, {'shown' if shown else 'hidden'}"))
     return drawn

@@ -4,13 +4,13 @@ import shlex
 
 from masks.cost.compare_masks import LAYERS
 from masks.spec import MaskSpec
+from meloctl.formatting import count, number
 from meloctl.html.blocks import code, figure, items, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
 from meloctl.report.mask_chart import band_chart, shown_chart
 from meloctl.report.mask_costs import MaskCostRow
 from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_facts import Facts
-from meloctl.report.report_text import counted, three
 
 _RULES = {
     "seed": "seed: from these curves",
@@ -63,7 +63,7 @@ def rules_section(facts: Facts) -> Html:
         "rules",
         "Other masks",
         paragraph(
-            f"Counted on {counted(found.pieces, 'piece')} of the corpus. Pairs shown: of a note and another that may be heard, "
+            f"Counted on {count(found.pieces, 'piece')} of the corpus. Pairs shown: of a note and another that may be heard, "
             "as a share of all; what a mask costs. Likeness shown: of the similarity above that of the least alike offset, the "
             "share that lies at offsets the mask shows. Per pair: the one divided by the other; a mask is worth having above 1, "
             "which is what showing everything gives. Heard: of offsets 0 to 32, through so many layers, in one's own part and "
@@ -102,10 +102,10 @@ def _legend(spec: MaskSpec) -> Html:
 
 
 def _heard_heads() -> list[str]:
-    return [f"heard, {counted(n, 'layer')}" for n in LAYERS]
+    return [f"heard, {count(n, 'layer')}" for n in LAYERS]
 
 
 def _row(name: str, cost: MaskCostRow) -> tuple[Content, ...]:
     per_pair = cost.similarity_recall / cost.density if cost.density else None
     heard = (f"{own:.0f} and {other:.0f}" for own, other in cost.reach)
-    return name, three(cost.density), three(cost.similarity_recall), three(per_pair), *heard
+    return name, number(cost.density), number(cost.similarity_recall), number(per_pair), *heard

@@ -6,10 +6,11 @@ from itertools import chain
 from typing import Any
 
 from meloctl import __version__
+from meloctl.formatting import count
 from meloctl.html.blocks import code, items, paragraph, section, table
 from meloctl.html.markup import Html, tag
 from meloctl.report.report_facts import Facts
-from meloctl.report.report_text import DEFINITIONS, counted, title_of
+from meloctl.report.report_text import DEFINITIONS, title_of
 from meloctl.report.sources import Sources
 
 _WORDS = {
@@ -56,7 +57,7 @@ def _shuffles(sources: Sources) -> Html | None:
     shuffled, draws = sources.table.shuffled, sources.table.draws
     if not shuffled or not draws:
         return None
-    return paragraph(f"For chance, {counted(shuffled, 'piece')} were shuffled {counted(draws, 'time')} each.")
+    return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(draws, 'time')} each.")
 
 
 def _commands(sources: Sources) -> list[str]:

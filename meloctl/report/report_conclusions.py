@@ -3,23 +3,13 @@
 from dataclasses import dataclass
 
 from masks.cost.compare_masks import NO_SAVING
-from masks.describe import offsets_in_words
+from masks.describe import format_offsets
 from masks.spec import MOST_OFFSET, MaskSpec
+from meloctl.formatting import count, interval, number, one_decimal, percent, whole
 from meloctl.report.mask_costs import Comparison, MaskCostRow
 from meloctl.report.report_facts import Facts
 from meloctl.report.report_table import Curve, Point, Table
-from meloctl.report.report_text import (
-    caution,
-    counted,
-    interval_of,
-    p_equals,
-    percent,
-    tenth,
-    three,
-    title_of,
-    whole,
-    why_none,
-)
+from meloctl.report.report_text import caution, p_equals, title_of, why_none
 
 _SHARED = {
     "pc-jaccard": "of its pitch classes",
@@ -80,11 +70,11 @@ def mask_in_words(spec: MaskSpec) -> str:
     if spec.same == "full":
         own = "to the whole past of its own part"
     elif spec.same:
-        own = f"to its own part {offsets_in_words(spec.same)} {'bar' if spec.same == (1,) else 'bars'} back"
+        own = f"to its own part {format_offsets(spec.same)} {'bar' if spec.same == (1,) else 'bars'} back"
     if spec.near >= MOST_OFFSET:
         return f"{own}, and to the whole past of all other parts"
-    others = ["in the same bar", *([f"up to {counted(spec.near, 'bar')} back"] if spec.near else [])]
-    others += [f"{offsets_in_words(spec.far)} back"] if spec.far else []
+    others = ["in the same bar", *([f"up to {count(spec.near, 'bar')} back"] if spec.near else [])]
+    others += [f"{format_offsets(spec.far)} back"] if spec.far else []
     drums = "; between drums and other parts nothing is hidden" if spec.drums == "exempt" else ""
     summaries = "; of every other bar it hears a summary" if spec.summaries else ""
     return f"{own}; to other parts {_listed(others)}{drums}{summaries}"
@@ -103,7 +93,7 @@ def _headline(table: Table) -> str:
     curve = _lead(table)
     if curve.period:
         peak = next(p for p in curve.peaks if p.offset == curve.period)
-        every = f"every {counted(curve.period, 'bar')}"
+        every = f"every {count(curve.period, 'bar')}"
         return (
             f"The music comes round {every}"
             if peak.effect >= _PLAIN or peak.pieces == 1
@@ -118,16 +108,16 @@ def _corpus(facts: Facts) -> str:
     table, sizes = facts.table, facts.sizes
     if table.pieces is None:
         return "how many pieces were measured is not recorded."
-    line = counted(table.pieces, "piece")
+    line = count(table.pieces, "piece")
     if sizes:
         parts = sizes.parts
         few, many = whole(int(parts.least)), whole(int(parts.most))
         line += (
-            f", {counted(int(sizes.notes.total), 'note')} in {counted(int(sizes.bars.total), 'bar')}, "
+            f", {count(int(sizes.notes.total), 'note')} in {count(int(sizes.bars.total), 'bar')}, "
             f"{few if few == many else f'{few} to {many}'} {'part' if many == '1' else 'parts'} a piece"
         )
     skipped = len(table.skipped)
-    return f"{line}. " + (f"{counted(skipped, 'file')} could not be read." if skipped else "No file was skipped.")
+    return f"{line}. " + (f"{count(skipped, 'file')} could not be read." if skipped else "No file was skipped.")
 
 
 def _period(table: Table) -> str:
@@ -137,17 +127,19 @@ def _period(table: Table) -> str:
         best = _highest(curve)
         return (
             f"not tested, so it is not known. The highest point of the curve ({what}) lies {_back(best.offset)}, at "
-            f"{three(best.mean)}."
+            f"{number(best.mean)}."
         )
     if curve.period is None:
         return f"none was found ({what}). {why_none(curve)}".rstrip()
     peak = next(p for p in curve.peaks if p.offset == curve.period)
     k = peak.offset
     spread = (
-        f"{interval_of(peak.interval)}, 95 % over pieces; effect size {tenth(peak.effect)}; " if peak.pieces > 1 else ""
+        f"{interval(peak.interval)}, 95 % over pieces; effect size {one_decimal(peak.effect)}; "
+        if peak.pieces > 1
+        else ""
     )
     return (
-        f"a bar is more like the one {k} before it than like those {k - 1} and {k + 1} before it, by {three(peak.height)} "
+        f"a bar is more like the one {k} before it than like those {k - 1} and {k + 1} before it, by {number(peak.height)} "
         f"({spread}{what}). Shuffled bars seldom show so clear a peak: "
         f"{p_equals(peak.p)}.{_between_parts(table, curve, peak.height)}"
     )
@@ -160,9 +152,9 @@ def _between_parts(table: Table, own: Curve, height: float) -> str:
     if other.period is None:
         return " Between different parts no period was found."
     theirs = next(p.height for p in other.peaks if p.offset == other.period)
-    same = "the same" if other.period == own.period else counted(other.period, "bar")
+    same = "the same" if other.period == own.period else count(other.period, "bar")
     return (
-        f" Between different parts the period is {same}{', and weaker' if theirs < height else ''} ({three(theirs)})."
+        f" Between different parts the period is {same}{', and weaker' if theirs < height else ''} ({number(theirs)})."
     )
 
 
@@ -174,7 +166,7 @@ def _rhythm(table: Table) -> str | None:
         return None
     if rhythm.period is None:
         return "in onsets alone, drums too, no period was found."
-    return f"in onsets alone, drums too, the period is {counted(rhythm.period, 'bar')}."
+    return f"in onsets alone, drums too, the period is {count(rhythm.period, 'bar')}."
 
 
 def _parts(table: Table) -> str:
@@ -188,12 +180,12 @@ def _parts(table: Table) -> str:
         return f"they were not both measured {_back(k)}."
     shared = _SHARED.get(table.lead)
     values = (
-        f"{three(mine.mean)} {f'{shared} ' if shared else ''}with its own part and {three(theirs.mean)} with another"
+        f"{number(mine.mean)} {f'{shared} ' if shared else ''}with its own part and {number(theirs.mean)} with another"
     )
     line = f"{_back(k)}, a bar {'shares' if shared else 'has a similarity of'} {values}"
     if mine.chance is not None and theirs.chance is not None:
-        line += f" (by chance {three(mine.chance)} and {three(theirs.chance)})"
-    return f"{line}." + (f" In the same bar, two parts share {three(now.mean)}." if now and shared else "")
+        line += f" (by chance {number(mine.chance)} and {number(theirs.chance)})"
+    return f"{line}." + (f" In the same bar, two parts share {number(now.mean)}." if now and shared else "")
 
 
 def _mask(facts: Facts) -> str | None:
@@ -221,13 +213,13 @@ def _cost(comparison: Comparison, mask: MaskCostRow, planned: float) -> str:
 def _figures(facts: Facts) -> list[tuple[str, str]]:
     table, curve, found = facts.table, _lead(facts.table), []
     if curve.peaks:
-        said = counted(curve.period, "bar") if curve.period else "none"
+        said = count(curve.period, "bar") if curve.period else "none"
         found.append((said, f"period, {title_of(curve.measure).lower()}"))
     k = shown_offset(table)
     own, other = (table.curve(table.lead, r) for r in ("same", "cross"))
     mine, theirs = own.at(k) if own else None, other.at(k) if other else None
     if mine and theirs:
-        found.append((f"{three(mine.mean)} : {three(theirs.mean)}", f"alike {_back(k)}, own part : other parts"))
+        found.append((f"{number(mine.mean)} : {number(theirs.mean)}", f"alike {_back(k)}, own part : other parts"))
     if facts.comparison and facts.comparison.mask:
         mask = facts.comparison.mask
         found.append(
@@ -243,4 +235,4 @@ def _listed(items: list[str]) -> str:
 
 
 def _back(offset: int) -> str:
-    return f"{counted(offset, 'bar')} back" if offset else "in the same bar"
+    return f"{count(offset, 'bar')} back" if offset else "in the same bar"

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+from meloctl.formatting import capitalised
 from meloctl.html.blocks import items, paragraph
 from meloctl.html.markup import Html, policy, tag
 from meloctl.html.shades import shades_css
@@ -10,7 +11,6 @@ from meloctl.report.mask_section import mask_section, rules_section
 from meloctl.report.method_section import method_section
 from meloctl.report.report_conclusions import Verdict
 from meloctl.report.report_facts import Facts
-from meloctl.report.report_text import capitalised
 from meloctl.report.similarity_section import curves_section, families_section, period_section
 
 _CONTENTS = (

@@ -4,7 +4,8 @@ import math
 
 from analysis.families import FAMILIES
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
-from meloctl.report.report_table import Curve, Interval, Table
+from meloctl.formatting import NOTHING, count, interval, number, one_decimal
+from meloctl.report.report_table import Curve, Table
 
 RELATION_WORDS = {"same": "own part", "cross": "other parts"}
 
@@ -26,34 +27,11 @@ DEFINITIONS = {
     "both. Pitch plays no part, so drums are compared too.",
 }
 
-NOTHING = "–"
-"""Where a table does not say."""
-
 FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
 
 LEAST_P = LEVEL / 20
 """No smaller p is told: a corpus of chance was drawn about two thousand times."""
-
-
-def three(value: float | None) -> str:
-    """A number to three decimals, with a true minus sign."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    said = f"{value:.3f}"
-    return "0.000" if said == "-0.000" else said.replace("-", "\N{MINUS SIGN}")
-
-
-def tenth(value: float) -> str:
-    """A number to one decimal: an effect size in a sentence."""
-    return f"{value:.1f}" if math.isfinite(value) else "unknown"
-
-
-def interval_of(interval: Interval | None) -> str:
-    """ "0.211 to 0.269"."""
-    if interval is None or not all(map(math.isfinite, interval)):
-        return NOTHING
-    return f"{three(interval[0])} to {three(interval[1])}"
 
 
 def p_value(p: float | None) -> str:
@@ -67,26 +45,6 @@ def p_equals(p: float) -> str:
     """ "p = 0.012" or "p ≤ 0.0005"."""
     said = p_value(p)
     return f"p {said}" if said.startswith("≤") else f"p = {said}"
-
-
-def whole(n: int | None) -> str:
-    """A count with thousands apart."""
-    return NOTHING if n is None else f"{n:,}"
-
-
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """ "1 piece", "1,200 pieces"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def percent(share: float) -> str:
-    """A share as a whole number of percent."""
-    return f"{100 * share:.0f} %"
-
-
-def capitalised(said: str) -> str:
-    """With a capital at the start, the rest as it is."""
-    return said[:1].upper() + said[1:]
 
 
 def title_of(measure: str) -> str:
@@ -105,7 +63,7 @@ def period_in_short(curve: Curve | None) -> str:
     """ "every 4 bars", "none found", "not tested"."""
     if curve is None or not curve.peaks:
         return "not tested"
-    return f"every {counted(curve.period, 'bar')}" if curve.period else "none found"
+    return f"every {count(curve.period, 'bar')}" if curve.period else "none found"
 
 
 def period_in_words(curve: Curve) -> str:
@@ -118,9 +76,9 @@ def period_in_words(curve: Curve) -> str:
         return f"no period was found. {why_none(curve)}".rstrip()
     highest = max((p for p in curve.peaks if p.real), key=lambda p: p.height)
     more = (
-        f" The highest peak is {highest.offset} back, by {three(highest.height)}." if highest.offset != period else ""
+        f" The highest peak is {highest.offset} back, by {number(highest.height)}." if highest.offset != period else ""
     )
-    return f"a period of {counted(period, 'bar')}: {_peak_in_words(at[period])}.{more}"
+    return f"a period of {count(period, 'bar')}: {_peak_in_words(at[period])}.{more}"
 
 
 def why_none(curve: Curve) -> str:
@@ -134,14 +92,14 @@ def why_none(curve: Curve) -> str:
         why = "a few pieces carry it"
         if best.height < LEAST_PEAK:
             why = f"certain ({p_equals(best.p)}), but below the {LEAST_PEAK:g} from which one hears it"
-    return f"The highest peak is {best.offset} back, by {three(best.height)}; {why}."
+    return f"The highest peak is {best.offset} back, by {number(best.height)}; {why}."
 
 
 def _peak_in_words(peak: Peak) -> str:
-    spread = f"{interval_of(peak.interval)}; effect size {tenth(peak.effect)}; " if peak.pieces > 1 else ""
+    spread = f"{interval(peak.interval)}; effect size {one_decimal(peak.effect)}; " if peak.pieces > 1 else ""
     return (
-        f"the bar {peak.offset} back stands out from its neighbours by {three(peak.height)} "
-        f"({spread}{p_equals(peak.p)}; {counted(peak.pieces, 'piece')})"
+        f"the bar {peak.offset} back stands out from its neighbours by {number(peak.height)} "
+        f"({spread}{p_equals(peak.p)}; {count(peak.pieces, 'piece')})"
     )
 
 

@@ -4,23 +4,14 @@ from collections.abc import Iterator
 from itertools import chain
 
 from analysis.offsets import RELATIONS
+from meloctl.formatting import NOTHING, interval, number, whole
 from meloctl.html.blocks import code, details, figure, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
 from meloctl.html.offset_chart import curve_chart, peak_chart
 from meloctl.html.shades import by_offset_map, same_bar_map
 from meloctl.report.report_facts import Facts
 from meloctl.report.report_table import Curve, Table
-from meloctl.report.report_text import (
-    NOTHING,
-    RELATION_WORDS,
-    interval_of,
-    p_value,
-    period_in_short,
-    period_in_words,
-    three,
-    title_of,
-    whole,
-)
+from meloctl.report.report_text import RELATION_WORDS, p_value, period_in_short, period_in_words, title_of
 
 _BY_FAMILY = ("pc-jaccard", "onset-jaccard")
 
@@ -149,12 +140,12 @@ def _numbers(found: Table, measure: str) -> Html:
             RELATION_WORDS[curve.relation],
             p.offset,
             whole(p.pairs),
-            three(p.mean),
-            interval_of(p.interval),
-            three(p.piece_mean),
-            interval_of(p.piece_interval),
-            three(p.chance),
-            interval_of(p.chance_interval),
+            number(p.mean),
+            interval(p.interval),
+            number(p.piece_mean),
+            interval(p.piece_interval),
+            number(p.chance),
+            interval(p.chance_interval),
         )
         for curve in _both(found, measure)
         for p in curve.points
@@ -188,9 +179,9 @@ def _period_row(curve: Curve) -> tuple[Content, ...]:
     told = peaks[curve.period] if curve.period else highest
     return (
         *named,
-        three(told.height),
-        interval_of(told.interval),
-        three(told.effect),
+        number(told.height),
+        interval(told.interval),
+        number(told.effect),
         p_value(told.p),
         whole(told.pieces),
         highest.offset,
@@ -203,9 +194,9 @@ def _peaks(found: Table, measure: str) -> Html:
         (
             RELATION_WORDS[p.relation],
             p.offset,
-            three(p.height),
-            interval_of(p.interval),
-            three(p.effect),
+            number(p.height),
+            interval(p.interval),
+            number(p.effect),
             p_value(p.p),
             whole(p.pieces),
             "yes" if p.real else "no",

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
-from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
-from meloctl.rows.general_midi import instrument_name
+from analysis.piece import DENOMINATORS, Bars, Notes, Piece
+from meloctl.rows.parts import general_midi_part, part_fields, row_parts
 from meloctl.rows.vocabulary import (
     ABSENT,
     DURATION,
     FIELDS,
+    INSTANCE,
     INSTRUMENT,
-    NUMBER,
     PITCH,
     POSITION,
     TEMPO,
@@ -29,9 +29,6 @@ from meloctl.rows.vocabulary import (
 
 Rows = npt.NDArray[np.int16]
 """(L, 8) the rows of a piece in generation order, columns as in FIELDS, ABSENT where a field has no meaning."""
-
-PartFields = tuple[int, int]
-"""(instrument, number), which name a part among rows."""
 
 TICKS_PER_QUARTER = 480
 """Of decoded pieces: every step, and every bar down to 1/64, is a whole number of ticks."""
@@ -94,8 +91,8 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     change = np.array(vocabulary.durations)[duration] * float(step) - notes.duration_tick
 
     rows = np.full((len(notes), len(FIELDS)), ABSENT, dtype=np.int16)
-    instrument, number = part_fields(piece.parts, vocabulary)
-    rows[:, INSTRUMENT], rows[:, NUMBER] = instrument[notes.part], number[notes.part]
+    instrument, instance = part_fields(piece.parts, vocabulary)
+    rows[:, INSTRUMENT], rows[:, INSTANCE] = instrument[notes.part], instance[notes.part]
     rows[:, POSITION], rows[:, PITCH], rows[:, DURATION] = position, notes.pitch, duration
     rows[:, VELOCITY] = _closest(notes.velocity, vocabulary.velocities)
     rows, bar = _merged(rows, bar)
@@ -116,7 +113,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
 def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     """The piece that rows describe, on a grid of 480 ticks a quarter; an end row may be missing.
 
-    Parts come in the order of (instrument, number); a bar at the end without notes leaves no trace.
+    Parts come in the order of (instrument, instance); a bar at the end without notes leaves no trace.
     """
     rows = rows.astype(np.int64)
     rows = rows[rows[:, INSTRUMENT] != vocabulary.end]
@@ -126,13 +123,13 @@ def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     ticks = [4 * TICKS_PER_QUARTER * n // d for n, d in signatures]
     start = np.concatenate([[0], np.cumsum(ticks, dtype=np.int64)])
     note, note_bar = rows[~header], bar[~header]
-    keys, part = np.unique(note[:, INSTRUMENT] * vocabulary.numbers + note[:, NUMBER], return_inverse=True)
+    ids, part = np.unique(row_parts(note, vocabulary), return_inverse=True)
     step = TICKS_PER_QUARTER // vocabulary.steps_per_quarter
     tempo = np.array(vocabulary.tempos)[rows[header, TEMPO]]
     changes = np.flatnonzero(np.diff(tempo, prepend=0.0))
     news = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
     return Piece(
-        parts=tuple(_part(int(k), vocabulary) for k in keys),
+        parts=tuple(general_midi_part(divmod(i, vocabulary.instances), vocabulary) for i in ids.tolist()),
         notes=Notes.of(
             start[note_bar] + note[:, POSITION] * step,
             np.array(vocabulary.durations)[note[:, DURATION]] * step,
@@ -144,20 +141,6 @@ def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
         tempo_tick=start[changes],
         tempo=tempo[changes],
     )
-
-
-def _part(key: int, vocabulary: Vocabulary) -> Part:
-    instrument, number = divmod(key, vocabulary.numbers)
-    program, is_drum = vocabulary.program_of(instrument)
-    name = instrument_name(program, is_drum)
-    return Part(program=program, is_drum=is_drum, name=name if number == 0 else f"{name} {number + 1}")
-
-
-def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[Ints, Ints]:
-    """Instrument and number of each part; parts that share an instrument are numbered in the order of the file."""
-    instrument = np.array([vocabulary.instrument_of(p.program, p.is_drum) for p in parts], dtype=np.int64)
-    number = np.array([int((instrument[:i] == x).sum()) for i, x in enumerate(instrument)], dtype=np.int64)
-    return instrument, number
 
 
 def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
@@ -199,10 +182,10 @@ def _named(
 
 
 def _merged(rows: Rows, bar: Ints) -> tuple[Rows, Ints]:
-    """Rows in order of (bar, instrument, number, position, pitch), one for each, the longest and the loudest kept."""
-    order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, NUMBER], rows[:, INSTRUMENT], bar))
+    """Rows in order of (bar, instrument, instance, position, pitch), one for each, the longest and the loudest kept."""
+    order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, INSTANCE], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
-    key = np.column_stack([bar, rows[:, [INSTRUMENT, NUMBER, POSITION, PITCH]]])
+    key = np.column_stack([bar, rows[:, [INSTRUMENT, INSTANCE, POSITION, PITCH]]])
     first = np.flatnonzero(np.any(np.diff(key, axis=0, prepend=-1) != 0, axis=1))
     kept = rows[first].copy()
     for field in (DURATION, VELOCITY):

@@ -1,8 +1,4 @@
-"""What parts are called: General MIDI's names of the 128 programs (General MIDI 1 sound set), and the names of their tracks."""
-
-from collections import Counter
-
-from analysis.piece import Piece
+"""General MIDI's names of the 128 programs (General MIDI 1 sound set), and of the drums."""
 
 PROGRAMS = [
     "acoustic grand piano",
@@ -139,18 +135,3 @@ PROGRAMS = [
 def instrument_name(program: int, is_drum: bool) -> str:
     """ "drums", or the program's name in lower case."""
     return "drums" if is_drum else PROGRAMS[program]
-
-
-_LONGEST_NAME = 40
-"""Characters of a part's name that are shown; a file may name a part with a novel."""
-
-
-def names_of(piece: Piece) -> list[str]:
-    """A name for each part: its track's, else its instrument's; cut where it is long, numbered from the second of a name on."""
-    said, count = [], Counter[str]()
-    for part in piece.parts:
-        name = " ".join(part.name.split()) or instrument_name(part.program, part.is_drum)
-        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-        count[name] += 1
-        said.append(f"{name} {count[name]}" if count[name] > 1 else name)
-    return said

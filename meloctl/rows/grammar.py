@@ -1,9 +1,10 @@
-"""What may follow what. One table both checks encoded pieces and constrains sampling.
+"""The grammar of rows: which kind of row may follow which, and which values a field may take. The same tables check encoded
+pieces and constrain sampling.
 
-Rows of a piece:  header, then header or notes in any number, …, end last.
-A piece that is partly rewritten: before the end, reopening rows, each with its notes in any number; no header comes after one.
-A header may say that its bar has a gap; writers of whole pieces do not use it.
-Notes of a bar stand in order of (instrument, number, position, pitch), and no two are equal in all four.
+Rows of a piece:  header, then headers and notes in any number, end last.
+Rows of an infill window:  the same, some headers being those of masked bars; then the middle: infill headers, each with notes in
+any number, and no other header after the first of them; end last.
+Notes of a bar ascend strictly in (instrument, instance, position, pitch).
 """
 
 from dataclasses import dataclass, replace
@@ -16,9 +17,9 @@ from meloctl.rows.vocabulary import (
     ABSENT,
     FIELDS,
     HEADER_FIELDS,
+    INSTANCE,
     INSTRUMENT,
     NOTE_FIELDS,
-    NUMBER,
     PITCH,
     POSITION,
     TIME_SIGNATURE,
@@ -27,140 +28,137 @@ from meloctl.rows.vocabulary import (
 
 FOLLOWS = {
     "start": ("header",),
-    "header": ("header", "note", "reopening", "end"),
-    "note": ("header", "note", "reopening", "end"),
-    "reopening": ("reopening", "note", "end"),
+    "header": ("header", "note", "infill header", "end"),
+    "note": ("header", "note", "infill header", "end"),
+    "infill header": ("infill header", "note", "end"),
     "end": (),
 }
-"""Kinds of row that may come after each kind."""
+"""{kind of row: kinds that may come next}"""
 
 FIELDS_OF = {
     "header": (INSTRUMENT, *HEADER_FIELDS),
-    "reopening": (INSTRUMENT, *HEADER_FIELDS),
+    "infill header": (INSTRUMENT, *HEADER_FIELDS),
     "note": (INSTRUMENT, *NOTE_FIELDS),
     "end": (INSTRUMENT,),
 }
-"""Fields that each kind of row has; the others are ABSENT."""
+"""{kind of row: fields that it has, the instrument first}; the others are ABSENT."""
 
-ORDER = (INSTRUMENT, NUMBER, POSITION, PITCH)
-"""Notes of one bar ascend strictly in these fields, read as one number."""
+ORDER = (INSTRUMENT, INSTANCE, POSITION, PITCH)
+"""Notes of one bar ascend strictly in these fields, compared as tuples."""
 
-Mask = Bools
 Row = npt.NDArray[np.int16]
+"""(F,) one row."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """What the grammar remembers of the rows so far."""
+class GrammarState:
+    """What the rows so far say about the next one."""
 
     kind: str = "start"
     """Kind of the last row."""
 
-    reopened: bool = False
-    """A bar has been reopened: what follows is rewritten, and no header comes any more."""
+    in_middle: bool = False
+    """An infill header has come: what follows is the middle, and no other header comes any more."""
 
     steps: int = 0
-    """Positions in the open bar."""
+    """Positions in the current bar."""
 
     least: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """The smallest (instrument, number, position, pitch) that a further note of this bar may have."""
+    """The smallest (instrument, instance, position, pitch) that the next note of this bar may have."""
 
 
 def kind_of(row: Row, vocabulary: Vocabulary) -> str:
-    """ "header", "note", "reopening" or "end"."""
+    """The kind of a row (F,): "header", "note", "infill header" or "end"."""
     special = {
         vocabulary.bar: "header",
-        vocabulary.gap: "header",
-        vocabulary.reopen: "reopening",
+        vocabulary.masked_bar: "header",
+        vocabulary.infill_bar: "infill header",
         vocabulary.end: "end",
     }
     return special.get(int(row[INSTRUMENT]), "note")
 
 
-def allowed(field: int, row: Row, state: State, vocabulary: Vocabulary) -> Mask:
-    """Which values a field may take, given the fields of the same row before it.
+def allowed_values(field: int, row: Row, state: GrammarState, vocabulary: Vocabulary) -> Bools:
+    """(V,) which values a field may take, given the fields of the same row before it; at least one.
 
     Args:
         field: index into FIELDS; must be one that the row's kind has.
-        row: (8,) the row so far; fields before `field` are set.
-        state: what came before.
-
-    Returns:
-        (V,) bool over the field's values. At least one is True.
+        row: (F,) the row so far; fields before `field` are set.
+        state: after the rows before it.
     """
     size = vocabulary.sizes[field]
     if field == INSTRUMENT:
-        may = np.zeros(size, dtype=np.bool_)
-        after = FOLLOWS[state.kind]
-        may[[vocabulary.bar, vocabulary.gap]] = "header" in after and not state.reopened
-        may[vocabulary.reopen] = "reopening" in after
-        may[vocabulary.end] = "end" in after
-        if "note" in after:
-            may[max(state.least[0], vocabulary.drums) : vocabulary.end] = True
-        return may
-    may = np.ones(size, dtype=np.bool_)
+        allowed = np.zeros(size, dtype=np.bool_)
+        following = FOLLOWS[state.kind]
+        allowed[[vocabulary.bar, vocabulary.masked_bar]] = "header" in following and not state.in_middle
+        allowed[vocabulary.infill_bar] = "infill header" in following
+        allowed[vocabulary.end] = "end" in following
+        if "note" in following:
+            allowed[max(state.least[0], vocabulary.drums) : vocabulary.end] = True
+        return allowed
+    allowed = np.ones(size, dtype=np.bool_)
     if field == POSITION:
-        may[state.steps :] = False
+        allowed[state.steps :] = False
     if field in ORDER:
-        place = ORDER.index(field)
-        if all(row[f] == low for f, low in zip(ORDER[:place], state.least[:place], strict=True)):
-            may[: state.least[place]] = False
-    return may
+        at = ORDER.index(field)
+        if all(row[f] == low for f, low in zip(ORDER[:at], state.least[:at], strict=True)):
+            allowed[: state.least[at]] = False
+    return allowed
 
 
-def after(row: Row, state: State, vocabulary: Vocabulary) -> State:
-    """The state once a row stands."""
+def next_state(row: Row, state: GrammarState, vocabulary: Vocabulary) -> GrammarState:
+    """The state after a row (F,)."""
     kind = kind_of(row, vocabulary)
-    if kind in ("header", "reopening"):
+    if kind in ("header", "infill header"):
         first, steps = (vocabulary.drums, 0, 0, 0), vocabulary.bar_steps[row[TIME_SIGNATURE]]
-        return State(kind=kind, reopened=kind == "reopening", steps=steps, least=first)
+        return GrammarState(kind=kind, in_middle=kind == "infill header", steps=steps, least=first)
     if kind == "end":
         return replace(state, kind=kind)
-    instrument, number, position, pitch = (int(row[f]) for f in ORDER)
-    pitch += 1  # the least note after this one, carried as in counting
+    instrument, instance, position, pitch = (int(row[f]) for f in ORDER)
+    pitch += 1  # the least note after this one, with carry
     if pitch == vocabulary.sizes[PITCH]:
         position, pitch = position + 1, 0
     if position >= state.steps:
-        number, position = number + 1, 0
-    if number == vocabulary.numbers:
-        instrument, number = instrument + 1, 0
-    return replace(state, kind=kind, least=(instrument, number, position, pitch))
+        instance, position = instance + 1, 0
+    if instance == vocabulary.instances:
+        instrument, instance = instrument + 1, 0
+    return replace(state, kind=kind, least=(instrument, instance, position, pitch))
 
 
 def check_rows(rows: npt.NDArray[np.int16], vocabulary: Vocabulary, *, most: int = 10) -> list[str]:
-    """What breaks the grammar, one line each with the row's index, at most `most`; empty for a valid piece.
+    """What breaks the grammar, one line each with the row's index, at most `most`; empty for valid rows.
 
     Args:
-        rows: (L, 8) all rows of a piece.
+        rows: (L, F) all rows of a piece or of an infill window.
     """
     wrong: list[str] = []
-    state = State()
+    state = GrammarState()
     for i, row in enumerate(rows):
         problem = _problem(row, state, vocabulary)
         if problem:
             wrong.append(f"row {i}: {problem}")
             if len(wrong) == most or "value" in problem or "follow" in problem:
-                return wrong  # what comes after a row whose values were not looked at is anybody's guess
-        state = after(row, state, vocabulary)
+                return wrong  # the state after a row with invalid values is unknown
+        state = next_state(row, state, vocabulary)
     if state.kind != "end":
         wrong.append(f"row {len(rows)}: the piece does not end with an end row")
     return wrong
 
 
-def _problem(row: Row, state: State, vocabulary: Vocabulary) -> str:
+def _problem(row: Row, state: GrammarState, vocabulary: Vocabulary) -> str:
     """The first thing wrong with one row, or ""."""
     if not 0 <= row[INSTRUMENT] < len(vocabulary.instruments):
         return f"{row[INSTRUMENT]} is no value of instrument"
     kind = kind_of(row, vocabulary)
-    if kind not in FOLLOWS[state.kind] or (kind == "header" and state.reopened):
+    if kind not in FOLLOWS[state.kind] or (kind == "header" and state.in_middle):
         return f"{kind} may not follow {state.kind}"
     for field, name in enumerate(FIELDS):
         value = int(row[field])
         if field not in FIELDS_OF[kind]:
             if value != ABSENT:
-                return f"a {kind} row has no {name}, yet it holds value {value}"
+                return f"a row of kind {kind} has no {name}, yet it holds value {value}"
         elif not 0 <= value < vocabulary.sizes[field]:
             return f"{value} is no value of {name}"
-        elif not allowed(field, row, state, vocabulary)[value]:
+        elif not allowed_values(field, row, state, vocabulary)[value]:
             return f"{name} {value} may not stand here"
     return ""

@@ -2,12 +2,15 @@
 
 A row is eight integers, one a field, -1 where the field has no meaning for that row:
 
-    header row   instrument = "bar", time_signature, tempo
-    note row     instrument, number, position, pitch, duration, velocity
-    end row      instrument = "end", nothing else; the last row of a piece
-    header row   instrument = "gap" instead of "bar" where notes of the bar are left out, to be written last
-    reopening    instrument = "reopen", time_signature, tempo as the header of its bar: opens that bar once more, behind all
-                 headers, for notes that are to be written when everything else is known (see `meloctl.dataset.infill_windows`)
+    header         instrument = "bar", time_signature, tempo
+    note           instrument, instance, position, pitch, duration, velocity
+    end            instrument = "end", nothing else; the last row of a piece
+
+Infill (fill-in-the-middle, see `meloctl.dataset.infill_windows`) adds two:
+
+    header         instrument = "masked_bar" instead of "bar": notes of this bar are left out here and come in the middle
+    infill header  instrument = "infill_bar", time_signature and tempo as in the header of its bar: opens a masked bar in the
+                   middle, behind all headers, for the notes that were left out of it
 """
 
 import math
@@ -18,14 +21,14 @@ from typing import Any
 from analysis.errors import MeloError
 from analysis.json_file import refuse_unknown
 
-FORMAT = "meloctl.rows/2"
-"""The first format knew no gaps."""
+FORMAT = "meloctl.rows/3"
+"""The first format had no infill; the second called an instance a number, and the two instruments of infill gap and reopen."""
 
-FIELDS = ("instrument", "number", "position", "pitch", "duration", "velocity", "time_signature", "tempo")
-"""Columns of a row matrix, in the order in which the model predicts them."""
+FIELDS = ("instrument", "instance", "position", "pitch", "duration", "velocity", "time_signature", "tempo")
+"""Columns of a row matrix (L, F), in the order in which the model predicts them."""
 
-INSTRUMENT, NUMBER, POSITION, PITCH, DURATION, VELOCITY, TIME_SIGNATURE, TEMPO = range(len(FIELDS))
-NOTE_FIELDS = (NUMBER, POSITION, PITCH, DURATION, VELOCITY)
+INSTRUMENT, INSTANCE, POSITION, PITCH, DURATION, VELOCITY, TIME_SIGNATURE, TEMPO = range(len(FIELDS))
+NOTE_FIELDS = (INSTANCE, POSITION, PITCH, DURATION, VELOCITY)
 """What follows the instrument in a note row."""
 
 HEADER_FIELDS = (TIME_SIGNATURE, TEMPO)
@@ -39,7 +42,7 @@ _BASS = range(32, 40)
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Meaning of every index. Index i of a field is entry i of its list; positions, numbers and pitches count from 0."""
+    """Meaning of every index. Index i of a field is entry i of its list; positions, instances and pitches count from 0."""
 
     steps_per_quarter: int
     """Grid: steps in a quarter note, for positions and durations."""
@@ -47,12 +50,12 @@ class Vocabulary:
     positions: int
     """Positions in a bar, so the longest bar in steps."""
 
-    numbers: int
+    instances: int
     """How many parts of one piece may share an instrument."""
 
     instruments: tuple[str, ...]
-    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar; "reopen" and
-    "gap"."""
+    """"bar", "drums", General MIDI programs as "program 32", and "end", in the order in which they stand in a bar; then
+    "infill_bar" and "masked_bar"."""
 
     durations: tuple[int, ...]
     """Lengths in steps, ascending."""
@@ -71,7 +74,7 @@ class Vocabulary:
         """How many values each field has, in the order of FIELDS."""
         return (
             len(self.instruments),
-            self.numbers,
+            self.instances,
             self.positions,
             128,
             len(self.durations),
@@ -96,14 +99,14 @@ class Vocabulary:
         return self.instruments.index("end")
 
     @cached_property
-    def reopen(self) -> int:
-        """Instrument of a reopening row."""
-        return self.instruments.index("reopen")
+    def infill_bar(self) -> int:
+        """Instrument of an infill header row."""
+        return self.instruments.index("infill_bar")
 
     @cached_property
-    def gap(self) -> int:
-        """Instrument of the header row of a bar with a gap."""
-        return self.instruments.index("gap")
+    def masked_bar(self) -> int:
+        """Instrument of the header row of a masked bar."""
+        return self.instruments.index("masked_bar")
 
     @cached_property
     def signatures(self) -> tuple[tuple[int, int], ...]:
@@ -132,7 +135,7 @@ class Vocabulary:
         return {int(t.removeprefix("program ")): i for i, t in enumerate(self.instruments) if t.startswith("program ")}
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object `meloctl.rows/2`."""
+        """The JSON object `meloctl.rows/3`."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in _declared(self).items()}
         return {"format": FORMAT, **data}
 
@@ -141,7 +144,7 @@ class Vocabulary:
         """A vocabulary from parsed JSON. Raises MeloError unless it is exactly one that this version can use."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise MeloError(
-                f'{where}: not a vocabulary (its "format" is not "{FORMAT}"); it belongs to another version of meloctl'
+                f'{where}: not a vocabulary (its "format" is not "{FORMAT}"); train again with this version: meloctl train'
             )
         ours = default_vocabulary()
         refuse_unknown(data, {"format", *_declared(ours)}, where)
@@ -154,15 +157,15 @@ class Vocabulary:
 
 
 def default_vocabulary() -> Vocabulary:
-    """The vocabulary of format meloctl.rows/2: 12 steps a quarter, bars of up to 16 quarters, all 128 programs and drums."""
+    """The vocabulary of format meloctl.rows/3: 12 steps a quarter, bars of up to 16 quarters, all 128 programs and drums."""
     steps, quarters = 12, 16
     others = [p for p in range(128) if p not in _BASS]
     fine, middle, coarse = range(1, 49), range(51, 97, 3), [*range(108, 193, 12), *range(240, 769, 48)]
     return Vocabulary(
         steps_per_quarter=steps,
         positions=steps * quarters,
-        numbers=64,
-        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "reopen", "gap"),
+        instances=64,
+        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "infill_bar", "masked_bar"),
         durations=(*fine, *middle, *coarse),
         velocities=(*range(4, 125, 4), 127),
         time_signatures=tuple(

@@ -16,7 +16,7 @@ from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, make_shard, read_shard
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
-from meloctl.model.meloformer.layout import part_of
+from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.ngram_baselines import CountingBaseline
 from meloctl.training.options import TrainPlan
@@ -115,7 +115,7 @@ def window_pairs(chosen: list[Window], vocabulary: Vocabulary) -> RowPairs:
 def _bars_and_parts(window: Window, vocabulary: Vocabulary) -> tuple[Ints, Ints, list[int]]:
     """(L,) bar and part of each row of a window, and which parts are drums."""
     rows = window.rows.astype(np.int64)
-    part = part_of(rows, vocabulary)
+    part = row_parts(rows, vocabulary)
     return (
         np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1,
         part,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from masks.spec import MaskSpec
+from meloctl.formatting import duration
 from meloctl.machine import Machine
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import ModelName
@@ -124,16 +125,6 @@ def _time_line(needed: ResourceEstimate, config: TrainConfig, music: CorpusSize,
 def passes(needed: ResourceEstimate, music: CorpusSize) -> float:
     """Steps of one pass over the corpus; less than 1 where a step holds more."""
     return music.rows / needed.rows
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 0.31 s, 42 s, 7 minutes, 5.2 hours, 12 days."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    for unit, size, most in (("minutes", 60, 100), ("hours", 3600, 48)):
-        if seconds < most * size:
-            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:,.0f} days"
 
 
 def _others(wish: FittingRun) -> Iterator[tuple[FittingRun, dict[str, Any]]]:

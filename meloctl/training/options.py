@@ -13,9 +13,9 @@ from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves
 from analysis.piece import meter as parse_meter
 from masks.cost.row_pairs import mean_pairs
-from masks.cost.sample import choose_files, read_rows
+from masks.cost.sample import read_piece_rows, sample_files
 from masks.describe import density
-from masks.rules.baselines import signed
+from masks.rules.baselines import with_priors
 from masks.spec import MaskSpec, read_spec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
@@ -142,7 +142,7 @@ def plan_session(space: Workspace, asked: TrainOptions) -> TrainPlan:
 def music_of(session: TrainPlan) -> CorpusSize:
     """How much music a session's corpus holds, reckoned from a few of its files. Raises MeloError when none can be read."""
     corpus, context = Path(session.recipe.inputs["corpus"]), session.name.config.context
-    pieces = read_rows(choose_files(session.paths, corpus, _SAMPLE), meter=session.meter)
+    pieces = read_piece_rows(sample_files(session.paths, corpus, _SAMPLE), meter=session.meter)
     rows = np.array([piece.rows.sum() + 1 for piece in pieces])  # and the end row
     return CorpusSize(
         rows=int(rows.mean() * len(session.paths) * _TRAINED_ON),
@@ -186,7 +186,7 @@ def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> t
         own = own_mask(name.architecture)
         assert own
         curves, corpus = read_curves(stats.folder, both=False), stats.folder.name
-        return signed(own, curves, version=__version__, corpus=corpus), []
+        return with_priors(own, curves, version=__version__, corpus=corpus), []
     if not takes_mask(name.architecture):
         return own_mask(name.architecture), []
     if mask is not None:

@@ -15,7 +15,7 @@ from analysis.arrays import Floats
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from masks.describe import density
-from masks.rules.learned import FILE as GATES
+from masks.rules.learned import GATES_FILE as GATES
 from meloctl.machine import this_machine
 from meloctl.model.attention.gates import work_by_gate
 from meloctl.model.checkpoint import load_model

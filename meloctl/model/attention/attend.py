@@ -73,7 +73,7 @@ class AttentionPlan(Protocol):
             (L, H, D), of the type of q_LHD.
         """
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device, /) -> Self:
         """The plan with its tensors where the kernel reads them when q, k and v are on `device`."""
 
 

@@ -101,7 +101,7 @@ def gate_index(relation: npt.NDArray[np.int8], offset: Ints) -> npt.NDArray[np.u
     """Index into `Gates.biases` for each pair of rows.
 
     Args:
-        relation: (N, K) relation of the two parts, as an index of RELATIONS.
+        relation: (N, K) relation of the two parts, as an index of MASK_RELATIONS.
         offset: (N, K) bars; those below 0, which are hidden, get the index of offset 0.
     """
     return (relation * N_OFFSETS + np.clip(offset, 0, LAST_OFFSET + 1)).astype(np.uint8)

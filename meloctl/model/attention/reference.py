@@ -4,9 +4,7 @@ import torch
 from torch import Tensor
 
 
-def attend_dense(
-    q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask_LM: Tensor, bias_LM: Tensor | None = None
-) -> Tensor:
+def attend_dense(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask_LM: Tensor, bias_LM: Tensor | None = None) -> Tensor:
     """Softmax attention by its formula, with all L × M scores in memory. A query without keys gives 0.
 
     Args:

@@ -14,8 +14,8 @@ from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.fused_linear import normed
 from meloctl.model.meloformer.fused import FusedWeights, LayerWeights, turned
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
-from meloctl.model.meloformer.layout import part_of
 from meloctl.model.meloformer.model import MeloFormer
+from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
@@ -68,17 +68,17 @@ class MeloFormerDecoder:
     def step(self, rows_BF: Tensor) -> Tensor:
         """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
         vocabulary, config = self.model.vocabulary, self.model.config
-        openers = (vocabulary.bar, vocabulary.gap, vocabulary.reopen)
+        openers = (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar)
         opens_B = [instrument in openers for instrument in rows_BF[:, INSTRUMENT].tolist()]
         if any(opens_B):
             self.most_bytes = max(self.most_bytes, self.nbytes)
-        parts_B = part_of(rows_BF.numpy(), vocabulary).tolist()
+        parts_B = row_parts(rows_BF.numpy(), vocabulary).tolist()
         places: list[tuple[KVSegment, int]] = []
         for piece, row, part, opens in zip(self.pieces, rows_BF.tolist(), parts_B, opens_B, strict=True):
             if opens:
                 if piece.bar >= 0:
                     self._close_bar(piece)
-                piece.open_bar(again=row[INSTRUMENT] == vocabulary.reopen)
+                piece.open_bar(again=row[INSTRUMENT] == vocabulary.infill_bar)
             places.append(piece.enter(part, drum=row[INSTRUMENT] == vocabulary.drums))
         at = zip(self.pieces, rows_BF[:, POSITION].clamp(min=0).tolist(), strict=True)
         turn = torch.stack([self.weights.turn(piece.bar, position) for piece, position in at])

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Ints
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
-from masks.tiling.tiles import stretches
+from masks.tiling.tiles import true_ranges
 from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS
 
 _EVER = 1 << 40
@@ -29,9 +29,9 @@ class OffsetReach:
     """What a mask shows, as stretches of offsets, and how long a row must be kept."""
 
     def __init__(self, spec: MaskSpec) -> None:
-        shown = np.array([[spec.sees(relation, k) for k in range(MOST_OFFSET + 1)] for relation in RELATIONS])
+        shown = np.array([[spec.sees(relation, k) for k in range(MOST_OFFSET + 1)] for relation in MASK_RELATIONS])
         self.stretches = [
-            [(low, _EVER if high > MOST_OFFSET else high) for low, high in stretches(row)][::-1] for row in shown
+            [(low, _EVER if high > MOST_OFFSET else high) for low, high in true_ranges(row)][::-1] for row in shown
         ]
         """Of each relation, [low, high) of the offsets shown, farthest first; beyond the last offset it goes on as there."""
 

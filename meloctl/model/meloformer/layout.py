@@ -3,7 +3,7 @@
 Shape letters: N rows of a pack (padding last), F fields, W windows, T bar summaries of all windows, D width of a head.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from analysis.arrays import Ints
 from meloctl.dataset.packs import Pack, padded
 from meloctl.model.attention.attend import AttentionPlan, AttentionPlanner, RowPlaces
 from meloctl.model.rotary import rotation
-from meloctl.rows.vocabulary import INSTRUMENT, NUMBER, PITCH, POSITION, Vocabulary
+from meloctl.rows.parts import is_drum_part, row_parts
+from meloctl.rows.vocabulary import INSTRUMENT, PITCH, POSITION, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,8 +51,8 @@ class MeloFormerLayout:
 
     def to(self, device: torch.device) -> "MeloFormerLayout":
         """The same on a device."""
-        held: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return MeloFormerLayout(**{name: x if isinstance(x, int) else x.to(device) for name, x in held.items()})
+        held: dict[str, Any] = {name: x if isinstance(x, int) else x.to(device) for name, x in vars(self).items()}
+        return replace(self, **held)
 
 
 def layout_of(pack: Pack, planner: AttentionPlanner, vocabulary: Vocabulary, head_width: int) -> MeloFormerLayout:
@@ -88,7 +89,7 @@ def layout_of(pack: Pack, planner: AttentionPlanner, vocabulary: Vocabulary, hea
 
 def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
     """Bar, segment and part of each row of a pack whose windows each open with a header row."""
-    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.gap, vocabulary.reopen))
+    opens_N = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar))
     segment_N = np.cumsum(opens_N) - 1
     segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
     bar_N = segment_N.copy()
@@ -96,21 +97,14 @@ def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
         if reopened:
             middle = slice(start + reopened.row, end)
             bar_N[middle] += reopened.bar - bar_N[start + reopened.row]
-    part_N = part_of(pack.rows, vocabulary)
+    part_N = row_parts(pack.rows, vocabulary)
     return RowPlaces(
         starts=pack.starts,
         bar=bar_N,
         segment=segment_N,
         part=part_N,
-        is_drums=part_N // vocabulary.numbers == vocabulary.drums,
+        is_drums=is_drum_part(part_N, vocabulary),
     )
-
-
-def part_of(rows: Ints, vocabulary: Vocabulary) -> Ints:
-    """(…) the part of each row (…, 8): instrument and number as one integer; header rows, and reopening ones, are parts of their
-    own."""
-    instrument = np.where(rows[..., INSTRUMENT] == vocabulary.gap, vocabulary.bar, rows[..., INSTRUMENT])
-    return instrument * vocabulary.numbers + np.maximum(rows[..., NUMBER], 0)
 
 
 def _rotation_of(bar: Ints, position: Ints, width: int) -> Tensor:

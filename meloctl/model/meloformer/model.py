@@ -126,8 +126,10 @@ class MeloFormer(nn.Module):
         """
         super().__init__()
         self.config, self.vocabulary, self.spec = config, vocabulary, spec
-        sizes = {"gated": gated, "heads": config.heads, "head_width": config.head_width}
-        self.planner_on = cache(partial(planner_for, shown=all_earlier_rows(spec) if gated else spec, **sizes))
+        shown = all_earlier_rows(spec) if gated else spec
+        self.planner_on = cache(
+            partial(planner_for, shown=shown, gated=gated, heads=config.heads, head_width=config.head_width)
+        )
         """(device type) → the planner of its attention backend, made at the first use."""
 
         self.gates = Gates(spec) if gated else None

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Bools, Ints
-from masks.spec import RELATIONS
+from masks.spec import MASK_RELATIONS
 
-ALL_RELATIONS = frozenset(range(len(RELATIONS)))
-"""Indices of RELATIONS."""
+ALL_RELATIONS = frozenset(range(len(MASK_RELATIONS)))
+"""Indices of MASK_RELATIONS."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class KeyRange:
     """(L,) one past the last key; the range is empty where it is not above `start`."""
 
     relations: frozenset[int] = ALL_RELATIONS
-    """Indices of RELATIONS: keys of the range that stand in another relation to the query are hidden."""
+    """Indices of MASK_RELATIONS: keys of the range that stand in another relation to the query are hidden."""
 
 
 def visited_blocks(ranges: Sequence[KeyRange], n_keys: int, block: int) -> tuple[Bools, Bools]:

@@ -82,7 +82,9 @@ def split_attention(
     return own_NHD * share_NH1 + other_NHD * (1 - share_NH1)
 
 
-def compiled_on_cuda(attention: Callable[..., Tensor], q_LHD: Tensor, k_MGD: Tensor, *static: Hashable) -> Any:
+def compiled_on_cuda(
+    attention: Callable[..., Tensor], q_LHD: Tensor, k_MGD: Tensor, *static: Hashable
+) -> Callable[..., Tensor]:
     """One of the functions above; on CUDA compiled, once for each combination of sizes, type and `static`.
 
     Args:

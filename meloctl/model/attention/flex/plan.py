@@ -3,7 +3,7 @@
 Shape letters: L queries, M keys, N rows of a pack, I blocks of queries, J blocks of keys, H and G heads, D their width, E gates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,7 +33,7 @@ class FlexCall:
     """Relations shown in each range; the same for every pack under one mask."""
 
     parts: tuple[Tensor, Tensor] | None
-    """(L,) and (M,) int32 part codes of queries and keys: twice the part, and 1 more for drums. None where no range needs them."""
+    """(L,) and (M,) int32 part codes of queries and keys: twice the part, and 1 more for drums. None where no range asks."""
 
     lists: tuple[Tensor, ...]
     """int32: (1, 1, I) number and (1, 1, I, J) indices of the blocks of keys of each block of queries that are shown in part,
@@ -125,16 +125,15 @@ class FlexPlan:
         Raises:
             MeloError: torch.compile is switched off, on CUDA.
         """
-        attention = kernel.masked_attention
+        attention: Callable[..., Tensor] = kernel.masked_attention
         rest: tuple[Tensor | BlockMask, ...] = ()
         if self.own is not None:
             attention, rest = kernel.split_attention, (self.own.call.mask, self.own.order, self.own.place)
         elif self.gates is not None and biases_E is not None:
             gates = self.gates
             attention, rest = kernel.gated_attention, (gates.bar_L, gates.bar_M, gates.part_L, gates.part_M, biases_E)
-        run = kernel.compiled_on_cuda(attention, q_LHD, k_MGD, self.call.relations, self.call.block)
-        out: Tensor = run(q_LHD, k_MGD, v_MGD, self.call.mask, *rest)
-        return out
+        attention = kernel.compiled_on_cuda(attention, q_LHD, k_MGD, self.call.relations, self.call.block)
+        return attention(q_LHD, k_MGD, v_MGD, self.call.mask, *rest)
 
     def to(self, device: torch.device) -> "FlexPlan":
         """The same on a device."""

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from analysis.arrays import Ints
-from masks.spec import MOST_OFFSET, RELATIONS, MaskSpec
+from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import SAME
 from meloctl.model.attention.attend import RowPlaces
 from meloctl.model.attention.flex.block_mask import ALL_RELATIONS, KeyRange
@@ -43,7 +43,7 @@ class OffsetRun:
     """Consecutive offsets, in bars, at which the mask shows the same relations."""
 
     relations: frozenset[int]
-    """Indices of RELATIONS."""
+    """Indices of MASK_RELATIONS."""
 
     first: int
     last: int | None
@@ -155,11 +155,11 @@ def offset_runs(spec: MaskSpec, relations: frozenset[int]) -> tuple[OffsetRun, .
     """Runs of offsets that together hold each relation and offset shown by a mask once.
 
     Args:
-        relations: indices of RELATIONS; others are left out.
+        relations: indices of MASK_RELATIONS; others are left out.
     """
     farthest = max((spec.near, *spec.far, *(() if spec.same == "full" else spec.same)))
     offsets = range(min(farthest + 1, MOST_OFFSET) + 1)  # those beyond are like the last
-    shown = [frozenset(r for r in relations if spec.sees(RELATIONS[r], offset)) for offset in offsets]
+    shown = [frozenset(r for r in relations if spec.sees(MASK_RELATIONS[r], offset)) for offset in offsets]
     changes = [0, *(k for k in range(1, len(shown)) if shown[k] != shown[k - 1]), len(shown)]
     return tuple(
         OffsetRun(relations=shown[a], first=a, last=None if b == len(shown) else b - 1)

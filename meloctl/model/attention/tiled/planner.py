@@ -16,8 +16,8 @@ import numpy as np
 
 from analysis.arrays import Ints
 from masks.spec import MaskSpec
-from masks.tiling.cell_rows import CellRows, cells_of_rows, spread
-from masks.tiling.infill_tiles import infill_tiles, whole_window
+from masks.tiling.cell_rows import CellRows, cells_of_rows, expand_ranges
+from masks.tiling.infill_tiles import infill_mask, infill_tiles
 from masks.tiling.kernel_costs import CPU, KernelCosts
 from masks.tiling.plan import plan
 from masks.tiling.tiles import Tile
@@ -142,7 +142,7 @@ class TilePlanner:
 
     def _whole(self, bar: Ints, part: Ints, drums: frozenset[int]) -> tuple[RowTile, ...]:
         """All rows of a window with masked bars as one tile."""
-        mask_LL, relation_LL, distance_LL = whole_window(self._shown, bar, part, drums)
+        mask_LL, relation_LL, distance_LL = infill_mask(self._shown, bar, part, drums)
         every = np.arange(len(bar))
         gate = gate_index(relation_LL, distance_LL) if self._gated else None
         return (row_tile(every, every, mask=mask_LL, gate=gate),)
@@ -178,7 +178,7 @@ class TilePlanner:
     def _row_tiles(self, tile: Tile) -> Iterator[RowTile]:
         """A tile of cells as tiles of rows: one, or under gates several for a causal one."""
         cells, query_cells, key_cells = tile.cells, tile.query_cells, tile.key_cells
-        queries, keys = (spread(cells.start[c], cells.rows[c]) for c in (query_cells, key_cells))
+        queries, keys = (expand_ranges(cells.start[c], cells.rows[c]) for c in (query_cells, key_cells))
         if not self._gated:
             yield row_tile(queries, keys, causal=tile.causal, mask=tile.see())
         elif not tile.causal:
