@@ -2,7 +2,7 @@
 
 python benchmarks/plan.py                    made-up pieces of 10,000 rows, one core
 python benchmarks/plan.py FOLDER             and the MIDI files of a folder
-python benchmarks/plan.py --kernel           measures the constants of masks.tiling.tiles.Costs (needs torch)
+python benchmarks/plan.py --kernel           measures the constants of masks.tiling.kernel_costs.CPU (needs torch)
 python benchmarks/plan.py FOLDER --choices 2048     and whether the plans chosen for pieces cut there are the fastest
 add --json for programs
 """
@@ -44,14 +44,14 @@ Form = Literal["causal", "whole", "together", "masked"]
 
 
 def made_up(n_bars: int, n_parts: int, rows: int) -> CellRows:
-    """A piece in which every part plays `rows` notes in every bar; part 1 is drums."""
+    """Cells of a piece in which each part has `rows` notes in each bar; part 1 is drums."""
     n = n_bars * n_parts
     bar, part = np.repeat(np.arange(n_bars), n_parts), np.tile(np.arange(n_parts), n_bars)
     return CellRows(bar=bar, part=part, rows=np.full(n, rows), drums=frozenset({1}))
 
 
 def cells_of_file(path: Path) -> CellRows:
-    """The cells of a MIDI file, as the model sees them."""
+    """The cells of a MIDI file, from its rows."""
     from analysis.midi import read_midi
     from meloctl.rows.codec import encode
     from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, default_vocabulary
@@ -65,9 +65,9 @@ def cells_of_file(path: Path) -> CellRows:
 
 
 def best_ms(functions: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
-    """The shortest of several runs of each, in milliseconds of this thread alone: what else runs on the machine counts little.
+    """The shortest of several runs of each function, in milliseconds of this thread's CPU time.
 
-    They take turns, so that a busy moment does not fall on one of them alone.
+    They run in turns, so that a busy moment does not fall on one of them alone.
     """
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):
@@ -78,16 +78,16 @@ def best_ms(functions: Sequence[Callable[[], Any]], repeats: int) -> list[float]
     return [1e3 * min(taken) for taken in times]
 
 
-def afresh(spec: MaskSpec, cells: CellRows) -> TilePlan:
-    """A plan with nothing kept from earlier ones."""
+def uncached_plan(spec: MaskSpec, cells: CellRows) -> TilePlan:
+    """A plan made without what earlier ones have cached."""
     return plan(spec, CellRows(bar=cells.bar, part=cells.part, rows=cells.rows, drums=cells.drums))
 
 
 def measured(name: str, spec_name: str, pieces: list[CellRows], *, repeats: int) -> dict[str, Any]:
-    """One spec on some pieces: sums of work, mean of times."""
+    """Sums of work and mean times of planning one spec for some pieces."""
     spec = SPECS[spec_name]
     plans: list[TilePlan] = [plan(spec, cells) for cells in pieces]
-    ms = best_ms([partial(afresh, spec, cells) for cells in pieces], repeats)
+    ms = best_ms([partial(uncached_plan, spec, cells) for cells in pieces], repeats)
     dense = sum(p.dense_work for p in plans)
     return {
         "pieces": name,
@@ -106,25 +106,25 @@ def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Cal
     """Attention under a plan, forward and backward, after a first run, which makes what all layers share."""
     import torch
 
-    from meloctl.model.attention.tiled.kernel import TiledAttention
-    from meloctl.model.attention.tiled.plan import AttentionPlan, span
+    from meloctl.model.attention.tiled.plan import RowTilePlan
+    from meloctl.model.attention.tiled.row_tile import row_tile
 
-    spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.see()) for t in tiles)
-    ready = AttentionPlan(n_queries=n_rows, n_keys=n_rows, spans=spans)
+    row_tiles = tuple(row_tile(t.queries, t.keys, causal=t.causal, mask=t.see()) for t in tiles)
+    ready = RowTilePlan(n_queries=n_rows, n_keys=n_rows, tiles=row_tiles)
     q_LHD, k_LHD, v_LHD, grad_LHD = torch.randn(4, n_rows, heads, width)
 
     def both_ways() -> None:
         inputs = [x.detach().requires_grad_() for x in (q_LHD, k_LHD, v_LHD)]
-        TiledAttention.apply(*inputs, None, ready).backward(grad_LHD)
+        ready.attend(*inputs).backward(grad_LHD)
 
     both_ways()
     return both_ways
 
 
-def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]:
-    """Tiles of n queries and m keys, from somewhere among many cells of 8 rows: what a tile needs is seldom in the cache.
+def equal_tiles(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]:
+    """TILES tiles of n queries and m keys among many cells of 8 rows, so that what a tile reads is seldom in the cache.
 
-    Rows of a form "together" stand together, those of the others are drawn.
+    Rows of the form "together" are consecutive, those of the others drawn at random.
     """
     n_cells = LENGTH // 8
     cells = CellRows(bar=np.arange(n_cells), part=np.zeros(n_cells, dtype=np.int64), rows=np.full(n_cells, 8))
@@ -149,7 +149,7 @@ def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]
 
 
 def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
-    """The constants of `Costs` for `TiledAttention` on one core, forward and backward.
+    """The constants of `KernelCosts` for `TiledAttention` on one core, forward and backward.
 
     Plans of equal tiles, less a plan without tiles. Time = entry · (tile + (gathered or together) · (N + M) + N·M · (masked
     or 1)), fitted by relative least squares over 18 shapes; causal tiles are compared with what `causal_block` says.
@@ -161,7 +161,7 @@ def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
     random = np.random.default_rng(0)
 
     def of_one(n: int, m: int, form: Form) -> float:
-        plans = [alike(n, m, form, random), []]
+        plans = [equal_tiles(n, m, form, random), []]
         some, none = best_ms([attention(tiles, LENGTH, heads, width) for tiles in plans], repeats)
         return (some - none) / TILES
 
@@ -188,7 +188,7 @@ def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
 
 
 def choices(name: str, cells: CellRows, heads: int, width: int, repeats: int) -> list[dict[str, Any]]:
-    """For each spec, is the plan that is chosen the fastest of all that might have been? Times as shares of a causal tile's."""
+    """For each spec, the time of the chosen plan and of the fastest one possible, as shares of a causal tile's time."""
     import torch
 
     torch.set_num_threads(1)
@@ -226,7 +226,7 @@ def cut(cells: CellRows, n_rows: int) -> CellRows:
 
 
 def cells_of_folder(folder: Path) -> dict[str, CellRows]:
-    """{name: cells} of its MIDI files; those that cannot be read are told."""
+    """{name: cells} of its MIDI files; those that cannot be read are named on stderr."""
     found = {}
     for path in sorted(folder.glob("*.mid")):
         try:
@@ -236,8 +236,8 @@ def cells_of_folder(folder: Path) -> dict[str, CellRows]:
     return found
 
 
-def told(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Results of `measured`, for people."""
+def in_words(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines for people from results of `measured`."""
     for r in results:
         yield f"{r['pieces']}, {r['rows']} rows, {r['spec']}: {r['plan_ms']} ms, {r['tiles']} tiles"
         yield f"    of dense causal: work {r['work_of_dense']}, cost {r['cost_of_dense']}, shown {r['shown_of_dense']}"
@@ -280,7 +280,7 @@ def main() -> None:
             **({arguments.folder.name: list(files.values())} if files else {}),
         }
         results = [measured(name, spec, cells, repeats=repeats) for name, cells in sets.items() for spec in SPECS]
-        lines = list(told(results))
+        lines = list(in_words(results))
     print(json.dumps(results) if arguments.json else "\n".join(lines))
 
 

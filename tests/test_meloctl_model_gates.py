@@ -1,4 +1,4 @@
-"""Gates: they start at the measured similarity, price what they cost, and learn what recurs."""
+"""Gates start at the measured similarity, cost what they open, and learn what recurs."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
 from meloctl.corpus.composer.compose import compose_piece
 from meloctl.dataset.windows import windows
-from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, Gates, gate_of, work_by_gate
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, Gates, gate_index_of_cells, work_by_gate
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
@@ -31,7 +31,7 @@ FOUR = MaskSpec(
 )
 
 
-def test_gates_begin_at_the_measured_similarity():
+def test_gates_start_at_the_measured_similarity():
     biases = Gates(FOUR).biases().reshape(3, N_OFFSETS).detach()
     same, cross, drums = biases.exp().tolist()
     assert same[:6] == pytest.approx([1, 0.3, 0.3, 0.3, 0.7, 0.3])  # offset 0 is open; 2 lies between 1 and 3
@@ -70,11 +70,11 @@ def test_the_work_of_a_gate_is_the_share_of_pairs_that_pass_it(layout, drums, ex
 
 
 @given(layouts(), st.sets(st.integers(0, 3), max_size=2))
-def test_every_pair_passes_the_gate_of_its_relation_and_offset(layout, drums):
+def test_every_pair_passes_the_gate_index_of_cells_its_relation_and_offset(layout, drums):
     bar, part = layout
     cells = cells_of_rows(bar, part, drums)
     every = np.arange(len(cells.rows))
-    gates = gate_of(cells, every, every)
+    gates = gate_index_of_cells(cells, every, every)
     for q in range(len(bar)):
         for k in range(q + 1):
             drummed = part[q] in drums or part[k] in drums
@@ -156,7 +156,7 @@ def test_what_does_not_help_is_shut_by_its_price():
     assert all(gate.learned == pytest.approx(gate.prior) for gate in unused)
 
 
-def test_every_gate_is_read_out_by_itself():
+def test_read_out_keeps_each_gate_apart():
     gates, work = Gates(FOUR), np.arange(2 * (LAST_OFFSET + 1)).reshape(2, -1) / 100
     value = torch.linspace(-2, 2, 2 * (LAST_OFFSET + 1)).reshape(2, -1)
     with torch.no_grad():
