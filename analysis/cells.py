@@ -7,10 +7,8 @@ import numpy as np
 
 from analysis.arrays import Ints
 from analysis.families import family_of
+from analysis.grid import nearest_step
 from analysis.piece import Bars, Piece
-
-STEPS_PER_QUARTER = 12
-"""The grid on which onsets and durations are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +43,14 @@ class Cells:
 
     @cached_property
     def onset_step(self) -> Ints:
-        """(N,) nearest step after the bar line, 12 a quarter; a note just before the next bar line may have its number."""
+        """(N,) nearest grid step after the bar line; that of a note just before the next bar line may be the next bar's first."""
         start = self.bars.start_tick(np.arange(self.n_bars))
-        return _steps(self.onset_tick - start[self.bar[self.note_cell]], self.bars.ticks_per_quarter)
+        return nearest_step(self.onset_tick - start[self.bar[self.note_cell]], self.bars.ticks_per_quarter)
 
     @cached_property
     def duration_step(self) -> Ints:
         """(N,) nearest number of steps, 1 or more."""
-        return np.maximum(_steps(self.duration_tick, self.bars.ticks_per_quarter), 1)
+        return np.maximum(nearest_step(self.duration_tick, self.bars.ticks_per_quarter), 1)
 
     def __len__(self) -> int:
         return len(self.bar)
@@ -99,8 +97,3 @@ def cells_of(piece: Piece, *, drums: bool) -> Cells:
         onset_tick=onset,
         bars=piece.bars,
     )
-
-
-def _steps(ticks: Ints, ticks_per_quarter: int) -> Ints:
-    """The nearest step, halves up."""
-    return (2 * STEPS_PER_QUARTER * ticks + ticks_per_quarter) // (2 * ticks_per_quarter)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
+from analysis.grid import nearest_step
 from analysis.piece import Piece
 
 NEAR = 0.2
@@ -43,9 +44,6 @@ _VARIETY = 3
 
 _REPEATS = 3
 """How often one shingle counts in a piece: what returns weighs more than what an edit broke once."""
-
-_STEPS = 12
-"""Notes of a part are together when they fall on one step of so many in a quarter."""
 
 _HASHES, _ROWS = 128, 2
 """Min-hashes in a signature, and how many of them a slice holds: at likeness 0.2 a pair is found in 93 of 100 cases, at
@@ -175,9 +173,9 @@ def _strongest(links: Floats) -> Floats:
 
 def _runs(piece: Piece) -> tuple[Ints, Ints, Ints]:
     """(M,) each varied run of six notes in the top line of a pitched part, as a number, its part, and where it begins."""
-    notes, tpq = piece.notes, piece.ticks_per_quarter
+    notes = piece.notes
     pitched = ~np.array([p.is_drum for p in piece.parts], dtype=bool)[notes.part]
-    step = ((2 * _STEPS * notes.onset_tick + tpq) // (2 * tpq))[pitched]
+    step = nearest_step(notes.onset_tick, piece.ticks_per_quarter)[pitched]
     pitch, part = notes.pitch[pitched], notes.part[pitched]
     order = np.lexsort((pitch, step, part))
     step, pitch, part = step[order], pitch[order], part[order]

@@ -4,14 +4,14 @@ The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.arrays import Floats, Ints
+from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
 
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
@@ -66,6 +66,24 @@ class Notes:
         columns = (np.asarray(c) for c in (onset_tick, duration_tick, pitch, velocity, part))
         onset, duration, p, v, q = _sorted(*columns)
         return Notes(onset_tick=onset, duration_tick=duration, pitch=p, velocity=v, part=q)
+
+    def take(self, chosen: Bools | Ints) -> "Notes":
+        """Some of the notes, sorted again; parts keep their numbers.
+
+        Args:
+            chosen: (N,) True for each note to take, or (M,) indices of those.
+        """
+        return Notes.of(*(column[chosen] for column in self.columns))
+
+    @staticmethod
+    def joined(several: "Iterable[Notes]") -> "Notes":
+        """All notes of several Notes, at least one, sorted; parts keep their numbers."""
+        return Notes.of(*map(np.concatenate, zip(*(notes.columns for notes in several), strict=True)))
+
+    @property
+    def columns(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """The five columns, each (N,), in the order of `Notes.of`'s arguments."""
+        return self.onset_tick, self.duration_tick, self.pitch, self.velocity, self.part
 
 
 Column = npt.NDArray[np.integer[Any]]
@@ -214,6 +232,11 @@ class Piece:
     def n_bars(self) -> int:
         """Bars up to and with the one that holds the last onset; 0 for a piece without notes."""
         return int(self.note_bar[-1]) + 1 if len(self.notes) else 0
+
+    def without_silent_parts(self) -> "Piece":
+        """The piece without the parts that have no notes; the others keep their order."""
+        used, part = np.unique(self.notes.part, return_inverse=True)
+        return replace(self, parts=tuple(self.parts[i] for i in used), notes=replace(self.notes, part=part))
 
     def tempo_at(self, tick: npt.ArrayLike) -> Floats:
         """Tempo in force at each tick."""

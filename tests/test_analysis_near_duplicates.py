@@ -237,7 +237,7 @@ def link(*pairs):
     first, second = (
         (np.array(c, dtype=np.int64) for c in zip(*pairs, strict=True)) if pairs else (np.zeros(0, int),) * 2
     )
-    return Links(first=first, second=second, likeness=np.full(len(first), 0.5))
+    return Links(first=first, second=second, similarity=np.full(len(first), 0.5))
 
 
 def test_clusters_join_links_and_equal_names():

@@ -4,7 +4,7 @@ from conftest import piece_of, pieces
 from hypothesis import given
 
 from analysis.errors import MeloError
-from analysis.piece import Bars, meter
+from analysis.piece import Bars, Notes, Part, meter
 
 
 def test_bars_are_four_four_where_nothing_is_said():
@@ -72,3 +72,39 @@ def test_meter_reads_a_signature():
 def test_meter_refuses_anything_else(text):
     with pytest.raises(MeloError, match="is not a time signature"):
         meter(text)
+
+
+NOTES = Notes.of([0, 5, 5, 9], [1, 2, 3, 4], [60, 61, 62, 63], [70, 71, 72, 73], [2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("chosen", [np.array([True, False, True, True]), np.array([3, 2, 0])])
+def test_some_notes_are_taken_in_order(chosen):
+    taken = NOTES.take(chosen)
+    assert taken.onset_tick.tolist() == [0, 5, 9]
+    assert taken.duration_tick.tolist() == [1, 3, 4]
+    assert taken.pitch.tolist() == [60, 62, 63]
+    assert taken.velocity.tolist() == [70, 72, 73]
+    assert taken.part.tolist() == [2, 1, 2]
+    assert len(NOTES.take(np.zeros(4, dtype=np.bool_))) == 0
+
+
+def test_notes_are_joined_in_order():
+    joined = Notes.joined([NOTES, Notes.of([7, 0], [1, 1], [50, 51], [1, 2], [3, 0])])
+    assert joined.onset_tick.tolist() == [0, 0, 5, 5, 7, 9]
+    assert joined.pitch.tolist() == [51, 60, 61, 62, 50, 63]
+    assert joined.part.tolist() == [0, 2, 0, 1, 3, 2]
+
+
+@given(pieces(), pieces())
+def test_notes_split_and_joined_are_the_same(one, other):
+    both = Notes.joined([one.notes, other.notes])
+    low = both.pitch < 60
+    again = Notes.joined([both.take(~low), both.take(low)])
+    assert all((a == b).all() for a, b in zip(both.columns, again.columns, strict=True))
+
+
+def test_parts_without_notes_are_left_out():
+    parts = tuple(Part(program=n, is_drum=False) for n in range(4))
+    piece = piece_of([(1, 0, 4, 60), (3, 2, 4, 61), (3, 4, 4, 62)], parts=parts).without_silent_parts()
+    assert piece.parts == (parts[1], parts[3])
+    assert piece.notes.part.tolist() == [0, 1, 1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from train_small import V, fresh, pieces
 
 from meloctl.comparison import forward_timing as timing
-from meloctl.comparison.comparison_charts import Mark, colour, interval_chart, ticks
+from meloctl.comparison.comparison_charts import Mark, colour, interval_chart
 from meloctl.comparison.conclusions import clear, marked, pair_in_words, verdict_of
 from meloctl.comparison.forward_timing import forward_seconds, sample_packs, times
 from meloctl.comparison.held_out_loss import bits_apart, bits_of, common, hear, hear_by_length, lengths_heard, lots
@@ -259,24 +259,6 @@ def test_what_is_marked():
     assert not clear((None, None))
     assert marked(0.1, (0.05, 0.2))
     assert not marked(0.0001, (0.00005, 0.0002))  # 0.000 in the table
-
-
-@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
-def test_ticks_are_round_few_and_inside(low, width):
-    found = ticks(low, low + width)
-    assert 2 <= len(found) <= 9
-    values = [value for value, _ in found]
-    assert values[0] >= low - 1e-6 * width
-    assert values[-1] <= low + width * (1 + 1e-6)
-    step = values[1] - values[0]
-    leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
-    assert min(abs(leading - n) for n in (1, 2, 5)) < 1e-3
-    for value, said in found:
-        assert float(said.replace("\N{MINUS SIGN}", "-").replace(",", "")) == pytest.approx(value, abs=1e-9)
-
-
-def test_ticks_of_quality():
-    assert [said for _, said in ticks(-0.25, 0.5)] == ["−0.2", "−0.1", "0", "0.1", "0.2", "0.3", "0.4", "0.5"]
 
 
 def test_a_lane_a_run():

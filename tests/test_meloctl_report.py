@@ -153,7 +153,7 @@ def test_every_peak_is_on_the_page_and_none_has_p_0(folder, page):
             "–"
             if np.isnan(p.interval_low)
             else minus(re.sub(r"-(0\.000)", r"\1", f"{p.interval_low:.3f} to {p.interval_high:.3f}")),
-            minus(re.sub(r"^-(0\.000)$", r"\1", f"{p.effect:.3f}")),
+            minus(re.sub(r"^-(0\.000)$", r"\1", f"{p.effect:.3f}" if abs(p.effect) < 9.999 else f"{p.effect:.1f}")),
             "≤ 0.0005" if p.p <= 0.0005 else f"{p.p:.3f}",
             str(p.pieces),
             "yes" if p.real else "no",

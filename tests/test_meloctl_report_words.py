@@ -4,17 +4,11 @@ import re
 
 import pytest
 from conftest import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
-from report_page import Page
 
 from analysis.errors import MeloError
-from analysis.plots import CROSS, SAME
 from analysis.significance import Peak
 from masks.spec import MaskSpec
 from meloctl.formatting import number
-from meloctl.html.markup import coordinate, tag, text
-from meloctl.html.shades import _DARK, _LIGHT, STEPS, contrast, shade
 from meloctl.report.mask_chart import shown_chart
 from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import Curve, table_of
@@ -84,47 +78,6 @@ def test_numbers_in_words():
         "1.000",
         "–",
     ]
-    assert [coordinate(v) for v in (1, 0.5, -0.001, 12.345, 100.0)] == ["1", "0.5", "0", "12.35", "100"]
-
-
-@given(st.text(max_size=60))
-def test_any_text_survives_as_text(said):
-    kept = re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", said)
-    made = Page(tag("p", said, title=said))
-    (paragraph,) = made.all("p")
-    assert (paragraph.text, paragraph.attributes["title"]) == (kept, kept)
-    assert paragraph.inside == []
-    assert text([said, [said]]).encode() == 2 * text(said).encode()
-
-
-def colours(css):
-    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", css))
-
-
-def rgb(colour):
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
-
-
-def test_colours_can_be_told_apart_in_a_light_and_a_dark_room():
-    css = (ROOT / "meloctl" / "html" / "base.css").read_text()
-    light, dark = css.split("@media screen and (prefers-color-scheme: dark)")
-    schemes = [colours(light), colours(dark[: dark.index("* {")])]
-    assert set(schemes[0]) == set(schemes[1])
-    assert (schemes[0]["same"], schemes[0]["cross"]) == (SAME, CROSS)
-    for scheme in schemes:
-        paper = rgb(scheme["paper"])
-        for name in ("ink", "quiet", "link"):
-            assert contrast(rgb(scheme[name]), paper) >= 4.5
-        for name in ("same", "cross", "drums"):  # graphics
-            assert contrast(rgb(scheme[name]), paper) >= 3
-    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    for stops in (_LIGHT, _DARK):
-        shades = [shade(i, stops) for i in range(STEPS)]
-        assert (shades[0], shades[-1]) == (stops[0], stops[-1])
-        for colour in shades:
-            assert max(contrast(colour, (0, 0, 0)), contrast(colour, (255, 255, 255))) >= 4.5
-        steps = [contrast(colour, stops[0]) for colour in shades]
-        assert steps == sorted(steps)  # more is always darker, or always lighter
 
 
 GOOD = {"measure": "pc-jaccard", "relation": "same", "offset": 1, "mean": 0.5}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from train_small import DATA, Silent, V, config, fresh, pieces, run
+from train_small import DATA, Recorder, V, config, fresh, pieces, run
 
 from analysis.errors import MeloError
 from meloctl.dataset.packs import pack_of, padded
@@ -188,12 +188,14 @@ def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
 
 
 def test_training_improves_and_leaves_a_recipe(tmp_path):
-    watch = Silent()
+    reporter = Recorder()
     before = quality_of(fresh()).bits_per_note
-    standing = run(tmp_path, watch, epochs=40, patience=99)
+    standing = run(tmp_path, reporter, epochs=40, patience=99)
     assert standing.why == "all steps done"
     assert standing.best < before - 5
-    assert standing.step == watch.estimate.steps == len(watch.steps)
+    assert standing.step == reporter.estimate.steps == reporter.planned == len(reporter.steps)
+    assert reporter.messages[0] == str(reporter.estimate)
+    assert len(reporter.messages) == 1 + len(standing.history)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert len(metrics) == len(standing.history) >= 4
     assert metrics.validation_bits_per_note.min() == pytest.approx(standing.best)
@@ -215,11 +217,11 @@ def test_training_improves_and_leaves_a_recipe(tmp_path):
 
 
 def test_what_training_told_is_the_mean_over_the_notes_between_evaluations(tmp_path):
-    watch = Silent()
-    standing = run(tmp_path, watch, packs=1, epochs=2, evaluations=2)
+    reporter = Recorder()
+    standing = run(tmp_path, reporter, packs=1, epochs=2, evaluations=2)
     stream = PackStream(DATA[0], 100, V, seed=3)
     notes = [stream.pack_at(n).n_notes for n in range(standing.step)]
-    bits = [b for _, b in watch.steps]
+    bits = [b for _, b in reporter.steps]
     at = [0, *(int(entry["step"]) for entry in standing.history)]
     for entry, first, last in zip(standing.history, at[:-1], at[1:], strict=True):
         mean = np.average(bits[first:last], weights=notes[first:last])
@@ -227,8 +229,8 @@ def test_what_training_told_is_the_mean_over_the_notes_between_evaluations(tmp_p
 
 
 def test_the_mean_of_the_weights_is_what_is_measured_and_kept(tmp_path):
-    standing = run(tmp_path / "mean", Silent(), ema=0.95)
-    plain = run(tmp_path / "plain", Silent())
+    standing = run(tmp_path / "mean", Recorder(), ema=0.95)
+    plain = run(tmp_path / "plain", Recorder())
     model, _ = load_model(tmp_path / "mean")
     assert quality_of(model).bits_per_note == pytest.approx(standing.best)
     assert standing.best != plain.best
@@ -243,7 +245,7 @@ def test_gates_are_priced_and_learn_at_a_pace_of_their_own(tmp_path):
         before = model.gates.value.detach().clone()
         run(
             tmp_path / str(price),
-            Silent(),
+            Recorder(),
             model=model,
             penalty=lambda model=model, price=price: price * model.gates.value.sum(),
         )
@@ -254,7 +256,7 @@ def test_gates_are_priced_and_learn_at_a_pace_of_their_own(tmp_path):
 
 
 def test_early_stopping_says_so(tmp_path):
-    standing = run(tmp_path, Silent(), learning_rate=0.9, patience=2, epochs=150, evaluations=50)
+    standing = run(tmp_path, Recorder(), learning_rate=0.9, patience=2, epochs=150, evaluations=50)
     assert standing.why == f"no better for {standing.stale} evaluations"
     assert standing.stale >= 2
     assert standing.step >= max(standing.best_step + 40, standing.steps // 3)
@@ -266,7 +268,7 @@ def test_the_budget_ends_training(tmp_path, monkeypatch):
         "meloctl.training.trainer.plan_on", lambda *_, **__: None
     )  # the plan does not see the end coming
     monkeypatch.setattr("meloctl.training.schedule.MARGIN", 1000.0)
-    standing = run(tmp_path, Silent(), minutes=0.02, epochs=10_000)
+    standing = run(tmp_path, Recorder(), minutes=0.02, epochs=10_000)
     assert standing.why == "0.02 minutes are over"
     assert standing.step < standing.steps
     assert (tmp_path / "model.safetensors").exists()
@@ -274,4 +276,4 @@ def test_the_budget_ends_training(tmp_path, monkeypatch):
 
 def test_nothing_to_learn_from_is_refused(tmp_path):
     with pytest.raises(MeloError, match="0 windows to train on"):
-        run(tmp_path, Silent(), data=([], DATA[1]))
+        run(tmp_path, Recorder(), data=([], DATA[1]))

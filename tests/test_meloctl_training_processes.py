@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors.torch import load_file
-from train_small import DATA, Silent, fresh, run
+from train_small import DATA, Recorder, fresh, run
 
 from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of
@@ -98,7 +98,7 @@ def test_fewer_packs_than_processes_are_refused(tmp_path, monkeypatch):
     accelerator = start()
     monkeypatch.setattr(type(accelerator), "num_processes", 3)
     with pytest.raises(MeloError, match=r"3 processes, and 2 packs a step .*; give --packs 3, or a multiple"):
-        run(tmp_path, Silent())
+        run(tmp_path, Recorder())
 
 
 @pytest.mark.parametrize(("architecture", "gated"), [*((a, False) for a in ARCHITECTURES), ("meloformer", True)])
@@ -139,7 +139,7 @@ def two(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_do_what_one_does(two, tmp_path, name):
-    one = Silent()
+    one = Recorder()
     standing = run(tmp_path, one, packs=3, ema=0.9)
     logs = [(two / name / f"heard-{rank}.txt").read_text() for rank in (0, 1)]
     assert logs[0] == logs[1]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from train_small import DATA, Silent, V, fresh, run
+from train_small import DATA, Recorder, V, fresh, run
 
 from analysis.errors import MeloError
 from meloctl.dataset.stream import PackStream
@@ -26,7 +26,7 @@ def quality_of(model, chosen=DATA[1], rows=100):
 @pytest.mark.parametrize(("stop_after", "ema"), [(1, None), (10, 0.9)])
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after, ema):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    undisturbed, first, second = Silent(), Silent(stop_after), Silent()
+    undisturbed, first, second = Recorder(), Recorder(stop_after), Recorder()
     settings = {"ema": ema, "save_seconds": 0.0, "packs": 1}
     ended = run(whole, undisturbed, **settings)
     with pytest.raises(KeyboardInterrupt):
@@ -44,9 +44,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after, ema):
 
 def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Silent(12), packs=1)
+        run(tmp_path, Recorder(12), packs=1)
     state = json.loads(load_metadata(tmp_path / "last.safetensors")["standing"])
-    second = Silent()
+    second = Recorder()
     run(tmp_path, second, packs=1)
     assert 0 < second.estimate.done == state["step"] == state["history"][-1]["step"] < 11
 
@@ -55,35 +55,35 @@ def test_every_evaluation_of_a_stopped_run_is_told_to_tensorboard_once(tmp_path)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Silent(12), packs=1)
-    ended = run(tmp_path, Silent(), packs=1)
+        run(tmp_path, Recorder(12), packs=1)
+    ended = run(tmp_path, Recorder(), packs=1)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     points = [point.step for point in events.Scalars("validation_bits_per_note")]
     assert points == [entry["step"] for entry in ended.history]
 
 
 def test_a_run_that_ended_before_its_manifest_is_not_trained_again(tmp_path):
-    first = run(tmp_path, Silent())
-    watch = Silent()
-    assert run(tmp_path, watch) == first
-    assert watch.steps == []
+    first = run(tmp_path, Recorder())
+    reporter = Recorder()
+    assert run(tmp_path, reporter) == first
+    assert reporter.steps == []
     for damage in ("[]", "{}", json.dumps({**json.loads((tmp_path / "training.json").read_text()), "step": "x"})):
         (tmp_path / "training.json").write_text(damage)
         with pytest.raises(MeloError, match="a damaged training record"):
-            run(tmp_path, Silent())
+            run(tmp_path, Recorder())
 
 
 def test_a_damaged_training_state_is_refused(tmp_path):
     state = tmp_path / "last.safetensors"
     save_file({"random": torch.zeros(3)}, state, {"standing": "{}"})
     with pytest.raises(MeloError, match="a damaged training state"):
-        run(tmp_path, Silent())
+        run(tmp_path, Recorder())
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(MeloError, match=f"a damaged training state, .*; delete {tmp_path} and train again"):
-        run(tmp_path, Silent())
+        run(tmp_path, Recorder())
     state.unlink()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Silent(stop_after=7), ema=0.9)
+        run(tmp_path, Recorder(stop_after=7), ema=0.9)
     good, lines = load_file(state), load_metadata(state)
     standing = json.loads(lines["standing"])
     moment = next(k for k in good if k.startswith("exp_avg."))
@@ -98,22 +98,22 @@ def test_a_damaged_training_state_is_refused(tmp_path):
     ):
         save_file(tensors, state, told)
         with pytest.raises(MeloError, match="a damaged training state"):
-            run(tmp_path, Silent(), ema=0.9)
+            run(tmp_path, Recorder(), ema=0.9)
 
 
 # signals
 
 
-class Signalled(Silent):
-    """A watcher whose process gets signals after a step."""
+class Signalled(Recorder):
+    """A reporter whose process gets signals after a step."""
 
     def __init__(self, after, *numbers):
         super().__init__()
         self.after, self.numbers = after, numbers
 
-    def stepped(self, progress):
-        super().stepped(progress)
-        if progress.step == self.after:
+    def advance(self, steps=1, *, status=""):
+        super().advance(steps, status=status)
+        if status.step == self.after:
             for number in self.numbers:
                 signal.raise_signal(number)
 
@@ -124,7 +124,7 @@ def handlers():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_stop_saves_the_step_in_hand(tmp_path, number):
-    before, first, second = handlers(), Signalled(11, number), Silent()
+    before, first, second = handlers(), Signalled(11, number), Recorder()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, first, packs=1)
     assert first.steps[-1][0] == 11
@@ -143,10 +143,10 @@ def test_a_run_that_is_asked_twice_stops_at_once(tmp_path):
 
 
 def test_a_run_that_is_asked_in_its_last_step_has_ended_and_is_not_trained_again(tmp_path):
-    steps = run(tmp_path / "whole", Silent(), packs=1).step
+    steps = run(tmp_path / "whole", Recorder(), packs=1).step
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", Signalled(steps, signal.SIGINT), packs=1)
-    again = Silent()
+    again = Recorder()
     assert run(tmp_path / "stopped", again, packs=1).step == steps
     assert again.steps == []
 
@@ -161,20 +161,20 @@ def test_signals_that_were_ignored_stay_ignored(tmp_path):
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(run, tmp_path, Silent(), packs=1, epochs=2).result().why == "all steps done"
+        assert pool.submit(run, tmp_path, Recorder(), packs=1, epochs=2).result().why == "all steps done"
 
 
 # what is not finite
 
 
 def poisoned_after(steps, poison):
-    """A model that has learned a while, and is then made ill; and the watcher that does it."""
+    """A model that has learned a while, and is then made ill; and the reporter that does it."""
     model = fresh()
 
-    class Poisoner(Silent):
-        def stepped(self, progress):
-            super().stepped(progress)
-            if progress.step == steps:
+    class Poisoner(Recorder):
+        def advance(self, n=1, *, status=""):
+            super().advance(n, status=status)
+            if status.step == steps:
                 poison(model)
 
     return model, Poisoner()
@@ -197,9 +197,9 @@ def gradient_is_infinite(model):
     ],
 )
 def test_what_is_not_finite_stops_with_the_pieces_named_and_the_last_good_model_kept(tmp_path, poison, says):
-    model, watch = poisoned_after(6, poison)
+    model, reporter = poisoned_after(6, poison)
     with pytest.raises(MeloError, match=says) as caught:
-        run(tmp_path, watch, model=model)
+        run(tmp_path, reporter, model=model)
     stream = PackStream(DATA[0], 100, V, seed=3)
     epoch = stream.epoch_of(12)
     window = stream.arrangement(epoch).of(12 - stream.first_of(epoch))[0]  # step 6 begins with pack 12
@@ -225,7 +225,7 @@ def test_a_validation_that_is_not_finite_stops(tmp_path, monkeypatch, ill_from, 
     monkeypatch.setattr("meloctl.training.trainer.evaluate", ill)
     says = rf"the validation costs nan bits a note after step \d+; {left}.*; lower --learning-rate"
     with pytest.raises(MeloError, match=says):
-        run(tmp_path, Silent())
+        run(tmp_path, Recorder())
     assert len(seen) == ill_from
 
 
@@ -241,7 +241,7 @@ def test_the_pack_that_is_not_finite_is_named(tmp_path):
 
     model.forward = ill
     with pytest.raises(MeloError) as caught:
-        run(tmp_path, Silent(), model=model)
+        run(tmp_path, Recorder(), model=model)
     names = [f"window {i} from bar {DATA[0][i].first_bar}" for i in stream.arrangement(0).of(1)]
     assert "; ".join(names[:4]) in str(caught.value)
     assert "no model is kept yet" in str(caught.value)

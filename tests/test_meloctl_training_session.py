@@ -20,11 +20,12 @@ from rich.progress import Progress
 from test_meloctl_cli import facts, meloctl, mistake, write_corpus
 
 from analysis.errors import MeloError
-from meloctl.cli.train_screen import Screen
+from meloctl.cli.common import TerminalReporter
 from meloctl.dataset.store import make_shard
 from meloctl.masking.from_model import read_gates
 from meloctl.model.checkpoint import read_about
 from meloctl.model.config import PRESETS
+from meloctl.progress import SilentReporter
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.data import data_of, piece_name
 from meloctl.training.loss_curve import draw_loss_curve
@@ -66,8 +67,8 @@ def trained(work, **asked):
     """Train in this process: the run, and what was shown."""
     shown = io.StringIO()
     session = session_of(work, **asked)
-    with Progress(console=Console(file=shown, width=200)) as bar:
-        run = run_session(Workspace(work), session, Screen(bar), start())
+    with Progress(console=Console(file=shown, width=200)) as bars:
+        run = run_session(Workspace(work), session, TerminalReporter(bars), start())
     assert Workspace(work).finished(session.recipe)
     return run, shown.getvalue().splitlines()
 
@@ -210,17 +211,6 @@ def test_two_processes_make_one_run(work):
     )
 
 
-class Nobody:
-    def encoding(self, files):
-        pass
-
-    def encoded(self):
-        pass
-
-    def prepared(self, lines):
-        pass
-
-
 @pytest.mark.parametrize(
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[enforce fail] can't allocate memory"), MemoryError()],
@@ -232,7 +222,7 @@ def test_out_of_memory_says_what_takes_it_and_what_takes_less(work, monkeypatch,
     monkeypatch.setattr("meloctl.training.session.train", train)
     session = session_of(work, model="small", pack_rows=4096, seed=77)
     with pytest.raises(MeloError) as caught:
-        run_session(Workspace(work), session, Nobody(), start())
+        run_session(Workspace(work), session, SilentReporter(), start())
     said = str(caught.value)
     assert said.startswith("out of memory with --model small. Memory: ")
     assert "for the activations of 4,096 rows" in said
@@ -245,7 +235,7 @@ def test_a_run_that_ended_with_a_damaged_model_says_how_to_begin_anew(work):
     weights = run.folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(MeloError, match=f"its model is damaged; delete {run.folder} and train again"):
-        run_session(Workspace(work), session_of(work, seed=80, epochs=1), Nobody(), start())
+        run_session(Workspace(work), session_of(work, seed=80, epochs=1), SilentReporter(), start())
 
 
 def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
@@ -254,7 +244,7 @@ def test_the_step_that_is_told_is_that_of_the_model_that_was_kept(work):
     about = json.loads((run.folder / "model.json").read_text())
     about["quality"]["step"] = 1234  # as if the state had been written before this model, and no later one
     (run.folder / "model.json").write_text(json.dumps(about))
-    again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), Nobody(), start())
+    again = run_session(Workspace(work), session_of(work, seed=81, epochs=1), SilentReporter(), start())
     assert again.manifest_value("results", "training")["step"] == 1234
 
 
@@ -264,20 +254,20 @@ def test_other_errors_are_not_taken_for_it(work, monkeypatch):
 
     monkeypatch.setattr("meloctl.training.session.train", train)
     with pytest.raises(RuntimeError, match="a bug"):
-        run_session(Workspace(work), session_of(work, seed=77), Nobody(), start())
+        run_session(Workspace(work), session_of(work, seed=77), SilentReporter(), start())
 
 
 def test_a_second_command_for_the_same_run_is_kept_out(work):
     space, session = Workspace(work), session_of(work, seed=78)
     with space.locked(session.recipe), pytest.raises(MeloError, match="another meloctl train is writing it"):
-        run_session(space, session, Nobody(), start())
+        run_session(space, session, SilentReporter(), start())
 
 
 def test_a_corpus_of_one_piece_is_refused(work):
     session = session_of(work)
     one = replace(session, paths=session.paths[:1], meter=(3, 4))  # another meter: rows of its own
     with pytest.raises(MeloError, match=r"^1 piece to train on and 0 to validate on; both"):
-        data_of(Workspace(work), one, default_vocabulary(), Nobody())
+        data_of(Workspace(work), one, default_vocabulary(), SilentReporter())
 
 
 def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatch):
@@ -292,7 +282,7 @@ def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatc
 
     def start_one():
         both.wait()
-        return data_of(space, session, default_vocabulary(), Nobody())
+        return data_of(space, session, default_vocabulary(), SilentReporter())
 
     monkeypatch.setattr("meloctl.training.data.make_shard", slowly)
     with ThreadPoolExecutor(2) as pool:

@@ -19,6 +19,7 @@ from meloctl.model.registry import MELOFORMERS, build
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training import processes
 from meloctl.training.processes import end, start
+from meloctl.training.reports import RunEstimate
 from meloctl.training.train_config import TrainConfig
 from meloctl.training.trainer import TrainJob, train
 
@@ -63,31 +64,40 @@ def fresh(architecture="meloformer", *, gated=False, **change):
     return build(architecture, ModelConfig(**{**SIZES, **change}), V, spec, gated=gated)
 
 
-class Silent:
-    """A watcher that remembers, and can stop the run."""
+class Recorder:
+    """A progress reporter that remembers, and can stop the run."""
 
     def __init__(self, stop_after=None, log=None):
         self.steps, self.stop_after, self.estimate, self.log = [], stop_after, None, log
+        self.messages, self.planned = [], None
 
-    def estimated(self, estimate):
-        self.estimate = estimate
+    def stage(self, name, steps, *, done=0):
+        assert name == "training"
+        self.planned = steps
 
-    def stepped(self, progress):
-        self.steps.append((progress.step, progress.bits_per_note))
-        assert progress.speed.rows_per_second > progress.speed.notes_per_second > 0
-        assert 0 <= progress.speed.waiting <= 1
-        assert progress.seconds_left >= 0
+    def advance(self, steps=1, *, status=""):
+        assert steps == 1
+        self.steps.append((status.step, status.bits_per_note))
+        assert status.speed.rows_per_second > status.speed.notes_per_second > 0
+        assert 0 <= status.speed.waiting <= 1
+        assert status.seconds_left >= 0
+        assert str(status).startswith(f"epoch {status.epoch + 1}, {status.bits_per_note:.2f} bits")
         if self.log:
-            self.log.write(f"{progress.step} {progress.bits_per_note.hex()}\n")
+            self.log.write(f"{status.step} {status.bits_per_note.hex()}\n")
             self.log.flush()
-        if progress.step == self.stop_after:
+        if status.step == self.stop_after:
             raise KeyboardInterrupt
 
-    def evaluated(self, standing):
-        pass
+    def resize(self, steps):
+        self.planned = steps
+
+    def message(self, text):
+        if isinstance(text, RunEstimate):
+            self.estimate = text
+        self.messages.append(str(text))
 
 
-def run(folder, watch, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
+def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
     """One run; returns how it ended."""
     training, validation = data
     task = TrainJob(
@@ -100,7 +110,7 @@ def run(folder, watch, *, architecture="meloformer", shard=False, data=DATA, mod
         shard=shard,
         penalty=penalty,
     )
-    return train(task, watch, start())
+    return train(task, reporter, start())
 
 
 if __name__ == "__main__":
@@ -108,7 +118,7 @@ if __name__ == "__main__":
         folder = Path(told["folder"])
         folder.mkdir(exist_ok=True)
         with (folder / f"heard-{start().process_index}.txt").open("a") as log:
-            run(folder, Silent(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
+            run(folder, Recorder(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
     end(start())
     threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     assert not any("gloo" in name for name in threads), threads

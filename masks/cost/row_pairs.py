@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import Floats, Ints
+from analysis.families import place_in_bar
 from analysis.piece import Piece
 from masks.spec import MASK_RELATIONS
 from masks.tiling.cell_rows import CellRows
-
-_BASS = range(32, 40)
-"""General MIDI's family of basses: they stand right after the drums in a bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +28,7 @@ class PieceRows:
     @staticmethod
     def of(piece: Piece) -> "PieceRows":
         """One row a note, and one header row a bar. Notes that the grid would merge are counted apart."""
-        order = sorted(
-            range(len(piece.parts)), key=lambda i: (*_place(piece.parts[i].is_drum, piece.parts[i].program), i)
-        )
+        order = sorted(range(len(piece.parts)), key=lambda i: place_in_bar(piece.parts[i]))
         rows = np.zeros((1 + len(order), piece.n_bars), dtype=np.int64)
         rows[0] = 1
         place = np.empty(len(order), dtype=np.int64)
@@ -125,8 +121,3 @@ def _products(rows: Ints) -> Floats:
 def _added(a: Floats, b: Floats) -> Floats:
     n = max(a.shape[1], b.shape[1])
     return np.pad(a, ((0, 0), (0, n - a.shape[1]))) + np.pad(b, ((0, 0), (0, n - b.shape[1])))
-
-
-def _place(is_drum: bool, program: int) -> tuple[int, int]:
-    """Where a part stands in a bar: drums, basses, the rest, by program."""
-    return 0 if is_drum else 1 if program in _BASS else 2, 0 if is_drum else program

@@ -35,9 +35,9 @@ def check(
     run = space.finished(recipe)
     folder = space.folder(recipe)
     if not run:
-        with progress() as bar:
-            task = bar.add_task("checking", total=len(paths))
-            found = judge(check_files(paths, meter=override, on_file=lambda: bar.advance(task)))
+        with progress() as reporter:
+            reporter.stage("checking", len(paths))
+            found = judge(check_files(paths, meter=override, on_file=reporter.advance))
         if not found.files:
             first = found.skipped[0]
             raise MeloError(

@@ -63,12 +63,32 @@ def report(lines: list[str], data: dict[str, Any], *, as_json: bool) -> None:
     print(json.dumps(data, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(lines), flush=True)
 
 
-@contextmanager
-def progress(*columns: str) -> Iterator["Progress"]:
-    """A progress bar on stderr with the remaining time, at the end the elapsed one.
+class TerminalReporter:
+    """Shows progress on stderr: a bar for each stage, and messages above it; see `meloctl.progress`."""
 
-    `columns` are further texts, such as "{task.fields[best]}".
-    """
+    def __init__(self, bars: "Progress") -> None:
+        self._bars = bars
+
+    def stage(self, name: str, steps: int, *, done: int = 0) -> None:
+        """Add a bar."""
+        self._task = self._bars.add_task(name, total=steps, completed=done, status="")
+
+    def advance(self, steps: int = 1, *, status: object = "") -> None:
+        """Move the newest bar, and show the status beside it."""
+        self._bars.update(self._task, advance=steps, status=str(status))
+
+    def resize(self, steps: int) -> None:
+        """Change the total of the newest bar."""
+        self._bars.update(self._task, total=steps)
+
+    def message(self, text: object) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[TerminalReporter]:
+    """Progress bars on stderr with the remaining time, at the end the elapsed one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -80,33 +100,10 @@ def progress(*columns: str) -> Iterator["Progress"]:
         BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        *(TextColumn(c) for c in columns),
+        TextColumn("{task.fields[status]}"),
         console=console,
-    ) as bar:
-        yield bar
-
-
-class Stretches:
-    """A bar for each stretch of work; hears what reading a corpus tells, too."""
-
-    def __init__(self, bar: "Progress") -> None:
-        self.bar = bar
-
-    def begun(self, what: str, steps: int) -> None:
-        """A stretch of so many steps begins."""
-        self.task = self.bar.add_task(what, total=steps)
-
-    def advanced(self) -> None:
-        """One step more is done."""
-        self.bar.advance(self.task)
-
-    def encoding(self, files: int) -> None:
-        """So many files are about to be encoded as rows."""
-        self.begun("encoding", files)
-
-    def encoded(self) -> None:
-        """One more file is encoded."""
-        self.advanced()
+    ) as bars:
+        yield TerminalReporter(bars)
 
 
 def command(name: str, *words: str | Path, work: Path | None) -> str:

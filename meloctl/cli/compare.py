@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Stretches, Work, command, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Work, command, progress, report, workspace, wrote
 
 
 def compare(
@@ -44,8 +44,8 @@ def compare(
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
-            with progress() as bar:
-                run = run_comparison(space, plan, Stretches(bar))
+            with progress() as reporter:
+                run = run_comparison(space, plan, reporter)
         except BaseException:
             space.remove_empty(plan.recipe)
             raise

@@ -51,9 +51,9 @@ def chorales(
         said = "Unchanged, nothing redone"
     else:
         paths = chorale_paths()
-        with progress() as bar:
-            task = bar.add_task("converting", total=len(paths))
-            about = {**now, "pieces": write_chorales(folder, paths=paths, on_file=lambda: bar.advance(task))}
+        with progress() as reporter:
+            reporter.stage("converting", len(paths))
+            about = {**now, "pieces": write_chorales(folder, paths=paths, on_file=reporter.advance)}
         atomic_write_text(origin, json.dumps(about, indent=1) + "\n")
         said = f"Wrote {about['pieces']} four-part chorales"
     report(
@@ -103,8 +103,8 @@ def compose(
     signature = read_meter(meter)
     there = is_composed(folder, pieces=pieces, seed=seed, form=form, phrase=phrase, meter=signature)
     if not there:
-        with progress() as bar:
-            task = bar.add_task("composing", total=pieces)
+        with progress() as reporter:
+            reporter.stage("composing", pieces)
             compose_corpus(
                 folder,
                 pieces=pieces,
@@ -112,7 +112,7 @@ def compose(
                 form=form,
                 phrase=phrase,
                 meter=signature,
-                on_file=lambda: bar.advance(task),
+                on_file=reporter.advance,
             )
     about = read_json(folder / ORIGIN, what="corpus origin")
     assert isinstance(about, dict)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Meter, Stretches, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Meter, Work, progress, report, workspace, wrote
 
 
 def evaluate(
@@ -53,8 +53,8 @@ def evaluate(
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
-            with progress() as bar:
-                run = run_evaluation(space, plan, Stretches(bar))
+            with progress() as reporter:
+                run = run_evaluation(space, plan, reporter)
         except MeloError:
             space.remove_empty(plan.recipe)
             raise

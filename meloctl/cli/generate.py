@@ -108,9 +108,9 @@ def generate(
         said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     else:
         try:
-            with progress() as bar:
-                task = bar.add_task("writing bars", total=plan.new_bars * count)
-                run = write_pieces(space, plan, on_bar=lambda: bar.advance(task))
+            with progress() as reporter:
+                reporter.stage("writing bars", plan.new_bars * count)
+                run = write_pieces(space, plan, on_bar=reporter.advance)
         except KeyboardInterrupt:
             say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
             raise

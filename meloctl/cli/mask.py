@@ -197,9 +197,9 @@ def compare(
     rows = counted.read(pieces)
     rules = rules_to_compare(curves, rows, random=np.random.default_rng(0), drums=exempt)
     everything = {**rules, **given}
-    with progress() as bar:
-        task = bar.add_task("comparing", total=sum(map(len, everything.values())))
-        standings = compare_masks(everything, curves, rows, on_mask=lambda: bar.advance(task))
+    with progress() as reporter:
+        reporter.stage("comparing", sum(map(len, everything.values())))
+        standings = compare_masks(everything, curves, rows, on_mask=reporter.advance)
     said = conclusion(standings)
     heading = f"{len(rows)} of {len(counted.paths)} pieces of {counted.corpus}, similarity {curves.measure} from {path}"
     report(

@@ -42,9 +42,9 @@ def play(
     if run:
         said = [f"Unchanged since {run.time}, nothing redone: {path}"]
     else:
-        with progress() as bar:
-            task = bar.add_task("rendering pieces", total=len(plan.pieces))
-            run = write_page(space, plan, on_piece=lambda: bar.advance(task))
+        with progress() as reporter:
+            reporter.stage("rendering pieces", len(plan.pieces))
+            run = write_page(space, plan, on_piece=reporter.advance)
         said = [f"Wrote {path}"]
     if out is not None:
         atomic_write_text(out, path.read_text(encoding="utf-8"))

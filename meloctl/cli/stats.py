@@ -68,15 +68,15 @@ def stats(
         paths = [str(path) for path in found]
         del found  # a million paths take memory
         try:
-            with progress() as bar:
-                task = bar.add_task("measuring", total=len(paths))
+            with progress() as reporter:
+                reporter.stage("measuring", len(paths))
                 run = measure_run(
                     space,
                     recipe,
                     paths,
                     MeasureChunk.of(len(paths), meter=override),
                     workers=Workers(processes=processes, cluster=cluster),
-                    on_files=lambda n: bar.advance(task, n),
+                    on_files=reporter.advance,
                 )
         except MeloError:
             space.remove_empty(recipe)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meloctl.cli.common import Json, Work, command, following, progress, report, say, workspace, wrote
-from meloctl.cli.train_screen import Nobody, Screen
 
 if TYPE_CHECKING:
     from meloctl.training.feasibility import Feasibility
@@ -163,6 +162,7 @@ def _run(
 ) -> "Run | None":
     """Train, or say why not; the finished run in the first process, None in the others."""
     from analysis.errors import MeloError
+    from meloctl.progress import SilentReporter
     from meloctl.training.processes import end, first_says, start
     from meloctl.training.session import outlook_of, run_session
 
@@ -174,12 +174,12 @@ def _run(
         if first_says(accelerator, outlook.refused):
             raise typer.Exit(1)
         if not first:
-            return run_session(space, session, Nobody(), accelerator)
+            return run_session(space, session, SilentReporter(), accelerator)
         with_others = f" in {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
         device = accelerator.device.type
         say(f"{session.name} model on {device}{with_others}; the run lies in {space.folder(session.recipe)}/")
-        with progress("{task.fields[quality]}") as bar:
-            return run_session(space, session, Screen(bar), accelerator)
+        with progress() as reporter:
+            return run_session(space, session, reporter, accelerator)
     except MeloError:
         if first:
             raise

@@ -1,18 +1,18 @@
 """Runs side by side as SVG: values with their intervals, and cost against quality."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from meloctl.html.axes import WIDTH, picture
+from meloctl.html.axes import LEFT, WIDTH, name_across, name_up, readout_area, svg_chart, tick_step, ticks
 from meloctl.html.markup import Html, tag
 
 COLOURS = 6
 """Colours of runs in style.css; the seventh run has the first one again, dashed."""
 
 _LANE = 26
-_LEFT, _RIGHT, _TOP = 44, WIDTH - 14, 12
+_RIGHT, _TOP = WIDTH - 14, 12
+_MOST_TICKS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,26 +43,26 @@ def interval_chart(marks: Sequence[Mark], *, across: str, zero: bool = False) ->
     low, high = _span([v for m in marks for v in (m.value, *(m.interval or ()))] + ([0.0] if zero else []))
 
     def x(value: float) -> float:
-        return _LEFT + (value - low) / (high - low) * (_RIGHT - _LEFT)
+        return LEFT + (value - low) / (high - low) * (_RIGHT - LEFT)
 
     drawn = []
-    for value, said in ticks(low, high):
+    for value, text in ticks(low, high, step=tick_step(high - low, most=_MOST_TICKS)):
         drawn.append(
             tag("line", class_="axis" if zero and value == 0 else "grid", x1=x(value), x2=x(value), y1=_TOP, y2=bottom)
         )
-        drawn.append(tag("text", said, x=x(value), y=bottom + 15, text_anchor="middle"))
+        drawn.append(tag("text", text, x=x(value), y=bottom + 15, text_anchor="middle"))
     for lane, m in enumerate(marks):
         y = _TOP + _LANE * (lane + 0.5)
-        drawn.append(tag("text", m.letter, class_="name", x=_LEFT - 14, y=y + 4, text_anchor="end"))
+        drawn.append(tag("text", m.letter, class_="name", x=LEFT - 14, y=y + 4, text_anchor="end"))
         if m.interval:
             drawn.append(
                 tag("line", class_=f"reach {colour(m.letter)}", x1=x(m.interval[0]), x2=x(m.interval[1]), y1=y, y2=y)
             )
         drawn.append(tag("circle", class_=f"dot {colour(m.letter)}", cx=x(m.value), cy=y, r=4))
-        drawn.append(_target(m, 0, _TOP + _LANE * lane, WIDTH, _LANE))
-    drawn.append(tag("text", across, class_="name", x=(_LEFT + _RIGHT) / 2, y=bottom + 31, text_anchor="middle"))
+        drawn.append(readout_area(0, _TOP + _LANE * lane, WIDTH, _LANE, m.said))
+    drawn.append(name_across(across, (LEFT + _RIGHT) / 2, bottom))
     label = f"Dots with 95 % intervals, {across}. {'; '.join(m.said for m in marks)}."
-    return picture(bottom + 38, *drawn, label=label)
+    return svg_chart(bottom + 38, *drawn, label=label)
 
 
 def cost_chart(marks: Sequence[Mark], *, across: str, up: str) -> Html:
@@ -72,44 +72,29 @@ def cost_chart(marks: Sequence[Mark], *, across: str, up: str) -> Html:
     most = 1.1 * max(m.cost for m in marks)
 
     def x(cost: float) -> float:
-        return _LEFT + cost / most * (_RIGHT - _LEFT)
+        return LEFT + cost / most * (_RIGHT - LEFT)
 
     def y(value: float) -> float:
         return bottom - (value - low) / (high - low) * (bottom - top)
 
     drawn = []
-    for value, said in ticks(low, high):
-        drawn.append(tag("line", class_="grid", x1=_LEFT, x2=_RIGHT, y1=y(value), y2=y(value)))
-        drawn.append(tag("text", said, x=_LEFT - 6, y=y(value) + 4, text_anchor="end"))
-    for cost, said in ticks(0.0, most):
+    for value, text in ticks(low, high, step=tick_step(high - low, most=_MOST_TICKS)):
+        drawn.append(tag("line", class_="grid", x1=LEFT, x2=_RIGHT, y1=y(value), y2=y(value)))
+        drawn.append(tag("text", text, x=LEFT - 6, y=y(value) + 4, text_anchor="end"))
+    for cost, text in ticks(0.0, most, step=tick_step(most, most=_MOST_TICKS)):
         drawn.append(tag("line", class_="grid", x1=x(cost), x2=x(cost), y1=top, y2=bottom))
-        drawn.append(tag("text", said, x=x(cost), y=bottom + 15, text_anchor="middle"))
+        drawn.append(tag("text", text, x=x(cost), y=bottom + 15, text_anchor="middle"))
     for m in marks:
         if m.interval:
             ends = {"y1": y(m.interval[0]), "y2": y(m.interval[1])}
             drawn.append(tag("line", class_=f"reach {colour(m.letter)}", x1=x(m.cost), x2=x(m.cost), **ends))
         drawn.append(tag("circle", class_=f"dot {colour(m.letter)}", cx=x(m.cost), cy=y(m.value), r=4))
         drawn.append(tag("text", m.letter, class_="name", x=x(m.cost) + 7, y=y(m.value) + 4))
-        drawn.append(_target(m, x(m.cost) - 11, top, 22, bottom - top))
-    drawn.append(tag("text", across, class_="name", x=(_LEFT + _RIGHT) / 2, y=bottom + 31, text_anchor="middle"))
-    middle = (top + bottom) / 2
-    drawn.append(
-        tag("text", up, class_="name", x=11, y=middle, text_anchor="middle", transform=f"rotate(-90 11 {middle:g})")
-    )
+        drawn.append(readout_area(x(m.cost) - 11, top, 22, bottom - top, m.said))
+    drawn.append(name_across(across, (LEFT + _RIGHT) / 2, bottom))
+    drawn.append(name_up(up, (top + bottom) / 2))
     label = f"{up} against {across}. {'; '.join(m.said for m in marks)}."
-    return picture(250, *drawn, label=label)
-
-
-def ticks(low: float, high: float, *, most: int = 8) -> list[tuple[float, str]]:
-    """Round values from low to high, about `most` of them, and how each is written."""
-    rough = (high - low) / most
-    size = 10.0 ** math.floor(math.log10(rough))
-    step = next(n * size for n in (1, 2, 5, 10) if n * size >= rough)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    out = []
-    for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
-        out.append((n * step if n else 0.0, f"{n * step:,.{decimals}f}".replace("-", "\N{MINUS SIGN}") if n else "0"))
-    return out
+    return svg_chart(250, *drawn, label=label)
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
@@ -117,9 +102,3 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - room, high + room
-
-
-def _target(m: Mark, x: float, y: float, width: float, height: float) -> Html:
-    """An invisible area that says a mark's values to whoever points at it."""
-    area = tag("rect", x=x, y=y, width=width, height=height)
-    return tag("g", tag("title", m.said), area, class_="column")

@@ -20,8 +20,8 @@ from meloctl.comparison.comparison_text import (
 from meloctl.evaluation.evaluation_page import curve_chart
 from meloctl.evaluation.evaluation_text import RELATION, count, interval, number
 from meloctl.html.blocks import code, figure, items, paragraph, section, table
+from meloctl.html.document import chart_document
 from meloctl.html.markup import Html, tag
-from meloctl.report.report_page import document
 
 
 def page(facts: dict[str, Any]) -> str:
@@ -33,12 +33,12 @@ def page(facts: dict[str, Any]) -> str:
     sections.append(section("notes", "Before you believe it", items(f"{note}." for note in facts["notes"])))
     top = tag(
         "header",
-        paragraph("meloctl compare", name="kicker"),
+        paragraph("meloctl compare", class_="kicker"),
         tag("h1", tag("span", corpus, class_="corpus"), " ", tag("span", f"{len(facts['runs'])} runs side by side")),
         items(facts["verdict"]),
         _legend(facts["runs"]),
     )
-    return document(f"{corpus}: {len(facts['runs'])} runs side by side", top, tag("main", *sections))
+    return chart_document(f"{corpus}: {len(facts['runs'])} runs side by side", top, tag("main", *sections))
 
 
 def _runs(facts: dict[str, Any]) -> Html:
@@ -167,7 +167,7 @@ def _legend(runs: Sequence[dict[str, Any]], *, corpus: bool = False) -> Html:
     swatches = [tag("span", tag("span", class_="swatch line corpus"), " corpus")] if corpus else []
     for run in runs:
         swatches.append(tag("span", tag("span", class_=f"swatch line {colour(run['letter'])}"), f" {called(run)}"))
-    return paragraph(*swatches, name="legend")
+    return paragraph(*swatches, class_="legend")
 
 
 def _curves(facts: dict[str, Any]) -> list[Html]:
@@ -175,9 +175,9 @@ def _curves(facts: dict[str, Any]) -> list[Html]:
     writers = [run for run in facts["runs"] if run["music"]]
     charts = []
     for v, curve in enumerate(writers[0]["music"]["curves"]):
-        sets = [("line corpus", "corpus", curve["reference_mean"])]
+        sets = [("corpus", "corpus", curve["reference_mean"])]
         for run in writers:
-            sets.append((f"line {colour(run['letter'])}", run["letter"], run["music"]["curves"][v]["mean"]))
+            sets.append((f"{colour(run['letter'])}", run["letter"], run["music"]["curves"][v]["mean"]))
         if any(x is not None for _, _, values in sets for x in values):
             name = f"{curve['similarity']}, {RELATION[curve['relation']]}"
             charts.append(figure(curve_chart(sets, name), name))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +31,8 @@ from meloctl.evaluation.held_out import SIDES
 from meloctl.evaluation.music_metrics import judged
 from meloctl.machine import computes_in_half
 from meloctl.model.registry import Model
+from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
-from meloctl.training.data import Reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +47,13 @@ class SampleRequest:
     """Of the first piece; those of the others follow. Also of the lots for intervals."""
 
 
-class ComparisonWatcher(Reader, Protocol):
-    """Whom to tell how it goes."""
-
-    def begun(self, what: str, steps: int) -> None:
-        """A stretch of work of so many steps begins."""
-
-    def advanced(self) -> None:
-        """One step more is done."""
-
-
 def measured(
     runs: Sequence[TrainedRun],
     models: Sequence[Model],
     pieces: dict[str, list[Rows]],
     music: SampleRequest,
     folder: Path,
-    watch: ComparisonWatcher,
+    reporter: ProgressReporter,
 ) -> tuple[dict[str, Any], list[Path]]:
     """All facts but the notes and the verdict, and the files of music.
 
@@ -71,14 +61,14 @@ def measured(
         pieces: {side: rows of each piece} that were held out.
         folder: the music is written here.
     """
-    facts = _heard(runs, models, pieces, music.seed, watch)
-    pens = _written(runs, models, music, folder, watch)
+    facts = _heard(runs, models, pieces, music.seed, reporter)
+    pens = _written(runs, models, music, folder, reporter)
     for m, told in enumerate(facts["runs"]):
         told["generation"] = writing_facts(pens[m] if pens else None, pens[0] if pens else None)
         told["music"] = None
     facts["music"] = None
     if any(pen.files for pen in pens):
-        _judge(facts, runs[0], pens, music, watch)
+        _judge(facts, runs[0], pens, music, reporter)
     return facts, [path for pen in pens for path in pen.files]
 
 
@@ -87,21 +77,21 @@ def _heard(
     models: Sequence[Model],
     pieces: dict[str, list[Rows]],
     seed: int,
-    watch: ComparisonWatcher,
+    reporter: ProgressReporter,
 ) -> dict[str, Any]:
     """What held-out music costs the models."""
     context, letters = min(run.about.config.context for run in runs), [run.letter for run in runs]
     side = "test" if pieces["test"] else "validation"
     cut = {name: windows(some, context, models[0].vocabulary) for name, some in pieces.items()}
-    watch.begun("hearing", len(models) * sum(map(len, cut.values())))
-    costs = {name: hear(models, some, context, on_window=watch.advanced) for name, some in pieces.items() if some}
+    reporter.stage("hearing", len(models) * sum(map(len, cut.values())))
+    costs = {name: hear(models, some, context, on_window=reporter.advance) for name, some in pieces.items() if some}
     by_length = {}
     if lengths := lengths_heard(pieces[side], context):
-        watch.begun("hearing whole pieces", len(models) * len(pieces[side]))
-        by_length = hear_by_length(models, pieces[side], lengths, on_piece=watch.advanced)
-    watch.begun("timing in turns", MOST_ROUNDS)
+        reporter.stage("hearing whole pieces", len(models) * len(pieces[side]))
+        by_length = hear_by_length(models, pieces[side], lengths, on_piece=reporter.advance)
+    reporter.stage("timing in turns", MOST_ROUNDS)
     half = computes_in_half("cpu")
-    rounds = forward_seconds(models, sample_packs(cut[side], context), half=half, on_round=watch.advanced)
+    rounds = forward_seconds(models, sample_packs(cut[side], context), half=half, on_round=reporter.advance)
     told = {name: side_facts(some, seed) for name, some in costs.items()}
     told_by_length = {str(n): side_facts(some, seed) for n, some in by_length.items()}
     return {
@@ -139,7 +129,7 @@ def _left_out(models: Sequence[Model], cut: Sequence[Window], letters: Sequence[
 
 
 def _written(
-    runs: Sequence[TrainedRun], models: Sequence[Model], music: SampleRequest, folder: Path, watch: ComparisonWatcher
+    runs: Sequence[TrainedRun], models: Sequence[Model], music: SampleRequest, folder: Path, reporter: ProgressReporter
 ) -> list[ModelSamples]:
     """The music of all; nothing where none was asked for."""
     if not music.pieces:
@@ -148,9 +138,9 @@ def _written(
         ModelSamples(model=model, folder=folder / f"{run.letter}-{run.name}")
         for run, model in zip(runs, models, strict=True)
     ]
-    watch.begun("writing bars", len(pens) * music.pieces * music.bars)
+    reporter.stage("writing bars", len(pens) * music.pieces * music.bars)
     seeds = range(music.seed, music.seed + music.pieces)
-    write_music(pens, seeds, music.bars, half=computes_in_half("cpu"), on_bar=watch.advanced)
+    write_music(pens, seeds, music.bars, half=computes_in_half("cpu"), on_bar=reporter.advance)
     return pens
 
 
@@ -159,13 +149,13 @@ def _judge(
     first: TrainedRun,
     pens: Sequence[ModelSamples],
     music: SampleRequest,
-    watch: ComparisonWatcher,
+    reporter: ProgressReporter,
 ) -> None:
     """Add to the facts each run's music against the corpus."""
     corpus, meter = first.on.corpus, first.on.meter
     files = find_files(corpus)
-    watch.begun("reading the corpus", len(files))
-    reference = judged(files, meter=parse_meter(meter) if meter else None, on_file=watch.advanced)
+    reporter.stage("reading the corpus", len(files))
+    reference = judged(files, meter=parse_meter(meter) if meter else None, on_file=reporter.advance)
     facts["music"] = {
         "pieces": music.pieces,
         "bars": music.bars,
@@ -173,9 +163,9 @@ def _judge(
         "reference": set_facts(reference, str(corpus), meter),
         "among_reference": among_facts(reference, seed=music.seed),
     }
-    watch.begun("judging", len(pens))
+    reporter.stage("judging", len(pens))
     for told, pen in zip(facts["runs"], pens, strict=True):
         if pen.files:
             mine = music_facts(judged(pen.files), reference, seed=music.seed)
             told["music"] = {"folder": f"{pen.folder.parent.name}/{pen.folder.name}", **mine}
-        watch.advanced()
+        reporter.advance()

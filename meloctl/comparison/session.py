@@ -13,7 +13,7 @@ from meloctl.comparison.comparison_csv import table_of
 from meloctl.comparison.comparison_page import page
 from meloctl.comparison.comparison_picture import draw_comparison
 from meloctl.comparison.conclusions import notes_of, verdict_of
-from meloctl.comparison.measure_runs import ComparisonWatcher, SampleRequest, measured
+from meloctl.comparison.measure_runs import SampleRequest, measured
 from meloctl.comparison.trained_runs import WEIGHTS, TrainedRun, find_runs
 from meloctl.evaluation.held_out import held_out_pieces
 from meloctl.generation.options import MOST_PIECES
@@ -21,6 +21,7 @@ from meloctl.generation.piece_writer import MOST_BARS
 from meloctl.machine import free_memory
 from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import Model
+from meloctl.progress import ProgressReporter
 from meloctl.workspace import Recipe, Run, Workspace
 
 METHOD = "meloctl.comparison/1"
@@ -67,7 +68,7 @@ def plan_comparison(space: Workspace, given: Sequence[Path], music: SampleReques
     return ComparisonPlan(recipe=recipe, runs=runs, music=music)
 
 
-def run_comparison(space: Workspace, plan: ComparisonPlan, watch: ComparisonWatcher) -> Run:
+def run_comparison(space: Workspace, plan: ComparisonPlan, reporter: ProgressReporter) -> Run:
     """Compare, and write the run; whatever stops it leaves nothing half.
 
     Raises:
@@ -76,8 +77,8 @@ def run_comparison(space: Workspace, plan: ComparisonPlan, watch: ComparisonWatc
     folder = space.folder(plan.recipe)
     with space.locked(plan.recipe), _nothing_half(folder):
         models = _load(plan.runs)
-        pieces = held_out_pieces(space, plan.runs[0].on, plan.runs[0].about, watch)
-        facts, music = measured(plan.runs, models, pieces, plan.music, folder / MUSIC, watch)
+        pieces = held_out_pieces(space, plan.runs[0].on, plan.runs[0].about, reporter)
+        facts, music = measured(plan.runs, models, pieces, plan.music, folder / MUSIC, reporter)
         facts |= {"notes": notes_of(facts), "verdict": verdict_of(facts)}
         atomic_write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         atomic_write_text(folder / TABLE, table_of(facts))

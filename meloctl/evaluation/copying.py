@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import Bools, Ints
-from analysis.cells import STEPS_PER_QUARTER
+from analysis.grid import nearest_step
 from analysis.near_duplicates import Hashes
 from analysis.piece import Piece
 
@@ -52,9 +52,9 @@ class SharedNotes:
 
 def steps_of(piece: Piece) -> Ints:
     """(M,) the steps of a piece's pitched parts, one part after the other, each closed by _END."""
-    notes, tpq = piece.notes, piece.ticks_per_quarter
+    notes = piece.notes
     pitched = ~np.array([p.is_drum for p in piece.parts], dtype=np.bool_)[notes.part]
-    step = ((2 * STEPS_PER_QUARTER * notes.onset_tick + tpq) // (2 * tpq))[pitched]
+    step = nearest_step(notes.onset_tick, piece.ticks_per_quarter)[pitched]
     pitch, part = notes.pitch[pitched], notes.part[pitched]
     order = np.lexsort((pitch, step, part))
     step, pitch, part = step[order], pitch[order], part[order]

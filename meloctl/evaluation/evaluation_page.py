@@ -12,12 +12,13 @@ from meloctl.evaluation.evaluation_text import (
     field_rows,
     metric_rows,
 )
-from meloctl.html.axes import WIDTH, Frame, axes, column_of, offset_ticks, path_of, picture, step_for
+from meloctl.formatting import number
 from meloctl.html.blocks import figure, items, paragraph, section, table
+from meloctl.html.document import chart_document
 from meloctl.html.markup import Html, tag
-from meloctl.report.report_page import document
+from meloctl.html.offset_chart import OffsetLine, offset_chart
 
-_SETS = (("line cross", "judged", "mean"), ("chance same", "reference", "reference_mean"))
+_SETS = (("cross", "judged", "mean"), ("chance same", "reference", "reference_mean"))
 """How both sets are drawn, their names and keys; the reference is dotted: colour alone must not tell them apart."""
 
 
@@ -35,8 +36,8 @@ def page(facts: dict[str, Any], name: str) -> str:
         for what, it in (("Judged", facts["judged"]), ("Reference", facts["reference"]))
         if it
     ]
-    top = tag("header", paragraph("meloctl evaluate", name="kicker"), tag("h1", name), items(sets) if sets else None)
-    return document(f"{name}: judged", top, tag("main", *sections))
+    top = tag("header", paragraph("meloctl evaluate", class_="kicker"), tag("h1", name), items(sets) if sets else None)
+    return chart_document(f"{name}: judged", top, tag("main", *sections))
 
 
 def _metrics(facts: dict[str, Any]) -> Html:
@@ -62,8 +63,8 @@ def _bars(facts: dict[str, Any]) -> Html:
         head, *rows = error_rows(facts["similarity_error"])
         said = "Mean distance of both curves, 1 to 40 bars back; real: of as many reference pieces, drawn by lot."
         content = [paragraph(said), table(["similarity", *head[1:]], rows, caption="Similarity Error")]
-    swatches = [tag("span", tag("span", class_=f"swatch {kind}"), f" {name}") for kind, name, _ in _SETS]
-    legend = paragraph(*swatches if facts["reference"] else swatches[:1], name="legend")
+    swatches = [tag("span", tag("span", class_=f"swatch line {style}"), f" {name}") for style, name, _ in _SETS]
+    legend = paragraph(*swatches if facts["reference"] else swatches[:1], class_="legend")
     return section("bars", "How bars come back", *content, legend, tag("div", *charts, class_="charts"))
 
 
@@ -74,35 +75,19 @@ def _sets(curve: dict[str, Any]) -> "list[Drawn]":
 
 
 Drawn = tuple[str, str, list[float | None]]
-"""A curve: the classes of its line, its name, and L_t at offsets 0, 1, …"""
+"""A curve: the CSS classes of its line, its name, and L_t at offsets 0, 1, …"""
 
 
 def curve_chart(sets: Sequence[Drawn], variant: str) -> Html:
-    """Similarity by bars back, of several sets of music."""
-    last = len(sets[0][2]) - 1
-    highest = max(0.001, *(x for _, _, values in sets for x in values if x is not None))
-    frame = Frame(left=52, right=WIDTH - 6, top=8, bottom=212, offsets=(0, last), values=(0.0, highest * 1.04))
-    drawn = axes(frame, step=step_for(highest), ticks=offset_ticks(last), across="bars back", up="similarity")
-    for kind, _, values in sets:
-        for run in _runs(values):
-            line = path_of([(frame.x(t), frame.y(x)) for t, x in run])
-            drawn.append(tag("path", class_=f"line {kind}", d=line))
-    for t in range(last + 1):
-        known = [f"{name} {values[t]:.3f}" for _, name, values in sets if values[t] is not None]
+    """Similarity by offset of several sets of music, as SVG."""
+    curves = [(style, name, {t: x for t, x in enumerate(values) if x is not None}) for style, name, values in sets]
+    readouts = {}
+    for t in range(len(sets[0][2])):
+        known = [f"{name} {number(values[t])}" for _, name, values in curves if t in values]
         if known:
-            drawn.append(column_of(frame, t, "; ".join([f"{t} back", *known])))
-    return picture(250, *drawn, label=f"Similarity by bars back: {variant}")
-
-
-def _runs(values: list[float | None]) -> list[list[tuple[int, float]]]:
-    """(offset, value) in a row: a line never crosses an offset that was not measured."""
-    runs: list[list[tuple[int, float]]] = [[]]
-    for t, x in enumerate(values):
-        if x is not None:
-            runs[-1].append((t, x))
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
+            readouts[t] = "; ".join([f"{t} back", *known])
+    lines = [OffsetLine(style=style, values=values) for style, _, values in curves]
+    return offset_chart(lines, last=len(sets[0][2]) - 1, readouts=readouts, label=f"Similarity by bars back: {variant}")
 
 
 def _copies(copying: dict[str, Any]) -> Html:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
@@ -12,14 +12,12 @@ from meloctl.dataset.windows import windows
 from meloctl.evaluation.cost import NOTHING, costs_by_length, window_cost
 from meloctl.model.checkpoint import About, load_model, read_about
 from meloctl.model.registry import ModelName, model_name
+from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
-from meloctl.training.data import Reader, data_of
+from meloctl.training.data import data_of
 from meloctl.training.options import TrainPlan
 from meloctl.training.train_config import TrainConfig
 from meloctl.workspace import MANIFEST, Recipe, Workspace
-
-if TYPE_CHECKING:
-    from meloctl.evaluation.session import EvaluationWatcher
 
 SIDES = ("validation", "test")
 
@@ -67,7 +65,7 @@ def trained_on(run: Path, *, given: str) -> TrainedOn:
     )
 
 
-def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict[str, Any]:
+def judge_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
     """What the pieces that a run held out cost its model: both sides in windows as in training, and by length.
 
     Returns:
@@ -78,16 +76,16 @@ def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict
     """
     about, told = read_about(run), trained_on(run, given=f"--model {run}")
     model, _ = load_model(run)
-    pieces = held_out_pieces(space, told, about, watch)
+    pieces = held_out_pieces(space, told, about, reporter)
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
     side = "test" if pieces["test"] else "validation"
-    watch.begun("hearing", sum(map(len, cut.values())) + len(pieces[side]))
+    reporter.stage("hearing", sum(map(len, cut.values())) + len(pieces[side]))
     costs = dict.fromkeys(SIDES, NOTHING)
     for name, some in cut.items():
         for window in some:
             costs[name] += window_cost(model, window)
-            watch.advanced()
-    by_length = costs_by_length(model, pieces[side], on_piece=watch.advanced)
+            reporter.advance()
+    by_length = costs_by_length(model, pieces[side], on_piece=reporter.advance)
     return {
         "run": run.name,
         "context": about.config.context,
@@ -98,7 +96,9 @@ def judge_model(space: Workspace, run: Path, watch: "EvaluationWatcher") -> dict
     }
 
 
-def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Reader) -> dict[str, list[Rows]]:
+def held_out_pieces(
+    space: Workspace, told: TrainedOn, about: About, reporter: ProgressReporter
+) -> dict[str, list[Rows]]:
     """{side: (L, 8) rows of each piece}; the rows that were made for training are used again."""
     recipe = Recipe(
         stage="model",
@@ -117,5 +117,5 @@ def held_out_pieces(space: Workspace, told: TrainedOn, about: About, watch: Read
         shard=None,
         notes=[],
     )
-    shard = data_of(space, session, about.vocabulary, watch).shard
+    shard = data_of(space, session, about.vocabulary, reporter).shard
     return {side: shard.of_split(side) for side in SIDES}

@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from analysis.atomic_write import atomic_write_text
 from analysis.corpus import find_files, fingerprint
@@ -16,6 +16,7 @@ from meloctl.evaluation.evaluation_page import page
 from meloctl.evaluation.evaluation_picture import draw_evaluation
 from meloctl.evaluation.metrics import METRICS
 from meloctl.evaluation.music_metrics import MusicMetrics, judged
+from meloctl.progress import ProgressReporter
 from meloctl.workspace import LATEST, Recipe, Run, Workspace, file_hash
 
 METHOD = "meloctl.evaluation/1"
@@ -51,10 +52,10 @@ class MusicFolder:
             "meter": self.meter,
         }
 
-    def read(self, watch: "EvaluationWatcher", what: str) -> MusicMetrics:
+    def read(self, reporter: ProgressReporter, what: str) -> MusicMetrics:
         """Every file, measured."""
-        watch.begun(what, len(self.files))
-        return judged(self.files, meter=parse_meter(self.meter) if self.meter else None, on_file=watch.advanced)
+        reporter.stage(what, len(self.files))
+        return judged(self.files, meter=parse_meter(self.meter) if self.meter else None, on_file=reporter.advance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,22 +67,6 @@ class EvaluationPlan:
     reference: MusicFolder | None
     model: Path | None
     seed: int
-
-
-class EvaluationWatcher(Protocol):
-    """Whom to tell how it goes."""
-
-    def encoding(self, files: int) -> None:
-        """So many files are about to be encoded as rows."""
-
-    def encoded(self) -> None:
-        """One more file is encoded."""
-
-    def begun(self, what: str, steps: int) -> None:
-        """A stretch of work of so many steps begins."""
-
-    def advanced(self) -> None:
-        """One step more is done."""
 
 
 def plan_evaluation(space: Workspace, asked: EvaluateOptions) -> EvaluationPlan:
@@ -141,7 +126,7 @@ def _reference(space: Workspace, given: Path | None, meter: str | None) -> Music
     return MusicFolder(path=path, files=find_files(path), meter=meter or stats.manifest_value("options", "meter"))
 
 
-def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatcher) -> Run:
+def run_evaluation(space: Workspace, plan: EvaluationPlan, reporter: ProgressReporter) -> Run:
     """Judge, and write the run.
 
     Raises:
@@ -152,8 +137,8 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
         folder.mkdir(parents=True, exist_ok=True)  # so that giving up finds it
         facts: dict[str, Any] = {"format": FORMAT, "judged": None, "reference": None, "model": None}
         if plan.folder:
-            mine = plan.folder.read(watch, "judging")
-            theirs = plan.reference.read(watch, "reading the reference") if plan.reference else None
+            mine = plan.folder.read(reporter, "judging")
+            theirs = plan.reference.read(reporter, "reading the reference") if plan.reference else None
             shared = shared_with(mine, theirs) if theirs else None
             facts["judged"] = set_facts(mine, str(plan.folder.path), plan.folder.meter)
             if plan.reference and theirs:
@@ -168,7 +153,7 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, watch: EvaluationWatc
         if plan.model:
             from meloctl.evaluation.held_out import judge_model
 
-            facts["model"] = judge_model(space, plan.model, watch)
+            facts["model"] = judge_model(space, plan.model, reporter)
         atomic_write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         atomic_write_text(folder / PAGE, page(facts, plan.recipe.label))
         return space.finish(plan.recipe, files=files, results={})

@@ -1,4 +1,4 @@
-"""Where numbers stand in a picture: a frame with two axes, and the marks that every chart shares.
+"""Frames, axes and ticks of SVG charts.
 
 Charts are drawn small (WIDTH units across) and scaled up, so that their text stays legible on a telephone.
 """
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from meloctl.html.markup import Content, Html, coordinate, tag
 
 WIDTH = 380
+"""Width of every chart, in units of its viewBox."""
+
+LEFT, RIGHT = 44, WIDTH - 6
+"""Where the frame of a chart begins and ends, unless its labels need more room."""
+
 _LABEL_GAP = 6
-_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A rectangle of the picture in which x runs over offsets and y over values."""
+    """A rectangle of a chart in which x runs over offsets and y over values."""
 
     left: float
     right: float
@@ -43,59 +47,87 @@ class Frame:
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
 
-def picture(height: float, *content: Content, label: str, name: str = "chart") -> Html:
-    """An SVG that says in words what it shows."""
-    return tag("svg", *content, class_=name, viewBox=f"0 0 {WIDTH} {coordinate(height)}", role="img", aria_label=label)
+def svg_chart(height: float, *content: Content, label: str) -> Html:
+    """An SVG of WIDTH by `height` units; `label` says in words what it shows."""
+    box = f"0 0 {WIDTH} {coordinate(height)}"
+    return tag("svg", *content, class_="chart", viewBox=box, role="img", aria_label=label)
 
 
-def step_for(most: float, *, ticks: int = 5) -> float:
-    """A round distance of ticks, at most so many up to `most`."""
-    return next((s for s in _STEPS if most / s <= ticks), _STEPS[-1])
+def tick_step(span: float, *, most: int = 5) -> float:
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that divides `span` (above 0) into at most `most` steps."""
+    rough = span / most * (1 - 1e-9)
+    size = 10.0 ** math.floor(math.log10(rough))
+    return next(n * size for n in (1, 2, 2.5, 5, 10) if n * size >= rough)
+
+
+def tick_decimals(step: float) -> int:
+    """Decimals that the multiples of a step need."""
+    return next((d for d in range(9) if abs(step * 10**d - round(step * 10**d)) < 1e-6), 9)
+
+
+def ticks(low: float, high: float, *, step: float) -> list[tuple[float, str]]:
+    """The multiples of a step from `low` to `high`, and how each is written."""
+    decimals = tick_decimals(step)
+    marks = range(math.ceil(round(low / step, 6)), math.floor(round(high / step, 6)) + 1)
+    return [(n * step, f"{n * step:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")) if n else (0.0, "0") for n in marks]
 
 
 def offset_ticks(last: int) -> range:
-    """Every fourth offset; fewer where there are many."""
+    """Every fourth offset from 0 to `last`; fewer where there are many."""
     return range(0, last + 1, 4 * (1 + last // 64))
 
 
-def axes(frame: Frame, *, step: float, ticks: Iterable[int], across: str | None, up: str | None) -> list[Html]:
-    """Grid lines, their numbers, and what the axes are."""
-    low, high = frame.values
-    marks = [n * step for n in range(math.ceil(round(low / step, 6)), math.floor(round(high / step, 6)) + 1)]
-    decimals = 0 if step >= 1 else 1 if round(step * 10, 6) % 1 == 0 else 2 if round(step * 100, 6) % 1 == 0 else 3
+def axes(frame: Frame, *, step: float, offsets: Iterable[int], across: str | None, up: str | None) -> list[Html]:
+    """Grid lines and their numbers, a line a `step` and one for each of the offsets that the frame has.
+
+    Args:
+        frame: what the axes belong to.
+        step: between two values.
+        offsets: those with a number.
+        across: name of the horizontal axis; None where another chart below has the numbers.
+        up: name of the vertical axis, if any.
+    """
     drawn = []
-    for value in marks:
+    for value, text in ticks(*frame.values, step=step):
         y = frame.y(value)
-        zero = abs(value) < step / 2
-        drawn.append(tag("line", class_="axis" if zero else "grid", x1=frame.left, x2=frame.right, y1=y, y2=y))
-        said = f"{abs(value):.{decimals}f}" if not zero else "0"
-        said = f"\N{MINUS SIGN}{said}" if value < 0 and not zero else said
-        drawn.append(tag("text", said, x=frame.left - _LABEL_GAP, y=y + 4, text_anchor="end"))
+        drawn.append(tag("line", class_="grid" if value else "axis", x1=frame.left, x2=frame.right, y1=y, y2=y))
+        drawn.append(tag("text", text, x=frame.left - _LABEL_GAP, y=y + 4, text_anchor="end"))
     first, last = frame.offsets
-    for k in ticks:
+    for k in offsets:
         if first <= k <= last:
             x = frame.x(k)
             drawn.append(tag("line", class_="grid", x1=x, x2=x, y1=frame.top, y2=frame.bottom))
             if across is not None:
                 drawn.append(tag("text", str(k), x=x, y=frame.bottom + 15, text_anchor="middle"))
     if across:
-        middle = (frame.left + frame.right) / 2
-        drawn.append(tag("text", across, class_="name", x=middle, y=frame.bottom + 31, text_anchor="middle"))
+        drawn.append(name_across(across, (frame.left + frame.right) / 2, frame.bottom))
     if up:
-        middle = (frame.top + frame.bottom) / 2
-        turned = f"rotate(-90 11 {coordinate(middle)})"
-        drawn.append(tag("text", up, class_="name", x=11, y=middle, text_anchor="middle", transform=turned))
+        drawn.append(name_up(up, (frame.top + frame.bottom) / 2))
     return drawn
 
 
+def name_across(name: str, middle: float, bottom: float) -> Html:
+    """The name of a horizontal axis, under its numbers."""
+    return tag("text", name, class_="name", x=middle, y=bottom + 31, text_anchor="middle")
+
+
+def name_up(name: str, middle: float) -> Html:
+    """The name of a vertical axis, upright at the left edge."""
+    turn = f"rotate(-90 11 {coordinate(middle)})"
+    return tag("text", name, class_="name", x=11, y=middle, text_anchor="middle", transform=turn)
+
+
 def path_of(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
-    """A path through points."""
-    said = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
-    return f"M{said}{'Z' if closed else ''}"
+    """The `d` of a path through points."""
+    line = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
+    return f"M{line}{'Z' if closed else ''}"
 
 
-def column_of(frame: Frame, offset: int, said: str) -> Html:
-    """An invisible column over one offset that says its values to whoever points at it."""
-    x = frame.x(offset) - frame.column / 2
-    area = tag("rect", x=x, y=frame.top, width=frame.column, height=frame.bottom - frame.top)
-    return tag("g", tag("title", said), area, class_="column")
+def readout_area(x: float, y: float, width: float, height: float, text: str) -> Html:
+    """An invisible rectangle; its text is shown to whoever points at it."""
+    return tag("g", tag("title", text), tag("rect", x=x, y=y, width=width, height=height), class_="column")
+
+
+def readout_column(frame: Frame, offset: int, text: str) -> Html:
+    """The readout area over one offset of a frame."""
+    return readout_area(frame.x(offset) - frame.column / 2, frame.top, frame.column, frame.bottom - frame.top, text)

@@ -1,4 +1,4 @@
-"""Pieces of the page that several sections share."""
+"""Blocks of a page: sections, paragraphs, tables, figures, lists."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,46 +6,51 @@ from meloctl.html.markup import Content, Html, tag
 
 
 def section(name: str, heading: str, *content: Content) -> Html:
-    """A section that the contents at the top lead to."""
+    """A section with its heading; a link to #`name` leads there."""
     return tag(
         "section", tag("h2", heading, id=f"{name}-heading"), *content, id=name, aria_labelledby=f"{name}-heading"
     )
 
 
-def paragraph(*content: Content, name: str | None = None) -> Html:
+def paragraph(*content: Content, class_: str | None = None) -> Html:
     """A paragraph."""
-    return tag("p", *content, class_=name)
+    return tag("p", *content, class_=class_)
 
 
 def table(
     head: Sequence[str], rows: Iterable[Sequence[Content]], *, caption: str, words: int = 1, headed: bool = False
 ) -> Html:
-    """A table; where `headed`, a heading stands for its caption.
+    """A table under its caption.
 
-    The first cell of a row names it; the first `words` columns are left-aligned.
+    Args:
+        head: the names of the columns.
+        rows: cells; the first cell of a row names it.
+        caption: over the table, and its name for screen readers.
+        words: so many columns from the left hold words; the others hold numbers and are aligned to the right.
+        headed: a heading stands above it already, so the caption is not shown.
     """
     top = tag("tr", *(tag("th", h, scope="col", class_=None if i < words else "n") for i, h in enumerate(head)))
     body = []
     for row in rows:
         cells = (tag("td", cell, class_=None if i < words else "n") for i, cell in enumerate(row[1:], 1))
         body.append(tag("tr", tag("th", row[0], scope="row"), *cells))
-    made = tag("table", tag("thead", top), tag("tbody", *body), aria_label=caption)
-    return boxed(made, caption, headed=headed)
+    element = tag("table", tag("thead", top), tag("tbody", *body), aria_label=caption)
+    return scroll_box(element, caption, headed=headed)
 
 
-def boxed(made: Html, caption: str, *, headed: bool = False) -> Html:
+def scroll_box(element: Html, caption: str, *, headed: bool = False) -> Html:
     """A table under its caption, in a box that scrolls by itself, by keyboard too."""
-    box = tag("div", made, class_="box", role="region", aria_label=caption, tabindex="0")
+    box = tag("div", element, class_="box", role="region", aria_label=caption, tabindex="0")
     return tag("div", None if headed else tag("p", caption, class_="caption"), box)
 
 
 def details(summary: str, *content: Content) -> Html:
-    """Folded away until asked for."""
+    """Content that is folded away until one opens it."""
     return tag("details", tag("summary", summary), *content)
 
 
 def figure(chart: Html, caption: Content, *, readout: bool = True) -> Html:
-    """A chart with its caption, and a line where a script says what one points at."""
+    """A chart with its caption; with `readout`, a line in which readout.js says what one points at."""
     line = tag("p", class_="readout", role="status") if readout else None
     return tag("figure", chart, line, tag("figcaption", caption))
 
@@ -56,5 +61,5 @@ def items(lines: Iterable[Content]) -> Html:
 
 
 def code(line: str) -> Html:
-    """A command or a file's name."""
+    """A command line, or the name of a file or a measure."""
     return tag("code", line)

@@ -67,10 +67,10 @@ class CostedCorpus:
     def read(self, most: int) -> list[PieceRows]:
         """Rows per cell of at most so many of its pieces, chosen by hash, with a progress bar."""
         chosen = sample_files(self.paths, self.corpus, most)
-        with progress() as bar:
-            task = bar.add_task("counting rows", total=len(chosen))
+        with progress() as reporter:
+            reporter.stage("counting rows", len(chosen))
             meter = parse_meter(self.meter) if self.meter else None
-            return read_piece_rows(chosen, meter=meter, on_file=lambda: bar.advance(task))
+            return read_piece_rows(chosen, meter=meter, on_file=reporter.advance)
 
     def to_json(self) -> dict[str, Any]:
         """As a manifest records it."""

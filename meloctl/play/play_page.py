@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from analysis.piece import Piece
 from meloctl.formatting import count
-from meloctl.html.markup import Html, policy, tag
-from meloctl.play.roll import json_for_script
+from meloctl.html.document import document, resource
+from meloctl.html.markup import Html, tag
 
 COLOURS = 12
 """Colours of parts in style.css; the 13th part has the first one again."""
@@ -33,27 +32,17 @@ class PieceOnPage:
 
 def page(title: str, shown: Sequence[PieceOnPage]) -> str:
     """The whole document; with several pieces a list to choose from."""
-    style, script = Html(_resource("style.css")), Html(_resource("script.js"))
     data = [{**s.roll, "audio": s.audio, "audio_seconds": round(s.audio_seconds, 3)} for s in shown]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(style, script, "media-src data:")),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{title}: piano roll"),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", style),
-    )
-    body = tag(
-        "body",
+    return document(
+        f"{title}: piano roll",
         tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(shown)),
         tag("noscript", tag("p", "The piano roll and the sound need JavaScript, which is switched off here.")),
         tag("main", *(_facts(i, s) for i, s in enumerate(shown)), _player(shown)),
-        tag("script", json_for_script(data), type="application/json", id="pieces"),
-        tag("script", script),
+        style=resource("meloctl.play", "player.css"),
+        script=resource("meloctl.play", "player.js"),
+        data={"pieces": data},
+        allow=("media-src data:",),
     )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _choice(shown: Sequence[PieceOnPage]) -> Html | None:
@@ -156,7 +145,3 @@ def _meters(piece: Piece, last: int) -> str:
     pairs = zip(bars.numerator.tolist(), bars.denominator.tolist(), bars.stretch_tick.tolist(), strict=True)
     found = list(dict.fromkeys(f"{n}/{d}" for n, d, tick in pairs if tick <= last))
     return ", ".join(found[:3]) + (" and more" if len(found) > 3 else "")
-
-
-def _resource(name: str) -> str:
-    return (files("meloctl.play") / name).read_text(encoding="utf-8")

@@ -1,12 +1,10 @@
 """A piece as the page's script draws it: seconds of bars and notes, part by part."""
 
-import json
 from typing import Any
 
 import numpy as np
 
 from analysis.piece import Piece
-from meloctl.html.markup import Html
 from meloctl.rows.parts import part_names
 from meloctl.score.sections import sections_of
 
@@ -36,8 +34,3 @@ def roll_of(piece: Piece) -> dict[str, Any]:
 def seconds_of(piece: Piece) -> float:
     """Seconds to the end of its last bar, or of its last note where that sounds on."""
     return max(piece.seconds, float(piece.seconds_at(piece.bars.start_tick(piece.n_bars))))
-
-
-def json_for_script(data: Any) -> Html:
-    """JSON that may stand in a <script>: nothing in it can close that tag or open a comment."""
-    return Html(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))

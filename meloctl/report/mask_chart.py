@@ -5,12 +5,22 @@ from collections.abc import Mapping
 from analysis.offsets import MAX_OFFSET
 from masks.spec import MaskSpec
 from meloctl.formatting import number
-from meloctl.html.axes import WIDTH, Frame, axes, column_of, offset_ticks, picture, step_for
+from meloctl.html.axes import (
+    LEFT,
+    RIGHT,
+    Frame,
+    axes,
+    name_across,
+    name_up,
+    offset_ticks,
+    readout_column,
+    svg_chart,
+    tick_step,
+)
 from meloctl.html.markup import Html, coordinate, tag
 from meloctl.report.report_text import RELATION_WORDS
 
 _PARTS = 3
-_LEFT, _RIGHT = 44, WIDTH - 6
 _MOST_BARS = 36
 
 
@@ -18,36 +28,23 @@ def band_chart(spec: MaskSpec) -> Html:
     """Cells that attend to cells: a row of the picture looks back along it. Bars count from 1, for musicians."""
     offsets = () if spec.same == "full" else spec.same
     bars = min(_MOST_BARS, max(12, spec.near + 4, *(k + 4 for k in (*spec.far, *offsets))))
-    top, block = 6, (_RIGHT - _LEFT) / bars
+    top, block = 6, (RIGHT - LEFT) / bars
     drawn = [tag("defs", *(_block(spec, k, block) for k in range(bars)))]
     for bar in range(bars):
         for heard in range(bar + 1):
-            place = (_LEFT + heard * block, top + bar * block)
+            place = (LEFT + heard * block, top + bar * block)
             drawn.append(tag("use", href=f"#mask-{bar - heard}", x=place[0], y=place[1]))
     every = 1 if bars <= 16 else 4
     bottom = top + bars * block
     for bar in range(0, bars, every):
         middle = (bar + 0.5) * block
-        drawn.append(tag("text", str(bar + 1), x=_LEFT + middle, y=bottom + 15, text_anchor="middle"))
-        drawn.append(tag("text", str(bar + 1), x=_LEFT - 6, y=top + middle + 4, text_anchor="end"))
-    drawn.append(
-        tag("text", "bar that is heard", class_="name", x=(_LEFT + _RIGHT) / 2, y=bottom + 31, text_anchor="middle")
-    )
-    turned = f"rotate(-90 11 {coordinate((top + bottom) / 2)})"
-    drawn.append(
-        tag(
-            "text",
-            "bar that listens",
-            class_="name",
-            x=11,
-            y=(top + bottom) / 2,
-            text_anchor="middle",
-            transform=turned,
-        )
-    )
+        drawn.append(tag("text", str(bar + 1), x=LEFT + middle, y=bottom + 15, text_anchor="middle"))
+        drawn.append(tag("text", str(bar + 1), x=LEFT - 6, y=top + middle + 4, text_anchor="end"))
+    drawn.append(name_across("bar that is attended to", (LEFT + RIGHT) / 2, bottom))
+    drawn.append(name_up("bar that attends", (top + bottom) / 2))
     drums = ", the first of them drums" if spec.drums == "exempt" else ""
     label = f"The mask among the cells of {bars} bars of {_PARTS} parts{drums}: which earlier bar each bar listens to."
-    return picture(bottom + 38, *drawn, label=label)
+    return svg_chart(bottom + 38, *drawn, label=label)
 
 
 def shown_chart(spec: MaskSpec) -> Html | None:
@@ -57,19 +54,17 @@ def shown_chart(spec: MaskSpec) -> Html | None:
         return None
     last = min(max(k for _, prior in priors for k in prior), 2 * MAX_OFFSET)
     highest = max(v for _, prior in priors for v in prior.values())
-    step = step_for(highest, ticks=4)
+    step = tick_step(highest, most=4)
     drawn: list[Html] = []
     for i, (relation, prior) in enumerate(priors):
         top = 20 + 124 * i
-        frame = Frame(
-            left=_LEFT, right=_RIGHT, top=top, bottom=top + 96, offsets=(0, last), values=(0.0, 1.04 * highest)
-        )
+        frame = Frame(left=LEFT, right=RIGHT, top=top, bottom=top + 96, offsets=(0, last), values=(0.0, 1.04 * highest))
         lowest = i == len(priors) - 1
-        drawn += axes(frame, step=step, ticks=offset_ticks(last), across="bars back" if lowest else None, up=None)
-        drawn.append(tag("text", RELATION_WORDS[relation], class_="name", x=_LEFT, y=top - 6))
+        drawn += axes(frame, step=step, offsets=offset_ticks(last), across="bars back" if lowest else None, up=None)
+        drawn.append(tag("text", RELATION_WORDS[relation], class_="name", x=LEFT, y=top - 6))
         drawn += _bars(spec, relation, prior, frame)
     label = "Bars: measured similarity by offset; filled where the mask shows the offset, hollow where it hides it."
-    return picture(20 + 124 * len(priors) + 12, *drawn, label=label)
+    return svg_chart(20 + 124 * len(priors) + 12, *drawn, label=label)
 
 
 def _block(spec: MaskSpec, offset: int, size: float) -> Html:
@@ -96,5 +91,5 @@ def _bars(spec: MaskSpec, relation: str, prior: Mapping[int, float], frame: Fram
         kind = f"{relation} bar" if shown else f"{relation} bar unsure"
         x, y = frame.x(k) - width / 2, frame.y(value)
         drawn.append(tag("rect", class_=kind, x=x, y=y, width=width, height=frame.bottom - y))
-        drawn.append(column_of(frame, k, f"{k} back: {number(value)}, {'shown' if shown else 'hidden'}"))
+        drawn.append(readout_column(frame, k, f"{k} back: {number(value)}, {'shown' if shown else 'hidden'}"))
     return drawn

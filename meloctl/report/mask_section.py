@@ -98,7 +98,7 @@ def _legend(spec: MaskSpec) -> Html:
     if spec.drums == "exempt":
         kinds.insert(2, ("drums", "drums and another part"))
     swatches = [tag("span", tag("span", class_=f"swatch cell {kind}"), f" {said}") for kind, said in kinds]
-    return paragraph(*swatches, name="legend")
+    return paragraph(*swatches, class_="legend")
 
 
 def _heard_heads() -> list[str]:

@@ -1,11 +1,9 @@
 """The page: one HTML file that needs nothing else, on any screen, on paper, in a light and a dark room."""
 
-from importlib.resources import files
-
 from meloctl.formatting import capitalised
 from meloctl.html.blocks import items, paragraph
-from meloctl.html.markup import Html, policy, tag
-from meloctl.html.shades import shades_css
+from meloctl.html.document import chart_document
+from meloctl.html.markup import Html, tag
 from meloctl.report.corpus_section import corpus_section
 from meloctl.report.mask_section import mask_section, rules_section
 from meloctl.report.method_section import method_section
@@ -36,24 +34,7 @@ def page(facts: Facts, verdict: Verdict) -> str:
         rules_section(facts),
         method_section(facts),
     )
-    return document(f"{facts.sources.name}: how alike its bars are", _top(facts, verdict), main)
-
-
-def document(title: str, *body: Html) -> str:
-    """A whole file around a header and a main part: the styles and the script are in it, and nothing else may be fetched."""
-    style = Html(_resource("base.css") + shades_css())
-    script = Html(_resource("script.js"))
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(style, script)),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", style),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', *body, tag('script', script)), lang='en')}\n"
+    return chart_document(f"{facts.sources.name}: how alike its bars are", _top(facts, verdict), main)
 
 
 def _top(facts: Facts, verdict: Verdict) -> Html:
@@ -62,14 +43,10 @@ def _top(facts: Facts, verdict: Verdict) -> Html:
     notes = facts.sources.notes
     return tag(
         "header",
-        paragraph("meloctl report", name="kicker"),
+        paragraph("meloctl report", class_="kicker"),
         tag("h1", tag("span", facts.sources.name, class_="corpus"), " ", tag("span", verdict.headline)),
         tag("dl", *figures, class_="figures") if figures else None,
         items([tag("strong", about), " ", tag("span", capitalised(found))] for about, found in verdict.lines),
         tag("div", *(paragraph(note) for note in notes), class_="notes", role="note") if notes else None,
         tag("nav", *([link, " "] for link in links), aria_label="Contents"),
     )
-
-
-def _resource(name: str) -> str:
-    return (files("meloctl.html") / name).read_text(encoding="utf-8")

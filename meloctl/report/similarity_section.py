@@ -7,8 +7,8 @@ from analysis.offsets import RELATIONS
 from meloctl.formatting import NOTHING, interval, number, whole
 from meloctl.html.blocks import code, details, figure, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
-from meloctl.html.offset_chart import curve_chart, peak_chart
-from meloctl.html.shades import by_offset_map, same_bar_map
+from meloctl.report.curve_charts import curve_chart, peak_chart
+from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
 from meloctl.report.report_facts import Facts
 from meloctl.report.report_table import Curve, Table
 from meloctl.report.report_text import RELATION_WORDS, p_value, period_in_short, period_in_words, title_of
@@ -68,7 +68,7 @@ def period_section(facts: Facts) -> Html:
             ),
             tag("span", tag("span", class_="swatch whisker"), " 95 % interval over pieces"),
             tag("span", "the two relations have scales of their own"),
-            name="legend",
+            class_="legend",
         ),
         tag("div", *charts, class_="charts"),
         details("Every offset that was tested", *(_peaks(found, m) for m in found.measures)),
@@ -120,7 +120,7 @@ def _legend(found: Table) -> Html:
         lines.append(tag("span", *swatches("chance"), " chance: bars shuffled"))
     else:
         lines.append(tag("span", "chance and intervals: unknown, not in this table"))
-    return paragraph(*lines, name="legend")
+    return paragraph(*lines, class_="legend")
 
 
 def _numbers(found: Table, measure: str) -> Html:

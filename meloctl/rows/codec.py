@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
+from analysis.grid import nearest_step
 from analysis.piece import DENOMINATORS, Bars, Notes, Piece
 from meloctl.rows.parts import general_midi_part, part_fields, row_parts
 from meloctl.rows.vocabulary import (
@@ -79,16 +80,16 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
         piece: a piece with at least one note.
         vocabulary: its grid.
     """
-    notes, step = piece.notes, Fraction(piece.ticks_per_quarter, vocabulary.steps_per_quarter)
+    notes, tpq, steps = piece.notes, piece.ticks_per_quarter, vocabulary.steps_per_quarter
     bars = grid_bars(piece, vocabulary)
     bar = np.searchsorted(bars.start_tick, notes.onset_tick, side="right") - 1
     within = notes.onset_tick - bars.start_tick[bar]
-    position = _nearest(within, step)
+    position = nearest_step(within, tpq, steps_per_quarter=steps)
     over = position >= np.array(vocabulary.bar_steps)[bars.time_signature[bar]]
     bar, position = bar + over, np.where(over, 0, position)
-    length = np.maximum(_nearest(notes.duration_tick, step), 1)
+    length = np.maximum(nearest_step(notes.duration_tick, tpq, steps_per_quarter=steps), 1)
     duration = _closest(length, vocabulary.durations)
-    change = np.array(vocabulary.durations)[duration] * float(step) - notes.duration_tick
+    change = np.array(vocabulary.durations)[duration] * (tpq / steps) - notes.duration_tick
 
     rows = np.full((len(notes), len(FIELDS)), ABSENT, dtype=np.int16)
     instrument, instance = part_fields(piece.parts, vocabulary)
@@ -98,8 +99,8 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     rows, bar = _merged(rows, bar)
     loss = GridLoss(
         notes=len(notes),
-        moved=int((within * step.denominator % step.numerator != 0).sum()),
-        resized=int((np.abs(change) > piece.ticks_per_quarter / 100).sum()),
+        moved=int((within * steps % tpq != 0).sum()),
+        resized=int((np.abs(change) > tpq / 100).sum()),
         merged=len(notes) - len(rows),
     )
     headers = _headers(piece, bars, int(bar.max()) + 1, vocabulary)
@@ -191,11 +192,6 @@ def _merged(rows: Rows, bar: Ints) -> tuple[Rows, Ints]:
     for field in (DURATION, VELOCITY):
         kept[:, field] = np.maximum.reduceat(rows[:, field], first)
     return kept, bar[first]
-
-
-def _nearest(ticks: Ints, step: Fraction) -> Ints:
-    """Nearest whole number of steps, halves up, in whole numbers."""
-    return (2 * ticks * step.denominator + step.numerator) // (2 * step.numerator)
 
 
 def _closest(values: Ints | Floats, levels: tuple[float, ...]) -> Ints:

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from analysis.errors import MeloError
+from analysis.families import PROGRAMS_IN_BAR
 from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.rows/3"
@@ -35,9 +36,6 @@ HEADER_FIELDS = (TIME_SIGNATURE, TEMPO)
 """What follows the instrument in a header row."""
 
 ABSENT = -1
-
-_BASS = range(32, 40)
-"""General MIDI's family of basses: they stand right after the drums in a bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +157,12 @@ class Vocabulary:
 def default_vocabulary() -> Vocabulary:
     """The vocabulary of format meloctl.rows/3: 12 steps a quarter, bars of up to 16 quarters, all 128 programs and drums."""
     steps, quarters = 12, 16
-    others = [p for p in range(128) if p not in _BASS]
     fine, middle, coarse = range(1, 49), range(51, 97, 3), [*range(108, 193, 12), *range(240, 769, 48)]
     return Vocabulary(
         steps_per_quarter=steps,
         positions=steps * quarters,
         instances=64,
-        instruments=("bar", "drums", *(f"program {p}" for p in (*_BASS, *others)), "end", "infill_bar", "masked_bar"),
+        instruments=("bar", "drums", *(f"program {p}" for p in PROGRAMS_IN_BAR), "end", "infill_bar", "masked_bar"),
         durations=(*fine, *middle, *coarse),
         velocities=(*range(4, 125, 4), 127),
         time_signatures=tuple(

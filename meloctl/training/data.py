@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -16,6 +15,7 @@ from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.dataset.store import Shard, make_shard, read_shard
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
+from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.ngram_baselines import CountingBaseline
@@ -24,16 +24,6 @@ from meloctl.workspace import Workspace, text_hash
 
 WATCHED_ROWS = 1 << 17
 """Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
-
-
-class Reader(Protocol):
-    """Whom to tell how reading goes."""
-
-    def encoding(self, files: int) -> None:
-        """So many files are about to be encoded as rows."""
-
-    def encoded(self) -> None:
-        """One more file is encoded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,9 +44,9 @@ class TrainData:
     """Of each training window, its piece among all that could be read."""
 
 
-def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, watch: Reader) -> TrainData:
+def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> TrainData:
     """The corpus as windows. Raises MeloError where a side of the split is empty."""
-    shard = _shard(space, session, vocabulary, watch)
+    shard = _shard(space, session, vocabulary, reporter)
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
     pieces, others = shard.of_split("train"), shard.of_split("validation")
     context = session.name.config.context
@@ -87,7 +77,7 @@ def piece_name(session: TrainPlan, piece: int) -> str:
     return next(islice(found, piece, None))
 
 
-def _shard(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, watch: Reader) -> Shard:
+def _shard(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> Shard:
     """The corpus as rows, made once for the same files, meter and vocabulary."""
     corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
     words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
@@ -96,8 +86,8 @@ def _shard(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, watch: 
     with FileLock(stem.with_suffix(".lock")):  # another training that starts now waits, and finds it made
         if stem.with_suffix(".json").is_file():
             return read_shard(stem)
-        watch.encoding(len(session.paths))
-        return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=watch.encoded)
+        reporter.stage("encoding", len(session.paths))
+        return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=reporter.advance)
 
 
 def watched(validation: list[Window]) -> list[Window]:

@@ -4,7 +4,7 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from meloctl.model.attention.gates import work_by_gate
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.registry import Model, build
+from meloctl.progress import ProgressReporter
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.data import Reader, TrainData, data_of, piece_name, watched, window_pairs
+from meloctl.training.data import TrainData, data_of, piece_name, watched, window_pairs
 from meloctl.training.feasibility import Feasibility, FittingRun, memory_line, outlook
 from meloctl.training.loss_curve import draw_loss_curve
 from meloctl.training.options import TrainPlan, music_of
@@ -31,17 +32,9 @@ from meloctl.training.state import ENDED, STATE
 from meloctl.training.step_timing import peak_memory
 from meloctl.training.trainer import TrainJob, train
 from meloctl.training.validation import ValidationLoss, evaluate
-from meloctl.training.watch import Watcher
 from meloctl.workspace import Run, Workspace
 
 FILES = ["model.safetensors", "model.json", "metrics.csv", "loss.png", ENDED]
-
-
-class SessionWatcher(Watcher, Reader, Protocol):
-    """What a session tells beyond reading and the training loop."""
-
-    def prepared(self, lines: list[str]) -> None:
-        """What the data is and what counting alone achieves."""
 
 
 def outlook_of(space: Workspace, session: TrainPlan, accelerator: Accelerator) -> Feasibility:
@@ -62,7 +55,9 @@ def sharded(session: TrainPlan, accelerator: Accelerator) -> bool:
     return several and accelerator.device.type == "cuda" and session.name.size == "large"
 
 
-def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, accelerator: Accelerator) -> Run | None:
+def run_session(
+    space: Workspace, session: TrainPlan, reporter: ProgressReporter, accelerator: Accelerator
+) -> Run | None:
     """Encode, train, evaluate and draw; a run that was stopped goes on. Several processes run it together.
 
     Returns:
@@ -71,7 +66,7 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
     with _alone(space, session, accelerator):
         vocabulary, folder = default_vocabulary(), space.folder(session.recipe)
         with accelerator.main_process_first():
-            data = data_of(space, session, vocabulary, watch)
+            data = data_of(space, session, vocabulary, reporter)
         torch.manual_seed(session.config.seed)
         model = build(
             session.name.architecture, session.name.config, vocabulary, session.spec, gated=session.config.gates
@@ -85,9 +80,10 @@ def run_session(space: Workspace, session: TrainPlan, watch: SessionWatcher, acc
             pairs = window_pairs(data.training, vocabulary)
             shown = density(spec, pairs)
             work = work_by_gate(pairs, exempt=spec.drums == "exempt") if session.config.gates else None
-        watch.prepared(_words(session, data, model, levels, shown))
+        for line in _words(session, data, model, levels, shown):
+            reporter.message(line)
         folder.mkdir(parents=True, exist_ok=True)
-        standing = _trained(session, data, model, work, folder, watch, accelerator)
+        standing = _trained(session, data, model, work, folder, reporter, accelerator)
         accelerator.wait_for_everyone()  # for the first one's file
         best, kept = _best_of(folder)
         quality = evaluate(best.to(accelerator.device), data.validation, session.config.pack_rows, accelerator)
@@ -114,7 +110,7 @@ def _trained(
     model: Model,
     work: Floats | None,
     folder: Path,
-    watch: SessionWatcher,
+    reporter: ProgressReporter,
     accelerator: Accelerator,
 ) -> TrainProgress:
     """Train; where memory does not suffice, say what takes it and what takes less."""
@@ -137,7 +133,7 @@ def _trained(
         name_of=lambda window: piece_name(session, data.piece[window]),
     )
     try:
-        return train(task, watch, accelerator)
+        return train(task, reporter, accelerator)
     except (RuntimeError, MemoryError) as error:
         known = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
         if not known:

@@ -3,12 +3,12 @@
 import resource
 import sys
 import time
-from dataclasses import dataclass
 
 import torch
 
 from meloctl.training.distributed_packs import DistributedPacks
 from meloctl.training.processes import first_says
+from meloctl.training.reports import RunEstimate
 from meloctl.training.schedule import MARGIN, TrainProgress
 from meloctl.training.train_config import TrainConfig
 from meloctl.training.train_step import TrainState, gradients, sharing
@@ -19,27 +19,6 @@ _SHARE = 0.05
 
 _OPTIMIZER = 1.05
 """A step with its optimizer, which is not rehearsed, takes about so many times its passes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEstimate:
-    """What a run will need, as far as was measured before its first step."""
-
-    steps: int
-    """Planned, from the very first."""
-
-    done: int
-    """Of those, done before the run was stopped; 0 for a new run."""
-
-    seconds: float
-    """For the steps that are left."""
-
-    rows_per_second: float
-    memory_bytes: int
-    """Peak so far of this process, with room for the optimizer's moments."""
-
-    padding: float
-    """Share of the rows of packs that is padding, 0..1; 0 where packs are not padded."""
 
 
 def time_steps(learner: TrainState, dealer: DistributedPacks, config: TrainConfig) -> float:

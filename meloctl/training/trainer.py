@@ -23,15 +23,17 @@ from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
 from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
+from meloctl.progress import ProgressReporter
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.processes import first_says, pack_length
+from meloctl.training.reports import SpeedMeter, StepReport, evaluation_line
 from meloctl.training.schedule import Speed, TrainProgress, first_standing, learning_rate, note, plan_on, why_ended
 from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
 from meloctl.training.step_timing import estimate_rest, time_steps
+from meloctl.training.tensorboard import tensorboard_writer, write_scalars
 from meloctl.training.train_config import TrainConfig
 from meloctl.training.train_step import StepLoss, TrainState, learner_of, sharing, take_step
 from meloctl.training.validation import evaluate
-from meloctl.training.watch import SpeedMeter, StepReport, Watcher, tell_tensorboard, tensorboard
 from meloctl.training.weight_average import averaged
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -63,7 +65,7 @@ class TrainJob:
     """What to call a training window, by its index, when something is wrong with it."""
 
 
-def train(task: TrainJob, watch: Watcher, accelerator: Accelerator) -> TrainProgress:
+def train(task: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -> TrainProgress:
     """Train until the steps, the budget or the patience run out; the best model lies in the task's folder.
 
     A run that was stopped goes on from its last saved state with the same packs, and the same numbers on a CPU. One that has
@@ -91,20 +93,21 @@ def train(task: TrainJob, watch: Watcher, accelerator: Accelerator) -> TrainProg
     else:
         seconds_a_step = standing.seconds_a_step
     standing.padding = dealer.padding
-    watch.estimated(estimate_rest(learner, dealer, standing, seconds_a_step))
+    reporter.message(estimate_rest(learner, dealer, standing, seconds_a_step))
+    reporter.stage("training", standing.steps, done=standing.step)
     learner.wrapped.train()
-    _go_on(task, learner, dealer, standing, watch)
+    _go_on(task, learner, dealer, standing, reporter)
     return standing
 
 
 def _go_on(
-    task: TrainJob, learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, watch: Watcher
+    task: TrainJob, learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, reporter: ProgressReporter
 ) -> None:
     """Step after step, with evaluations between, until training has ended or is asked to stop."""
     config, accelerator = task.config, learner.accelerator
     clock, saved = _clock(accelerator, standing.seconds), standing.seconds
     with (
-        tensorboard(task.folder, standing.step, writes=accelerator.is_main_process) as board,
+        tensorboard_writer(task.folder, standing.step, is_writer=accelerator.is_main_process) as board,
         Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
         _asked_to_stop(alone=accelerator.num_processes == 1) as stop,
     ):
@@ -116,14 +119,15 @@ def _go_on(
                 raise _not_finite(task, standing, share.deal, heard)
             meter.add(share.deal, heard)
             standing.heard(heard.nats, heard.n_notes, seconds=clock())
-            watch.stepped(_progress(standing, share.deal, heard, meter.speed()))
+            reporter.advance(status=_step_report(standing, share.deal, heard, meter.speed()))
             out_of_time = standing.seconds > 60 * config.minutes
             if standing.step >= min(standing.next, standing.steps) or out_of_time:
                 _evaluate(task, learner, standing, clock, rate=rate, speed=meter.speed())
                 standing.why = why_ended(standing, config, out_of_time)
                 save_state(learner, standing, task.folder)
-                tell_tensorboard(board, standing)
-                watch.evaluated(standing)
+                write_scalars(board, standing)
+                reporter.resize(standing.steps)
+                reporter.message(evaluation_line(standing))
                 meter, saved = SpeedMeter(loader), standing.seconds
             elif stop.is_set() or standing.seconds - saved >= config.save_seconds:
                 save_state(learner, standing, task.folder)
@@ -210,11 +214,12 @@ def _evaluate(
                 save_model(learner.model, task.architecture, weights, task.folder, told, infill=task.config.infill)
 
 
-def _progress(standing: TrainProgress, deal: StepBatch, heard: StepLoss, speed: Speed) -> StepReport:
+def _step_report(standing: TrainProgress, deal: StepBatch, heard: StepLoss, speed: Speed) -> StepReport:
     return StepReport(
         step=standing.step,
         epoch=deal.epoch,
         bits_per_note=heard.bits_per_note,
+        best=standing.best,
         speed=speed,
         seconds_left=standing.seconds_left,
     )

@@ -13,13 +13,14 @@ import numpy as np
 
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
+from analysis.grid import STEPS_PER_QUARTER
 from analysis.json_file import read_json
 from analysis.midi import write_midi
 from analysis.piece import Bars, Notes, Part, Piece
 from meloctl.corpus.composer.harmony import BandKey
 from meloctl.corpus.composer.material import Band
 from meloctl.corpus.composer.perform import with_dynamics
-from meloctl.corpus.composer.rhythm import METERS, STEPS_PER_QUARTER, feel_of, pick
+from meloctl.corpus.composer.rhythm import METERS, feel_of, pick
 from meloctl.corpus.composer.takes import best_take
 
 TICKS_PER_QUARTER = 480

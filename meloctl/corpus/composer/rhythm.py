@@ -9,8 +9,6 @@ from typing import TypeVar
 
 import numpy as np
 
-STEPS_PER_QUARTER = 12
-
 METERS = ((4, 4), (3, 4), (6, 8))
 """Time signatures that the band plays."""
 

@@ -156,7 +156,7 @@ class TilePlanner:
         middle_to_kept = []
         for tile in infill_tiles(self._shown, kept, middle):
             gate = gate_index(tile.relation, tile.distance) if self._gated else None
-            middle_to_kept.append(row_tile(tile.queries + n_kept, tile.keys, mask=tile.see, gate=gate))
+            middle_to_kept.append(row_tile(tile.queries + n_kept, tile.keys, mask=tile.mask, gate=gate))
         (among_kept, kept_cost), (among_middle, middle_cost) = self._causal(kept), self._causal(middle)
         shifted_middle = (shifted(tile, queries=n_kept, keys=n_kept) for tile in among_middle)
         cost = kept_cost + middle_cost + self._masked_cost(middle_to_kept)
@@ -180,9 +180,9 @@ class TilePlanner:
         cells, query_cells, key_cells = tile.cells, tile.query_cells, tile.key_cells
         queries, keys = (expand_ranges(cells.start[c], cells.rows[c]) for c in (query_cells, key_cells))
         if not self._gated:
-            yield row_tile(queries, keys, causal=tile.causal, mask=tile.see())
+            yield row_tile(queries, keys, causal=tile.causal, mask=tile.mask())
         elif not tile.causal:
-            yield row_tile(queries, keys, mask=tile.see(), gate=gate_index_of_cells(cells, query_cells, key_cells))
+            yield row_tile(queries, keys, mask=tile.mask(), gate=gate_index_of_cells(cells, query_cells, key_cells))
         else:
             gates = gate_index_of_cells(cells, query_cells, key_cells)
             yield from masked_runs(queries, keys, lambda a, b: np.ascontiguousarray(gates[a:b, :b]))
