@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from meloctl.workspace import Run, Workspace
+    from meloctl.progress import ProgressReporter
+    from meloctl.workspace import Recipe, Run, RunOutput, Workspace
 
 Work = Annotated[
     Path | None,
@@ -104,6 +105,16 @@ def progress() -> Iterator[TerminalReporter]:
         console=console,
     ) as bars:
         yield TerminalReporter(bars)
+
+
+def run_once(space: "Workspace", recipe: "Recipe", write: "Callable[[Path, ProgressReporter], RunOutput]") -> "Run":
+    """The finished run of a recipe, written with progress bars unless it is there; `write` gets the run's folder."""
+
+    def make(folder: Path) -> "RunOutput":
+        with progress() as reporter:
+            return write(folder, reporter)
+
+    return space.once(recipe, make)
 
 
 def command(name: str, *words: str | Path, work: Path | None) -> str:
