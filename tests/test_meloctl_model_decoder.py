@@ -21,10 +21,11 @@ from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, draw, generate
-from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_derivation
+from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
 from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import OffsetReach
+from meloctl.progress import SilentReporter
 from meloctl.rows.codec import decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -119,7 +120,7 @@ def corpus(tmp_path_factory):
 def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
     every = RuleOptions(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
     options = {name: value for name, value in vars(every).items() if name in RULE_OPTIONS[rule]}
-    spec = plan_derivation(rule, RuleOptions(**options), DIARY, named=True).make()
+    spec = plan_rule(rule, RuleOptions(**options), DIARY, named=True).derive(SilentReporter())
     assert spec.source["rule"] == rule
     model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)
     full, decoder = states_of(model, rows), MeloFormerDecoder(model)
