@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, workspace
+from meloctl.cli.common import Json, Work, page_name, progress, workspace
 from meloctl.cli.common import report as tell
 
 if TYPE_CHECKING:
-    from meloctl.masking.rules import CostedCorpus
+    from meloctl.masking.costed_corpus import CostedCorpus
     from meloctl.report.sources import Sources
 
 
@@ -53,7 +53,9 @@ def report(
     path = space.folder(plan.recipe) / PAGE
     run = space.finished(plan.recipe)
     if not run:
-        run = write_report(space, plan, counted.read(PIECES) if counted else None)
+        with progress() as reporter:
+            rows = counted.read(PIECES, progress=reporter) if counted else None
+        run = write_report(space, plan, rows)
         said = f"Wrote {path}"
     else:
         said = f"Unchanged since {run.time}, nothing redone: {path}"
@@ -73,7 +75,7 @@ def report(
 def _corpus(sources: "Sources") -> "tuple[CostedCorpus | None, str | None]":
     """The corpus on whose pieces masks are costed, or why there is none."""
     from analysis.errors import MeloError
-    from meloctl.masking.rules import costed_corpus
+    from meloctl.masking.costed_corpus import costed_corpus
 
     if sources.curves is None:
         return None, "the table lacks pc-jaccard within a part or between two parts"
