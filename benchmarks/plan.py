@@ -2,7 +2,7 @@
 
 python benchmarks/plan.py                    made-up pieces of 10,000 rows, one core
 python benchmarks/plan.py FOLDER             and the MIDI files of a folder
-python benchmarks/plan.py --kernel           measures the constants of masks.tiling.tiles.Costs (needs torch)
+python benchmarks/plan.py --kernel           measures the constants of masks.tiling.kernel_costs.KernelCosts (needs torch)
 python benchmarks/plan.py FOLDER --choices 2048     and whether the plans chosen for pieces cut there are the fastest
 add --json for programs
 """
@@ -21,7 +21,7 @@ import numpy as np
 from analysis.errors import MeloError
 from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CellRows, cells_of_rows
-from masks.tiling.plan import RUN_ROWS, TilePlan, decompositions, plan
+from masks.tiling.plan import RUN_LENGTHS, TilePlan, decompositions, plan
 from masks.tiling.tiles import Tile
 
 MUSEFORMER = (1, 2, 4, 8, 12, 16, 24, 32)
@@ -40,7 +40,7 @@ LENGTH = 2048
 TILES = 16
 """Of one shape, in one plan."""
 
-Form = Literal["causal", "whole", "together", "masked"]
+Form = Literal["causal", "whole", "contiguous", "masked"]
 
 
 def made_up(n_bars: int, n_parts: int, rows: int) -> CellRows:
@@ -78,8 +78,8 @@ def best_ms(functions: Sequence[Callable[[], Any]], repeats: int) -> list[float]
     return [1e3 * min(taken) for taken in times]
 
 
-def afresh(spec: MaskSpec, cells: CellRows) -> TilePlan:
-    """A plan with nothing kept from earlier ones."""
+def uncached_plan(spec: MaskSpec, cells: CellRows) -> TilePlan:
+    """A plan of cells without cached values."""
     return plan(spec, CellRows(bar=cells.bar, part=cells.part, rows=cells.rows, drums=cells.drums))
 
 
@@ -87,7 +87,7 @@ def measured(name: str, spec_name: str, pieces: list[CellRows], *, repeats: int)
     """One spec on some pieces: sums of work, mean of times."""
     spec = SPECS[spec_name]
     plans: list[TilePlan] = [plan(spec, cells) for cells in pieces]
-    ms = best_ms([partial(afresh, spec, cells) for cells in pieces], repeats)
+    ms = best_ms([partial(uncached_plan, spec, cells) for cells in pieces], repeats)
     dense = sum(p.dense_work for p in plans)
     return {
         "pieces": name,
@@ -97,7 +97,7 @@ def measured(name: str, spec_name: str, pieces: list[CellRows], *, repeats: int)
         "tiles": int(np.median([len(p.tiles) for p in plans])),
         "work_of_dense": round(sum(p.work for p in plans) / dense, 4),
         "cost_of_dense": round(sum(p.cost for p in plans) / sum(plan(SPECS["causal"], c).cost for c in pieces), 4),
-        "shown_of_dense": round(sum(t.shown for p in plans for t in p.tiles) / dense, 4),
+        "shown_of_dense": round(sum(t.n_pairs for p in plans for t in p.tiles) / dense, 4),
         "plan": plans[0].decomposition if len(plans) == 1 else "",
     }
 
@@ -109,7 +109,7 @@ def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Cal
     from meloctl.model.attention.tiled.kernel import TiledAttention
     from meloctl.model.attention.tiled.plan import AttentionPlan, span
 
-    spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.see()) for t in tiles)
+    spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.mask()) for t in tiles)
     ready = AttentionPlan(n_queries=n_rows, n_keys=n_rows, spans=spans)
     q_LHD, k_LHD, v_LHD, grad_LHD = torch.randn(4, n_rows, heads, width)
 
@@ -121,17 +121,17 @@ def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Cal
     return both_ways
 
 
-def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]:
+def equal_tiles(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]:
     """Tiles of n queries and m keys, from somewhere among many cells of 8 rows: what a tile needs is seldom in the cache.
 
-    Rows of a form "together" stand together, those of the others are drawn.
+    Rows of the form "contiguous" are contiguous, those of the others are sampled.
     """
     n_cells = LENGTH // 8
     cells = CellRows(bar=np.arange(n_cells), part=np.zeros(n_cells, dtype=np.int64), rows=np.full(n_cells, 8))
     tiles = []
     for _ in range(TILES):
         queries, keys = (np.sort(random.choice(n_cells, x // 8, replace=False)) for x in (n, m))
-        if form == "together":
+        if form == "contiguous":
             queries, keys = (random.integers(n_cells - x // 8 + 1) + np.arange(x // 8) for x in (n, m))
         tiles.append(
             Tile(
@@ -139,19 +139,19 @@ def alike(n: int, m: int, form: Form, random: np.random.Generator) -> list[Tile]
                 query_cells=queries,
                 key_cells=queries if form == "causal" else keys,
                 causal=form == "causal",
-                seen=np.ones((len(MASK_RELATIONS), n_cells), dtype=np.bool_) if form == "masked" else None,
+                visible=np.ones((len(MASK_RELATIONS), n_cells), dtype=np.bool_) if form == "masked" else None,
                 n_queries=n,
                 n_keys=m,
-                shown=n * m,
+                n_pairs=n * m,
             )
         )
     return tiles
 
 
 def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
-    """The constants of `Costs` for `TiledAttention` on one core, forward and backward.
+    """The constants of `KernelCosts` for `TiledAttention` on one core, forward and backward.
 
-    Plans of equal tiles, less a plan without tiles. Time = entry · (tile + (gathered or together) · (N + M) + N·M · (masked
+    Plans of equal tiles, less a plan without tiles. Time = score · (tile + (gathered or contiguous) · (N + M) + N·M · (masked
     or 1)), fitted by relative least squares over 18 shapes; causal tiles are compared with what `causal_block` says.
     """
     import torch
@@ -161,27 +161,27 @@ def kernel(heads: int, width: int, repeats: int) -> dict[str, float]:
     random = np.random.default_rng(0)
 
     def of_one(n: int, m: int, form: Form) -> float:
-        plans = [alike(n, m, form, random), []]
+        plans = [equal_tiles(n, m, form, random), []]
         some, none = best_ms([attention(tiles, LENGTH, heads, width) for tiles in plans], repeats)
         return (some - none) / TILES
 
     sizes = [(n, m) for n in (16, 32, 48, 64, 128, 256) for m in (64, 256, 1024)]  # as plans of real pieces have them
-    forms: tuple[Form, ...] = ("whole", "together", "masked")
+    forms: tuple[Form, ...] = ("whole", "contiguous", "masked")
     shapes = [(n, m, form) for n, m in sizes for form in forms]
     took = np.array([of_one(*shape) for shape in shapes])
     rows, work = np.array([(n + m, n * m) for n, m, _ in shapes]).T
-    near, hides = (np.array([form == which for *_, form in shapes]) for which in ("together", "masked"))
+    near, hides = (np.array([form == which for *_, form in shapes]) for which in ("contiguous", "masked"))
     terms = np.stack([np.ones(len(rows)), rows * ~near, rows * near, work * ~hides, work * hides], axis=1)
     fit, _ = nnls(terms / took[:, None], np.ones(len(took)))
     error = np.abs(terms @ fit / took - 1)
-    tile, gathered, together, entry, masked = fit
-    blocks = [2 * (of_one(n, n, "causal") - tile - gathered * 2 * n) / (entry * n) - n for n in (768, 1024, 1536)]
+    tile, gathered, contiguous, score, masked = fit
+    blocks = [2 * (of_one(n, n, "causal") - tile - gathered * 2 * n) / (score * n) - n for n in (768, 1024, 1536)]
     return {
-        "entry_ns": round(1e6 * entry, 1),
-        "tile": round(tile / entry),
-        "gathered": round(gathered / entry, 1),
-        "together": round(together / entry, 1),
-        "masked": round(masked / entry, 3),
+        "score_ns": round(1e6 * score, 1),
+        "tile": round(tile / score),
+        "gathered": round(gathered / score, 1),
+        "contiguous": round(contiguous / score, 1),
+        "masked": round(masked / score, 3),
         "causal_block": round(float(np.median(blocks))),
         "median_error": round(float(np.median(error)), 3),
     }
@@ -197,7 +197,7 @@ def choices(name: str, cells: CellRows, heads: int, width: int, repeats: int) ->
         chosen = plan(SPECS[spec], cells)
         every = {
             tuple((g.in_words(), len(g.starts)) for g in groups): [tile for g in groups for tile in g.tiles()]
-            for length in RUN_ROWS
+            for length in RUN_LENGTHS
             for groups in decompositions(SPECS[spec], cells, lengths=[length])
         }
         others = [tiles for tiles in every.values() if sum(t.work for t in tiles) < chosen.dense_work]
@@ -226,7 +226,7 @@ def cut(cells: CellRows, n_rows: int) -> CellRows:
 
 
 def cells_of_folder(folder: Path) -> dict[str, CellRows]:
-    """{name: cells} of its MIDI files; those that cannot be read are told."""
+    """{name: cells} of its MIDI files; those that cannot be read are named on stderr."""
     found = {}
     for path in sorted(folder.glob("*.mid")):
         try:
@@ -236,8 +236,8 @@ def cells_of_folder(folder: Path) -> dict[str, CellRows]:
     return found
 
 
-def told(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Results of `measured`, for people."""
+def text_lines(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Results of `measured` as lines of text."""
     for r in results:
         yield f"{r['pieces']}, {r['rows']} rows, {r['spec']}: {r['plan_ms']} ms, {r['tiles']} tiles"
         yield f"    of dense causal: work {r['work_of_dense']}, cost {r['cost_of_dense']}, shown {r['shown_of_dense']}"
@@ -280,7 +280,7 @@ def main() -> None:
             **({arguments.folder.name: list(files.values())} if files else {}),
         }
         results = [measured(name, spec, cells, repeats=repeats) for name, cells in sets.items() for spec in SPECS]
-        lines = list(told(results))
+        lines = list(text_lines(results))
     print(json.dumps(results) if arguments.json else "\n".join(lines))
 
 

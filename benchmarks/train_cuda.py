@@ -75,7 +75,7 @@ def work_of(pack: Pack, model: MeloFormer) -> Work:
     places = places_of(pack, model.vocabulary)
     bar, part = places.bar, places.part
     drums = np.unique(part[pack.rows[:, INSTRUMENT] == model.vocabulary.drums]).tolist()
-    pairs = sum(tile.shown for tile in plan(model.spec, cells_of_rows(bar, part, drums)).tiles)
+    pairs = sum(tile.n_pairs for tile in plan(model.spec, cells_of_rows(bar, part, drums)).tiles)
     if not model.spec.summaries:
         return Work(vectors=pack.n_rows, pairs=pairs)
     bars = int(bar[-1]) + 1

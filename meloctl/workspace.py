@@ -10,6 +10,7 @@ command with the same inputs finds it and redoes nothing.
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,9 @@ class RunOutput:
     results: dict[str, Any]
     """JSON values: what the command prints when it is given again."""
 
+    scratch: Sequence[str] = ()
+    """Names of subfolders that were needed to resume alone; deleted once the run is finished."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -106,6 +110,11 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def cache(self) -> Path:
+        """The folder of rows that were made once for a corpus."""
+        return self.root / "cache"
 
     def folder(self, recipe: Recipe) -> Path:
         """Where a recipe's run lies, finished or not."""
@@ -152,7 +161,10 @@ class Workspace:
                 mine = True
                 folder.mkdir(parents=True, exist_ok=True)
                 output = make(folder)
-                return self.finish(recipe, files=output.files, results=output.results)
+                run = self.finish(recipe, files=output.files, results=output.results)
+                for name in output.scratch:
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                return run
         except BaseException:
             if mine:  # else another process is writing there
                 self.remove_empty(recipe)

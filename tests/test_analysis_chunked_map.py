@@ -172,11 +172,11 @@ KILLED = """
 import sys
 from pathlib import Path
 from analysis.chunked_map import Workers
-from analysis.measure_corpus import Measuring, measure_corpus
+from analysis.measure_corpus import MeasureChunk, measure_corpus
 folder, midi, processes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 if __name__ == "__main__":
     paths = sorted(str(p) for p in midi.iterdir())
-    measure_corpus(paths, Measuring.of(len(paths)), folder / "chunks", key="k", workers=Workers(processes=processes))
+    measure_corpus(paths, MeasureChunk.of(len(paths)), folder / "chunks", key="k", workers=Workers(processes=processes))
 """
 
 

@@ -1,4 +1,4 @@
-"""Plans: the tiles show each pair of the mask once and nothing else, and cost what they say."""
+"""Plans: the tiles hold each pair of the mask once and nothing else, and cost what they say."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from analysis.errors import MeloError
 from masks.dense import dense_mask
-from masks.spec import MASK_RELATIONS, MaskSpec
+from masks.spec import MaskSpec, visible_offsets
 from masks.tiling.cell_rows import CellRows, cells_of_rows
 from masks.tiling.kernel_costs import KernelCosts
-from masks.tiling.orders import across_parts, everything, within_parts
-from masks.tiling.plan import RUN_ROWS, decompositions, plan
-from masks.tiling.query_runs import causal, query_runs
+from masks.tiling.orders import across_parts, generation_order, within_parts
+from masks.tiling.plan import RUN_LENGTHS, decompositions, plan
+from masks.tiling.query_runs import causal_sets, query_runs
 from masks.tiling.tiles import count_visible_pairs
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -50,7 +50,7 @@ def kernels(draw):
     return KernelCosts(
         tile=draw(st.sampled_from([0.0, 10.0, 1e3, 1e6])),
         gathered=draw(st.sampled_from([0.0, 10.0])),
-        together=draw(st.sampled_from([0.0, 5.0])),
+        contiguous=draw(st.sampled_from([0.0, 5.0])),
         masked=draw(st.sampled_from([1.0, 3.0])),
         causal_block=draw(st.sampled_from([1, 512])),
     )
@@ -61,50 +61,50 @@ def reference(spec, cells):
     return dense_mask(spec, bar, part, cells.drums)
 
 
-def expanded(tile):
-    """What a tile shows, as a matrix of its rectangle."""
-    see = tile.see()
-    if see is not None:
-        return see
+def full_mask(tile):
+    """(N, M) the mask of a tile, also where its kernel needs none."""
+    mask = tile.mask()
+    if mask is not None:
+        return mask
     every = np.ones((len(tile.queries), len(tile.keys)), dtype=bool)
     return np.tril(every) if tile.causal else every
 
 
-def times_shown(tiles, n_rows):
-    """(L, L) how often each pair is shown."""
+def times_visible(tiles, n_rows):
+    """(L, L) in how many tiles each pair is visible."""
     times = np.zeros((n_rows, n_rows), dtype=int)
     for tile in tiles:
-        np.add.at(times, np.ix_(tile.queries, tile.keys), expanded(tile))
+        np.add.at(times, np.ix_(tile.queries, tile.keys), full_mask(tile))
     return times
 
 
-def check_tile(tile):
-    see = expanded(tile)
-    assert see.shape == (tile.n_queries, tile.n_keys)
-    assert tile.shown == see.sum() > 0
+def assert_tile(tile):
+    mask = full_mask(tile)
+    assert mask.shape == (tile.n_queries, tile.n_keys)
+    assert tile.n_pairs == mask.sum() > 0
     assert (np.diff(tile.queries) > 0).all()
     assert (np.diff(tile.keys) > 0).all()
     assert tile.keys[-1] <= tile.queries[-1]  # nothing is gathered that comes after all queries
     if tile.causal:
         assert (tile.queries == tile.keys).all()
-        assert tile.work == see.sum()
+        assert tile.work == mask.sum()
     else:
-        assert tile.work == see.size
-        assert (tile.see() is None) == see.all()
+        assert tile.work == mask.size
+        assert (tile.mask() is None) == mask.all()
 
 
-def price(tile, costs):
-    """Of one tile, from its rows alone."""
+def tile_cost(tile, costs):
+    """Cost of one tile, from its rows alone."""
     n, m = tile.n_queries, tile.n_keys
     stand = [(rows[-1] - rows[0] + 1 == len(rows)) for rows in (tile.queries, tile.keys)]
-    rows = sum(x * (costs.together if near else costs.gathered) for x, near in zip((n, m), stand, strict=True))
+    rows = sum(x * (costs.contiguous if near else costs.gathered) for x, near in zip((n, m), stand, strict=True))
     if tile.causal:
         return costs.tile + rows + n * min(n, (n + costs.causal_block) / 2)
-    return costs.tile + rows + n * m * (costs.masked if tile.see() is not None else 1)
+    return costs.tile + rows + n * m * (costs.masked if tile.mask() is not None else 1)
 
 
 def test_the_seeds_plan_drawn():
-    # two parts, two rows each, bars 0 and 1: all is seen, so all rows are one causal tile
+    # two parts, two rows each, bars 0 and 1: all is visible, so all rows are one causal tile
     cells = cells_of_rows([0] * 4 + [1] * 4, [1, 1, 2, 2] * 2)
     assert [x.tolist() for x in (cells.bar, cells.part, cells.rows)] == [[0, 0, 1, 1], [1, 2, 1, 2], [2, 2, 2, 2]]
     made = plan(SEED, cells)
@@ -112,27 +112,27 @@ def test_the_seeds_plan_drawn():
     (tile,) = made.tiles
     assert tile.causal
     assert tile.queries.tolist() == list(range(8))
-    assert made.work == tile.shown == 36
+    assert made.work == tile.n_pairs == 36
 
 
-def test_a_bar_far_enough_back_is_out_of_the_other_parts_sight():
-    # bars 0 and 3, one row of each of two parts: its own part at offset 3 is seen, the other is not
+def test_a_bar_far_enough_back_is_hidden_from_other_parts():
+    # bars 0 and 3, one row of each of two parts: the own part is visible at offset 3, the other is not
     cells = cells_of_rows([0, 0, 3, 3], [1, 2, 1, 2])
-    few_entries = KernelCosts(tile=0, gathered=0, together=0, causal_block=1)
-    made = plan(SEED, cells, costs=few_entries)
-    assert times_shown(made.tiles, 4).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]]
-    assert made.decomposition == "2 parts causal + 2 windows of one cell across parts"
+    few_scores = KernelCosts(tile=0, gathered=0, contiguous=0, causal_block=1)
+    made = plan(SEED, cells, costs=few_scores)
+    assert times_visible(made.tiles, 4).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]]
+    assert made.decomposition == "2 parts causal + 2 query runs of one cell across parts"
     assert made.work == 3 + 3 + 1 + 1
-    assert made.in_words() == "2 parts causal + 2 windows of one cell across parts: 0.80 of dense causal's work"
+    assert made.in_words() == "2 parts causal + 2 query runs of one cell across parts: 0.80 of dense causal's work"
     assert made.memory_bytes(heads=3, width=5, dtype_bytes=2) == (2 + 2 + 1 + 1) * 3 * (5 * 2 + 4)
 
 
 @given(specs(), pieces(), kernels())
-def test_the_tiles_show_the_mask_exactly_once(spec, cells, costs):
+def test_each_pair_of_the_mask_is_in_exactly_one_tile(spec, cells, costs):
     made = plan(spec, cells, costs=costs)
-    assert (times_shown(made.tiles, cells.n_rows) == reference(spec, cells)).all()
+    assert (times_visible(made.tiles, cells.n_rows) == reference(spec, cells)).all()
     for tile in made.tiles:
-        check_tile(tile)
+        assert_tile(tile)
     assert made.work == sum(tile.work for tile in made.tiles)
 
 
@@ -142,8 +142,8 @@ def test_so_does_every_other_decomposition(spec, cells, costs):
     found = list(decompositions(spec, cells, costs))
     for groups in found:
         tiles = [tile for g in groups for tile in g.tiles()]
-        assert (times_shown(tiles, cells.n_rows) == mask).all()
-        assert sum(g.cost(costs) for g in groups) == pytest.approx(sum(price(tile, costs) for tile in tiles))
+        assert (times_visible(tiles, cells.n_rows) == mask).all()
+        assert sum(g.cost(costs) for g in groups) == pytest.approx(sum(tile_cost(tile, costs) for tile in tiles))
     assert plan(spec, cells, costs=costs).cost == min(sum(g.cost(costs) for g in groups) for groups in found)
 
 
@@ -154,62 +154,62 @@ def test_drums_that_come_first_and_last():
     )
     spec = MaskSpec(same=(), near=0, far=(), drums="exempt", summaries=False)
     for groups in decompositions(spec, cells):
-        shown = times_shown([tile for g in groups for tile in g.tiles()], 3)
+        shown = times_visible([tile for g in groups for tile in g.tiles()], 3)
         assert shown.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
 
 
-def test_what_all_parts_see_alike_is_computed_together():
+def test_offsets_that_all_parts_share_are_computed_together():
     # 40 bars of 4 parts, 8 rows a cell. All see bars 0, 1, 2 and 4 back; at 3 and from 5 on one sees one's own part alone
     cells = CellRows(bar=np.repeat(np.arange(40), 4), part=np.tile(np.arange(4), 40), rows=np.full(160, 8))
-    made = plan(SEED, cells, costs=KernelCosts(tile=1000, gathered=10, together=10, masked=1.0, causal_block=500))
+    made = plan(SEED, cells, costs=KernelCosts(tile=1000, gathered=10, contiguous=10, masked=1.0, causal_block=500))
     several = [len(np.unique(cells.part[tile.key_cells])) > 1 for tile in made.tiles]
     together = [tile for tile, many in zip(made.tiles, several, strict=True) if many]
     alone = [tile for tile, many in zip(made.tiles, several, strict=True) if not many]
     assert sum(tile.work for tile in together) == 32 * 32 * (40 + 39 + 38 + 36)
-    assert sum(tile.shown for tile in alone) == 4 * 8 * 8 * (37 + sum(range(1, 36)))
+    assert sum(tile.n_pairs for tile in alone) == 4 * 8 * 8 * (37 + sum(range(1, 36)))
 
 
 @given(specs(), pieces(), kernels())
-def test_every_row_sees_itself(spec, cells, costs):
-    itself = times_shown(plan(spec, cells, costs=costs).tiles, cells.n_rows).diagonal()
+def test_every_row_attends_to_itself(spec, cells, costs):
+    itself = times_visible(plan(spec, cells, costs=costs).tiles, cells.n_rows).diagonal()
     assert (itself == 1).all()
 
 
-@given(pieces(), specs(), st.sampled_from([*RUN_ROWS, 2, 7, 13]), st.booleans())
-def test_windows_of_any_length_show_what_their_order_holds(cells, spec, length, whole_bars):
+@given(pieces(), specs(), st.sampled_from([*RUN_LENGTHS, 2, 7, 13]), st.booleans())
+def test_query_runs_of_any_length_hold_the_pairs_of_their_order(cells, spec, length, whole_bars):
     parts = np.repeat(cells.part, cells.rows)
     alike = parts[:, None] == parts
     mask = reference(spec, cells)
-    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in MASK_RELATIONS])
+    visible = visible_offsets(spec, cells.n_bars)
     every = np.ones(len(cells.rows), dtype=bool)
-    same, other = np.array([[1], [0], [0]]) * seen > 0, np.array([[0], [1], [1]]) * seen > 0
-    for order, shown, expected in [
-        (everything(cells, ""), seen, mask),
+    same, other = np.array([[1], [0], [0]]) * visible > 0, np.array([[0], [1], [1]]) * visible > 0
+    for order, some, expected in [
+        (generation_order(cells, ""), visible, mask),
         (within_parts(cells, ""), same, mask & alike),
         (across_parts(cells, "", every), other, mask & ~alike),
     ]:
         if len(order.keys):
-            cut = query_runs(order, shown, count_visible_pairs(cells, shown), length, whole_bars=whole_bars)
-            assert (times_shown(cut.tiles(), cells.n_rows) == expected).all()
+            runs = query_runs(order, some, count_visible_pairs(cells, some), length, whole_bars=whole_bars)
+            assert (times_visible(runs.tiles(), cells.n_rows) == expected).all()
 
 
 @given(specs(), pieces())
 def test_pairs_are_counted_without_the_matrix(spec, cells):
-    seen = np.array([[spec.sees(r, k) for k in range(cells.n_bars)] for r in MASK_RELATIONS])
+    visible = visible_offsets(spec, cells.n_bars)
     by_row = reference(spec, cells).sum(axis=1)
-    assert count_visible_pairs(cells, seen).tolist() == np.add.reduceat(by_row, cells.start).tolist()
+    assert count_visible_pairs(cells, visible).tolist() == np.add.reduceat(by_row, cells.start).tolist()
 
 
-def test_a_window_holds_the_cells_that_begin_in_its_stretch():
+def test_a_query_run_holds_the_cells_that_begin_in_its_multiple_of_the_length():
     # rows: 3 + 3 in bar 0, 5 + 3 in bar 1, 1 in bar 2; cells begin at rows 0, 3, 6, 11, 14
     cells = CellRows(bar=np.array([0, 0, 1, 1, 2]), part=np.array([1, 2, 1, 2, 1]), rows=np.array([3, 3, 5, 3, 1]))
-    order = everything(cells, "")
-    assert order.runs(7, whole_bars=False).starts.tolist() == [0, 3, 4]
-    assert order.runs(7, whole_bars=True).starts.tolist() == [0, 4]
-    assert order.runs(1, whole_bars=True).starts.tolist() == [0, 2, 4]
+    order = generation_order(cells, "")
+    assert order.cut(7, whole_bars=False).starts.tolist() == [0, 3, 4]
+    assert order.cut(7, whole_bars=True).starts.tolist() == [0, 4]
+    assert order.cut(1, whole_bars=True).starts.tolist() == [0, 2, 4]
     own = within_parts(cells, "")  # rows of part 1 begin at 0, 3, 8, of part 2 at 0, 3
     assert own.queries.tolist() == [0, 2, 4, 1, 3]
-    assert own.runs(7, whole_bars=True).starts.tolist() == [0, 2, 3]
+    assert own.cut(7, whole_bars=True).starts.tolist() == [0, 2, 3]
 
 
 def test_sparse_cross_is_cheaper_than_dense():
@@ -217,7 +217,7 @@ def test_sparse_cross_is_cheaper_than_dense():
     rows = np.full(160, 8)
     cells = CellRows(bar=np.repeat(np.arange(40), 4), part=np.tile(np.arange(4), 40), rows=rows)
     made = plan(MaskSpec(same=(1, 4), near=0, far=(4,), summaries=True), cells)
-    shown = sum(tile.shown for tile in made.tiles)
+    shown = sum(tile.n_pairs for tile in made.tiles)
     assert shown <= made.work <= 3 * shown < made.dense_work / 2
 
 
@@ -250,7 +250,7 @@ def test_tiles_merged_by_log_sum_exp_are_dense_attention(spec, cells, costs, see
     out, lse = np.zeros_like(v), np.full((cells.n_rows, 1), -np.inf)
     for tile in plan(spec, cells, costs=costs).tiles:
         rows, keys = tile.queries, tile.keys
-        o, lse_tile = attend(q[rows] @ k[keys].T, expanded(tile), v[keys])
+        o, lse_tile = attend(q[rows] @ k[keys].T, full_mask(tile), v[keys])
         merged = np.logaddexp(lse[rows], lse_tile)
         known = np.where(np.isfinite(merged), merged, 0.0)
         out[rows] = out[rows] * np.exp(lse[rows] - known) + o * np.exp(lse_tile - known)
@@ -282,17 +282,17 @@ def test_nothing_is_planned_as_nothing():
 
 def test_a_causal_tile_for_each_part():
     cells = cells_of_rows([0, 0, 0, 1, 1], [4, 4, 9, 4, 9])
-    tiles = list(causal(cells, "", cells.line).tiles())
+    tiles = list(causal_sets(cells, "", cells.part_index).tiles())
     assert [t.queries.tolist() for t in tiles] == [[0, 1, 3], [2, 4]]
 
 
-def test_dear_tiles_make_one_tile_and_dear_entries_make_many():
+def test_expensive_tiles_make_one_tile_and_expensive_scores_make_many():
     cells = CellRows(bar=np.repeat(np.arange(31), 2), part=np.tile([1, 2], 31), rows=np.full(62, 5))
-    few = plan(SEED, cells, costs=KernelCosts(tile=1e9, gathered=0.0, together=0.0))
-    many = plan(SEED, cells, costs=KernelCosts(tile=0.0, gathered=0.0, together=0.0, causal_block=1))
+    few = plan(SEED, cells, costs=KernelCosts(tile=1e9, gathered=0.0, contiguous=0.0))
+    many = plan(SEED, cells, costs=KernelCosts(tile=0.0, gathered=0.0, contiguous=0.0, causal_block=1))
     assert len(few.tiles) == 1
     assert many.work < few.work
-    assert many.work == sum(tile.shown for tile in many.tiles)  # every entry computed is one that is shown
+    assert many.work == sum(tile.n_pairs for tile in many.tiles)  # every score computed is of a visible pair
 
 
 def test_real_pieces(real):
@@ -308,4 +308,4 @@ def test_real_pieces(real):
     upto = 800
     cells = cells_of_rows(bar[:upto], part[:upto], drums)
     spec = MaskSpec(same="full", near=1, far=(4,), drums="exempt", summaries=True)
-    assert (times_shown(plan(spec, cells).tiles, upto) == reference(spec, cells)).all()
+    assert (times_visible(plan(spec, cells).tiles, upto) == reference(spec, cells)).all()

@@ -21,10 +21,11 @@ from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, draw, generate
-from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_derivation
+from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
 from meloctl.model.attention.gates import LAST
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import OffsetReach
+from meloctl.progress import SilentReporter
 from meloctl.rows.codec import decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -53,7 +54,7 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     rows, *_ = music(seed, bars=7)
     full = states_of(model, rows)
     decoder = MeloFormerDecoder(model)
-    torch.testing.assert_close(decoder.start()[0], full[0])
+    torch.testing.assert_close(decoder.prefill([rows[:0]])[0], full[0])
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
@@ -119,7 +120,7 @@ def corpus(tmp_path_factory):
 def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
     every = RuleOptions(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
     options = {name: value for name, value in vars(every).items() if name in RULE_OPTIONS[rule]}
-    spec = plan_derivation(rule, RuleOptions(**options), DIARY, named=True).make()
+    spec = plan_rule(rule, RuleOptions(**options), DIARY, named=True).derive(SilentReporter())
     assert spec.source["rule"] == rule
     model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)
     full, decoder = states_of(model, rows), MeloFormerDecoder(model)
@@ -137,10 +138,10 @@ def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, dru
     ],
 )
 def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, own, others):
-    sight = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
-    told = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in sight.stretches]
-    assert told == [own, others, others]
-    assert sight.whole == (same == "full")
+    reach = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
+    seen = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in reach.intervals]
+    assert seen == [own, others, others]
+    assert reach.whole_past == (same == "full")
 
 
 @settings(max_examples=15)

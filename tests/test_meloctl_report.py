@@ -25,7 +25,8 @@ from masks.describe import density
 from masks.rules.seed import derive_mask
 from masks.spec import MaskSpec, spec_text
 from meloctl.cli.main import app
-from meloctl.masking.rules import costed_corpus
+from meloctl.masking.costed_corpus import costed_corpus
+from meloctl.progress import SilentReporter
 from meloctl.report.family_maps import read_families
 from meloctl.report.mask_chart import band_chart
 from meloctl.report.mask_costs import compare_costs
@@ -245,7 +246,7 @@ def test_the_corpus_is_counted(folder, page):
 
 def test_rules_stand_as_mask_compare_has_them(card, folder, page):
     curves = read_curves(folder / "offsets.json")
-    rows = costed_corpus(folder / "offsets.json", None).read(20)
+    rows = costed_corpus(folder / "offsets.json", None).read(20, progress=SilentReporter())
     pairs = mean_pairs(rows)
     rules = rules_to_compare(curves, rows, random=np.random.default_rng(0))
     (found,) = [v for k, v in page.tables().items() if k.startswith("Masks side by side")]

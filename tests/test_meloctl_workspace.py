@@ -99,3 +99,15 @@ def test_a_value_that_a_manifest_lacks_is_named(tmp_path):
     (run.folder / MANIFEST).write_text(json.dumps(data))
     with pytest.raises(MeloError, match="damaged, no 'lines' in its results"):
         Workspace(tmp_path).latest("stats").manifest_value("results", "lines")
+
+
+def test_what_was_needed_to_resume_alone_goes_once_the_run_is_finished(tmp_path):
+    space = Workspace(tmp_path)
+
+    def make(folder):
+        (folder / "chunks").mkdir()
+        (folder / "chunks" / "0").write_text("")
+        return RunOutput(files=write_one(folder).files, results={}, scratch=["chunks"])
+
+    run = space.once(recipe_of(), make)
+    assert sorted(path.name for path in run.folder.iterdir()) == [MANIFEST, "table.csv"]

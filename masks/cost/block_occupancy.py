@@ -56,7 +56,7 @@ def block_occupancy(spec: MaskSpec, cells: CellRows, ways: Sequence[BlockGrid]) 
 
 def _inside(cells: CellRows, way: BlockGrid) -> csr_array:
     """(C, blocks) 1 where a cell has a row in a block, cells in generation order."""
-    order = np.lexsort((cells.bar, cells.line)) if way.part_major else np.arange(len(cells.bar))
+    order = np.lexsort((cells.bar, cells.part_index)) if way.part_major else np.arange(len(cells.bar))
     start: Ints = np.empty_like(cells.rows)
     start[order] = np.cumsum(cells.rows[order]) - cells.rows[order]
     first, last = start // way.rows, (start + cells.rows - 1) // way.rows

@@ -57,7 +57,7 @@ class MaskCost:
         return self.similarity_recall / self.density
 
     def to_json(self) -> dict[str, Any]:
-        """What `meloctl mask compare_masks --json` prints of it."""
+        """What `meloctl mask compare --json` prints of it."""
         return {
             "name": self.name,
             "masks": self.masks,

@@ -1,4 +1,7 @@
-"""The rows of a piece by cell (bar, part), in generation order."""
+"""The rows of a piece by cell (bar, part), in generation order.
+
+Shape letters: C cells, L rows, T bars, P parts.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from analysis.errors import MeloError
 from masks.spec import MASK_RELATIONS, MOST_OFFSET
 
 SAME, CROSS, DRUMS = range(len(MASK_RELATIONS))
-"""Rows of a table of relations."""
+"""Indices into MASK_RELATIONS."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,13 +27,13 @@ class CellRows:
     """
 
     bar: Ints
-    """(C,) never falling."""
+    """(C,) bar of each cell, never falling."""
 
     part: Ints
-    """(C,) any whole numbers that tell parts apart."""
+    """(C,) part of each cell; any whole numbers that distinguish parts."""
 
     rows: Ints
-    """(C,) 1 or more."""
+    """(C,) rows in each cell, 1 or more."""
 
     drums: frozenset[int] = frozenset()
     """The parts that are drums."""
@@ -46,38 +49,38 @@ class CellRows:
             raise MeloError("cells: the bars fall; give the cells in generation order, bar by bar")
         if self.n_bars > MOST_OFFSET:
             raise MeloError(f"cells: {self.n_bars} bars; a piece has at most {MOST_OFFSET}")
-        if len(np.unique(self.slot)) < len(self.slot):
-            raise MeloError("cells: a part comes twice in one bar; rows of a cell must stand together")
+        if len(np.unique(self.table_index)) < len(self.table_index):
+            raise MeloError("cells: a part comes twice in one bar; rows of a cell must be contiguous")
 
     @property
     def n_rows(self) -> int:
-        """L."""
+        """L: rows of all cells."""
         return int(self.rows.sum())
 
     @cached_property
     def n_bars(self) -> int:
-        """T, from the first bar to the last, gaps counted."""
+        """T: bars from the first cell's to the last cell's, bars without a cell included."""
         return int(self.bar[-1] - self.bar[0]) + 1 if len(self.bar) else 0
 
     @cached_property
-    def time(self) -> Ints:
-        """(C,) bars since the first one."""
+    def bar_index(self) -> Ints:
+        """(C,) bar of each cell counted from the first cell's, 0..T − 1."""
         return self.bar - self.bar[:1]
 
     @cached_property
-    def line(self) -> Ints:
-        """(C,) the parts, numbered 0..P−1."""
+    def part_index(self) -> Ints:
+        """(C,) part of each cell as 0..P − 1."""
         return np.unique(self.part, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def n_parts(self) -> int:
-        """P."""
-        return int(self.line.max()) + 1 if len(self.line) else 0
+        """P: distinct parts."""
+        return int(self.part_index.max()) + 1 if len(self.part_index) else 0
 
     @cached_property
-    def slot(self) -> Ints:
-        """(C,) place in a P×T table."""
-        return self.line * self.n_bars + self.time
+    def table_index(self) -> Ints:
+        """(C,) flat index of each cell in a (P, T) table."""
+        return self.part_index * self.n_bars + self.bar_index
 
     @cached_property
     def start(self) -> Ints:
@@ -85,41 +88,59 @@ class CellRows:
         return np.cumsum(self.rows) - self.rows
 
     @cached_property
-    def drummed(self) -> Bools:
-        """(C,) is it a cell of drums?"""
+    def is_drums(self) -> Bools:
+        """(C,) True where a cell's part is drums."""
         return np.isin(self.part, list(self.drums))
 
     @cached_property
     def earlier_rows(self) -> tuple[Ints, Ints, Ints]:
-        """Rows before each bar: (T + 1,) of all parts, (T + 1,) of drums, (P, T + 1) of each part."""
+        """Rows in the bars before bar 0, 1, … T: (T + 1,) of all parts, (T + 1,) of drums, (P, T + 1) of each part."""
         table = np.zeros((self.n_parts, self.n_bars + 1), dtype=np.int64)
-        table[self.line, self.time + 1] = self.rows
-        own = np.cumsum(table, axis=1)
+        table[self.part_index, self.bar_index + 1] = self.rows
+        by_part = np.cumsum(table, axis=1)
         drums = np.zeros(self.n_parts, dtype=np.bool_)
-        drums[self.line[self.drummed]] = True
-        return own.sum(axis=0), own[drums].sum(axis=0), own
+        drums[self.part_index[self.is_drums]] = True
+        return by_part.sum(axis=0), by_part[drums].sum(axis=0), by_part
 
     def relation(self, queries: Ints, keys: Ints) -> npt.NDArray[np.int8]:
-        """(|queries|, |keys|) what cells are to each other, as rows of MASK_RELATIONS."""
+        """Relation of each pair of cells.
+
+        Args:
+            queries: (N,) cells.
+            keys: (M,) cells.
+
+        Returns:
+            (N, M) indices into MASK_RELATIONS.
+        """
         return relations(self.part[queries], self.part[keys], self.drums)
 
 
 def relations(queries: Ints, keys: Ints, drums: Collection[int]) -> npt.NDArray[np.int8]:
-    """(|queries|, |keys|) what parts are to each other, as rows of MASK_RELATIONS; `drums` are the parts that are drums."""
-    drummed = np.isin(queries, list(drums))[:, None] | np.isin(keys, list(drums))
+    """Relation of each pair of parts.
+
+    Args:
+        queries: (N,) parts.
+        keys: (M,) parts.
+        drums: the parts that are drums.
+
+    Returns:
+        (N, M) indices into MASK_RELATIONS.
+    """
+    any_drums = np.isin(queries, list(drums))[:, None] | np.isin(keys, list(drums))
     same = queries[:, None] == keys
-    return np.where(same, np.int8(SAME), np.where(drummed, np.int8(DRUMS), np.int8(CROSS)))
+    return np.where(same, np.int8(SAME), np.where(any_drums, np.int8(DRUMS), np.int8(CROSS)))
 
 
 def cells_of_rows(bar: npt.ArrayLike, part: npt.ArrayLike, drums: Collection[int] = ()) -> CellRows:
-    """The cells of rows in generation order.
+    """Rows in generation order grouped into cells.
 
     Args:
-        bar, part: (L,) of each row, as `dense_mask` takes them.
+        bar: (L,) bar of each row.
+        part: (L,) part of each row, as `dense_mask` takes it.
         drums: the parts that are drums.
 
     Raises:
-        MeloError: bars that fall, or rows of one cell that do not stand together.
+        MeloError: bars that fall, or rows of one cell that are not contiguous.
     """
     bar_L, part_L = np.asarray(bar, dtype=np.int64), np.asarray(part, dtype=np.int64)
     if bar_L.ndim != 1 or bar_L.shape != part_L.shape:
@@ -132,6 +153,14 @@ def cells_of_rows(bar: npt.ArrayLike, part: npt.ArrayLike, drums: Collection[int
 
 
 def expand_ranges(start: Ints, length: Ints) -> Ints:
-    """start, start + 1, … (length of them), for each, one after the other."""
+    """The whole numbers of several ranges, one range after the other.
+
+    Args:
+        start: (N,) first number of each range.
+        length: (N,) how many numbers it holds.
+
+    Returns:
+        (sum of lengths,) start, start + 1, … of the first range, then of the second, …
+    """
     end = np.cumsum(length)
     return np.arange(end[-1] if len(end) else 0) + np.repeat(start - end + length, length)

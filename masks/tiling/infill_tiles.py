@@ -1,7 +1,8 @@
-"""What rows that fill a gap see of the rows around it, which come before them in generation order.
+"""The mask between the middle of an infill window and its kept rows, as tiles.
 
-Such rows belong to bars that lie among those of the kept rows, so they see both ways: the offset is the distance of two bars.
-Shape letters: Q cells that fill the gap, K kept cells, N and M their rows.
+In a window for infill the kept rows come first in generation order, then the middle: the rows of the masked bars. These bars lie
+among those of the kept rows, so the middle attends both ways: the offset is the distance of two bars.
+Shape letters: Q cells of the middle and K kept cells of a tile, N and M their rows; L rows of a window.
 """
 
 from collections.abc import Iterator
@@ -18,51 +19,52 @@ from masks.tiling.cell_rows import CellRows, expand_ranges, relations
 Kind = TypeVar("Kind", bound=np.generic)
 
 ROWS = 512
-"""Rows in a run of cells that fill the gap, about: what each run sees is one tile."""
+"""Rows of the middle in one tile, about."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InfillTile:
-    """Some rows that fill a gap as queries, and all kept rows that one of them sees as keys. Not causal."""
+    """Some rows of the middle as queries, and all kept rows that one of them attends to as keys. Not causal."""
 
     queries: Ints
-    """(N,) rows, counted from the first that fills the gap."""
+    """(N,) rows, counted from the first of the middle."""
 
     keys: Ints
     """(M,) kept rows."""
 
-    see: Bools
+    mask: Bools
     """(N, M) True = may attend."""
 
     relation: npt.NDArray[np.int8]
-    """(N, M) as rows of MASK_RELATIONS."""
+    """(N, M) indices into MASK_RELATIONS."""
 
     distance: Ints
-    """(N, M) bars between them."""
+    """(N, M) bars between them, ≥ 0."""
 
 
-def infill_tiles(spec: MaskSpec, kept: CellRows, filled: CellRows) -> Iterator[InfillTile]:
-    """All pairs (row that fills the gap, kept row) that the mask shows, each in one tile.
+def infill_tiles(spec: MaskSpec, kept: CellRows, middle: CellRows) -> Iterator[InfillTile]:
+    """Tiles that together hold every visible pair (row of the middle, kept row) once.
 
     Args:
         spec: the mask.
-        kept, filled: cells of one window, with the same drums; their bars are counted from the same one.
+        kept: the kept cells of a window.
+        middle: the cells of its masked bars, with the same drums; bars of both are counted from the same one.
     """
-    far = max(int(kept.bar.max()), int(filled.bar.max())) + 1
-    seen = visible_offsets(spec, far)
-    run = filled.start // ROWS
-    for number in np.unique(run):
-        cells = np.flatnonzero(run == number)
-        relation = relations(filled.part[cells], kept.part, kept.drums)
-        distance = np.abs(filled.bar[cells][:, None] - kept.bar)
-        see = seen[relation, distance]
-        some = np.flatnonzero(see.any(axis=0))
+    n_offsets = max(int(kept.bar.max()), int(middle.bar.max())) + 1
+    visible = visible_offsets(spec, n_offsets)
+    tile_of_cell = middle.start // ROWS
+    for tile in np.unique(tile_of_cell):
+        cells = np.flatnonzero(tile_of_cell == tile)
+        relation = relations(middle.part[cells], kept.part, kept.drums)
+        distance = np.abs(middle.bar[cells][:, None] - kept.bar)
+        mask = visible[relation, distance]
+        some = np.flatnonzero(mask.any(axis=0))
         if len(some):
-            rows = filled.rows[cells], kept.rows[some]
+            rows = middle.rows[cells], kept.rows[some]
             yield InfillTile(
-                queries=expand_ranges(filled.start[cells], rows[0]),
+                queries=expand_ranges(middle.start[cells], rows[0]),
                 keys=expand_ranges(kept.start[some], rows[1]),
-                see=_by_row(see[:, some], *rows),
+                mask=_by_row(mask[:, some], *rows),
                 relation=_by_row(relation[:, some], *rows),
                 distance=_by_row(distance[:, some], *rows),
             )
@@ -71,18 +73,23 @@ def infill_tiles(spec: MaskSpec, kept: CellRows, filled: CellRows) -> Iterator[I
 def infill_mask(
     spec: MaskSpec, bar: Ints, part: Ints, drums: frozenset[int]
 ) -> tuple[Bools, npt.NDArray[np.int8], Ints]:
-    """The mask of a short window with masked bars, as three (L, L) arrays: True = may attend; the relation as a row of
-    MASK_RELATIONS; the distance in bars.
+    """The mask of a whole short infill window.
 
     Args:
-        bar, part: (L,) of each row in generation order.
+        spec: the mask.
+        bar: (L,) bar of each row in generation order, masked bars last.
+        part: (L,) part of each row.
         drums: the parts that are drums.
+
+    Returns:
+        (L, L) each, [query, key]: the mask, True = may attend; the relation, as an index into MASK_RELATIONS; the distance in
+        bars.
     """
     relation, distance = relations(part, part, drums), np.abs(bar[:, None] - bar)
-    seen = visible_offsets(spec, int(bar.max()) + 1)[relation, distance]
-    return seen & np.tri(len(bar), dtype=np.bool_), relation, distance
+    visible = visible_offsets(spec, int(bar.max()) + 1)[relation, distance]
+    return visible & np.tri(len(bar), dtype=np.bool_), relation, distance
 
 
 def _by_row(of_cells: npt.NDArray[Kind], queries: Ints, keys: Ints) -> npt.NDArray[Kind]:
-    """(Q, K) of cells → (N, M) of their rows."""
+    """(Q, K) of cells → (N, M) of their rows; `queries` (Q,) and `keys` (K,) are rows a cell."""
     return np.repeat(np.repeat(of_cells, keys, axis=1), queries, axis=0)

@@ -1,6 +1,10 @@
-"""Orders of a piece's cells, and their queries cut into runs that stand together in them.
+"""Orders of a piece's cells, and their queries cut into query runs.
 
-Shape letters as in masks/tiling/tiles.py, and: U runs, I query cells of an order, J key cells.
+An order lays query cells, and the key cells that belong to them, on one axis of bars. Queries that share their keys (all parts,
+or one part) are a group, and each group has 2T positions of the axis to itself: T that stay empty, then its T bars. So no offset
+reaches from one group into another, and every bar that a query may attend to lies before it on the axis.
+
+Shape letters as in masks/tiling/tiles.py, and: U query runs, I query cells of an order, J key cells.
 """
 
 from dataclasses import dataclass, field
@@ -13,153 +17,192 @@ from masks.tiling.cell_rows import CellRows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RowRuns:
-    """The queries of an order in runs: the cells (or bars) that begin in one stretch of `length` rows share one."""
+class QueryCut:
+    """The queries of an order, cut into query runs of about `length` rows: consecutive query cells (or bars) of one group."""
 
     length: int
+    """Rows: the cells (or bars) of a group whose first rows lie in one multiple of `length` rows share a run."""
+
     whole_bars: bool
-    """They begin with a bar, not with a cell."""
+    """Runs begin with a bar, not with any cell."""
 
     starts: Ints
-    """(U,) where they start among the order's queries."""
+    """(U,) first query cell of each run, as an index into the order's queries."""
 
     ends: Ints
-    """(U,) and end."""
+    """(U,) end of each run, exclusive."""
 
-    first_bar: Ints
-    """(U,) bar of the first query, on the order's line."""
+    first_position: Ints
+    """(U,) axis position of each run's first query cell."""
 
-    last_bar: Ints
-    """(U,) bar of the last."""
+    last_position: Ints
+    """(U,) axis position of each run's last query cell."""
 
     keys_before: Ints
-    """(U,) how many of the order's key cells do not come after the last query."""
+    """(U,) how many of the order's key cells do not come after the run's last query cell."""
 
     n_rows: Ints
-    """(U,)"""
+    """(U,) query rows."""
 
-    apart: Bools
-    """(U,) do other rows stand among them?"""
+    scattered: Bools
+    """(U,) True where rows of other cells lie between the run's rows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Order:
-    """Query cells in an order of their own on a line of bars, and key cells on the same line.
-
-    Every group of queries (all parts, or one) has a stretch of the line to itself, longer than any mask reaches.
-    """
+    """Query cells and key cells on one axis of bars; see the module's docstring."""
 
     name: str
+    """Which pairs of parts it holds, for people."""
+
     cells: CellRows
     queries: Ints
     """(I,) cells, in this order."""
 
-    query_at: Ints
-    """(I,) their bars on the line, never falling."""
+    query_position: Ints
+    """(I,) their positions on the axis, never falling."""
 
     keys: Ints
-    """(J,) cells, by bar on the line, then ascending."""
+    """(J,) cells, by position, then ascending."""
 
-    key_at: Ints
-    """(J,) their bars on the line."""
+    key_position: Ints
+    """(J,) their positions on the axis."""
 
-    holds_bars: bool
-    """One bar of the line may hold several query cells."""
+    several_cells_per_bar: bool
+    """One position may hold several query cells."""
 
-    kept: dict[tuple[int, bool], RowRuns] = field(default_factory=dict)
-    """Runs made so far, by length and whether they are of whole bars."""
+    cuts: dict[tuple[int, bool], QueryCut] = field(default_factory=dict)
+    """Cache of `cut`: {(length, whole_bars): cut}."""
 
     @cached_property
-    def key_row(self) -> Ints:
-        """(J + 1,) key rows before each key cell."""
+    def keys_start(self) -> Ints:
+        """(J + 1,) key rows before each key cell, and in all."""
         return np.concatenate([[0], np.cumsum(self.cells.rows[self.keys])])
 
     @cached_property
     def first_key(self) -> Ints:
-        """First key cell of each bar of the line, and the end."""
-        length = max(self.query_at[-1:].max(initial=0), self.key_at[-1:].max(initial=0)) + 1
-        return np.concatenate([[0], np.cumsum(np.bincount(self.key_at, minlength=length))])
+        """(positions + 1,) first key cell at each position of the axis, and the end."""
+        length = max(self.query_position[-1:].max(initial=0), self.key_position[-1:].max(initial=0)) + 1
+        return np.concatenate([[0], np.cumsum(np.bincount(self.key_position, minlength=length))])
 
     @cached_property
     def longest_bar(self) -> int:
-        """Query rows in one bar of the line, at most; 0 where a bar is a cell, which is never cut."""
-        rows = np.bincount(self.query_at, weights=self.cells.rows[self.queries]) if self.holds_bars else np.zeros(0)
+        """Query rows at one position, at most; 0 where a bar is one cell, which is never cut."""
+        if not self.several_cells_per_bar:
+            return 0
+        rows = np.bincount(self.query_position, weights=self.cells.rows[self.queries])
         return int(rows.max(initial=0))
 
     @cached_property
     def group(self) -> Ints:
-        """(I,) which stretch of the line a query has."""
-        return self.query_at // (2 * self.cells.n_bars)
+        """(I,) group of each query cell."""
+        return self.query_position // (2 * self.cells.n_bars)
 
-    def runs(self, length: int, *, whole_bars: bool) -> RowRuns:
-        """Runs of about `length` rows, kept for the next time; 1 gives each bar (cell) its own."""
+    def cut(self, length: int, *, whole_bars: bool) -> QueryCut:
+        """The queries in runs of about `length` rows, cached; length 1 gives each bar (or cell) a run of its own."""
         key = (length, whole_bars)
-        if key not in self.kept:
-            self.kept[key] = self._cut(length, whole_bars)
-        return self.kept[key]
+        if key not in self.cuts:
+            self.cuts[key] = self._cut(length, whole_bars)
+        return self.cuts[key]
 
-    def _cut(self, length: int, whole_bars: bool) -> RowRuns:
+    def _cut(self, length: int, whole_bars: bool) -> QueryCut:
         rows = self.cells.rows[self.queries]
         anchor = np.cumsum(rows) - rows
         if whole_bars:
-            anchor = anchor[np.searchsorted(self.query_at, self.query_at)]
-        stretch = (anchor - anchor[np.searchsorted(self.group, self.group)]) // length
+            anchor = anchor[np.searchsorted(self.query_position, self.query_position)]
+        run = (anchor - anchor[np.searchsorted(self.group, self.group)]) // length
         new = np.ones(len(rows), dtype=np.bool_)
-        new[1:] = (np.diff(stretch) != 0) | (np.diff(self.group) != 0)
+        new[1:] = (np.diff(run) != 0) | (np.diff(self.group) != 0)
         starts = np.flatnonzero(new)
         ends = np.append(starts[1:], len(rows))
         first, last, n = self.queries[starts], self.queries[ends - 1], len(self.cells.rows)
-        place = self.query_at[ends - 1] * n + last
-        return RowRuns(
+        last_cell = self.query_position[ends - 1] * n + last  # cells by position, then ascending
+        return QueryCut(
             length=length,
             whole_bars=whole_bars,
             starts=starts,
             ends=ends,
-            first_bar=self.query_at[starts],
-            last_bar=self.query_at[ends - 1],
-            keys_before=np.searchsorted(self.key_at * n + self.keys, place, side="right"),
+            first_position=self.query_position[starts],
+            last_position=self.query_position[ends - 1],
+            keys_before=np.searchsorted(self.key_position * n + self.keys, last_cell, side="right"),
             n_rows=np.add.reduceat(rows, starts),
-            apart=are_apart(first, last, ends - starts),
+            scattered=are_scattered(first, last, ends - starts),
         )
 
 
-def are_apart(first: Ints, last: Ints, count: Ints) -> Bools:
-    """Are there other cells among so many cells from first to last?"""
+def are_scattered(first: Ints, last: Ints, count: Ints) -> Bools:
+    """Whether sets of cells leave cells out between their first and their last one.
+
+    Args:
+        first: (U,) first cell of each set.
+        last: (U,) its last cell.
+        count: (U,) its cells.
+
+    Returns:
+        (U,) True where the set is not contiguous.
+    """
     return np.asarray(last - first + 1 != count)
 
 
-def everything(cells: CellRows, name: str, queries: Bools | None = None, keys: Bools | None = None) -> Order:
-    """Generation order; `queries` and `keys` (C,) leave the other cells out."""
+def generation_order(cells: CellRows, name: str, queries: Bools | None = None, keys: Bools | None = None) -> Order:
+    """The order in which rows are generated, as one group.
+
+    Args:
+        cells: of one piece.
+        name: of the order.
+        queries: (C,) the cells that are queries; None for all.
+        keys: (C,) the cells that are keys; None for all.
+    """
     q = np.arange(len(cells.rows)) if queries is None else np.flatnonzero(queries)
     k = np.arange(len(cells.rows)) if keys is None else np.flatnonzero(keys)
     return Order(
-        name=name, cells=cells, queries=q, query_at=cells.time[q], keys=k, key_at=cells.time[k], holds_bars=True
+        name=name,
+        cells=cells,
+        queries=q,
+        query_position=cells.bar_index[q],
+        keys=k,
+        key_position=cells.bar_index[k],
+        several_cells_per_bar=True,
     )
 
 
 def within_parts(cells: CellRows, name: str) -> Order:
-    """Part by part, the keys of the same part."""
-    order = np.argsort(cells.line, kind="stable")
-    at = _line(cells, cells.line[order], cells.time[order])
-    return Order(name=name, cells=cells, queries=order, query_at=at, keys=order, key_at=at, holds_bars=False)
-
-
-def across_parts(cells: CellRows, name: str, among: Bools) -> Order:
-    """Part by part, the keys of the other parts; `among` (C,) leaves parts out altogether."""
-    order = np.argsort(cells.line, kind="stable")
-    order = order[among[order]]
-    mine, other = np.nonzero((np.arange(cells.n_parts)[:, None] != cells.line) & among)
+    """Part by part, each a group; its keys are its own cells."""
+    order = np.argsort(cells.part_index, kind="stable")
+    position = _axis_position(cells, cells.part_index[order], cells.bar_index[order])
     return Order(
         name=name,
         cells=cells,
         queries=order,
-        query_at=_line(cells, cells.line[order], cells.time[order]),
-        keys=other,
-        key_at=_line(cells, mine, cells.time[other]),
-        holds_bars=False,
+        query_position=position,
+        keys=order,
+        key_position=position,
+        several_cells_per_bar=False,
     )
 
 
-def _line(cells: CellRows, group: Ints, time: Ints) -> Ints:
-    """Bars of a line on which group g has the bars from (2g + 1)·T on, and nothing lies before them for T bars."""
-    return (2 * group + 1) * cells.n_bars + time
+def across_parts(cells: CellRows, name: str, among: Bools) -> Order:
+    """Part by part, each a group; its keys are the other parts' cells.
+
+    Args:
+        cells: of one piece.
+        name: of the order.
+        among: (C,) the cells that are queries and keys.
+    """
+    order = np.argsort(cells.part_index, kind="stable")
+    order = order[among[order]]
+    group, other = np.nonzero((np.arange(cells.n_parts)[:, None] != cells.part_index) & among)
+    return Order(
+        name=name,
+        cells=cells,
+        queries=order,
+        query_position=_axis_position(cells, cells.part_index[order], cells.bar_index[order]),
+        keys=other,
+        key_position=_axis_position(cells, group, cells.bar_index[other]),
+        several_cells_per_bar=False,
+    )
+
+
+def _axis_position(cells: CellRows, group: Ints, bar_index: Ints) -> Ints:
+    """Position on the axis of a bar of a group, (N,) each: group g has positions 2gT to 2gT + 2T − 1, its bars the last T."""
+    return (2 * group + 1) * cells.n_bars + bar_index

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from meloctl.workspace import Run, Workspace
+    from meloctl.progress import ProgressReporter
+    from meloctl.workspace import Recipe, Run, RunOutput, Workspace
 
 Work = Annotated[
     Path | None,
@@ -70,7 +71,8 @@ class TerminalReporter:
         self._bars = bars
 
     def stage(self, name: str, steps: int, *, done: int = 0) -> None:
-        """Add a bar."""
+        """Add a bar; the first one starts the display."""
+        self._bars.start()
         self._task = self._bars.add_task(name, total=steps, completed=done, status="")
 
     def advance(self, steps: int = 1, *, status: object = "") -> None:
@@ -95,15 +97,29 @@ def progress() -> Iterator[TerminalReporter]:
     console = Console(stderr=True)
     if not console.is_terminal:
         console.width = 120  # a log file has no width; lines must not be cut
-    with Progress(
+    bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[status]}"),
         console=console,
-    ) as bars:
+    )
+    try:
         yield TerminalReporter(bars)
+    finally:
+        if bars.live.is_started:  # else it would print an empty line
+            bars.stop()
+
+
+def run_once(space: "Workspace", recipe: "Recipe", write: "Callable[[Path, ProgressReporter], RunOutput]") -> "Run":
+    """The finished run of a recipe, written with progress bars unless it is there; `write` gets the run's folder."""
+
+    def make(folder: Path) -> "RunOutput":
+        with progress() as reporter:
+            return write(folder, reporter)
+
+    return space.once(recipe, make)
 
 
 def command(name: str, *words: str | Path, work: Path | None) -> str:

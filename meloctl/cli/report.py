@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, page_outcome, workspace
+from meloctl.cli.common import Json, Work, page_name, page_outcome, progress, workspace
 from meloctl.cli.common import report as print_result
 
 
@@ -41,7 +41,9 @@ def report(
 
     page_name(out)
     space = workspace(work)
-    run = write_report(space, plan_report(space, stats=stats, mask=mask))
+    plan = plan_report(space, stats=stats, mask=mask)
+    with progress() as reporter:
+        run = write_report(space, plan, reporter)
     headline, conclusions = (run.manifest_value("results", key) for key in ("headline", "conclusions"))
     path, lines = page_outcome(run, PAGE, out)
     data = {"path": str(path), "headline": headline, "conclusions": conclusions}

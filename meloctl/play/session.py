@@ -59,7 +59,7 @@ def write_page(space: Workspace, plan: PlayPlan, reporter: ProgressReporter) -> 
 
     def make(folder: Path) -> RunOutput:
         reporter.stage("rendering pieces", len(plan.pieces))
-        font = tuned_soundfont(plan.soundfont, space.root / "cache")
+        font = tuned_soundfont(plan.soundfont, space.cache)
         played = []
         for path, piece in plan.pieces.items():
             audio, seconds = audio_data_uri(piece, soundfont=font)

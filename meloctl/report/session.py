@@ -5,7 +5,8 @@ from pathlib import Path
 
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
-from meloctl.masking.rules import CostedCorpus, costed_corpus
+from meloctl.masking.costed_corpus import CostedCorpus, costed_corpus
+from meloctl.progress import ProgressReporter
 from meloctl.report.mask_costs import PIECES
 from meloctl.report.report_conclusions import conclusions_of
 from meloctl.report.report_facts import read_facts
@@ -46,18 +47,18 @@ def plan_report(space: Workspace, *, stats: Path | None, mask: Path | None) -> R
     """
     sources = find_sources(space, stats=stats, mask=mask)
     corpus, why_not = _find_corpus(sources)
-    if corpus and sources.table.fingerprint not in (None, corpus.to_json()["fingerprint"]):
+    if corpus and sources.table.fingerprint not in (None, corpus.fingerprint):
         sources = replace(sources, notes=(*sources.notes, _CHANGED))
     inputs = {**sources.inputs(), "corpus": corpus.to_json() if corpus else None, "no comparison": why_not}
     recipe = Recipe(stage="report", command="report", inputs=inputs, options={"pieces": PIECES}, label=sources.name)
     return ReportPlan(recipe=recipe, sources=sources, corpus=corpus, why_no_comparison=why_not)
 
 
-def write_report(space: Workspace, plan: ReportPlan) -> Run:
+def write_report(space: Workspace, plan: ReportPlan, reporter: ProgressReporter) -> Run:
     """Write the page, unless an equal one is there. Raises MeloError when a file is damaged."""
 
     def make(folder: Path) -> RunOutput:
-        pieces = plan.corpus.read(PIECES) if plan.corpus else None
+        pieces = plan.corpus.read(PIECES, progress=reporter) if plan.corpus else None
         facts = read_facts(plan.sources, pieces, plan.why_no_comparison)
         conclusions = conclusions_of(facts)
         atomic_write_text(folder / PAGE, report_page(facts, conclusions))

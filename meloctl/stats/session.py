@@ -1,152 +1,120 @@
-"""One `meloctl stats`: measures a corpus, weighs the evidence, writes the tables and pictures, and says what was found."""
+"""One `meloctl stats`: measures a corpus, tests the evidence, writes the tables and pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from analysis.chunked_map import Workers, forget_chunks
+from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.measure_corpus import MeasureChunk, MeasuredCorpus, measure_corpus
+from analysis.measure_corpus import METHOD, MeasureChunk, measure_corpus
 from analysis.offset_table_file import table_json
+from analysis.piece import meter as parse_meter
 from analysis.plots import draw_families, draw_offset_curves
-from analysis.significance import LEAST_PEAK, LEVEL, Evidence, Peak, period_of, weigh
+from analysis.significance import weigh
 from analysis.table_files import FILES, write_tables
-from meloctl.workspace import Recipe, Run, Workspace
+from meloctl.progress import ProgressReporter
+from meloctl.stats.words import IN_WORDS, count_of_pieces, lines_of
+from meloctl.workspace import Recipe, RunOutput
 
-_SHOWN = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
-_DRAWN = ("pc-jaccard", "onset-jaccard")
-"""Measures that are told in words and whose families are drawn; the others are in the tables."""
-
-_NAMED = 10
-"""Skipped files that are named to people."""
+PICTURES = ("offsets.png", "families.png")
 
 
-def measure_run(
-    space: Workspace,
-    recipe: Recipe,
-    paths: Sequence[str],
-    task: MeasureChunk,
-    *,
-    workers: Workers,
-    on_files: Callable[[int], None],
-) -> Run:
-    """Measure files and write the run of that recipe; what a killed run had done is not done again.
+@dataclass(frozen=True, kw_only=True)
+class StatsOptions:
+    """What `meloctl stats` was given."""
+
+    corpus: Path
+    """A folder of MIDI files, one file, or a text file with a path a line."""
+
+    meter: str | None = None
+    """Time signature that overrides the files' own, as "4/4"."""
+
+    processes: int | None = None
+    """How many processes measure; None for one a core."""
+
+    cluster: str | None = None
+    """Address of a Dask scheduler, as "tcp://HOST:8786", in place of processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsPlan:
+    """What will be measured, and by whom."""
+
+    recipe: Recipe
+    paths: Sequence[str]
+    task: MeasureChunk
+    workers: Workers
+
+
+def plan_stats(options: StatsOptions) -> StatsPlan:
+    """Find the files of a corpus and fix how they are measured; nothing is written.
 
     Raises:
-        MeloError: no file could be read, or another command is at work on the same run.
+        MeloError: no such corpus, no MIDI file in it, or options that exclude each other.
     """
-    with space.locked(recipe):
-        folder = space.folder(recipe)
-        chunks = folder / "chunks"
-        measured = measure_corpus(paths, task, chunks, key=recipe.key, workers=workers, on_files=on_files)
-        if not measured.pieces:
-            first = next(measured.each_skipped())
-            forget_chunks(chunks)
-            raise MeloError(
-                f"no file in {recipe.inputs['corpus']} could be read ({len(paths)} tried); "
-                f"the first, {Path(first['path']).name}: {first['reason']}"
-            )
-        evidence = weigh(measured)
-        table = table_json(
-            measured.table.rows(),
-            evidence,
-            pieces=measured.pieces,
-            skipped=measured.each_skipped(),
-            source=dict(recipe.inputs),
-        )
-        write_tables(measured, evidence, table, folder)
-        title = f"How alike bars are: {recipe.label}, {_count(measured.pieces)}"
-        draw_offset_curves(measured.table, evidence, folder / "offsets.png", title=title)
-        draw_families(measured.table, folder / "families.png", title=title, measures=_DRAWN)
-        results = {"table": table, "lines": _lines(measured, evidence, table["skipped"])}
-        run = space.finish(recipe, files=[*FILES, "offsets.png", "families.png"], results=results)
+    if options.processes and options.cluster:
+        raise MeloError("leave out `processes`; a cluster has its own workers", field="cluster")
+    meter = parse_meter(options.meter) if options.meter is not None else None
+    found = find_files(options.corpus)
+    corpus = options.corpus.resolve()
+    return StatsPlan(
+        recipe=Recipe(
+            stage="stats",
+            command="stats",
+            inputs={
+                "corpus": str(corpus),
+                "fingerprint": fingerprint(found, options.corpus),
+                "method": METHOD,
+                "libraries": {name: version(name) for name in ("numpy", "symusic")},
+            },
+            options={"meter": f"{meter[0]}/{meter[1]}" if meter else None, "seed": 0},
+            label=corpus.name,
+        ),
+        paths=[str(path) for path in found],
+        task=MeasureChunk.of(len(found), meter=meter),
+        workers=Workers(processes=options.processes, cluster=options.cluster),
+    )
+
+
+def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Measure the files of a plan and write tables and pictures; the chunks that a killed run had measured are kept.
+
+    Args:
+        plan: from `plan_stats`.
+        folder: where the files go.
+        reporter: gets one stage, a step a file.
+
+    Raises:
+        MeloError: no file could be read.
+    """
+    recipe, chunks = plan.recipe, folder / "chunks"
+    reporter.stage("measuring", len(plan.paths))
+    measured = measure_corpus(
+        plan.paths, plan.task, chunks, key=recipe.key, workers=plan.workers, on_files=reporter.advance
+    )
+    if not measured.pieces:
+        first = next(measured.each_skipped())
         forget_chunks(chunks)
-        return run
-
-
-def _count(pieces: int) -> str:
-    return f"{pieces:,} piece{'' if pieces == 1 else 's'}"
-
-
-def _lines(measured: MeasuredCorpus, evidence: Evidence, skipped: list[dict[str, str]]) -> list[str]:
-    """The result in words."""
-    fewest, most = measured.parts
-    parts = f"{fewest} to {most} parts" if fewest < most else f"{most} part{'' if most == 1 else 's'}"
-    lines = [
-        f"{_count(measured.pieces)} read, {measured.skipped:,} skipped: {measured.notes:,} notes in {measured.bars:,} bars, "
-        f"{parts} a piece"
-    ]
-    lines += [f"  skipped {Path(s['path']).name}: {s['reason']}" for s in skipped[:_NAMED]]
-    if measured.skipped > _NAMED:
-        lines.append(f"  and {measured.skipped - _NAMED:,} more, all in skipped.csv")
-    if beats := measured.one_beat_bars:
-        mend = "pass --meter 4/4 if the music is in four (it overrides every file)"
-        if 2 * beats < measured.pieces:
-            mend = "put such files in a folder of their own and pass --meter 4/4 there, if the music is in four"
-        lines.append(
-            f"  {beats:,} piece{'s have' if beats > 1 else ' has'} bars of one beat: there offsets count beats, not bars; "
-            f"{mend}. meloctl corpus check tells more"
+        raise MeloError(
+            f"no file in {recipe.inputs['corpus']} could be read ({len(plan.paths)} tried); "
+            f"the first, {Path(first['path']).name}: {first['reason']}"
         )
-    for measure in _DRAWN:
-        lines += _curve_lines(measured, evidence, measure)
-    return lines
-
-
-def _curve_lines(measured: MeasuredCorpus, evidence: Evidence, measure: str) -> list[str]:
-    rows: dict[str, dict[int, Any]] = {"same": {}, "cross": {}}
-    for row in measured.table.rows():
-        if row.measure == measure:
-            rows[row.relation][row.offset] = row
-    if not any(rows.values()):
-        return [f"Similarity ({measure}): nothing to compare, no pitched part has two bars"]
-    what = "pitch classes" if measure == "pc-jaccard" else "rhythm, drums too"
-    lines = [f"Similarity ({measure}: {what}; mean over all pairs) by offset in bars:"]
-    shown = [k for k in _SHOWN if any(k in r for r in rows.values())]
-    lines.append("  offset       " + "".join(f"{k:7d}" for k in shown))
-    m = evidence.measures.index(measure)
-    for r, (relation, name) in enumerate((("same", "own part"), ("cross", "other parts"))):
-        mine = rows[relation]
-        if not mine:
-            continue
-        cells = (f"{mine[k].mean:7.3f}" if k in mine else "      -" for k in shown)
-        chance = (f"{evidence.chance[m, r, k]:7.3f}" if k in mine and measured.shuffled else "      -" for k in shown)
-        lines.append(f"  {name:13s}" + "".join(cells))
-        lines.append(f"  {'  by chance':13s}" + "".join(chance))
-        lines.append(
-            f"    {period_in_words([p for p in evidence.peaks if (p.measure, p.relation) == (measure, relation)])}"
-        )
-    return lines
-
-
-def _why_not(peak: Peak) -> str:
-    """Why a peak is not real."""
-    if not peak.p <= LEVEL:
-        return f"shuffled bars show as much (p = {peak.p:.2f})"
-    if peak.height < LEAST_PEAK:
-        return f"that is below the {LEAST_PEAK} from which it would be heard"
-    return f"a few pieces carry it (95 % interval {peak.interval[0]:.3f} to {peak.interval[1]:.3f})"
-
-
-def period_in_words(peaks: list[Peak]) -> str:
-    """What the test of a curve's peaks says, in a sentence."""
-    if not peaks:
-        return "too few bars to look for a period"
-    period, at = period_of(peaks), {p.offset: p for p in peaks}
-    if period is None:
-        best = max(peaks, key=lambda p: p.height)
-        real = [str(p.offset) for p in peaks if p.real]
-        if real:
-            stand = "stands out from its neighbours" if len(real) == 1 else "stand out from their neighbours"
-            return f"no period, though {', '.join(real)} back {stand} (by {best.height:.3f} at most)"
-        return (
-            f"no period: the highest offset, {best.offset} back, stands out by {best.height:.3f}, but {_why_not(best)}"
-        )
-    highest_first = sorted((p.offset for p in peaks if p.real), key=lambda k: -at[k].height)
-    peak, highest = at[period], at[highest_first[0]]
-    low, high = peak.interval
-    spread = f"{low:.3f} to {high:.3f}; {peak.effect:.1f} deviations over pieces" if peak.pieces > 1 else "one piece"
-    more = f"; highest {highest.offset} back, by {highest.height:.3f}" if highest.offset != period else ""
-    return (
-        f"period {period}: {period} back stands out from its neighbours by {peak.height:.3f} "
-        f"({spread}; p ≤ {peak.p:.4f}){more}"
+    evidence = weigh(measured)
+    table = table_json(
+        measured.table.rows(),
+        evidence,
+        pieces=measured.pieces,
+        skipped=measured.each_skipped(),
+        source=dict(recipe.inputs),
+    )
+    write_tables(measured, evidence, table, folder)
+    title = f"How alike bars are: {recipe.label}, {count_of_pieces(measured.pieces)}"
+    draw_offset_curves(measured.table, evidence, folder / PICTURES[0], title=title)
+    draw_families(measured.table, folder / PICTURES[1], title=title, measures=IN_WORDS)
+    return RunOutput(
+        files=[*FILES, *PICTURES],
+        results={"table": table, "lines": lines_of(measured, evidence, table["skipped"])},
+        scratch=[chunks.name],
     )

@@ -172,7 +172,7 @@ class TilePlanner:
         around = []
         for tile in infill_tiles(self._shown, kept, filled):
             gate = numbered(tile.relation, tile.distance) if self.gated else None
-            around.append(span(tile.queries + n_kept, tile.keys, see=tile.see, gate=gate))
+            around.append(span(tile.queries + n_kept, tile.keys, see=tile.mask, gate=gate))
         (rows, cost), (among, extra) = self._causal(kept), self._causal(filled)
         later = (moved(s, queries=n_kept, keys=n_kept) for s in among)
         return (*rows, *around, *later), cost + extra + self._apart(around)
@@ -194,9 +194,9 @@ class TilePlanner:
         cells, at, of = tile.cells, tile.query_cells, tile.key_cells
         queries, keys = (expand_ranges(cells.start[c], cells.rows[c]) for c in (at, of))
         if not self.gated:
-            yield span(queries, keys, causal=tile.causal, see=tile.see())
+            yield span(queries, keys, causal=tile.causal, see=tile.mask())
         elif not tile.causal:
-            yield span(queries, keys, see=tile.see(), gate=gate_of(cells, at, of))
+            yield span(queries, keys, see=tile.mask(), gate=gate_of(cells, at, of))
         else:
             gates = gate_of(cells, at, of)
             yield from uncausal(queries, keys, lambda a, b: np.ascontiguousarray(gates[a:b, :b]))
