@@ -22,7 +22,7 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
 from meloctl.generation.sampler import Sampling, draw, generate
 from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
-from meloctl.model.attention.gates import LAST
+from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import OffsetReach
 from meloctl.progress import SilentReporter
@@ -97,8 +97,8 @@ def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
     # the mask would hide most, and the gates hide little: rows see every earlier one, each offset through a gate of its own
     model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
     torch.nn.init.normal_(model.gates.value, std=2.0)
-    rows, bar, _ = music(7, bars=LAST + 5)
-    assert bar[-1] > LAST + 1  # two offsets and more share the last gate
+    rows, bar, _ = music(7, bars=LAST_OFFSET + 5)
+    assert bar[-1] > LAST_OFFSET + 1  # two offsets and more share the last gate
     full = states_of(model, rows)
     decoder = MeloFormerDecoder(model)
     for i, row in enumerate(rows[:-1]):
