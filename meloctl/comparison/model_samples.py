@@ -9,8 +9,10 @@ import numpy as np
 
 from analysis.errors import MeloError
 from analysis.midi import write_midi
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.registry import Model
 from meloctl.rows.codec import decode
 from meloctl.rows.vocabulary import ABSENT, PITCH
@@ -88,7 +90,8 @@ def _generate_batch(
     """The finished writers of a batch, and the most bytes of cached keys and values."""
     constraints = Constraints(bars=bars)
     writers = [
-        PieceWriter(vocabulary=model.vocabulary, wish=constraints, random=np.random.default_rng(seed)) for seed in seeds
+        PieceWriter(vocabulary=model.vocabulary, constraints=constraints, random=np.random.default_rng(seed))
+        for seed in seeds
     ]
     decoder = generate(model, writers, Sampling(), half=half, on_bar=on_bar)
     return writers, decoder.most_bytes

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import MeloError
+from meloctl.generation.constraints import MOST_BARS
 from meloctl.generation.options import MOST_PIECES
-from meloctl.generation.piece_writer import MOST_BARS
 
 
 @dataclass(frozen=True, kw_only=True)
