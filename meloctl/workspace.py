@@ -24,7 +24,7 @@ from analysis.errors import MeloError
 from analysis.json_file import read_json
 from meloctl import __version__
 
-FORMAT = "meloctl.manifest/1"
+FORMAT = "meloctl.manifest/2"
 MANIFEST, LATEST = "manifest.json", "latest.json"
 
 COMMAND_OF_STAGE = {

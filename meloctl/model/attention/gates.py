@@ -53,7 +53,7 @@ class Gates(nn.Module):
         curves = []
         for began, ended, spent in zip(_beginning(self.spec), now, work, strict=True):
             *offsets, beyond = (
-                Gate(prior=float(b), learned=float(e), work=float(w))
+                Gate(prior=float(b), learned=float(e), density=float(w))
                 for b, e, w in zip(began, ended, spent, strict=True)
             )
             curves.append(GateCurve(offsets=dict(enumerate(offsets, 1)), beyond=beyond))
