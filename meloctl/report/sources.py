@@ -122,7 +122,7 @@ def _latest_mask(space: Workspace, curves: Curves | None) -> tuple[Path | None, 
 def _check_path(space: Workspace, table: Table) -> Path | None:
     """The latest corpus check, if it is of the same files."""
     run = _latest(space, "check")
-    if run is None or table.fingerprint is None or run.manifest["inputs"].get("fingerprint") != table.fingerprint:
+    if run is None or table.fingerprint is None or run.manifest.inputs.get("fingerprint") != table.fingerprint:
         return None
     path = run.folder / "check.json"
     return path if path.is_file() else None
