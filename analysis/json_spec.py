@@ -38,6 +38,9 @@ from analysis.errors import MeloError
 MAX_BYTES = 64 << 20
 """A larger file is none of ours, unless its reader says so."""
 
+_MOST_INT = (1 << 63) - 1
+"""Meta's bounds must fit into an int64, and without one a whole number may have thousands of digits."""
+
 _REFUSED = (msgspec.ValidationError, UnicodeEncodeError, MeloError)
 """What conversion raises: of types and ranges, of half a surrogate pair in data that no JSON file gave, of `__post_init__`."""
 
@@ -111,9 +114,12 @@ def parse_json(raw: bytes | bytearray | str, *, what: str, where: str) -> Any:
 
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
-    keys = ["0" if key == "-0" else key for key, _ in pairs]  # msgspec takes "-0" for the whole number 0
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"key {_shown(next(key for key in keys if keys.count(key) > 1))} stands twice in an object")
+    seen = set()
+    for key, _ in pairs:
+        key = "0" if key == "-0" else key  # msgspec takes "-0" for the whole number 0
+        if key in seen:
+            raise ValueError(f"key {_shown(key)} stands twice in an object")
+        seen.add(key)
 
 
 def _convert(data: Any, annotation: Any) -> Any:
@@ -243,6 +249,8 @@ def _in_words(info: inspect.Type) -> str:
 
 def _number_in_words(info: inspect.IntType | inspect.FloatType) -> str:
     noun = "a whole number" if isinstance(info, inspect.IntType) else "a number"
+    if info.ge is not None and info.le == _MOST_INT:
+        return f"{noun} ≥ {info.ge:,}"
     if info.ge is not None and info.le is not None:
         return f"{noun}{',' if noun == 'a whole number' else ' from'} {info.ge:,} to {info.le:,}"
     bounds = ((info.ge, "≥"), (info.gt, ">"), (info.le, "≤"), (info.lt, "<"))

@@ -18,7 +18,7 @@ from analysis.shuffle import chance_sums, shuffled_sums, whole_table
 from analysis.similarity import MEASURES, Measure
 from analysis.tables import OffsetTable, total_of
 
-METHOD = "meloctl.stats.session/2"
+METHOD = "meloctl.statistics/2"
 """Names how a corpus is measured; it changes with every change of a number, so that nothing of another method is reused."""
 
 CRASHED = "the reader crashed on it"

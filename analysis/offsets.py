@@ -10,7 +10,7 @@ taken out again.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ from analysis.similarity import Measure
 
 T = TypeVar("T", bound=np.generic)
 
-RELATIONS = ("same", "cross")
+Relation = Literal["same", "cross"]
+RELATIONS: tuple[Relation, Relation] = ("same", "cross")
 
 MAX_OFFSET = 32
 """Offsets 0..32 are measured."""

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from analysis.arrays import Floats, Ints
 from analysis.chunked_map import ChunkResult
 from analysis.measure_corpus import MeasuredCorpus
-from analysis.offsets import RELATIONS, UNIT
+from analysis.offsets import RELATIONS, UNIT, Relation
 
 LEVEL = 0.01
 """A peak counts as real at this p or below: of a hundred corpora without any, about one shows one."""
@@ -34,7 +34,7 @@ class Peak:
     """One offset of one curve, held against its neighbours."""
 
     measure: str
-    relation: str
+    relation: Relation
     offset: int
     pieces: int
     height: float

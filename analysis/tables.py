@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analysis.arrays import Ints
 from analysis.families import FAMILIES
-from analysis.offsets import OFFSETS, RELATIONS, UNIT, FamilySums, OffsetSums
+from analysis.offsets import OFFSETS, RELATIONS, UNIT, FamilySums, OffsetSums, Relation
 
 _F = len(FAMILIES)
 
@@ -19,7 +19,7 @@ class OffsetRow:
     """One line of a finished table."""
 
     measure: str
-    relation: str
+    relation: Relation
     offset: int
     pairs: int
     mean: float
@@ -38,7 +38,7 @@ class FamilyRow:
     """One line of the breakdown by family. Across parts at offset 0, `later` and `earlier` are one pair in either order."""
 
     measure: str
-    relation: str
+    relation: Relation
     offset: int
     later: str
     """Family of the later bar's part."""
@@ -181,7 +181,7 @@ def _columns() -> list[str]:
     return [f.name for f in fields(OffsetTable) if f.name != "measures"]
 
 
-def _family_row(measure: str, relation: str, k: int, f: int, g: int, pairs: int, total: int) -> FamilyRow:
+def _family_row(measure: str, relation: Relation, k: int, f: int, g: int, pairs: int, total: int) -> FamilyRow:
     return FamilyRow(
         measure=measure,
         relation=relation,

@@ -150,6 +150,11 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @property
+    def cache(self) -> Path:
+        """The folder of rows that were made once for a corpus."""
+        return self.root / "cache"
+
     def folder(self, recipe: Recipe) -> Path:
         """Where a recipe's run lies, finished or not."""
         label = "".join(c if c.isalnum() or c in "._-" else "_" for c in recipe.label)[:40].strip("._-") or recipe.stage

@@ -29,6 +29,7 @@ class Window(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     made_by: ClassVar[str] = "meloctl window FOLDER"
 
     bars: Annotated[int, Meta(ge=1, le=4096)]
+    notes: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
     share: Share = 0.5
     fast: bool = False
     relation: Literal["same", "cross"] = "same"
@@ -76,6 +77,7 @@ def test_what_is_left_out_has_its_default():
         ({"bars": None}, "bars is None; it must be a whole number, 1 to 4,096"),
         ({"bars": 10**50}, f"bars is 1{'0' * 38}…; it must be a whole number, 1 to 4,096"),
         ({"bars": 10**5000}, "bars is a huge number; it must be a whole number, 1 to 4,096"),
+        ({"notes": 1 << 63}, "notes is 9223372036854775808; it must be a whole number ≥ 0"),
         ({"share": 1.5}, "share is 1.5; it must be a number from 0 to 1"),
         ({"share": float("nan")}, "share is nan; it must be a number from 0 to 1"),
         ({"share": "0.5"}, "share is '0.5'; it must be a number from 0 to 1"),
@@ -105,7 +107,7 @@ def test_what_is_left_out_has_its_default():
         ({"pieces": [{"near": 1}, {"near": -1}]}, "pieces[1].near is -1; it must be a whole number, 0 to 9"),
         ({"pieces": [{"near": 1}] * 3}, "it must be a list of at most 2, each an object with near, far"),
         ({"pieces": [7]}, "pieces[0] is 7; it must be an object with near, far"),
-        ({"tempo": 120}, "unknown key 'tempo'; known are bars, fast, format, interval, name, "),
+        ({"tempo": 120}, "unknown key 'tempo'; known are bars, fast, format, interval, name, notes, "),
         ({"\ud800": 1}, "unknown key '\\ud800'"),
         (
             {"format": "melo.window/1"},
@@ -167,6 +169,7 @@ def test_a_spec_that_code_builds_can_be_checked():
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "key 'c' stands twice in an object"),
         (b'{"0": 1, "-0": 2}', "key '0' stands twice in an object"),
         (b"{} {}", "it is not JSON"),
+        (b'{"' + b'":0,"'.join(b"%d" % i for i in [*range(300_000), 299_999]) + b'":0}', "key '299999' stands twice"),
     ],
 )
 def test_what_is_not_json_is_refused(tmp_path, content, message):

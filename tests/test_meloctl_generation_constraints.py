@@ -167,7 +167,7 @@ def kept(spec, bars):
             decoder.step(note)
     piece = decoder.pieces[0]
     piece.close_cell()
-    return sum(map(len, piece.lines.values())), len(piece.second), decoder.nbytes
+    return sum(map(len, piece.segments.values())), len(piece.summaries2), decoder.nbytes
 
 
 def test_what_no_later_row_may_see_is_forgotten():
@@ -180,16 +180,16 @@ def test_what_no_later_row_may_see_is_forgotten():
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 40])
-def test_a_line_takes_little_more_than_it_holds(ahead):
-    line, moves = KVSegment(torch.zeros(3, 2, 1, 0, 5)), 0
+def test_a_segment_takes_little_more_than_it_holds(ahead):
+    segment, moves = KVSegment(torch.zeros(3, 2, 1, 0, 5)), 0
     for n in range(1, 2000):
-        before = line.kv
-        line.make_room(ahead, 1)
-        line.kv[:, :, :, line.end] = n
-        line.end += 1
-        moves += line.kv is not before
-        assert line.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
-    assert line.kv[0, 0, 0, line.first : line.end, 0].tolist() == list(range(1, 2000))
+        before = segment.kv
+        segment.ensure_room(ahead, 1)
+        segment.kv[:, :, :, segment.end] = n
+        segment.end += 1
+        moves += segment.kv is not before
+        assert segment.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
+    assert segment.kv[0, 0, 0, segment.first : segment.end, 0].tolist() == list(range(1, 2000))
     assert moves < 40
 
 
@@ -212,7 +212,7 @@ def test_memory_is_little_more_than_what_is_held(spec, most):
             decoder.step(note)
     (piece,) = decoder.pieces
     piece.close_cell()
-    n = sum(map(len, piece.lines.values())) + len(piece.second) + len(piece.bars)
+    n = sum(map(len, piece.segments.values())) + len(piece.summaries2) + len(piece.summaries)
     assert n >= 29 * 3
     assert decoder.nbytes / (n * 2 * 12 * 8) <= most  # keys and values of 12 doubles
 

@@ -53,7 +53,7 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     rows, *_ = music(seed, bars=7)
     full = states_of(model, rows)
     decoder = MeloFormerDecoder(model)
-    torch.testing.assert_close(decoder.start()[0], full[0])
+    torch.testing.assert_close(decoder.prefill([rows[:0]])[0], full[0])
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
@@ -137,10 +137,10 @@ def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, dru
     ],
 )
 def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, own, others):
-    sight = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
-    told = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in sight.stretches]
-    assert told == [own, others, others]
-    assert sight.whole == (same == "full")
+    reach = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
+    seen = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in reach.intervals]
+    assert seen == [own, others, others]
+    assert reach.whole_past == (same == "full")
 
 
 @settings(max_examples=15)

@@ -17,8 +17,8 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 
 def states_step_by_step(model, windows):
     """Each window's states, several windows side by side."""
-    decoder = MeloFormerDecoder(model, len(windows), reopened=windows[0].reopened.bar)
-    states = [[s] for s in decoder.start()]
+    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].reopened.bar)
+    states = [[s] for s in decoder.prefill([torch.empty(0, 8, dtype=torch.int64)] * len(windows))]
     going = list(range(len(windows)))
     for i in range(max(len(w.rows) for w in windows) - 1):
         on = [n for n in going if i < len(windows[n].rows) - 1]
@@ -54,11 +54,11 @@ def held_bars(same, far, first, last):
     """Bars whose rows are still remembered when the last row of a window has been heard, of 40 bars."""
     model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
     made = window(1, bars=40, first=first, last=last)
-    decoder = MeloFormerDecoder(model, reopened=first)
+    decoder = MeloFormerDecoder(model, first_masked_bar=first)
     for row in made.rows:
         decoder.step(torch.from_numpy(row[None].astype(np.int64)))
-    lines = decoder.pieces[0].lines
-    return {int(b) for (filling, _), line in lines.items() if not filling for b in line.bar[line.first : line.end]}
+    segments = decoder.pieces[0].segments
+    return {int(b) for (in_middle, _), s in segments.items() if not in_middle for b in s.bar[s.first : s.end]}
 
 
 def test_what_the_gap_will_see_is_remembered_and_what_it_will_not_is_not():

@@ -6,12 +6,13 @@ import pytest
 from conftest import ROOT
 
 from analysis.errors import MeloError
+from analysis.offset_table_file import OffsetTableFile
 from analysis.significance import Peak
 from masks.spec import MaskSpec
 from meloctl.formatting import number
 from meloctl.report.mask_chart import shown_chart
 from meloctl.report.report_conclusions import mask_in_words
-from meloctl.report.report_table import Curve, table_of
+from meloctl.report.report_table import Curve, table_view
 from meloctl.report.report_text import p_value, period_in_words, why_none
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
@@ -80,36 +81,41 @@ def test_numbers_in_words():
     ]
 
 
+def table_of(entries):
+    file = OffsetTableFile.from_json({"format": "meloctl.offsets/1", "offsets": entries}, where="t.json")
+    return table_view(file, where="t.json")
+
+
 GOOD = {"measure": "pc-jaccard", "relation": "same", "offset": 1, "mean": 0.5}
 
 
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"mean": 2}, "offsets[0].mean: '2' is not a number from 0 to 1"),
-        ({"mean": None}, "there is none"),
-        ({"mean": True}, "is not a number"),
-        ({"chance": 1e300}, "is not a number"),
-        ({"chance": 10**400}, "is not a number"),
-        ({"interval": [0.1]}, "is not an interval"),
-        ({"interval": [0.1, "x"]}, "is not a number"),
-        ({"offset": -1}, "is not a whole number of bars"),
-        ({"offset": 1e9}, "is not a whole number of bars"),
-        ({"pairs": 1.5}, "is not a whole number"),
-        ({"relation": ["same"]}, "its relation one of same, cross"),
-        ({"measure": None}, "its measure must be a name"),
+        ({"mean": 2}, "offsets[0].mean is 2; it must be a number from 0 to 1"),
+        ({"mean": None}, "offsets[0].mean is None; it must be a number"),
+        ({"mean": True}, "mean is True; it must be a number"),
+        ({"chance": 1e300}, "chance is 1e+300; it must be a number"),
+        ({"chance": 10**400}, "chance is 100000000000000000000000000000000000000…"),
+        ({"interval": [0.1]}, "interval is [0.1]; it must be a list of 2"),
+        ({"interval": [0.1, "x"]}, "interval[1] is 'x'; it must be a number"),
+        ({"offset": -1}, "offset is -1; it must be a whole number, 0 to 10,000"),
+        ({"offset": 1e9}, "offset is 1000000000.0; it must be a whole number"),
+        ({"pairs": 1.5}, "pairs is 1.5; it must be a whole number"),
+        ({"relation": ["same"]}, "relation is ['same']; it must be "),
+        ({"measure": None}, "measure is None; it must be a text"),
     ],
 )
 def test_hostile_rows_are_refused(row, said):
     with pytest.raises(MeloError, match=re.escape(said)):
-        table_of({"format": "meloctl.offsets/1", "offsets": [{**GOOD, **row}]}, where="t.json")
+        table_of([{**GOOD, **row}])
 
 
 def test_unmeasured_values_are_allowed():
-    row = {**GOOD, "chance": float("nan"), "interval": [None, None], "piece_mean": None}
-    found = table_of({"format": "meloctl.offsets/1", "offsets": [row]}, where="t.json").curves["pc-jaccard", "same"]
+    row = {**GOOD, "chance": None, "interval": [None, None], "piece_mean": None}
+    found = table_of([row]).curves["pc-jaccard", "same"]
     (point,) = found.points
     assert (point.chance, point.interval, point.piece_mean, found.period) == (None, None, None, None)
     for data in ([], [GOOD, GOOD]):
         with pytest.raises(MeloError, match=r"nothing to report|twice"):
-            table_of({"format": "meloctl.offsets/1", "offsets": data}, where="t.json")
+            table_of(data)

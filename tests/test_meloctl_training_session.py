@@ -284,7 +284,7 @@ def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatc
         both.wait()
         return data_of(space, session, default_vocabulary(), SilentReporter())
 
-    monkeypatch.setattr("meloctl.training.data.make_shard", slowly)
+    monkeypatch.setattr("meloctl.dataset.corpus_rows.make_shard", slowly)
     with ThreadPoolExecutor(2) as pool:
         a, b = (future.result() for future in [pool.submit(start_one) for _ in range(2)])
     assert (len(made), a.shard.split) == (1, b.shard.split)

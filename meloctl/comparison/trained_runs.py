@@ -137,7 +137,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, letter: str) -> TrainedRun:
-    on, manifest = trained_on(folder, given=str(folder)), _manifest(folder)
+    on, manifest = trained_on(folder), _manifest(folder)
     results = manifest.get("results")
     recorded = results.get("training") if isinstance(results, dict) else None
     if not (folder / WEIGHTS).is_file():

@@ -1,4 +1,4 @@
-"""What the pieces that a finished training run held out cost the model that it left. On the CPU, in float32."""
+"""The loss of a trained model on the validation and test pieces of its run, on the CPU in float32."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,53 +8,57 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_file import read_json
 from analysis.piece import meter as parse_meter
+from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.cost import NOTHING, costs_by_length, window_cost
 from meloctl.model.checkpoint import About, load_model, read_about
 from meloctl.model.registry import ModelName, model_name
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
-from meloctl.training.data import data_of
-from meloctl.training.options import TrainPlan
-from meloctl.training.train_config import TrainConfig
-from meloctl.workspace import MANIFEST, Recipe, Workspace
+from meloctl.workspace import MANIFEST, Workspace
 
 SIDES = ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedOn:
-    """What a training run read, by its manifest."""
+    """The corpus and model of a training run, from its manifest."""
 
     corpus: Path
     meter: str | None
+    """Time signature that overrode the files' own, as "4/4"."""
+
     name: ModelName
     changed: bool
-    """Files of the corpus are not those that it was trained on."""
+    """Whether files of the corpus have changed since training."""
 
     fingerprint: str
-    """Of the files that are there now."""
+    """Of the files as they are now."""
 
 
-def trained_on(run: Path, *, given: str) -> TrainedOn:
-    """What a run of `meloctl train` read.
+def trained_on(run: Path, *, field: str | None = None) -> TrainedOn:
+    """Read what a run of `meloctl train` was trained on.
 
     Args:
-        given: how the run was named, for errors: "--model melo/model/NAME".
+        field: parameter that named the run, for errors.
 
     Raises:
         MeloError: not such a run, or its corpus is gone.
     """
+
+    def mistake(message: str) -> MeloError:
+        return MeloError(message, field=field, given=run)
+
     path = run / MANIFEST
     if not path.is_file():
-        raise MeloError(f"{given}: not a finished run of meloctl train; give its folder, as melo/model/NAME")
+        raise mistake("not a finished run of meloctl train; give its folder, as melo/model/NAME")
     data = read_json(path, what="manifest")
     inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
     if not isinstance(inputs, dict) or not isinstance(options, dict) or not isinstance(inputs.get("corpus"), str):
-        raise MeloError(f"{given}: its {MANIFEST} is not that of a run of meloctl train; give such a run")
+        raise mistake(f"its {MANIFEST} is not that of a run of meloctl train; give such a run")
     corpus, meter, name = Path(inputs["corpus"]), inputs.get("meter"), options.get("model")
     if not isinstance(name, str) or not isinstance(meter, str | None):
-        raise MeloError(f"{given}: its {MANIFEST} does not say what was trained; give a run of meloctl train")
+        raise mistake(f"its {MANIFEST} does not say what was trained; give a run of meloctl train")
     now = fingerprint(find_files(corpus), corpus)
     return TrainedOn(
         corpus=corpus,
@@ -65,8 +69,8 @@ def trained_on(run: Path, *, given: str) -> TrainedOn:
     )
 
 
-def judge_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
-    """What the pieces that a run held out cost its model: both sides in windows as in training, and by length.
+def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
+    """Loss of a run's model on its validation and test pieces, in windows as in training, and by length of context.
 
     Returns:
         The "model" of evaluation.json: see docs/formats.md.
@@ -74,12 +78,12 @@ def judge_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict
     Raises:
         MeloError: see `trained_on`; damaged weights or rows.
     """
-    about, told = read_about(run), trained_on(run, given=f"--model {run}")
+    about, trained = read_about(run), trained_on(run, field="model")
     model, _ = load_model(run)
-    pieces = held_out_pieces(space, told, about, reporter)
+    pieces = held_out_pieces(space, trained, about, reporter)
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
     side = "test" if pieces["test"] else "validation"
-    reporter.stage("hearing", sum(map(len, cut.values())) + len(pieces[side]))
+    reporter.stage("held-out pieces", sum(map(len, cut.values())) + len(pieces[side]))
     costs = dict.fromkeys(SIDES, NOTHING)
     for name, some in cut.items():
         for window in some:
@@ -89,7 +93,7 @@ def judge_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict
     return {
         "run": run.name,
         "context": about.config.context,
-        "corpus_changed": told.changed,
+        "corpus_changed": trained.changed,
         "pieces": {name: len(some) for name, some in pieces.items()},
         "windows": {name: cost.to_json() for name, cost in costs.items() if cost.rows},
         "by_length": {"side": side, "rows": {str(n): cost.to_json() for n, cost in by_length.items() if cost.rows}},
@@ -97,25 +101,23 @@ def judge_model(space: Workspace, run: Path, reporter: ProgressReporter) -> dict
 
 
 def held_out_pieces(
-    space: Workspace, told: TrainedOn, about: About, reporter: ProgressReporter
+    space: Workspace, trained: TrainedOn, about: About, reporter: ProgressReporter
 ) -> dict[str, list[Rows]]:
-    """{side: (L, 8) rows of each piece}; the rows that were made for training are used again."""
-    recipe = Recipe(
-        stage="model",
-        command="train",
-        inputs={"corpus": str(told.corpus), "fingerprint": told.fingerprint},
-        options={},
-        label=str(told.name),
+    """{side: (L, 8) rows of each piece} of a run's corpus; rows that training has cached are used again.
+
+    Raises:
+        MeloError: no file can be read, or none is held out.
+    """
+    shard = corpus_rows(
+        space.cache,
+        find_files(trained.corpus),
+        about.vocabulary,
+        reporter,
+        corpus=str(trained.corpus),
+        fingerprint=trained.fingerprint,
+        meter=parse_meter(trained.meter) if trained.meter else None,
     )
-    session = TrainPlan(
-        recipe=recipe,
-        name=told.name,
-        spec=None,
-        paths=find_files(told.corpus),
-        meter=parse_meter(told.meter) if told.meter else None,
-        config=TrainConfig(seed=0, packs=1, pack_rows=about.config.context, learning_rate=1e-3, minutes=1.0),
-        shard=None,
-        notes=[],
-    )
-    shard = data_of(space, session, about.vocabulary, reporter).shard
-    return {side: shard.of_split(side) for side in SIDES}
+    pieces = {side: shard.of_split(side) for side in SIDES}
+    if not pieces["validation"]:
+        raise MeloError(f"{trained.corpus}: no piece of it is held out for validation; give a run of a larger corpus")
+    return pieces

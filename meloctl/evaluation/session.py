@@ -91,7 +91,7 @@ def plan_evaluation(space: Workspace, asked: EvaluateOptions) -> EvaluationPlan:
     if model:
         from meloctl.evaluation.held_out import trained_on  # torch is needed for models alone
 
-        read = trained_on(model, given=f"--model {model}")
+        read = trained_on(model, field="model")
         inputs["model"] = {"path": str(model.resolve()), "fingerprint": read.fingerprint}
         inputs["model"]["weights"] = file_hash(_weights(model))
     named = asked.folder or model
@@ -151,9 +151,9 @@ def run_evaluation(space: Workspace, plan: EvaluationPlan, reporter: ProgressRep
             draw_evaluation(mine, theirs, folder / PICTURE, title=title)
             files += [TABLE, PICTURE]
         if plan.model:
-            from meloctl.evaluation.held_out import judge_model
+            from meloctl.evaluation.held_out import held_out_loss
 
-            facts["model"] = judge_model(space, plan.model, reporter)
+            facts["model"] = held_out_loss(space, plan.model, reporter)
         atomic_write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         atomic_write_text(folder / PAGE, page(facts, plan.recipe.label))
         return space.finish(plan.recipe, files=files, results={})

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
-from meloctl.model.decoding import Decoder, begun
+from meloctl.model.decoding import Decoder, start_decoding
 from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, kind_of
@@ -98,8 +98,9 @@ def generate(
     Returns:
         The decoder, as it ends.
     """
-    given = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
-    (decoder, hidden), going = begun(model, given, half=half, reopened=writers[0].reopened), list(writers)
+    prompts = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    decoder, hidden = start_decoding(model, prompts, half=half, first_masked_bar=writers[0].reopened)
+    going = list(writers)
     while going:
         rows = _draw_rows(decoder, hidden, going, sampling)
         for writer, row in zip(going, rows, strict=True):

@@ -66,7 +66,7 @@ def write_pieces(space: Workspace, plan: PiecePlan, *, on_bar: Callable[[], None
         told.append(_written(one, plan, folder / f"{name}.mid", seed))
         files += [f"{name}.mid", f"{name}.png"]
         if plan.soundfont:
-            font = tuned_soundfont(plan.soundfont, space.root / "cache")
+            font = tuned_soundfont(plan.soundfont, space.cache)
             write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=font)
             files.append(f"{name}.{plan.sound}")
     return space.finish(plan.recipe, files=files, results={"pieces": told, "cache_bytes": cache_bytes})

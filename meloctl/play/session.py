@@ -56,7 +56,7 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
 
 def write_page(space: Workspace, plan: PlayPlan, *, on_piece: Callable[[], None] = lambda: None) -> Run:
     """Render every piece and write the page; `on_piece` is called after each."""
-    font = tuned_soundfont(plan.soundfont, space.root / "cache")
+    font = tuned_soundfont(plan.soundfont, space.cache)
     shown = []
     for path, piece in plan.pieces.items():
         audio, seconds = data_uri(piece, soundfont=font)

@@ -7,10 +7,10 @@ from typing import Any
 
 from analysis.errors import MeloError
 from analysis.json_file import read_json
-from analysis.offset_table_file import Curves, read_curves
+from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
 from masks.spec import MaskSpec, read_spec
-from meloctl.report.report_table import Table, read_table
+from meloctl.report.report_table import Table, table_view
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
 TABLE_FILE = "offsets.json"
@@ -69,9 +69,10 @@ def gather(space: Workspace, *, stats: Path | None, mask: Path | None) -> Source
         MeloError: no table, or one of the files is damaged.
     """
     path = _table_path(space, stats)
-    table = read_table(path)
+    file = OffsetTableFile.read(path)
+    table = table_view(file, where=str(path))
     complete = all(table.curve(_MEASURE, relation) for relation in RELATIONS)
-    curves = read_curves(path, measure=_MEASURE) if complete else None
+    curves = curves_of(file, where=str(path), measure=_MEASURE) if complete else None
     ours = path.name == TABLE_FILE
     beside = {n: path.parent / n for n in _BESIDE if ours and (path.parent / n).is_file()}
     manifest = _manifest(path.parent) if ours else None

@@ -1,26 +1,23 @@
 """The corpus of a session as windows of rows: encoded once, split, cut, and counted."""
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from filelock import FileLock
 
 from analysis.arrays import Ints
 from analysis.corpus import ReadFile, read_files
 from analysis.errors import MeloError
 from masks.cost.row_pairs import RowPairs, row_pairs
-from meloctl import __version__
-from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.dataset.store import Shard, make_shard, read_shard
+from meloctl.dataset.corpus_rows import corpus_rows
+from meloctl.dataset.store import Shard
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.ngram_baselines import CountingBaseline
 from meloctl.training.options import TrainPlan
-from meloctl.workspace import Workspace, text_hash
+from meloctl.workspace import Workspace
 
 WATCHED_ROWS = 1 << 17
 """Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
@@ -46,7 +43,15 @@ class TrainData:
 
 def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> TrainData:
     """The corpus as windows. Raises MeloError where a side of the split is empty."""
-    shard = _shard(space, session, vocabulary, reporter)
+    shard = corpus_rows(
+        space.cache,
+        session.paths,
+        vocabulary,
+        reporter,
+        corpus=session.recipe.inputs["corpus"],
+        fingerprint=session.recipe.inputs["fingerprint"],
+        meter=session.meter,
+    )
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
     pieces, others = shard.of_split("train"), shard.of_split("validation")
     context = session.name.config.context
@@ -75,19 +80,6 @@ def piece_name(session: TrainPlan, piece: int) -> str:
     """The file of a piece, by its number among all that could be read; the files are read again to find it."""
     found = (read.path.name for read in read_files(session.paths, meter=session.meter) if isinstance(read, ReadFile))
     return next(islice(found, piece, None))
-
-
-def _shard(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> Shard:
-    """The corpus as rows, made once for the same files, meter and vocabulary."""
-    corpus = [session.recipe.inputs["corpus"], session.recipe.inputs["fingerprint"], session.meter]
-    words = json.dumps([SHARD_FORMAT, __version__, *corpus, vocabulary.to_json()])
-    stem = space.root / "cache" / f"rows-{text_hash(words)}"
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(stem.with_suffix(".lock")):  # another training that starts now waits, and finds it made
-        if stem.with_suffix(".json").is_file():
-            return read_shard(stem)
-        reporter.stage("encoding", len(session.paths))
-        return make_shard(session.paths, vocabulary, stem, meter=session.meter, on_file=reporter.advance)
 
 
 def watched(validation: list[Window]) -> list[Window]:

@@ -86,8 +86,8 @@ def layout_of(
         rows_NF=torch.from_numpy(pack.rows),
         loss_mask_N=torch.from_numpy(loss_mask_N),
         before_N=torch.from_numpy(before_N),
-        row_rotation=_turn(piece_bar_N, position_N, head_width),
-        bar_rotation=_turn(bars_T, np.zeros_like(bars_T), head_width),
+        row_rotation=_rotation(piece_bar_N, position_N, head_width),
+        bar_rotation=_rotation(bars_T, np.zeros_like(bars_T), head_width),
         row_plan=row_plan,
         bar_plan=bar_plan,
         n_rows=n,
@@ -151,7 +151,7 @@ def window_plan(planner: TilePlanner, places: RowPlaces, rows: slice, vocabulary
     return planner.window(places.bar[rows], part, frozenset(drums.tolist()), places.segment[rows])
 
 
-def _turn(bar: Ints, position: Ints, width: int) -> Tensor:
+def _rotation(bar: Ints, position: Ints, width: int) -> Tensor:
     return rotation(torch.from_numpy(bar), torch.from_numpy(position), width)[:, None]
 
 

@@ -1,0 +1,45 @@
+"""A corpus as rows, encoded once for the same files, time signature and vocabulary, and kept in a cache folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from meloctl import __version__
+from meloctl.dataset.store import FORMAT, Shard, make_shard, read_shard
+from meloctl.progress import ProgressReporter
+from meloctl.rows.vocabulary import Vocabulary
+from meloctl.workspace import text_hash
+
+
+def corpus_rows(
+    cache: Path,
+    paths: Sequence[Path],
+    vocabulary: Vocabulary,
+    reporter: ProgressReporter,
+    *,
+    corpus: str,
+    fingerprint: str,
+    meter: tuple[int, int] | None,
+) -> Shard:
+    """The rows of a corpus: read from the cache, or encoded and added to it. Two processes that need them encode them once.
+
+    Args:
+        cache: folder, made where it does not exist.
+        paths: the corpus's files.
+        corpus: its name, so that two corpora of equal files have rows of their own.
+        fingerprint: of the files, see `analysis.corpus.fingerprint`.
+        meter: time signature that overrides the files' own.
+
+    Raises:
+        MeloError: no file could be read, or the cached rows are damaged.
+    """
+    key = text_hash(json.dumps([FORMAT, __version__, corpus, fingerprint, meter, vocabulary.to_json()]))
+    stem = cache / f"rows-{key}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(stem.with_suffix(".lock")):  # another command that needs them meanwhile waits, and reads them
+        if stem.with_suffix(".json").is_file():
+            return read_shard(stem)
+        reporter.stage("encoding", len(paths))
+        return make_shard(paths, vocabulary, stem, meter=meter, on_file=reporter.advance)
