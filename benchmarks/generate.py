@@ -87,16 +87,18 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     import torch
     from train_contestants import Shape, meloformer, peak_mb
 
-    from meloctl.generation.piece_writer import Constraints, PieceWriter
-    from meloctl.generation.sampler import Sampling, generate
+    from meloctl.generation.constraints import Constraints
+    from meloctl.generation.options import Sampling
+    from meloctl.generation.piece_writer import PieceWriter
+    from meloctl.generation.sampler import generate
     from meloctl.machine import computes_in_half
     from meloctl.rows.vocabulary import PITCH
 
     class Follower(PieceWriter):
-        """Looks up what it may write like any other, and then writes what stands in a piece."""
+        """Computes the allowed values like any other, and then allows those of a given piece alone."""
 
-        def may(self, field: int, row: Any) -> Any:
-            allowed = super().may(field, row)
+        def allowed_values(self, field: int, row: Any) -> Any:
+            allowed = super().allowed_values(field, row)
             return np.arange(len(allowed)) == piece[len(self.rows), field]
 
     piece = first_bars(piece_of_parts(folder, PARTS, 32)[1], bars)
@@ -106,7 +108,7 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     shape = Shape(model="meloformer", context=4096, tokens=0, **settings)  # type: ignore[arg-type]
     model = meloformer(shape, mask_of(mask or "seed")).eval()
     writers = [
-        Follower(vocabulary=model.vocabulary, wish=Constraints(bars=bars), random=np.random.default_rng(i))
+        Follower(vocabulary=model.vocabulary, constraints=Constraints(bars=bars), random=np.random.default_rng(i))
         for i in range(together)
     ]
     began = time.perf_counter()

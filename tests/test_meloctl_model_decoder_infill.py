@@ -11,7 +11,7 @@ from test_meloctl_model_infill import window
 
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
-from meloctl.model.attention.gates import LAST
+from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 
 
@@ -45,7 +45,7 @@ def test_states_equal_the_full_forward(spec, seed, first, some):
 def test_states_equal_the_full_forward_under_gates(drums, summaries):
     model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
     torch.nn.init.normal_(model.gates.value, std=2.0)
-    made = window(7, bars=LAST + 9, first=2, last=5)
+    made = window(7, bars=LAST_OFFSET + 9, first=2, last=5)
     (states,) = states_step_by_step(model, [made])
     torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
 

@@ -15,8 +15,10 @@ from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on eve
 
 from analysis.midi import read_midi, write_midi
 from meloctl.cli.main import run
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import ModelConfig
 from meloctl.model.decoding import start_decoding
@@ -165,16 +167,18 @@ def test_products_in_bf16_are_near(kind):
 def test_siblings_write_exact_bars_under_the_grammar(kind, bars):
     model, prompt = sibling(kind), music(7, bars=4)[0][:-1].numpy().astype(np.int16)
     for first in (prompt[:0], prompt):
-        wish = Constraints(bars=bars + 4 * bool(len(first)))
-        writers = [PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(seed)) for seed in range(3)]
-        for writer in writers:
-            writer.begin(first)
+        writers = [
+            PieceWriter(
+                vocabulary=V, constraints=Constraints(bars=bars), random=np.random.default_rng(seed), prompt=first
+            )
+            for seed in range(3)
+        ]
         decoder = generate(model, writers, Sampling(top_p=1.0))
         for writer in writers:
             rows = np.stack(writer.rows)
             assert check_rows(rows, V) == []
             assert np.array_equal(rows[: len(first)], first)
-            assert (rows[:, INSTRUMENT] == V.bar).sum() == wish.bars
+            assert (rows[:, INSTRUMENT] == V.bar).sum() == bars + 4 * bool(len(first))
         assert decoder.most_bytes > decoder.nbytes == 0  # none goes on
 
 

@@ -15,7 +15,7 @@ from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on eve
 
 from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MOST_OFFSET, MaskSpec
-from meloctl.model.attention.gates import LAST
+from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.decoding import start_decoding
 from meloctl.model.encoder_decoder.model import EncoderDecoder
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
@@ -131,8 +131,8 @@ def test_prefill_of_masked_bars_equals_row_by_row(spec, gated, seed, first, some
 @pytest.mark.parametrize("drums", ["masked", "exempt"])
 def test_prefill_of_long_prompts_under_gates(drums, summaries):
     model = model_of(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), gated=True)
-    rows, bar, _ = music(7, bars=LAST + 5)
-    assert bar[-1] > LAST + 1  # two offsets and more share the last gate
+    rows, bar, _ = music(7, bars=LAST_OFFSET + 5)
+    assert bar[-1] > LAST_OFFSET + 1  # two offsets and more share the last gate
     assert_prefill_equals_row_by_row(model, [rows], [len(rows) - 20])
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import Reopened
-from meloctl.model.attention.tiled.planner import everything
+from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
 from meloctl.model.meloformer.layout import places_of
@@ -43,7 +43,7 @@ class MeloFormerDecoder:
         gated = model.gates is not None
         self.biases = None if model.gates is None else model.gates.biases().detach()
         self.first_masked_bar = first_masked_bar
-        config, reach = model.config, OffsetReach(everything(model.spec) if gated else model.spec)
+        config, reach = model.config, OffsetReach(all_earlier_rows(model.spec) if gated else model.spec)
         like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
         self.pieces = [
             PieceKVCache(reach=reach, like=like, gated=gated, first_masked_bar=first_masked_bar) for _ in range(pieces)

@@ -20,7 +20,7 @@ from analysis.arrays import Ints
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from masks.tiling.tiles import true_ranges
-from meloctl.model.attention.gates import LAST, N_OFFSETS
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS
 
 _EVER = 1 << 40
 """More bars than any piece has."""
@@ -281,4 +281,4 @@ class PieceKVCache:
         """(n,) the gate of each slot; that of one's own bar, which is open, for summaries."""
         if relation is None:
             return np.zeros(slots.stop - slots.start, dtype=np.int64)
-        return relation * N_OFFSETS + np.minimum(np.abs(self.bar - segment.bar[slots]), LAST + 1)
+        return relation * N_OFFSETS + np.minimum(np.abs(self.bar - segment.bar[slots]), LAST_OFFSET + 1)

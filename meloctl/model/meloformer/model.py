@@ -12,6 +12,7 @@ value heads, D width of a head, F fields, M rows that count.
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -21,11 +22,9 @@ from torch.utils.checkpoint import checkpoint
 
 from analysis.arrays import Bools
 from masks.spec import MaskSpec
-from masks.tiling.kernel_costs import CPU
 from meloctl.dataset.packs import Pack
-from meloctl.model.attention.attend import attend
-from meloctl.model.attention.gates import Gates
-from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.attention.backends import planner_for
+from meloctl.model.attention.gates import Gates, all_earlier_rows
 from meloctl.model.config import ModelConfig
 from meloctl.model.init import init_weights
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
@@ -157,13 +156,13 @@ def layer_forward(
     kv_s = kv2_s = None
     if layer.summaries:
         q_s, kv_s = layer.project(s_TC, layout.bar_rotation)
-        heads = attend(q_s, torch.cat([kv_s[0], k_r]), torch.cat([kv_s[1], v_r]), layout.bar_plan)
+        heads = layout.bar_plan.attend(q_s, torch.cat([kv_s[0], k_r]), torch.cat([kv_s[1], v_r]))
         s_TC = layer.add_attention(s_TC, heads)
         kv2_s = layer.project2(s_TC, layout.bar_rotation)
         k, v = torch.cat([kv2_s[0], k_r]), torch.cat([kv2_s[1], v_r])
         if not layer.last:
             s_TC = layer.feed(s_TC)
-    r_NC = layer.add_attention(r_NC, attend(q_r, k, v, layout.row_plan, biases))
+    r_NC = layer.add_attention(r_NC, layout.row_plan.attend(q_r, k, v, biases))
     return layer.feed(r_NC), s_TC, LayerKV(rows=(k_r, v_r), summaries=kv_s, summaries2=kv2_s)
 
 
@@ -182,8 +181,12 @@ class MeloFormer(nn.Module):
         """
         super().__init__()
         self.config, self.vocabulary, self.spec = config, vocabulary, spec
-        costs = CPU.at(heads=config.heads, width=config.head_width, threads=torch.get_num_threads())
-        self.planner = TilePlanner(spec, gated=gated, costs=costs)
+        shown = all_earlier_rows(spec) if gated else spec
+        self.planner_on = cache(
+            partial(planner_for, shown=shown, gated=gated, heads=config.heads, head_width=config.head_width)
+        )
+        """(device type) → the planner of its attention backend, made at the first use."""
+
         self.gates = Gates(spec) if gated else None
         self.checkpointing = False
         """Keep each layer's input alone for the backward pass, and compute the layer again there."""
@@ -210,8 +213,8 @@ class MeloFormer(nn.Module):
     def layout(self, pack: Pack) -> MeloFormerLayout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
         of time, on a CPU. Packs of one length keep the kernels on CUDA from being compiled again: see `packs.padded`."""
-        on_cuda = self.start.device.type == "cuda"
-        return layout_of(pack, self.planner, self.vocabulary, self.config.head_width, flex=on_cuda)
+        planner = self.planner_on(self.start.device.type)
+        return layout_of(pack, planner, self.vocabulary, self.config.head_width)
 
     def states(self, layout: MeloFormerLayout) -> Tensor:
         """(N, C) the state that predicts each row: it has seen earlier rows of the row's own window alone."""
