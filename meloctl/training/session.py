@@ -1,6 +1,5 @@
 """One `meloctl train`: from a plan to a finished run."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def _make(
     if accelerator.is_main_process:
         draw_loss_curve(progress.history, baselines, folder / "loss.png")
         if work is not None and isinstance(best, MeloFormer) and best.gates:
-            atomic_write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
+            atomic_write_text(folder / GATES, best.gates.read_out(work).to_text())
             files.append(GATES)
     return RunOutput(files=files, results={"training": results})
 
