@@ -54,8 +54,8 @@ def method_section(facts: ReportFacts) -> Html:
 
 
 def _shuffles(sources: ReportSources) -> Html | None:
-    shuffled, draws = sources.table.shuffled, sources.table.draws
-    if not shuffled or not draws:
+    shuffled, shuffles_of_each = sources.table.shuffled_pieces, sources.table.shuffles_of_each
+    if not shuffled or not shuffles_of_each:
         return None
     return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(draws, 'time')} each.")
 
