@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.offsets import RELATIONS
+from analysis.similarity import ONSET_JACCARD, PC_JACCARD
 from meloctl.comparison.conclusions import clear, marked
 from meloctl.evaluation.evaluation_text import RELATION, count, interval, number, percent, table
 
-SHORT = (("museformer", "same"), ("pc-jaccard", "same"), ("pc-jaccard", "cross"), ("onset-jaccard", "same"))
+SHORT = (("museformer", "same"), *((PC_JACCARD.name, r) for r in RELATIONS), (ONSET_JACCARD.name, "same"))
 """Variants of Similarity Error on the screen; the page has all."""
 
 _NOTHING = "–"

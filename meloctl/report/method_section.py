@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from analysis.similarity import MEASURES
 from meloctl import __version__
 from meloctl.formatting import count
 from meloctl.html.blocks import code, items, paragraph, section, table
 from meloctl.html.markup import Html, tag
 from meloctl.report.report_facts import Facts
-from meloctl.report.report_text import DEFINITIONS, title_of
 from meloctl.report.sources import Sources
 
 _WORDS = {
@@ -36,9 +36,9 @@ def method_section(facts: Facts) -> Html:
     """Words, measures, and where every number comes from."""
     sources = facts.sources
     measures = [
-        [tag("dt", f"{title_of(m)} ", code(m)), tag("dd", d)]
-        for m, d in DEFINITIONS.items()
-        if m in sources.table.measures
+        [tag("dt", f"{m.title} ", code(m.name)), tag("dd", m.definition)]
+        for m in MEASURES
+        if m.name in sources.table.measures
     ]
     terms = [*measures, *([tag("dt", name), tag("dd", said)] for name, said in _WORDS.items())]
     return section(

@@ -4,28 +4,11 @@ import math
 
 from analysis.families import FAMILIES
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
+from analysis.similarity import MEASURES
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
 from meloctl.report.report_table import Curve, Table
 
 RELATION_WORDS = {"same": "own part", "cross": "other parts"}
-
-TITLES = {
-    "pc-jaccard": "Pitch classes",
-    "note-jaccard": "Exact notes",
-    "pc-cosine": "Pitch classes, weighed by length",
-    "onset-jaccard": "Rhythm, drums too",
-}
-
-DEFINITIONS = {
-    "pc-jaccard": "Of the pitch classes (C, C sharp, … B; the octave does not matter) that start in either of two bars, "
-    "the share that starts in both. Drums are left out.",
-    "note-jaccard": "Of the notes in either of two bars, the share that stands in both with the same pitch, place in the bar "
-    "and length (Museformer's similarity). Drums are left out.",
-    "pc-cosine": "The cosine of two bars' histograms of pitch classes, each note weighed by how long it is held. "
-    "Drums are left out.",
-    "onset-jaccard": "Of the steps of the bar on which a note starts in either of two bars, the share on which one starts in "
-    "both. Pitch plays no part, so drums are compared too.",
-}
 
 FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
@@ -48,8 +31,8 @@ def p_equals(p: float) -> str:
 
 
 def title_of(measure: str) -> str:
-    """What a measure listens to; its own name where we do not know it."""
-    return TITLES.get(measure, measure)
+    """The title of a measure; its name where it is none of ours."""
+    return next((m.title for m in MEASURES if m.name == measure), measure)
 
 
 def family_pair(later: str, earlier: str) -> str:

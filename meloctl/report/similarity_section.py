@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from analysis.offsets import RELATIONS
+from analysis.similarity import BRIEF
 from meloctl.formatting import NOTHING, interval, number, whole
 from meloctl.html.blocks import code, details, figure, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
@@ -12,8 +13,6 @@ from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
 from meloctl.report.report_facts import Facts
 from meloctl.report.report_table import Curve, Table
 from meloctl.report.report_text import RELATION_WORDS, p_value, period_in_short, period_in_words, title_of
-
-_BY_FAMILY = ("pc-jaccard", "onset-jaccard")
 
 
 def curves_section(facts: Facts) -> Html:
@@ -76,9 +75,9 @@ def period_section(facts: Facts) -> Html:
 
 
 def families_section(facts: Facts) -> Html:
-    """Heat maps of two measures."""
+    """Heat maps of the main measures."""
     maps = []
-    for measure in _BY_FAMILY:
+    for measure in (m.name for m in BRIEF):
         found = facts.families.get(measure)
         if found is None:
             continue
