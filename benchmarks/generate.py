@@ -2,6 +2,7 @@
 
     python benchmarks/generate.py [FOLDER] [--json] [--bars 32,256,1000] [--together 8]
     python benchmarks/generate.py [FOLDER] [--json] --bars 32,128,512,1000 --masks seed,museformer,window
+    python benchmarks/generate.py [FOLDER] [--json] --prefill 300,1000 [--together 4] [--threads 1]
 
 It needs the extra: pip install -e '.[bench]'. Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. The music is a
 real piece of six parts, from its first bar on, repeated where it is shorter than what is asked for. Both systems draw every value
@@ -10,6 +11,10 @@ untrained model costs what a trained one does. GPT-2 goes through Hugging Face's
 each run has a process of its own: peak memory is that of the process less what it held after its imports. GPT-2 is measured at
 the fewest bars alone: its cache grows with each token. With --masks, one piece alone under each of them, and nothing else: memory
 as a function of bars.
+
+With --prefill, prompts of so many rows and nothing else, with a model of size tiny: seconds from a prompt's rows to the first new
+row, where the prompt is read row by row, in one forward pass, and in one for several pieces that begin with it. In one process,
+in turns; medians.
 """
 
 import argparse
@@ -29,6 +34,9 @@ BAND = Path(os.environ.get("MELOCTL_DATA", ROOT.parent / "shared" / "data")) / "
 PARTS = 6
 OURS, GPT2 = "meloctl", "gpt2"
 MASKS = ("seed", "museformer", "window", "causal")
+ROUNDS = 5
+"""Turns of each measurement of a prompt."""
+
 WINDOW = 8
 """Bars back that the mask `window` shows."""
 
@@ -79,17 +87,19 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     import torch
     from train_contestants import Shape, meloformer, peak_mb
 
-    from meloctl.generation.piece_writer import Constraints, PieceWriter
-    from meloctl.generation.sampler import Sampling, generate
+    from meloctl.generation.constraints import Constraints
+    from meloctl.generation.options import Sampling
+    from meloctl.generation.piece_writer import PieceWriter
+    from meloctl.generation.sampler import generate
     from meloctl.machine import computes_in_half
     from meloctl.rows.vocabulary import PITCH
 
     class Follower(PieceWriter):
-        """Looks up what it may write like any other, and then writes what stands in a piece."""
+        """Computes the allowed values like any other, and then allows those of a given piece alone."""
 
-        def may(self, field: int, row: Any) -> Any:
-            told = super().may(field, row)
-            return np.arange(len(told)) == piece[len(self.rows), field]
+        def allowed_values(self, field: int, row: Any) -> Any:
+            allowed = super().allowed_values(field, row)
+            return np.arange(len(allowed)) == piece[len(self.rows), field]
 
     piece = first_bars(piece_of_parts(folder, PARTS, 32)[1], bars)
     torch.set_num_threads(settings["threads"])
@@ -98,7 +108,7 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     shape = Shape(model="meloformer", context=4096, tokens=0, **settings)  # type: ignore[arg-type]
     model = meloformer(shape, mask_of(mask or "seed")).eval()
     writers = [
-        Follower(vocabulary=model.vocabulary, wish=Constraints(bars=bars), random=np.random.default_rng(i))
+        Follower(vocabulary=model.vocabulary, constraints=Constraints(bars=bars), random=np.random.default_rng(i))
         for i in range(together)
     ]
     began = time.perf_counter()
@@ -113,6 +123,60 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
         "peak_mb": round(peak_mb() - before, 1),
         "cache_mb": round(decoder.most_bytes / (1 << 20), 1),
     }
+
+
+def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -> list[dict[str, Any]]:
+    """Time from a prompt to the first new row, in turns: row by row, in one pass, and in one pass for several pieces.
+
+    Args:
+        lengths: rows of each prompt.
+        together: pieces that begin with the same prompt.
+    """
+    import numpy as np
+    import torch
+    from train_contestants import SEED_MASK
+
+    from meloctl.machine import computes_in_half
+    from meloctl.model.config import PRESETS
+    from meloctl.model.decoding import start_decoding
+    from meloctl.model.meloformer.model import MeloFormer
+    from meloctl.rows.vocabulary import default_vocabulary
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = MeloFormer(PRESETS["tiny"], default_vocabulary(), SEED_MASK).eval()
+    music = first_bars(piece_of_parts(folder, PARTS, 32)[1], max(lengths))[:-1]
+    half = computes_in_half("cpu")
+
+    def seconds(prompt: Any, pieces: int, *, by_row: bool = False) -> float:
+        """From prompts (L, 8) to the logits of the first field of the first new rows."""
+        began = time.perf_counter()
+        decoder, states = start_decoding(model, [prompt[: 0 if by_row else len(prompt)]] * pieces, half=half)
+        for row in prompt if by_row else ():
+            states = decoder.step(row[None].expand(pieces, -1))
+        decoder.heads[0](states)
+        return time.perf_counter() - began
+
+    found = []
+    for length in lengths:
+        prompt = torch.from_numpy(music[:length].astype(np.int64))
+        seconds(prompt, 1)  # kernels are made for each shape
+        turns = [
+            (seconds(prompt, 1, by_row=True), seconds(prompt, 1), seconds(prompt, together)) for _ in range(ROUNDS)
+        ]
+        by_row, one, several = (float(np.median(column)) for column in zip(*turns, strict=True))
+        found.append(
+            {
+                "rows": length,
+                "by_row_s": round(by_row, 4),
+                "prefill_s": round(one, 4),
+                "times_as_fast": round(by_row / one, 1),
+                "together": together,
+                "together_s": round(several, 4),
+                "together_ratio": round(several / one, 2),
+            }
+        )
+    return found
 
 
 def system_name(system: str, together: int, mask: str | None) -> str:
@@ -167,18 +231,18 @@ def theirs(folder: Path, bars: int, settings: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def measured(told: argparse.Namespace) -> list[dict[str, Any]]:
+def measure_runs(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Every run, each in a process of its own, one after the other."""
     runs: list[tuple[str, int, int, str | None]]
-    if told.masks:
-        runs = [(OURS, bars, 1, mask) for mask in told.masks for bars in told.bars]
+    if args.masks:
+        runs = [(OURS, bars, 1, mask) for mask in args.masks for bars in args.bars]
     else:
-        runs = [(OURS, bars, 1, None) for bars in told.bars]
-        runs[1:1] = [(OURS, min(told.bars), told.together, None), (GPT2, min(told.bars), 1, None)]
+        runs = [(OURS, bars, 1, None) for bars in args.bars]
+        runs[1:1] = [(OURS, min(args.bars), args.together, None), (GPT2, min(args.bars), 1, None)]
     found = []
     for run in runs:
-        command = [sys.executable, __file__, str(told.folder), "--one", json.dumps(run)]
-        command += [f"--{name}={getattr(told, name)}" for name in ("parameters", "layers", "width", "heads", "threads")]
+        command = [sys.executable, __file__, str(args.folder), "--one", json.dumps(run)]
+        command += [f"--{name}={getattr(args, name)}" for name in ("parameters", "layers", "width", "heads", "threads")]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"error: {run} ended with status {done.returncode}")
@@ -201,24 +265,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--masks", type=lambda text: text.split(","), metavar="NAME,NAME", help=f"of {', '.join(MASKS)}"
     )
+    parser.add_argument("--prefill", type=numbers, metavar="N,N", help="rows of prompts, and nothing else")
     parser.add_argument("--together", type=int, default=8, help="pieces side by side, in one of the runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     for name, value in (("parameters", 8_000_000), ("layers", 8), ("width", 256), ("heads", 4)):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value:,}")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    told = parser.parse_args(argv)
-    if unknown := set(told.masks or ()) - set(MASKS):
+    args = parser.parse_args(argv)
+    if unknown := set(args.masks or ()) - set(MASKS):
         parser.error(f"--masks {min(unknown)}: give some of {','.join(MASKS)}")
-    if told.one:
-        system, bars, together, mask = json.loads(told.one)
-        settings = {name: getattr(told, name) for name in ("parameters", "layers", "width", "heads", "threads")}
+    if args.one:
+        system, bars, together, mask = json.loads(args.one)
+        settings = {name: getattr(args, name) for name in ("parameters", "layers", "width", "heads", "threads")}
         one = (
-            theirs(told.folder, bars, settings) if system == GPT2 else ours(told.folder, bars, together, mask, settings)
+            theirs(args.folder, bars, settings) if system == GPT2 else ours(args.folder, bars, together, mask, settings)
         )
         print(json.dumps(one))
         return
-    found = measured(told)
-    if told.json:
+    if args.prefill:
+        prompts = prefill(args.folder, args.prefill, args.together, args.threads)
+        if args.json:
+            print(json.dumps({"prompts": prompts}))
+            return
+        print(f"{'rows':>6}{'by row s':>10}{'prefill s':>11}{'ratio':>7}{f'x{args.together} s':>9}{'to one':>8}")
+        for e in prompts:
+            print(
+                f"{e['rows']:>6,}{e['by_row_s']:>10.3f}{e['prefill_s']:>11.3f}{e['times_as_fast']:>7.1f}"
+                f"{e['together_s']:>9.3f}{e['together_ratio']:>8.2f}"
+            )
+        return
+    found = measure_runs(args)
+    if args.json:
         print(json.dumps({"runs": found}))
         return
     print(f"{'system':20}{'bars':>6}{'notes':>8}{'notes/s':>10}{'peak MB':>10}{'cache MB':>10}")

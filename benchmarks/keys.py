@@ -1,9 +1,9 @@
-"""In how many generated pieces is the key heard that was asked for? Three of each key, with the latest model of a workspace.
+"""How often is the key that was asked for the estimated key of a generated piece? Three pieces of each key, by the latest model.
 
     python benchmarks/keys.py [--work DIR] [--bars N]
 
-The key finder is Krumhansl and Schmuckler's, as the tests have it: it knows nothing of how the notes were chosen. Without --key
-the same pieces are asked for nothing, which gives chance.
+The key is estimated by Krumhansl and Schmuckler's method, as in the tests, which knows nothing of how notes are sampled. Pieces
+of the same seeds without a key give chance level.
 """
 
 import argparse
@@ -14,35 +14,39 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from test_meloctl_score_key import KEYS, key_heard
+from test_meloctl_score_key import KEYS, estimated_key
 
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import load_model
 from meloctl.rows.codec import decode
 from meloctl.workspace import Workspace
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--work", type=Path, default=Path("melo"))
-    asked.add_argument("--bars", type=int, default=16)
-    options = asked.parse_args()
-    model, _ = load_model(Workspace(options.work).latest("model").folder)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("melo"))
+    parser.add_argument("--bars", type=int, default=16)
+    arguments = parser.parse_args()
+    model, _ = load_model(Workspace(arguments.work).latest("model").folder)
     keys = 3 * KEYS
-    for given in (True, False):
-        wishes = [Constraints(bars=options.bars, key=key if given else None) for key in keys]
+    for with_key in (True, False):
         writers = [
-            PieceWriter(vocabulary=model.vocabulary, wish=wish, random=np.random.default_rng(seed))
-            for seed, wish in enumerate(wishes)
+            PieceWriter(
+                vocabulary=model.vocabulary,
+                constraints=Constraints(bars=arguments.bars, key=key if with_key else None),
+                random=np.random.default_rng(seed),
+            )
+            for seed, key in enumerate(keys)
         ]
         generate(model, writers, Sampling())
-        heard = [key_heard(decode(np.stack(writer.rows), model.vocabulary)) for writer in writers]
+        estimates = [estimated_key(decode(np.stack(writer.rows), model.vocabulary)) for writer in writers]
         for minor in (False, True):
-            right = [a == b for a, b in zip(heard, keys, strict=True) if b.minor == minor]
-            print(
-                f"{'with' if given else 'without'} --key, {'minor' if minor else 'major'}: {sum(right)} of {len(right)}"
-            )
+            right = [a == b for a, b in zip(estimates, keys, strict=True) if b.minor == minor]
+            option, mode = "with" if with_key else "without", "minor" if minor else "major"
+            print(f"{option} --key, {mode}: {sum(right)} of {len(right)}")
 
 
 if __name__ == "__main__":

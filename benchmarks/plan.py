@@ -106,16 +106,16 @@ def attention(tiles: Sequence[Tile], n_rows: int, heads: int, width: int) -> Cal
     """Attention under a plan, forward and backward, after a first run, which makes what all layers share."""
     import torch
 
-    from meloctl.model.attention.tiled.kernel import TiledAttention
-    from meloctl.model.attention.tiled.plan import AttentionPlan, span
+    from meloctl.model.attention.tiled.plan import RowTilePlan
+    from meloctl.model.attention.tiled.row_tile import row_tile
 
-    spans = tuple(span(t.queries, t.keys, causal=t.causal, see=t.mask()) for t in tiles)
-    ready = AttentionPlan(n_queries=n_rows, n_keys=n_rows, spans=spans)
+    row_tiles = tuple(row_tile(t.queries, t.keys, causal=t.causal, mask=t.mask()) for t in tiles)
+    ready = RowTilePlan(n_queries=n_rows, n_keys=n_rows, tiles=row_tiles)
     q_LHD, k_LHD, v_LHD, grad_LHD = torch.randn(4, n_rows, heads, width)
 
     def both_ways() -> None:
         inputs = [x.detach().requires_grad_() for x in (q_LHD, k_LHD, v_LHD)]
-        TiledAttention.apply(*inputs, None, ready).backward(grad_LHD)
+        ready.attend(*inputs).backward(grad_LHD)
 
     both_ways()
     return both_ways

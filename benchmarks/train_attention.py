@@ -26,10 +26,9 @@ from masks.tiling.kernel_costs import CPU
 from masks.tiling.plan import plan
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model.attention.attend import attend
-from meloctl.model.attention.tiled.plan import AttentionPlan
-from meloctl.model.attention.tiled.planner import TilePlanner, pack_plans
-from meloctl.model.meloformer.layout import places_of, window_plan
+from meloctl.model.attention.attend import AttentionPlan
+from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.meloformer.layout import places_of
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import default_vocabulary
 
@@ -101,8 +100,7 @@ def planned(spec: MaskSpec, rows: Rows) -> tuple[AttentionPlan, float, float]:
     began = time.perf_counter()
     places = places_of(pack, vocabulary)
     costs = CPU.at(heads=HEADS, width=WIDTH, threads=torch.get_num_threads())
-    window = window_plan(TilePlanner(alone, costs=costs), places, slice(None), vocabulary)
-    rows_plan, _ = pack_plans([window], pack.starts, len(rows))
+    rows_plan, _ = TilePlanner(alone, costs=costs).plans(places)
     ms = 1e3 * (time.perf_counter() - began)
     tiles = plan(alone, cells_of_rows(places.bar, places.part), costs=costs)
     return rows_plan, tiles.work / tiles.dense_work, ms
@@ -117,7 +115,7 @@ def in_rounds(plans: dict[str, AttentionPlan], length: int, rounds: int) -> Time
     grad_BHLD = grad_LHD.transpose(0, 1)[None].contiguous()
     contestants: dict[str, Callable[[], None]] = {"causal": partial(both_ways, causal, by_head, grad_BHLD)}
     for name, found in plans.items():
-        contestants[name] = partial(both_ways, partial(attend, plan=found), flat, grad_LHD)
+        contestants[name] = partial(both_ways, found.attend, flat, grad_LHD)
     times: Times = {name: [] for name in contestants}
     for i in range(rounds + 1):
         for name, work in contestants.items():

@@ -11,10 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,12 +28,11 @@ from masks.tiling.cell_rows import cells_of_rows
 from masks.tiling.plan import plan
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model.attention.attend import attend
 from meloctl.model.attention.flex.kernel import graphs_compiled
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.layout import MeloFormerLayout, places_of
 from meloctl.model.meloformer.model import MeloFormer
-from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
+from meloctl.rows.vocabulary import default_vocabulary
 
 ROWS = (4096, 8192, 16384, 32768)
 WARM = 3
@@ -57,24 +55,24 @@ PEAK_TFLOPS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What one step of a model is asked to compute, whatever its kernels compute beyond that."""
+    """What one step of a model must compute, whatever its kernels compute beyond that."""
 
     vectors: int
     """Rows and summaries that pass the layers."""
 
     pairs: int
-    """Pairs (query, key) that a layer shows."""
+    """Pairs (query, key) that may attend, in one layer."""
 
 
 def work_of(pack: Pack, model: MeloFormer) -> Work:
-    """Of a pack of one window.
+    """Vectors and pairs of a pack of one window.
 
-    Rows see the rows that the mask shows them and the summaries of the bars before; a summary sees its bar's rows and the
-    summaries up to its own.
+    Rows attend to the rows that the mask shows them and to the summaries of the bars before; a summary attends to its bar's rows
+    and to the summaries up to its own.
     """
     places = places_of(pack, model.vocabulary)
     bar, part = places.bar, places.part
-    drums = np.unique(part[pack.rows[:, INSTRUMENT] == model.vocabulary.drums]).tolist()
+    drums = np.unique(part[places.is_drums]).tolist()
     pairs = sum(tile.n_pairs for tile in plan(model.spec, cells_of_rows(bar, part, drums)).tiles)
     if not model.spec.summaries:
         return Work(vectors=pack.n_rows, pairs=pairs)
@@ -82,15 +80,28 @@ def work_of(pack: Pack, model: MeloFormer) -> Work:
     return Work(vectors=pack.n_rows + bars, pairs=pairs + int(bar.sum()) + pack.n_rows + bars * (bars + 1) // 2)
 
 
-def flash_causal(q_LHD: Tensor, k_LGD: Tensor, v_LGD: Tensor, *_: object) -> Tensor:
-    """`attend` for one window of which everything earlier is shown: PyTorch's own flash attention and no other kernel."""
-    q, k, v = (x.transpose(0, 1)[None] for x in (q_LHD, k_LGD, v_LGD))
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    return out[0].transpose(0, 1)
+@dataclass(frozen=True, kw_only=True)
+class FlashCausalPlan:
+    """An attention plan for one window without summaries in which a row attends to all earlier ones: PyTorch's flash kernel."""
+
+    n_queries: int
+
+    def attend(self, q_LHD: Tensor, k_LGD: Tensor, v_LGD: Tensor, _biases: Tensor | None = None) -> Tensor:
+        """(L, H, D) attention."""
+        q, k, v = (x.transpose(0, 1)[None] for x in (q_LHD, k_LGD, v_LGD))
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return out[0].transpose(0, 1)
+
+    def to(self, _device: torch.device) -> "FlashCausalPlan":
+        """Itself: it has no tensors."""
+        return self
 
 
-ATTENTION: dict[str, Callable[..., Tensor]] = {"meloformer": attend, "dense": flash_causal}
+def layout_for(name: str, model: MeloFormer, pack: Pack) -> MeloFormerLayout:
+    """The layout of a pack; for the contestant "dense" with PyTorch's flash kernel instead of the model's own backend."""
+    layout = model.layout(pack)
+    return layout if name != "dense" else replace(layout, row_plan=FlashCausalPlan(n_queries=len(layout.rows_NF)))
 
 
 def model_flops(model: nn.Module, config: ModelConfig, work: Work) -> float:
@@ -101,9 +112,9 @@ def model_flops(model: nn.Module, config: ModelConfig, work: Work) -> float:
     return 6.0 * weights * work.vectors + 12.0 * config.layers * config.width * work.pairs
 
 
-def peak_flops(name: str, told: float | None) -> float | None:
+def peak_flops(name: str, given: float | None) -> float | None:
     """Operations a second that a card can reach in bf16, by its name; None where it is not known."""
-    tflops = told or next((peak for card, peak in PEAK_TFLOPS.items() if card in name), None)
+    tflops = given or next((peak for card, peak in PEAK_TFLOPS.items() if card in name), None)
     return None if tflops is None else 1e12 * tflops
 
 
@@ -136,13 +147,13 @@ def measured(
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
     began = time.perf_counter()
-    layouts = [model.layout(pack) for pack in packs]
+    layouts = [layout_for(name, model, pack) for pack in packs]
     layout_ms = 1e3 * (time.perf_counter() - began) / len(packs)
     seconds, graphs = [], 0
     for i, layout in enumerate(layouts):
         if i == warm:
             graphs = graphs_compiled()
-        seconds.append(step_seconds(model, optimizer, layout, ATTENTION[name], device))
+        seconds.append(step_seconds(model, optimizer, layout, device))
     timed, n_rows = seconds[warm:], packs[0].n_rows
     flops = [model_flops(model, config, work_of(pack, model)) / s for pack, s in zip(packs[warm:], timed, strict=True)]
     return {
@@ -161,7 +172,6 @@ def step_seconds(
     model: MeloFormer,
     optimizer: torch.optim.Optimizer,
     layout: MeloFormerLayout,
-    attention: Callable[..., Tensor],
     device: torch.device,
 ) -> float:
     """One training step, from handing over the layout to the optimizer's end."""
@@ -170,7 +180,7 @@ def step_seconds(
     wait()
     began = time.perf_counter()
     precision = torch.autocast("cuda", dtype=torch.bfloat16) if on_gpu else nullcontext()
-    with patch("meloctl.model.meloformer.model.attend", attention), precision:
+    with precision:
         here = layout.to(device)
         loss = model(here).sum() / here.n_notes
     loss.backward()

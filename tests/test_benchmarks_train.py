@@ -238,13 +238,13 @@ def test_operations_of_a_linear_layer():
     assert found == 6 * 15 * 11 + 12 * 2 * 16 * 13
 
 
-def test_flash_attention_is_what_the_dense_model_computes(monkeypatch):
+def test_flash_attention_is_what_the_dense_model_computes():
     config = ModelConfig(layers=2, width=32, heads=4, kv_heads=2, hidden=8, field_hidden=8, dropout=0.0, context=64)
     model = MeloFormer(config, VOCABULARY, train_contestants.DENSE)
-    layout = model.layout(pack_of([Window(rows=rows_of([3, 4, 5], parts=2), first_bar=0)]))
-    expected = model(layout)
-    monkeypatch.setattr("meloctl.model.meloformer.model.attend", train_cuda.flash_causal)
-    torch.testing.assert_close(model(layout), expected)
+    pack = pack_of([Window(rows=rows_of([3, 4, 5], parts=2), first_bar=0)])
+    flash = train_cuda.layout_for("dense", model, pack)
+    assert isinstance(flash.row_plan, train_cuda.FlashCausalPlan)
+    torch.testing.assert_close(model(flash), model(model.layout(pack)))
 
 
 def test_recompilations_are_counted():

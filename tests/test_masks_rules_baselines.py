@@ -42,7 +42,7 @@ def test_a_window_shows_the_last_bars(bars):
 
 @pytest.mark.parametrize("bars", [-1, 10_001])
 def test_a_window_out_of_range_is_refused(bars):
-    with pytest.raises(MeloError, match=f"a window of {bars} bars: give how many"):
+    with pytest.raises(MeloError, match=f"bars {bars}: give how many earlier bars to see"):
         window_mask(bars)
 
 

@@ -1,4 +1,4 @@
-"""meloctl generate --infill, from the command line: a piece comes back with a gap filled, and mistakes are told in one line."""
+"""meloctl generate --infill, from the command line: a piece comes back with bars replaced, and a mistake is one line."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from test_meloctl_model import SEED, small
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from meloctl.cli import main
-from meloctl.generation.options import GenerateOptions, plan_piece
-from meloctl.generation.sampler import Sampling
-from meloctl.generation.session import write_pieces
+from meloctl.generation.options import GenerateOptions
+from meloctl.generation.session import generate_pieces, plan_generation
 from meloctl.model.checkpoint import save_model
+from meloctl.progress import SilentReporter
 from meloctl.workspace import Recipe, Workspace
 
 PARTS = (
@@ -37,13 +37,13 @@ def made_model(work, *, infill):
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def root(tmp_path_factory):
     """A workspace with a model, and a song of 12 bars beside it."""
-    root = tmp_path_factory.mktemp("desk")
-    made_model(root / "melo", infill=0.5)
+    folder = tmp_path_factory.mktemp("work")
+    made_model(folder / "melo", infill=0.5)
     notes = [(p, 48 * b + 12 * i, 9, 36 + 10 * p + i) for b in range(12) for p in range(3) for i in range(2)]
-    write_midi(piece_of(notes, parts=PARTS), root / "song.mid")
-    return root
+    write_midi(piece_of(notes, parts=PARTS), folder / "song.mid")
+    return folder
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def run(monkeypatch, capfd):
 
 @pytest.fixture
 def facts(run):
-    """What it tells programs."""
+    """The JSON object that it prints."""
 
     def facts(*arguments, work):
         status, out, err = run(*arguments, "--json", work=work)
@@ -71,7 +71,7 @@ def facts(run):
     return facts
 
 
-def told(piece, chosen):
+def notes_of(piece, chosen):
     """Some notes as (onset, duration, pitch, velocity, name of the part)."""
     notes = piece.notes
     columns = (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity, notes.part)
@@ -80,10 +80,21 @@ def told(piece, chosen):
     )
 
 
-def test_bars_of_a_part_are_written_anew(desk, facts):
-    asked = ("--infill", desk / "song.mid", "--bars-range", "5:8", "--parts", "bass,kit", "--count", "2", "--seed", "3")
-    found = facts("generate", *asked, work=desk / "melo")
-    song = read_midi(desk / "song.mid")
+def test_bars_of_parts_are_replaced(root, facts):
+    arguments = (
+        "--infill",
+        root / "song.mid",
+        "--bars-range",
+        "5:8",
+        "--parts",
+        "bass,kit",
+        "--count",
+        "2",
+        "--seed",
+        "3",
+    )
+    found = facts("generate", *arguments, work=root / "melo")
+    song = read_midi(root / "song.mid")
     bar = song.notes.onset_tick * 12 // song.ticks_per_quarter // 48
     gone = (bar >= 4) & (bar < 8) & (song.notes.part != 2)
     assert [p["file"] for p in found["pieces"]] == ["piece-3.mid", "piece-4.mid"]
@@ -93,8 +104,8 @@ def test_bars_of_a_part_are_written_anew(desk, facts):
         assert piece["kept_notes"] == 72 - 16
         again = read_midi(Path(piece["path"]))
         scale = again.ticks_per_quarter // song.ticks_per_quarter
-        kept = [(o * scale, d * scale, *rest) for o, d, *rest in told(song, ~gone)]
-        notes = told(again, slice(None))
+        kept = [(o * scale, d * scale, *rest) for o, d, *rest in notes_of(song, ~gone)]
+        notes = notes_of(again, slice(None))
         for note in kept:
             notes.remove(note)
         new = [(o * 12 // again.ticks_per_quarter // 48, name) for o, _, _, _, name in notes]
@@ -106,40 +117,40 @@ def test_bars_of_a_part_are_written_anew(desk, facts):
     assert made[0] != made[1]
 
 
-def test_a_part_that_the_file_lacks_is_added(desk, run, facts):
-    asked = ("--infill", desk / "song.mid", "--parts", "violin", "--sound", "none")
-    status, _, err = run("generate", *asked, work=desk / "melo")
+def test_a_part_that_the_file_lacks_is_added(root, run, facts):
+    arguments = ("--infill", root / "song.mid", "--parts", "violin", "--sound", "none")
+    status, _, err = run("generate", *arguments, work=root / "melo")
     assert status == 0, err
     assert "The file has no violin: added as a new part" in err
-    path = facts("generate", *asked, work=desk / "melo")["path"]
-    again, song = read_midi(Path(path)), read_midi(desk / "song.mid")
+    path = facts("generate", *arguments, work=root / "melo")["path"]
+    again, song = read_midi(Path(path)), read_midi(root / "song.mid")
     assert [p.program for p in again.parts if not p.is_drum and p.program == 40] == [40]
     assert len(again.parts) == 4
     assert len(again.notes) > len(song.notes)
 
 
-def test_it_is_not_redone(desk, run):
-    asked = ("generate", "--infill", desk / "song.mid", "--bars-range", "2", "--sound", "none")
-    assert "Wrote" in run(*asked, work=desk / "melo")[1]
-    assert "nothing redone" in run(*asked, work=desk / "melo")[1]
+def test_it_is_not_redone(root, run):
+    arguments = ("generate", "--infill", root / "song.mid", "--bars-range", "2", "--sound", "none")
+    assert "Wrote" in run(*arguments, work=root / "melo")[1]
+    assert "nothing redone" in run(*arguments, work=root / "melo")[1]
 
 
-def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk):
-    space, closed = Workspace(desk / "melo"), []
+def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(root):
+    space, closed = Workspace(root / "melo"), []
 
-    def stop():
-        closed.append(1)
-        if len(closed) == 3:
-            raise KeyboardInterrupt
+    class Interrupting(SilentReporter):
+        def advance(self, steps=1, *, status=""):
+            closed.append(1)
+            if len(closed) == 3:
+                raise KeyboardInterrupt
 
-    asked = GenerateOptions(infill=desk / "song.mid", parts="bass", seed=7)
-    plan = plan_piece(space, asked, Sampling(), sound="none")
+    plan = plan_generation(space, GenerateOptions(infill=root / "song.mid", parts="bass", seed=7))
     with pytest.raises(KeyboardInterrupt):
-        write_pieces(space, plan, on_bar=stop)
-    again, song = read_midi(space.folder(plan.recipe) / "unfinished.mid"), read_midi(desk / "song.mid")
+        generate_pieces(space, plan, Interrupting())
+    again, song = read_midi(space.folder(plan.recipe) / "unfinished.mid"), read_midi(root / "song.mid")
     scale, bar = again.ticks_per_quarter // song.ticks_per_quarter, int(again.bars.start_tick(3))
-    old = [(o * scale, d * scale, *rest) for o, d, *rest in told(song, slice(None))]
-    notes = told(again, slice(None))
+    old = [(o * scale, d * scale, *rest) for o, d, *rest in notes_of(song, slice(None))]
+    notes = notes_of(again, slice(None))
     assert [n for n in notes if n[0] >= bar] == [n for n in old if n[0] >= bar]
     assert [n for n in notes if n[0] < bar] != [n for n in old if n[0] < bar]
     assert space.finished(plan.recipe) is None
@@ -150,35 +161,35 @@ def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(desk)
     [
         (
             ["--bars-range", "1:2"],
-            "--bars-range says what of a piece is written anew; give the piece too: --infill FILE",
+            "--bars-range: says what of a file to replace; give the file too: --infill FILE",
         ),
-        (["--parts", "bass"], "--parts says what of a piece is written anew; give the piece too: --infill FILE"),
+        (["--parts", "bass"], "--parts: says what of a file to replace; give the file too: --infill FILE"),
         (
             ["--infill", "{}/song.mid"],
-            "--infill: say what is to be written anew: --bars-range 9:16, --parts bass, or both",
+            "--infill: say what to replace: --bars-range 9:16, --parts bass, or both",
         ),
         (["--infill", "{}/song.mid", "--bars-range", "9:99"], "the file has bars 1 to 12"),
         (["--infill", "{}/song.mid", "--bars-range", "1:12"], "nothing would be kept"),
         (["--infill", "{}/song.mid", "--parts", "kazoo"], "no such part; the file has kit, bass, piano"),
         (["--infill", "{}/none.mid", "--parts", "bass"], "none.mid"),
-        (["--infill", "{}/song.mid", "--parts", "bass", "--bars", "8"], "--bars does not go with --infill"),
+        (["--infill", "{}/song.mid", "--parts", "bass", "--bars", "8"], "--bars: does not go with --infill"),
         (
             ["--infill", "{}/song.mid", "--parts", "bass", "--prompt", "{}/song.mid"],
-            "--prompt does not go with --infill",
+            "--prompt: does not go with --infill",
         ),
-        (["--infill", "{}/song.mid", "--parts", "bass", "--meter", "3/4"], "--meter does not go with --infill"),
+        (["--infill", "{}/song.mid", "--parts", "bass", "--meter", "3/4"], "--meter: does not go with --infill"),
     ],
 )
-def test_a_mistake_is_one_clear_line(desk, run, arguments, says):
-    status, out, err = run("generate", *(a.replace("{}", str(desk)) for a in arguments), work=desk / "melo")
+def test_a_mistake_is_one_clear_line(root, run, arguments, says):
+    status, out, err = run("generate", *(a.replace("{}", str(root)) for a in arguments), work=root / "melo")
     assert (status, out) == (1, "")
     (line,) = err.splitlines()
     assert line.startswith("meloctl: ")
     assert says in line
 
 
-def test_a_model_that_was_not_trained_for_it_is_refused(desk, run, tmp_path):
+def test_a_model_that_was_not_trained_for_it_is_refused(root, run, tmp_path):
     made_model(tmp_path / "melo", infill=0.0)
-    status, _, err = run("generate", "--infill", desk / "song.mid", "--parts", "bass", work=tmp_path / "melo")
+    status, _, err = run("generate", "--infill", root / "song.mid", "--parts", "bass", work=tmp_path / "melo")
     assert status == 1
-    assert "was not trained to fill gaps; train a model that was: meloctl train, without --infill 0" in err
+    assert "was not trained with infill; train one that is: meloctl train, without --infill 0" in err

@@ -101,7 +101,7 @@ def test_chance_may_be_like_any_mask(measured, tmp_path):
     spec = derive("--rule", "random", "--like", tmp_path / "like.json", work=work)
     assert (spec.drums, spec.summaries) == ("exempt", False)
     said = mistake("derive-mask", "--rule", "random", "--like", tmp_path / "like.json", "--drums", "masked", work=work)
-    assert "--drums beside --like" in said
+    assert "--drums: not beside --like" in said
 
 
 def test_nothing_is_redone_unless_the_rule_or_its_options_change(measured):
@@ -119,17 +119,17 @@ def test_nothing_is_redone_unless_the_rule_or_its_options_change(measured):
             ["--rule", "best"],
             "--rule best: no such rule; choose one of seed, budget, museformer, window, causal, random",
         ),
-        (["--share", "0.3"], "--share is not for --rule seed; leave it out, or take a rule that uses it: budget"),
-        (["--rule", "budget", "--far", "1"], "--far is not for --rule budget"),
-        (["--rule", "window", "--bars", "2", "--seed", "1"], "--seed is not for --rule window"),
-        (["--rule", "causal", "--drums", "exempt"], "--drums is not for --rule causal"),
-        (["--rule", "museformer", "--like", "x.json"], "--like is not for --rule museformer"),
-        (["--corpus", "."], "--corpus is not for --rule seed"),
+        (["--share", "0.3"], "--share: not for --rule seed; leave it out, or take a rule that uses it: budget"),
+        (["--rule", "budget", "--far", "1"], "--far: not for --rule budget"),
+        (["--rule", "window", "--bars", "2", "--seed", "1"], "--seed: not for --rule window"),
+        (["--rule", "causal", "--drums", "exempt"], "--drums: not for --rule causal"),
+        (["--rule", "museformer", "--like", "x.json"], "--like: not for --rule museformer"),
+        (["--corpus", "."], "--corpus: not for --rule seed"),
         (["--rule", "window"], "--rule window: give --bars N"),
         (["--rule", "window", "--bars", "-1"], "--bars -1: give how many earlier bars to see, 0 to 10000"),
         (["--rule", "budget", "--share", "0"], "--share 0: give a share"),
         (["--rule", "budget", "--share", "nan"], "--share nan: give a share"),
-        (["--rule", "budget", "--share", "0.0001"], "share 0.0001 is too small: the bar itself costs"),
+        (["--rule", "budget", "--share", "0.0001"], "--share 0.0001: too small: the bar itself costs"),
         (["--rule", "random", "--seed", "-1"], "--seed -1: give a whole number"),
         (["--drums", "loud"], "--drums loud: give masked or exempt"),
         (["--far", "33"], "--far 33: give how many far offsets to show, 0 to 32"),

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from analysis.near_duplicates import NEAR, shingles
 from analysis.piece import Notes, Part, Piece
 from meloctl.corpus.composer.compose import compose_piece
-from meloctl.evaluation.copying import LONG, copied, fresh, longest_matches, nearest, steps_of
+from meloctl.evaluation.copying import (
+    COPIED_NOTES,
+    longest_matches,
+    nearest_pieces,
+    not_repeated,
+    note_steps,
+    shared_notes,
+)
 
 DRUMS = Part(program=0, is_drum=True)
 
@@ -25,19 +32,19 @@ def random_tune(seed, count=60):
 
 
 def one(piece, *reference):
-    (found,) = copied([steps_of(piece)], [steps_of(r) for r in reference])
+    (found,) = shared_notes([note_steps(piece)], [note_steps(r) for r in reference])
     return found
 
 
-def plain(mine, theirs, own, owner):
+def plain_matches(steps, reference, skipped, owner):
     """The longest match of each suffix, by trying all."""
-    best = [0] * len(mine)
-    for i in range(len(mine)):
-        for j in range(len(theirs)):
+    best = [0] * len(steps)
+    for i in range(len(steps)):
+        for j in range(len(reference)):
             k = 0
-            while i + k < len(mine) and j + k < len(theirs) and mine[i + k] == theirs[j + k] != -1:
+            while i + k < len(steps) and j + k < len(reference) and steps[i + k] == reference[j + k] != -1:
                 k += 1
-            if owner[j] != own[i]:
+            if owner[j] != skipped[i]:
                 best[i] = max(best[i], k)
     return best
 
@@ -45,22 +52,22 @@ def plain(mine, theirs, own, owner):
 @given(st.data())
 def test_matches_are_those_of_a_plain_search(data):
     steps = st.lists(st.integers(-1, 2), min_size=1, max_size=24)
-    mine = [*data.draw(steps), -1]
+    piece = [*data.draw(steps), -1]
     parts = [[*data.draw(steps), -1] for _ in range(data.draw(st.integers(1, 3)))]
-    theirs, owner = [x for p in parts for x in p], [i for i, p in enumerate(parts) for _ in p]
-    own = [data.draw(st.integers(-1, 2))] * len(mine)
-    length, where = longest_matches(*(np.array(x) for x in (mine, theirs, own, owner)))
-    assert length.tolist() == plain(mine, theirs, own, owner)
+    reference, owner = [x for p in parts for x in p], [i for i, p in enumerate(parts) for _ in p]
+    skipped = [data.draw(st.integers(-1, 2))] * len(piece)
+    length, where = longest_matches(*(np.array(x) for x in (piece, reference, skipped, owner)))
+    assert length.tolist() == plain_matches(piece, reference, skipped, owner)
     for i, (n, j) in enumerate(zip(length, where, strict=True)):
-        assert n == 0 or (mine[i : i + n] == theirs[j : j + n] and owner[j] != own[i])
+        assert n == 0 or (piece[i : i + n] == reference[j : j + n] and owner[j] != skipped[i])
 
 
 def test_steps_of_a_tune_and_a_chord():
     piece = piece_of([(0, 0, 12, 60), (0, 0, 12, 64), (0, 12, 12, 62), (1, 6, 6, 40)])
-    interval, wait = np.divmod(steps_of(piece), 1 << 12)
+    interval, wait = np.divmod(note_steps(piece), 1 << 12)
     assert (interval[:2] - 128).tolist() == [4, -2]
     assert wait[:2].tolist() == [0, 12]
-    assert steps_of(piece)[2:].tolist() == [-1, -1]
+    assert note_steps(piece)[2:].tolist() == [-1, -1]
 
 
 def test_ten_notes_in_another_key_at_another_place():
@@ -68,7 +75,7 @@ def test_ten_notes_in_another_key_at_another_place():
     mine = [30, *(p + 5 for p in theirs[20:30]), 99]
     found = one(piece_of(tune(*mine, start=37 * 12)), piece_of(tune(*random_tune(2))), piece_of(tune(*theirs)))
     assert (found.longest, found.source) == (10, 1)
-    assert found.share == 0  # shorter than LONG
+    assert found.share == 0  # shorter than COPIED_NOTES
 
 
 def test_a_run_does_not_go_on_in_another_part():
@@ -83,30 +90,30 @@ def test_another_rhythm_is_no_copy():
 
 
 def test_a_repeated_figure_counts_once():
-    assert fresh(np.array([5, 5, 5, 5, 7, 5])).tolist() == [True, False, False, False, True, True]
-    assert fresh(np.array([1, 2, 1, 2, 1, 2])).tolist() == [True, True, True, False, False, False]
-    assert fresh(np.array([1, 2, 3, 1, 2, 4])).tolist() == [True] * 6
-    assert fresh(np.array([1, -1, 1, -1])).tolist() == [True] * 4  # parts, not a figure
+    assert not_repeated(np.array([5, 5, 5, 5, 7, 5])).tolist() == [True, False, False, False, True, True]
+    assert not_repeated(np.array([1, 2, 1, 2, 1, 2])).tolist() == [True, True, True, False, False, False]
+    assert not_repeated(np.array([1, 2, 3, 1, 2, 4])).tolist() == [True] * 6
+    assert not_repeated(np.array([1, -1, 1, -1])).tolist() == [True] * 4  # parts, not a figure
     trill = piece_of(tune(*[60, 65] * 40))
     assert (one(trill, trill).longest, one(trill, trill).share) == (4, 0)
 
 
 @given(st.lists(st.integers(0, 2), max_size=40))
-def test_fresh_is_what_a_plain_search_says(steps):
-    def goes_on(i):
+def test_repeats_are_those_of_a_plain_search(steps):
+    def repeats(i):
         return any(
             steps[i - n + 1 : i + 1] == steps[i - 2 * n + 1 : i - n + 1] for n in range(1, 17) if i - 2 * n + 1 >= 0
         )
 
-    assert fresh(np.array(steps, dtype=np.int64)).tolist() == [not goes_on(i) for i in range(len(steps))]
+    assert not_repeated(np.array(steps, dtype=np.int64)).tolist() == [not repeats(i) for i in range(len(steps))]
 
 
-def test_share_of_what_is_copied():
+def test_share_of_copied_notes():
     theirs = random_tune(1)
-    mine = [*theirs[:LONG], *random_tune(7, LONG)]
+    mine = [*theirs[:COPIED_NOTES], *random_tune(7, COPIED_NOTES)]
     found = one(piece_of(tune(*mine)), piece_of(tune(*theirs)))
-    assert found.longest == LONG
-    assert found.share == pytest.approx((LONG - 1) / (2 * LONG - 1))
+    assert found.longest == COPIED_NOTES
+    assert found.share == pytest.approx((COPIED_NOTES - 1) / (2 * COPIED_NOTES - 1))
 
 
 def test_drums_alone_have_nothing_to_copy():
@@ -118,8 +125,8 @@ def test_drums_alone_have_nothing_to_copy():
 
 @given(st.lists(pieces(), min_size=2, max_size=4), st.integers(1, 50))
 def test_chunks_of_the_reference_make_no_difference(some, chunk):
-    steps = [steps_of(p) for p in some]
-    whole, cut = copied(steps[:1], steps[1:]), copied(steps[:1], steps[1:], chunk=chunk)
+    steps = [note_steps(p) for p in some]
+    whole, cut = shared_notes(steps[:1], steps[1:]), shared_notes(steps[:1], steps[1:], chunk=chunk)
     assert [c.longest for c in whole] == [c.longest for c in cut]
 
 
@@ -139,27 +146,27 @@ def test_a_copy_is_found_among_composed_pieces_and_strangers_are_not():
     random = np.random.default_rng(4)
     reference = [compose_piece(random) for _ in range(5)]
     mine = [transposed(reference[3], 2), compose_piece(random)]
-    steps, turns = ([f(p) for p in reference] for f in (steps_of, shingles))
-    copy, stranger = copied([steps_of(p) for p in mine], steps)
+    steps, hashes = ([f(p) for p in reference] for f in (note_steps, shingles))
+    copy, stranger = shared_notes([note_steps(p) for p in mine], steps)
     assert (copy.source, copy.share) == (3, 1.0)
     assert stranger.longest < copy.longest / 2
-    (likeness, index), (other, _) = nearest([shingles(p) for p in mine], turns)
-    assert (likeness, index) == (1.0, 3)
+    (similarity, index), (other, _) = nearest_pieces([shingles(p) for p in mine], hashes)
+    assert (similarity, index) == (1.0, 3)
     assert other < NEAR
 
 
 def test_a_piece_of_the_reference_is_not_held_against_itself():
     random = np.random.default_rng(4)
     reference = [compose_piece(random) for _ in range(3)]
-    steps, turns = ([f(p) for p in reference] for f in (steps_of, shingles))
+    steps, hashes = ([f(p) for p in reference] for f in (note_steps, shingles))
     every = range(3)
-    assert all(c.source == i for i, c in enumerate(copied(steps, steps)))
-    assert all(c.source != i for i, c in enumerate(copied(steps, steps, own=every)))
-    assert all(index != i for i, (_, index) in enumerate(nearest(turns, turns, own=every)))
+    assert all(c.source == i for i, c in enumerate(shared_notes(steps, steps)))
+    assert all(c.source != i for i, c in enumerate(shared_notes(steps, steps, same=every)))
+    assert all(index != i for i, (_, index) in enumerate(nearest_pieces(hashes, hashes, same=every)))
 
 
-def test_nearest_is_the_jaccard_index_of_turns():
+def test_nearest_is_the_jaccard_index_of_shingles():
     a, b = (np.array(x, dtype=np.uint64) for x in ([1, 2, 3, 4], [3, 4, 5]))
-    assert nearest([a], [np.array([9], dtype=np.uint64), b]) == [(2 / 5, 1)]
-    assert nearest([a], [np.array([9], dtype=np.uint64)]) == [(0.0, -1)]
-    assert nearest([a[:0]], [b]) == [(0.0, -1)]
+    assert nearest_pieces([a], [np.array([9], dtype=np.uint64), b]) == [(2 / 5, 1)]
+    assert nearest_pieces([a], [np.array([9], dtype=np.uint64)]) == [(0.0, -1)]
+    assert nearest_pieces([a[:0]], [b]) == [(0.0, -1)]

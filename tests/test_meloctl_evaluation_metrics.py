@@ -8,12 +8,17 @@ from conftest import piece_of, pieces
 from hypothesis import given
 
 from analysis.piece import Part
-from meloctl.evaluation.intervals import difference_estimates, draws, mean_estimates, means
+from meloctl.evaluation.intervals import (
+    difference_estimates,
+    mean_estimates,
+    resample_counts,
+    resample_means,
+)
 from meloctl.evaluation.metrics import (
     METRICS,
     empty_bars,
     groove_consistency,
-    measures_of,
+    piece_metrics,
     pitch_class_entropy,
     pitch_range,
     polyphony,
@@ -25,8 +30,8 @@ DRUMS = Part(program=0, is_drum=True)
 PIANO = Part(program=0, is_drum=False)
 
 
-def told(piece):
-    return dict(zip(NAMES, measures_of(piece).tolist(), strict=True))
+def metrics_of(piece):
+    return dict(zip(NAMES, piece_metrics(piece).tolist(), strict=True))
 
 
 def sounding(piece):
@@ -107,7 +112,7 @@ def test_empty_bars_are_neither_begun_nor_held_into():
 
 def test_all_numbers_of_a_small_piece():
     piece = piece_of([(0, 0, 24, 60), (0, 24, 24, 67), (1, 0, 12, 36), (1, 48, 12, 36)], parts=(PIANO, DRUMS))
-    assert told(piece) == {
+    assert metrics_of(piece) == {
         "pitch-class entropy": 1,
         "scale consistency": 1,
         "groove consistency": pytest.approx(1 - 1 / 48),
@@ -121,7 +126,7 @@ def test_all_numbers_of_a_small_piece():
 
 
 def test_drums_alone_have_no_pitch():
-    numbers = told(piece_of([(0, 0, 12, 36), (0, 48, 12, 36)], parts=(DRUMS,)))
+    numbers = metrics_of(piece_of([(0, 0, 12, 36), (0, 48, 12, 36)], parts=(DRUMS,)))
     assert [n for n, v in numbers.items() if math.isnan(v)] == [
         *("pitch-class entropy", "scale consistency", "polyphony", "polyphony rate", "pitch range of a part"),
     ]
@@ -129,7 +134,7 @@ def test_drums_alone_have_no_pitch():
 
 @given(pieces())
 def test_numbers_are_within_their_bounds(piece):
-    numbers = told(piece)
+    numbers = metrics_of(piece)
     for name in ("scale consistency", "groove consistency", "polyphony rate", "empty bars"):
         assert math.isnan(numbers[name]) or 0 <= numbers[name] <= 1
     assert math.isnan(numbers["polyphony"]) or numbers["polyphony"] >= 1
@@ -170,7 +175,7 @@ MUSPY = [
 
 @pytest.mark.parametrize(("function", "value", "name"), MUSPY)
 def test_numbers_are_muspys_on_its_own_grid(function, value, name):
-    assert told(muspy_piece())[name] == pytest.approx(value, abs=1e-12)
+    assert metrics_of(muspy_piece())[name] == pytest.approx(value, abs=1e-12)
 
 
 def test_numbers_are_those_of_muspy_itself():
@@ -229,7 +234,7 @@ def test_difference_of_means():
 
 
 def test_draws_hold_as_many_pieces_as_there_are():
-    weights = draws(7, np.random.default_rng(0))
+    weights = resample_counts(7, np.random.default_rng(0))
     assert set(weights.sum(axis=1)) == {7}
     values = np.arange(7.0)[:, None]
-    assert means(values, np.ones((1, 7)))[0, 0] == 3
+    assert resample_means(values, np.ones((1, 7)))[0, 0] == 3

@@ -1,4 +1,4 @@
-"""What was asked for is what is written: instruments, metre, tempo, bars; and what an interrupt leaves."""
+"""Constraints hold: instruments, meter, tempo, bars; and what an interrupt leaves."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,11 @@ from test_meloctl_model_decoder import V, always
 
 from analysis.errors import MeloError
 from masks.spec import MOST_OFFSET, MaskSpec
-from meloctl.generation.parse_options import parts_of, tempo_of, time_signature_of
-from meloctl.generation.piece_writer import MOST_EMPTY, Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import MOST_EMPTY, Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.parse_options import parse_instruments, parse_meter, parse_tempo
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import KVSegment
 from meloctl.rows.codec import decode
@@ -20,10 +22,10 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE
 
 
-def written(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **wish):
-    """Pieces, one after the other."""
+def generated(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **constraints):
+    """Rows of each piece."""
     writers = [
-        PieceWriter(vocabulary=V, wish=Constraints(**wish), random=np.random.default_rng(seed + i))
+        PieceWriter(vocabulary=V, constraints=Constraints(**constraints), random=np.random.default_rng(seed + i))
         for i in range(count)
     ]
     generate(model, writers, Sampling(top_p=top_p), on_bar=on_bar)
@@ -32,7 +34,7 @@ def written(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **wish):
 
 def names(text):
     """The instruments of --instruments, as a person reads them, in order."""
-    return [f"{V.instruments[i]}/{n}" for i, n in parts_of(text, V)]
+    return [f"{V.instruments[i]}/{n}" for i, n in parse_instruments(text, V)]
 
 
 def test_instruments_by_name_family_and_number():
@@ -57,21 +59,21 @@ def test_instruments_by_name_family_and_number():
         (",".join(["piano"] * 65), "give names"),
     ],
 )
-def test_instruments_that_are_none_are_refused(text, says):
+def test_unknown_instruments_are_refused(text, says):
     with pytest.raises(MeloError, match=says):
-        parts_of(text, V)
+        parse_instruments(text, V)
 
 
-def test_metre_and_tempo_by_name():
-    assert V.time_signatures[time_signature_of("7/8", V)] == "7/8"
-    assert V.tempos[tempo_of(120, V)] == 120
-    assert abs(V.tempos[tempo_of(97.3, V)] / 97.3 - 1) < 0.015
+def test_meter_and_tempo_by_name():
+    assert V.time_signatures[parse_meter("7/8", V)] == "7/8"
+    assert V.tempos[parse_tempo(120, V)] == 120
+    assert abs(V.tempos[parse_tempo(97.3, V)] / 97.3 - 1) < 0.015
     for bad in ("4", "17/4", "4/3", "four"):
         with pytest.raises(MeloError, match="give a time signature"):
-            time_signature_of(bad, V)
+            parse_meter(bad, V)
     for bad in (0.0, 1e9, float("nan")):
         with pytest.raises(MeloError, match="give quarter notes a minute"):
-            tempo_of(bad, V)
+            parse_tempo(bad, V)
 
 
 @settings(max_examples=12)
@@ -81,29 +83,29 @@ def test_metre_and_tempo_by_name():
     st.integers(1, 7),
     st.integers(0, 10**6),
 )
-def test_all_that_was_asked_for_sounds_and_nothing_else(instruments, meter, bars, seed):
-    wish = {
+def test_all_constraints_hold_and_no_other_part_plays(instruments, meter, bars, seed):
+    constraints = {
         "bars": bars,
-        "parts": parts_of(instruments, V),
-        "time_signature": None if meter is None else time_signature_of(meter, V),
-        "tempo": tempo_of(90, V),
+        "parts": parse_instruments(instruments, V),
+        "time_signature": None if meter is None else parse_meter(meter, V),
+        "tempo": parse_tempo(90, V),
     }
-    for rows in written(small(SEED, layers=1), count=2, seed=seed, **wish):
+    for rows in generated(small(SEED, layers=1), count=2, seed=seed, **constraints):
         assert check_rows(rows, V) == []
         header = rows[:, INSTRUMENT] == V.bar
         note = ~header & (rows[:, INSTRUMENT] != V.end)
         assert header.sum() == bars == decode(rows, V).n_bars
-        assert {(i, n) for i, n in rows[note][:, [INSTRUMENT, INSTANCE]].tolist()} == set(wish["parts"])
-        assert set(rows[header, TEMPO].tolist()) == {wish["tempo"]}
+        assert {(i, n) for i, n in rows[note][:, [INSTRUMENT, INSTANCE]].tolist()} == set(constraints["parts"])
+        assert set(rows[header, TEMPO].tolist()) == {constraints["tempo"]}
         if meter:
-            assert set(rows[header, TIME_SIGNATURE].tolist()) == {wish["time_signature"]}
+            assert set(rows[header, TIME_SIGNATURE].tolist()) == {constraints["time_signature"]}
 
 
 def test_parts_that_a_model_does_not_want_enter_by_the_middle():
-    # it wants the last of its instruments alone; the two others come in the first bar of the second half, in their order
-    parts = parts_of("violin,cello,helicopter", V)
+    # the model wants the last of its instruments alone; the two others come in the first bar of the second half, in their order
+    parts = parse_instruments("violin,cello,helicopter", V)
     model = always(small(SEED), parts[-1][0])
-    rows = written(model, bars=6, parts=parts)[0]
+    rows = generated(model, bars=6, parts=parts)[0]
     opened = np.cumsum(rows[:, INSTRUMENT] == V.bar)
     first = {part: int(opened[rows[:, INSTRUMENT] == part[0]][0]) for part in parts}
     assert first == {parts[0]: 3, parts[1]: 3, parts[2]: 1}
@@ -111,7 +113,7 @@ def test_parts_that_a_model_does_not_want_enter_by_the_middle():
 
 def test_no_more_empty_bars_than_stated_follow_each_other():
     # it wants to close every bar at once
-    rows = written(always(small(SEED), V.bar), bars=23)[0]
+    rows = generated(always(small(SEED), V.bar), bars=23)[0]
     notes = np.diff(np.append(np.flatnonzero(rows[:, INSTRUMENT] == V.bar), len(rows) - 1)) - 1
     empty = "".join("." if n == 0 else "x" for n in notes)
     assert empty == ("." * MOST_EMPTY + "x") * 4 + "." * (23 - 4 * (MOST_EMPTY + 1) - 1) + "x"
@@ -119,13 +121,13 @@ def test_no_more_empty_bars_than_stated_follow_each_other():
 
 def test_pieces_side_by_side_are_those_written_alone():
     model = small(SEED)  # float64, so that products of other shapes draw the same
-    together = written(model, count=3, seed=5, bars=4)
+    together = generated(model, count=3, seed=5, bars=4)
     for i, rows in enumerate(together):
-        assert np.array_equal(rows, written(model, seed=5 + i, bars=4)[0])
+        assert np.array_equal(rows, generated(model, seed=5 + i, bars=4)[0])
 
 
 def test_an_interrupt_leaves_the_complete_bars():
-    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=9), random=np.random.default_rng(3))
+    writer = PieceWriter(vocabulary=V, constraints=Constraints(bars=9), random=np.random.default_rng(3))
     closed = []
 
     def on_bar():
@@ -135,18 +137,18 @@ def test_an_interrupt_leaves_the_complete_bars():
 
     with pytest.raises(KeyboardInterrupt):
         generate(small(SEED), [writer], Sampling(top_p=1.0), on_bar=on_bar)
-    rows = writer.so_far()
+    rows = writer.complete_bars()
     assert check_rows(rows, V) == []
     assert decode(rows, V).n_bars == (rows[:, INSTRUMENT] == V.bar).sum() <= 4
-    whole = written(small(SEED), seed=3, bars=9)[0]
+    whole = generated(small(SEED), seed=3, bars=9)[0]
     assert np.array_equal(rows[:-1], whole[: len(rows) - 1])
 
 
 def test_nothing_complete_is_an_end_row_alone():
-    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=2), random=np.random.default_rng(0))
+    writer = PieceWriter(vocabulary=V, constraints=Constraints(bars=2), random=np.random.default_rng(0))
     end = np.full(len(FIELDS), ABSENT)
     end[INSTRUMENT] = V.end
-    assert writer.so_far().tolist() == [end.tolist()]
+    assert writer.complete_bars().tolist() == [end.tolist()]
 
 
 def bar_of(*, parts, notes):
@@ -167,7 +169,7 @@ def kept(spec, bars):
             decoder.step(note)
     piece = decoder.pieces[0]
     piece.close_cell()
-    return sum(map(len, piece.lines.values())), len(piece.second), decoder.nbytes
+    return sum(map(len, piece.segments.values())), len(piece.summaries2), decoder.nbytes
 
 
 def test_what_no_later_row_may_see_is_forgotten():
@@ -180,16 +182,16 @@ def test_what_no_later_row_may_see_is_forgotten():
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 40])
-def test_a_line_takes_little_more_than_it_holds(ahead):
-    line, moves = KVSegment(torch.zeros(3, 2, 1, 0, 5)), 0
+def test_a_segment_takes_little_more_than_it_holds(ahead):
+    segment, moves = KVSegment(torch.zeros(3, 2, 1, 0, 5)), 0
     for n in range(1, 2000):
-        before = line.kv
-        line.make_room(ahead, 1)
-        line.kv[:, :, :, line.end] = n
-        line.end += 1
-        moves += line.kv is not before
-        assert line.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
-    assert line.kv[0, 0, 0, line.first : line.end, 0].tolist() == list(range(1, 2000))
+        before = segment.kv
+        segment.ensure_room(ahead, 1)
+        segment.kv[:, :, :, segment.end] = n
+        segment.end += 1
+        moves += segment.kv is not before
+        assert segment.nbytes <= 3 * 2 * 5 * 4 * (1.25 * (n + ahead) + 16)
+    assert segment.kv[0, 0, 0, segment.first : segment.end, 0].tolist() == list(range(1, 2000))
     assert moves < 40
 
 
@@ -212,7 +214,7 @@ def test_memory_is_little_more_than_what_is_held(spec, most):
             decoder.step(note)
     (piece,) = decoder.pieces
     piece.close_cell()
-    n = sum(map(len, piece.lines.values())) + len(piece.second) + len(piece.bars)
+    n = sum(map(len, piece.segments.values())) + len(piece.summaries2) + len(piece.summaries)
     assert n >= 29 * 3
     assert decoder.nbytes / (n * 2 * 12 * 8) <= most  # keys and values of 12 doubles
 

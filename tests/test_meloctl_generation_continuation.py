@@ -13,28 +13,37 @@ from test_meloctl_model_decoder import V
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
-from meloctl.generation.continuation import continued, prompt_of
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.continuation import encode_prompt
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, TIME_SIGNATURE
+from meloctl.score.editing import append_bars
 
 MODEL = small(SEED, layers=1)
 
 
-def go_on(piece, keep, bars, seed=0, **wish):
+def appended(prompt, rows):
+    return append_bars(prompt.piece, prompt.row_bars, prompt.end_tick, rows, V)
+
+
+def go_on(piece, keep, bars, seed=0, **constraints):
     """(prompt, rows of the whole, piece with its new bars)."""
-    prompt = prompt_of(piece, keep, V)
+    prompt = encode_prompt(piece, keep, V)
     writer = PieceWriter(
-        vocabulary=V, wish=Constraints(bars=prompt.row_bars + bars, **wish), random=np.random.default_rng(seed)
+        vocabulary=V,
+        constraints=Constraints(bars=bars, **constraints),
+        random=np.random.default_rng(seed),
+        prompt=prompt.rows,
     )
-    writer.begin(prompt.rows)
     generate(MODEL, [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)
-    return prompt, rows, continued(prompt, rows, V)
+    return prompt, rows, appended(prompt, rows)
 
 
-def told(piece, bars):
+def notes_of(piece, bars):
     """All notes of the first bars, onset and length in quarters, each with its instrument."""
     notes, tpq = piece.notes, piece.ticks_per_quarter
     chosen = notes.onset_tick < int(piece.bars.start_tick(bars))
@@ -52,7 +61,7 @@ def test_kept_bars_are_untouched_and_new_ones_exact(piece, bars, seed, data):
     keep = data.draw(st.integers(first, max(first, min(piece.n_bars, first + 3))))
     prompt, rows, whole = go_on(piece, keep, bars, seed)
     assert check_rows(rows, V) == []
-    assert told(whole, keep) == told(piece, keep)
+    assert notes_of(whole, keep) == notes_of(piece, keep)
     assert whole.notes.onset_tick.max() >= prompt.end_tick
     assert whole.n_bars == keep + bars
     finer = whole.ticks_per_quarter // piece.ticks_per_quarter
@@ -62,9 +71,9 @@ def test_kept_bars_are_untouched_and_new_ones_exact(piece, bars, seed, data):
 
 def test_ticks_stay_where_they_are_fine_enough():
     for tpq, finer in ((480, 480), (96, 96), (120, 240), (1024, 3072), (100, 1200)):
-        assert prompt_of(piece_of([(0, 0, tpq, 60)], ticks_per_quarter=tpq), 1, V).piece.ticks_per_quarter == finer
+        assert encode_prompt(piece_of([(0, 0, tpq, 60)], ticks_per_quarter=tpq), 1, V).piece.ticks_per_quarter == finer
     with pytest.raises(MeloError, match="32767 ticks a quarter"):
-        prompt_of(piece_of([(0, 0, 9, 60)], ticks_per_quarter=32767), 1, V)
+        encode_prompt(piece_of([(0, 0, 9, 60)], ticks_per_quarter=32767), 1, V)
 
 
 def test_new_bars_go_on_in_the_prompts_ticks_and_parts():
@@ -82,22 +91,25 @@ def test_new_bars_go_on_in_the_prompts_ticks_and_parts():
         signatures=[(0, 3, 4)],
         ticks_per_quarter=96,
     )
-    wish = {"parts": ((V.drums, 0), (V.instrument_of(40, False), 1)), "time_signature": V.time_signatures.index("3/4")}
-    prompt, rows, whole = go_on(longer, 3, 2, **wish)
+    constraints = {
+        "parts": ((V.drums, 0), (V.instrument_of(40, False), 1)),
+        "time_signature": V.time_signatures.index("3/4"),
+    }
+    prompt, rows, whole = go_on(longer, 3, 2, **constraints)
     assert (prompt.end_tick, prompt.row_bars) == (3 * 288, 3)
-    assert told(whole, 3) == told(piece, 3)
+    assert notes_of(whole, 3) == notes_of(piece, 3)
     new = whole.notes.onset_tick >= prompt.end_tick
-    assert set() < set(whole.notes.part[new].tolist()) <= {1, 2}  # the first violin was not asked for
+    assert set() < set(whole.notes.part[new].tolist()) <= {1, 2}  # the first violin is not among the parts
     assert [(p.program, p.is_drum) for p in whole.parts] == [(p.program, p.is_drum) for p in parts]
     assert ((whole.notes.onset_tick[new] - prompt.end_tick) % 8 == 0).all()  # 12 steps a quarter
     assert whole.bars.signature(4) == (3, 4)
 
 
-def test_what_still_sounds_is_not_struck_again():
+def test_a_note_that_is_still_held_is_not_struck_again():
     # a pitch is held to the end of the second bar, and 12 ticks are 48 now: a note inside it is left out, one that outlasts it
     # begins where it ends, up to where the third strikes again
     piece = piece_of([(0, 0, 96, 60)], ticks_per_quarter=12)
-    prompt = prompt_of(piece, 1, V)
+    prompt = encode_prompt(piece, 1, V)
     end = np.array([V.end, *[-1] * 7])
     header, note = prompt.rows[0], prompt.rows[1].copy()
     note[PITCH] = 60
@@ -108,26 +120,26 @@ def test_what_still_sounds_is_not_struck_again():
         return row
 
     rows = np.stack([*prompt.rows, header, at(0, 6), at(24, 48), header, at(12, 6), end]).astype(np.int16)
-    whole = continued(prompt, rows, V)
+    whole = appended(prompt, rows)
     got = list(zip(whole.notes.onset_tick.tolist(), whole.notes.duration_tick.tolist(), strict=True))
     assert got == [(0, 4 * 96), (4 * 96, 4 * 12), (4 * 108, 4 * 6)]
 
 
-def test_a_bar_without_a_name_and_empty_bars_are_heard_as_bars():
+def test_a_bar_without_a_name_and_empty_bars_are_bars_of_the_prompt():
     # 79/4 is five bars of rows; the empty bar behind it is one
     piece = piece_of([(0, 0, 12, 60), (0, 12 * 83, 12, 60)], signatures=[(0, 79, 4), (12 * 79, 4, 4), (12 * 83, 4, 4)])
-    prompt = prompt_of(piece, 2, V)
+    prompt = encode_prompt(piece, 2, V)
     assert prompt.bars == 2
     names = [V.time_signatures[t] for t in prompt.rows[:, TIME_SIGNATURE] if t >= 0]
     assert names == ["16/4"] * 4 + ["15/4", "4/4"]
     assert (prompt.rows[:, INSTRUMENT] > V.bar).sum() == 1
 
 
-def test_a_note_just_before_the_end_is_kept_and_not_heard():
+def test_a_note_just_before_the_end_is_kept_and_not_encoded():
     piece = piece_of([(0, 0, 10, 60), (0, 1919, 10, 62)], ticks_per_quarter=480)
     prompt, rows, whole = go_on(piece, 1, 1)
     assert (prompt.rows[:, INSTANCE] >= 0).sum() == 1
-    assert told(whole, 1) == told(piece, 1)
+    assert notes_of(whole, 1) == notes_of(piece, 1)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +147,7 @@ def test_a_note_just_before_the_end_is_kept_and_not_heard():
 )
 def test_prompts_that_cannot_be_kept_are_refused(keep, says):
     with pytest.raises(MeloError, match=says):
-        prompt_of(piece_of([(0, 48, 12, 60)]), keep, V)
+        encode_prompt(piece_of([(0, 48, 12, 60)]), keep, V)
 
 
 def test_files_read_back_with_the_same_kept_notes(real, tmp_path):
@@ -144,5 +156,5 @@ def test_files_read_back_with_the_same_kept_notes(real, tmp_path):
         _, _, whole = go_on(piece, 8, 2)
         write_midi(whole, tmp_path / "a.mid")
         again = read_midi(tmp_path / "a.mid")
-        assert told(again, 8) == told(piece, 8)
+        assert notes_of(again, 8) == notes_of(piece, 8)
         assert again.n_bars == 10

@@ -1,4 +1,4 @@
-"""Infill: what is kept stays to the tick, the gap is filled by the parts that were asked for, in runs that fit the model."""
+"""Infill: what is kept stays to the tick, masked bars are written by the given parts, in segments that fit the model."""
 
 from dataclasses import replace
 
@@ -14,17 +14,18 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from meloctl.dataset.infill_windows import rewritten
-from meloctl.generation.infill import filled, infill_of
+from meloctl.generation.constraints import MOST_EMPTY
+from meloctl.generation.infill import encode_infill, infilled_piece
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
-from meloctl.generation.infill_segments import gap_of, infill_segments
+from meloctl.generation.infill_segments import infill_segments, segment_context
 from meloctl.generation.infill_writer import InfillContext, InfillWriter
-from meloctl.generation.parse_infill import bars_of, gap_parts_of
+from meloctl.generation.options import Sampling
+from meloctl.generation.parse_options import parse_bars_range, parse_infill_parts
 from meloctl.generation.piece_state import PieceState
-from meloctl.generation.piece_writer import MOST_EMPTY
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.sampler import generate
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.parts import part_fields
+from meloctl.rows.parts import part_ids
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH
 
 PARTS = (
@@ -56,35 +57,34 @@ def columns(notes, chosen=None):
 
 def fill_once(piece, bars, parts=None, *, seed=0, model=None, **how):
     model = model or brisk(small(SEED))
-    infill = infill_of(piece, bars, parts, V)
-    filling = InfillProgress(random=np.random.default_rng(seed))
-    fill_segments(model, infill, [filling], Sampling(top_p=1.0), **how)
-    return infill, filling, filled(infill, filling.new, V)
+    infill = encode_infill(piece, bars, parts, V)
+    version = InfillProgress(random=np.random.default_rng(seed))
+    fill_segments(model, infill, [version], Sampling(top_p=1.0), **how)
+    return infill, version, infilled_piece(infill, version.notes, V)
 
 
-# what is heard
+# what the model reads
 
 
-def test_what_is_heard_is_what_the_model_was_trained_on():
+def test_the_context_is_what_the_model_was_trained_on():
     piece = song()
     rows = encode(piece, V)[0]
-    instrument, number = part_fields(piece.parts, V)
-    for bars, parts in ((range(2, 4), None), (range(6), ((int(instrument[3]), int(number[3])),))):
+    for bars, parts in ((range(2, 4), None), (range(6), (part_ids(piece.parts, V)[3],))):
         window = rewritten(rows, bars, parts, V)
-        infill = infill_of(piece, bars, parts, V)
-        (run,) = infill_segments(infill, 1000, V)
-        gap = gap_of(infill, run, [], V)
-        assert (gap.first, len(gap.headers)) == (bars.start, len(bars))
-        assert np.array_equal(gap.kept, window.rows[: window.reopened.row])
-        assert np.array_equal(gap.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
+        infill = encode_infill(piece, bars, parts, V)
+        (segment,) = infill_segments(infill, 1000, V)
+        context = segment_context(infill, segment, [], V)
+        assert (context.first_masked_bar, len(context.headers)) == (bars.start, len(bars))
+        assert np.array_equal(context.rows, window.rows[: window.reopened.row])
+        assert np.array_equal(context.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
 
 
-def test_parts_keep_their_numbers_when_one_of_them_is_taken_out():
+def test_parts_keep_their_instances_when_one_of_them_is_masked():
     piece = song()
-    _, piano, other = sorted(zip(*(x.tolist() for x in part_fields(piece.parts, V)), strict=True))[1:]
-    infill = infill_of(piece, None, (piano,), V)
-    numbers = {int(r[INSTANCE]) for r in infill.rows if r[INSTRUMENT] == piano[0]}
-    assert numbers == {other[1]} == {1}
+    _, piano, other = sorted(part_ids(piece.parts, V))[1:]
+    infill = encode_infill(piece, None, (piano,), V)
+    instances = {int(r[INSTANCE]) for r in infill.rows if r[INSTRUMENT] == piano[0]}
+    assert instances == {other[1]} == {1}
 
 
 # what comes out
@@ -95,24 +95,22 @@ def test_parts_keep_their_numbers_when_one_of_them_is_taken_out():
 def test_kept_notes_stay_to_the_tick(piece, data):
     first = data.draw(st.integers(0, piece.n_bars - 1))
     bars = range(first, data.draw(st.integers(first, min(piece.n_bars - 1, first + 5))) + 1)
-    fields = [tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True)]
-    parts = data.draw(
-        st.one_of(st.none(), st.sets(st.sampled_from(fields), min_size=1).map(lambda s: tuple(sorted(s))))
-    )
+    ids = part_ids(piece.parts, V)
+    parts = data.draw(st.one_of(st.none(), st.sets(st.sampled_from(ids), min_size=1).map(lambda s: tuple(sorted(s)))))
     seed = data.draw(st.integers(0, 99))
     try:
-        infill_of(piece, bars, parts, V)
+        encode_infill(piece, bars, parts, V)
     except MeloError:  # nothing would be kept, or ticks that cannot be made finer
         return
-    infill, filling, result = fill_once(piece, bars, parts, seed=seed)
+    infill, version, result = fill_once(piece, bars, parts, seed=seed)
     times = infill.piece.ticks_per_quarter // piece.ticks_per_quarter
     assert (infill.piece.notes.onset_tick == times * piece.notes.onset_tick).all()
-    kept = columns(infill.piece.notes, ~infill.replaced)
+    kept = columns(infill.piece.notes, ~infill.masked_notes)
     starts = infill.piece.bars.start_tick(range(piece.n_bars + 1))
-    inside = {(p, b) for p in range(len(fields)) if parts is None or fields[p] in parts for b in bars}
+    inside = {(p, b) for p in range(len(ids)) if parts is None or ids[p] in parts for b in bars}
     bar = np.searchsorted(starts, infill.piece.notes.onset_tick, side="right") - 1
-    assert infill.replaced.tolist() == [(p, b) in inside for p, b in zip(infill.piece.notes.part, bar, strict=True)]
-    assert filling.bars == len(infill.row_bars)
+    assert infill.masked_notes.tolist() == [(p, b) in inside for p, b in zip(infill.piece.notes.part, bar, strict=True)]
+    assert version.bars_done == len(infill.row_bars)
     assert result.n_bars == piece.n_bars
     assert (result.bars.start_tick(range(piece.n_bars + 1)) == starts).all()
     assert (result.tempo == infill.piece.tempo).all()
@@ -137,7 +135,7 @@ def test_kept_notes_of_real_files_stay_to_the_tick(real, name, tmp_path):
     long = (path for path in real(name) if read_midi(path).n_bars >= 12)
     for path in [next(long)]:
         piece = read_midi(path)
-        last = tuple(int(x[-1]) for x in part_fields(piece.parts, V))
+        last = part_ids(piece.parts, V)[-1]
         for bars, parts in ((range(4, 6), None), (range(2, 7), (last,))):
             infill, _, result = fill_once(piece, bars, parts)
             write_midi(result, tmp_path / "made.mid")
@@ -145,7 +143,7 @@ def test_kept_notes_of_real_files_stay_to_the_tick(real, name, tmp_path):
             tick = [("onset_tick", "duration_tick", "pitch", "velocity")]
             made, kept = (
                 sorted(zip(*(getattr(n, c)[w].tolist() for c in tick[0]), strict=True))
-                for n, w in ((again.notes, slice(None)), (infill.piece.notes, ~infill.replaced))
+                for n, w in ((again.notes, slice(None)), (infill.piece.notes, ~infill.masked_notes))
             )
             assert again.n_bars == piece.n_bars
             assert len(again.notes) == len(result.notes)
@@ -154,15 +152,15 @@ def test_kept_notes_of_real_files_stay_to_the_tick(real, name, tmp_path):
 
 
 def test_a_new_note_makes_room_for_what_is_kept():
-    # the kept piano notes at 48·b hold pitch 56 for 24 ticks; bar 1 is rewritten with the same pitch all over
+    # the kept piano notes at 48·b hold pitch 56 for 24 ticks; bar 1 is infilled with the same pitch all over
     piece = piece_of([(0, 0, 72, 60), (0, 96, 24, 60), (0, 60, 6, 60), (1, 0, 6, 40)], parts=PARTS[2:])
-    infill = infill_of(piece, range(1, 2), ((V.instrument_of(0, is_drum=False), 0),), V)
+    infill = encode_infill(piece, range(1, 2), ((V.instrument_of(0, is_drum=False), 0),), V)
     row = encode(piece_of([(0, 0, 768, 60)], parts=PARTS[2:3]), V)[0][1]
 
     def placed(position):
         made = row.copy()
         made[2] = position
-        result = filled(infill, [(1, made)], V)
+        result = infilled_piece(infill, [(1, made)], V)
         mine = (result.notes.pitch == 60) & (result.notes.part == 0)
         return [x for x in columns(result.notes, mine) if x[0] not in (0, 96)]
 
@@ -175,8 +173,8 @@ def test_a_new_note_makes_room_for_what_is_kept():
 
 def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
     model = brisk(small(SEED))
-    infill = infill_of(song(), range(1, 5), None, V)
-    filling, closed = InfillProgress(random=np.random.default_rng(0)), []
+    infill = encode_infill(song(), range(1, 5), None, V)
+    version, closed = InfillProgress(random=np.random.default_rng(0)), []
 
     def stop():
         closed.append(1)
@@ -184,11 +182,11 @@ def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fill_segments(model, infill, [filling], Sampling(), on_bar=stop)
-    assert filling.bars == 2
-    result = filled(infill, filling.new, V, bars=filling.bars)
+        fill_segments(model, infill, [version], Sampling(), on_bar=stop)
+    assert version.bars_done == 2
+    result = infilled_piece(infill, version.notes, V, bars_done=version.bars_done)
     before, after = columns(infill.piece.notes), columns(result.notes)
-    bar = infill.start_tick[1]
+    bar = infill.bar_tick[1]
     assert [n for n in after if n[0] >= 3 * bar] == [n for n in before if n[0] >= 3 * bar]
     assert [n for n in after if bar <= n[0] < 3 * bar] != [n for n in before if bar <= n[0] < 3 * bar]
 
@@ -209,135 +207,138 @@ def always(model, instrument):
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(0, 2), st.booleans())
 def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     piece = song(8)
-    fields = [tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True)]
-    parts = tuple(sorted(fields[1:3])) if named else None
-    infill = infill_of(piece, range(first, first + n_bars), parts, V)
-    (run,) = infill_segments(infill, 1000, V)
+    ids = part_ids(piece.parts, V)
+    parts = tuple(sorted(ids[1:3])) if named else None
+    infill = encode_infill(piece, range(first, first + n_bars), parts, V)
+    (segment,) = infill_segments(infill, 1000, V)
     writer = InfillWriter(
-        sheet=PieceState(vocabulary=V), gap=gap_of(infill, run, [], V), random=np.random.default_rng(seed)
+        state=PieceState(vocabulary=V),
+        context=segment_context(infill, segment, [], V),
+        random=np.random.default_rng(seed),
     )
     generate(brisk(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
     rows = np.stack(writer.rows)
     assert check_rows(rows, V) == []
-    behind = rows[len(infill.rows) :]
-    reopened = behind[behind[:, INSTRUMENT] == V.infill_bar]
-    assert (reopened[:, 6:] == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars, 6:]).all()
-    assert len(reopened) == n_bars == writer.bars_closed
-    played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in behind if r[PITCH] >= 0}
-    assert played == set(parts) if named else played <= set(fields)
+    middle = rows[len(infill.rows) :]
+    headers = middle[middle[:, INSTRUMENT] == V.infill_bar]
+    assert (headers[:, 6:] == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars, 6:]).all()
+    assert len(headers) == n_bars == writer.bars_closed
+    played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in middle if r[PITCH] >= 0}
+    assert played == set(parts) if named else played <= set(ids)
     assert played
 
 
 def test_a_model_that_only_wants_to_close_bars_plays_what_it_must_and_no_more():
     piece = song(12)
-    fields = [tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True)]
-    for wish in (V.end, V.infill_bar):
-        _, filling, _ = fill_once(piece, range(2, 10), (fields[1],), model=always(small(SEED), wish))
-        assert len(filling.new) == 1
-    # all parts are taken out of all bars but the first: no more than MOST_EMPTY silent bars follow each other
-    _, filling, result = fill_once(piece, range(1, 12), None, model=always(small(SEED), V.end))
-    sounding = sorted({b for b, _ in filling.new} | {0})
-    assert max(np.diff(sounding)) <= MOST_EMPTY + 1
-    assert sounding[-1] == 11
+    ids = part_ids(piece.parts, V)
+    for instrument in (V.end, V.infill_bar):
+        _, version, _ = fill_once(piece, range(2, 10), (ids[1],), model=always(small(SEED), instrument))
+        assert len(version.notes) == 1
+    # all parts are masked in all bars but the first: no more than MOST_EMPTY silent bars follow each other
+    _, version, result = fill_once(piece, range(1, 12), None, model=always(small(SEED), V.end))
+    with_notes = sorted({b for b, _ in version.notes} | {0})
+    assert max(np.diff(with_notes)) <= MOST_EMPTY + 1
+    assert with_notes[-1] == 11
     assert result.n_bars == 12
 
 
-def test_silence_before_the_gap_counts():
+def test_silence_before_the_masked_bars_counts():
     header = encode(song(1), V)[0][:1]
     kept = np.concatenate([encode(song(1), V)[0][:2], *[header] * (MOST_EMPTY + 1)])
-    gap = InfillContext(kept=kept, first=MOST_EMPTY + 1, headers=header, parts=((V.drums, 0),))
-    writer = InfillWriter(sheet=PieceState(vocabulary=V), gap=gap, random=np.random.default_rng(0))
-    assert writer.empty == MOST_EMPTY
+    context = InfillContext(rows=kept, first_masked_bar=MOST_EMPTY + 1, headers=header, parts=((V.drums, 0),))
+    writer = InfillWriter(state=PieceState(vocabulary=V), context=context, random=np.random.default_rng(0))
+    assert writer.empty_bars == MOST_EMPTY
 
 
-# runs
+# segments
 
 
-def test_a_long_gap_is_filled_in_runs_that_fit():
-    piece = song(40)  # 5 rows a bar, one part of four taken out: 4 rows are kept, 2 written
-    fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
-    infill = infill_of(piece, None, (fields,), V)
-    runs = infill_segments(infill, 60, V)
-    assert [b for run in runs for b in run.bars] == list(range(40))
-    for run in runs:
-        assert run.heard.start <= run.bars.start < run.bars.stop <= run.heard.stop
-        assert 4 * len(run.heard) + 2 * len(run.bars) <= 60
-    assert len(runs) == 8  # 5 bars of 6 rows are half of 60
-    assert runs[0].heard == range(12)  # the other half is room for 7 bars of 4 rows
-    assert runs[3].heard == range(12, 23)  # before bars 15..19 there are 5 rows a bar by now
+def test_a_long_infill_is_written_in_segments_that_fit():
+    piece = song(40)  # 5 rows a bar, one part of four masked: 4 rows are kept, 2 written
+    bass = part_ids(piece.parts, V)[1]
+    infill = encode_infill(piece, None, (bass,), V)
+    segments = infill_segments(infill, 60, V)
+    assert [b for segment in segments for b in segment.bars] == list(range(40))
+    for segment in segments:
+        assert segment.context.start <= segment.bars.start < segment.bars.stop <= segment.context.stop
+        assert 4 * len(segment.context) + 2 * len(segment.bars) <= 60
+    assert len(segments) == 8  # 5 bars of 6 rows are half of 60
+    assert segments[0].context == range(12)  # the other half is room for 7 bars of 4 rows
+    assert segments[3].context == range(12, 23)  # before bars 15..19 there are 5 rows a bar by now
 
 
-def test_later_runs_hear_what_earlier_ones_wrote():
+def test_later_segments_read_what_earlier_ones_wrote():
     piece = song(40)
-    fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
-    infill = infill_of(piece, None, (fields,), V)
+    bass = part_ids(piece.parts, V)[1]
+    infill = encode_infill(piece, None, (bass,), V)
     first, second, *_, last = infill_segments(infill, 60, V)
     note = encode(piece, V)[0][2]
-    assert (note[INSTRUMENT], note[INSTANCE]) == fields
-    gap = gap_of(infill, second, [(first.bars.stop - 1, note)], V)
-    heard = [i for i, r in enumerate(gap.kept) if (r[INSTRUMENT], r[INSTANCE]) == fields]
-    assert len(heard) == 1
-    opened = np.isin(gap.kept[:, INSTRUMENT], (V.bar, V.masked_bar))
-    assert opened[: heard[0]].sum() - 1 == first.bars.stop - 1 - second.heard.start
-    written = second.heard.start + np.flatnonzero(gap.kept[opened, INSTRUMENT] == V.bar)
-    assert written.tolist() == list(range(second.heard.start, second.bars.start))  # all others have a gap yet
-    assert gap_of(infill, last, [], V).must == (fields,)
-    assert gap_of(infill, last, [(0, note)], V).must == gap_of(infill, second, [], V).must == ()
-    assert (gap_of(infill, last, [], V).ends_piece, gap.ends_piece) == (True, False)
+    assert (note[INSTRUMENT], note[INSTANCE]) == bass
+    context = segment_context(infill, second, [(first.bars.stop - 1, note)], V)
+    bass_rows = [i for i, r in enumerate(context.rows) if (r[INSTRUMENT], r[INSTANCE]) == bass]
+    assert len(bass_rows) == 1
+    is_header = np.isin(context.rows[:, INSTRUMENT], (V.bar, V.masked_bar))
+    assert is_header[: bass_rows[0]].sum() - 1 == first.bars.stop - 1 - second.context.start
+    written = second.context.start + np.flatnonzero(context.rows[is_header, INSTRUMENT] == V.bar)
+    assert written.tolist() == list(range(second.context.start, second.bars.start))  # all others are still masked
+    assert segment_context(infill, last, [], V).required_parts == (bass,)
+    assert segment_context(infill, last, [(0, note)], V).required_parts == ()
+    assert segment_context(infill, second, [], V).required_parts == ()
+    assert (segment_context(infill, last, [], V).ends_piece, context.ends_piece) == (True, False)
 
 
-def test_a_bar_that_is_longer_than_the_context_is_a_run():
-    infill = infill_of(song(3), range(1, 2), None, V)
-    (run,) = infill_segments(infill, 4, V)
-    assert run.bars == run.heard == range(1, 2)
+def test_a_bar_that_is_longer_than_a_window_is_a_segment():
+    infill = encode_infill(song(3), range(1, 2), None, V)
+    (segment,) = infill_segments(infill, 4, V)
+    assert segment.bars == segment.context == range(1, 2)
 
 
-def test_runs_of_several_at_once_are_as_those_of_each_alone():
+def test_several_versions_at_once_are_as_each_alone():
     model, piece = brisk(small(SEED)), song(30)
-    fields = tuple(int(x[1]) for x in part_fields(piece.parts, V))
-    infill = infill_of(piece, None, (fields,), V)
+    bass = part_ids(piece.parts, V)[1]
+    infill = encode_infill(piece, None, (bass,), V)
     together = [InfillProgress(random=np.random.default_rng(seed)) for seed in (1, 2)]
     fill_segments(model, infill, together, Sampling())
     assert len(infill_segments(infill, model.config.context, V)) > 2
     for seed, found in zip((1, 2), together, strict=True):
         alone = InfillProgress(random=np.random.default_rng(seed))
         fill_segments(model, infill, [alone], Sampling())
-        assert [(b, r.tolist()) for b, r in alone.new] == [(b, r.tolist()) for b, r in found.new]
+        assert [(b, r.tolist()) for b, r in alone.notes] == [(b, r.tolist()) for b, r in found.notes]
 
 
-# wishes
+# options
 
 
 @pytest.mark.parametrize(
     ("text", "bars"), [("9:16", range(8, 16)), (" 1 : 3", range(3)), ("4", range(3, 4)), ("2-2", range(1, 2))]
 )
 def test_bars_are_counted_as_musicians_count(text, bars):
-    assert bars_of(text, 20) == bars
+    assert parse_bars_range(text, 20) == bars
 
 
 @pytest.mark.parametrize("text", ["0:4", "5:4", "1:21", "", ":", "1:", "a:b", "1:2:3", "-1:2", "9999999:2", "１:２"])
 def test_other_bars_are_refused(text):
-    with pytest.raises(MeloError, match=r"--bars-range .*the file has bars 1 to 20"):
-        bars_of(text, 20)
+    with pytest.raises(MeloError, match=r"bars_range .*the file has bars 1 to 20"):
+        parse_bars_range(text, 20)
 
 
 def test_parts_are_named_as_people_name_them():
     piece = song()
-    kit, bass, one, two = (tuple(int(x) for x in f) for f in zip(*part_fields(piece.parts, V), strict=True))
-    assert gap_parts_of("kit", piece, V) == gap_parts_of("drums", piece, V) == (kit,)
-    assert gap_parts_of("Piano 2", piece, V) == (two,)
-    assert gap_parts_of("piano", piece, V) == (one,)  # the first of two tracks of that name
-    assert gap_parts_of("acoustic grand piano", piece, V) == gap_parts_of("0", piece, V) == (one, two)
-    assert gap_parts_of("bass, piano 2", piece, V) == (bass, two)
-    assert gap_parts_of("violin", piece, V) == ((V.instrument_of(40, is_drum=False), 0),)
+    kit, bass, one, two = part_ids(piece.parts, V)
+    assert parse_infill_parts("kit", piece, V) == parse_infill_parts("drums", piece, V) == (kit,)
+    assert parse_infill_parts("Piano 2", piece, V) == (two,)
+    assert parse_infill_parts("piano", piece, V) == (one,)  # the first of two tracks of that name
+    assert parse_infill_parts("acoustic grand piano", piece, V) == parse_infill_parts("0", piece, V) == (one, two)
+    assert parse_infill_parts("bass, piano 2", piece, V) == (bass, two)
+    assert parse_infill_parts("violin", piece, V) == ((V.instrument_of(40, is_drum=False), 0),)
 
 
 @pytest.mark.parametrize("text", ["", "kit,", "bagpipes of war", "129"])
 def test_other_parts_are_refused(text):
-    with pytest.raises(MeloError, match="--parts"):
-        gap_parts_of(text, song(), V)
+    with pytest.raises(MeloError, match=r"^parts "):
+        parse_infill_parts(text, song(), V)
 
 
 def test_keeping_nothing_is_refused():
     with pytest.raises(MeloError, match="nothing would be kept"):
-        infill_of(song(), None, None, V)
+        encode_infill(song(), None, None, V)

@@ -1,4 +1,4 @@
-"""Attention as a union of tiles equals attention in the open, in value and gradient; plans show exactly what masks show."""
+"""Tiled attention equals the reference in value and gradient; plans show exactly what masks show."""
 
 from dataclasses import replace
 
@@ -14,11 +14,12 @@ from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
 from masks.tiling.kernel_costs import CPU
-from meloctl.model.attention.attend import attend
-from meloctl.model.attention.gates import LAST, N_OFFSETS, OPEN
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, OPEN_GATE, all_earlier_rows
 from meloctl.model.attention.reference import attend_dense
-from meloctl.model.attention.tiled.plan import AttentionPlan, span
-from meloctl.model.attention.tiled.planner import TilePlanner, pack_plans
+from meloctl.model.attention.tiled.plan import RowTilePlan
+from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.attention.tiled.row_tile import row_tile
+from meloctl.model.attention.tiled.window_plan import pack_plans
 
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
@@ -29,19 +30,19 @@ lengths = st.sampled_from([1, 2, 3, 5, 7, 11, 13, 17])
 
 @st.composite
 def plans(draw, *, gates=0):
-    """A random matrix of who sees whom, cut at random into tiles of scattered rows; some rows see nothing."""
+    """A random mask, cut at random into tiles of scattered rows; some queries have no keys."""
     n, m = draw(lengths), draw(lengths)
     random = np.random.default_rng(draw(st.integers(0, 1000)))
-    see = random.random((n, m)) < draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+    mask = random.random((n, m)) < draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
     gate = random.integers(0, max(gates, 1), (n, m)).astype(np.uint8)
     some = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    spans = [
-        span(q, k, see=see[np.ix_(q, k)], gate=gate[np.ix_(q, k)] if gates else None)
+    tiles = [
+        row_tile(q, k, mask=mask[np.ix_(q, k)], gate=gate[np.ix_(q, k)] if gates else None)
         for q in np.array_split(_order(random, n), some[0])
         for k in np.array_split(_order(random, m), some[1])
         if len(q) and len(k)
     ]
-    return AttentionPlan(n_queries=n, n_keys=m, spans=tuple(spans)), see, gate
+    return RowTilePlan(n_queries=n, n_keys=m, tiles=tuple(tiles)), mask, gate
 
 
 def _order(random, n):
@@ -60,15 +61,15 @@ def heads(plan, *, dtype, query_heads=4, key_heads=2, width=8, seed=0):
     return [x.requires_grad_() for x in qkv], grad
 
 
-def same(plan, see, *, dtype, gate=None, biases=None, **sizes):
-    """Assert that the tiles give what attention in the open gives in float64."""
+def assert_equals_reference(plan, mask, *, dtype, gate=None, biases=None, **sizes):
+    """Outputs and gradients under a plan are those of dense attention in float64."""
     qkv, grad = heads(plan, dtype=dtype, **sizes)
     exact = [x.detach().double().requires_grad_() for x in qkv]
     learned = None if biases is None else biases.clone().to(torch.promote_types(dtype, torch.float32)).requires_grad_()
-    open_biases = None if biases is None else biases.double().clone().requires_grad_()
-    bias = None if open_biases is None else open_biases[torch.from_numpy(gate).long()]
-    expected = attend_dense(*exact, torch.from_numpy(see), bias)
-    got = attend(*qkv, plan, learned)
+    exact_biases = None if biases is None else biases.double().clone().requires_grad_()
+    bias = None if exact_biases is None else exact_biases[torch.from_numpy(gate).long()]
+    expected = attend_dense(*exact, torch.from_numpy(mask), bias)
+    got = plan.attend(*qkv, learned)
     expected.backward(grad.double())
     got.backward(grad)
     near = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
@@ -76,7 +77,7 @@ def same(plan, see, *, dtype, gate=None, biases=None, **sizes):
     for a, b in zip(qkv, exact, strict=True):
         torch.testing.assert_close(a.grad.double(), b.grad, **near)
     if learned is not None:  # a sum over all pairs of a gate
-        torch.testing.assert_close(learned.grad.double(), open_biases.grad, rtol=near["rtol"], atol=10 * near["atol"])
+        torch.testing.assert_close(learned.grad.double(), exact_biases.grad, rtol=near["rtol"], atol=10 * near["atol"])
 
 
 # attention
@@ -84,73 +85,75 @@ def same(plan, see, *, dtype, gate=None, biases=None, **sizes):
 
 def test_attention_by_hand():
     # one head, two keys of equal score: the mean of their values; a hidden key adds nothing, and no key gives 0
-    plan = AttentionPlan(
+    plan = RowTilePlan(
         n_queries=2,
         n_keys=3,
-        spans=(span(np.array([0, 1]), np.arange(3), see=np.array([[True, True, False], [False] * 3])),),
+        tiles=(row_tile(np.array([0, 1]), np.arange(3), mask=np.array([[True, True, False], [False] * 3])),),
     )
     q, k, v = torch.zeros(2, 1, 4), torch.zeros(3, 1, 4), torch.tensor([1.0, 3.0, 100.0])[:, None, None].expand(3, 1, 4)
-    assert attend(q, k, v, plan).tolist() == [[[2.0] * 4], [[0.0] * 4]]
+    assert plan.attend(q, k, v).tolist() == [[[2.0] * 4], [[0.0] * 4]]
     assert attend_dense(q, k, v, torch.from_numpy(plan.dense())).tolist() == [[[2.0] * 4], [[0.0] * 4]]
 
 
 def test_gates_by_hand():
     # equal scores and gates of weight 1 and 3: the values are weighed 1 to 3
-    see = np.ones((1, 2), dtype=np.bool_)
-    plan = AttentionPlan(
-        n_queries=1, n_keys=2, spans=(span(np.arange(1), np.arange(2), see=see, gate=np.array([[0, 1]], np.uint8)),)
+    mask = np.ones((1, 2), dtype=np.bool_)
+    plan = RowTilePlan(
+        n_queries=1,
+        n_keys=2,
+        tiles=(row_tile(np.arange(1), np.arange(2), mask=mask, gate=np.array([[0, 1]], np.uint8)),),
     )
     q, k, v = torch.zeros(1, 1, 4), torch.zeros(2, 1, 4), torch.tensor([4.0, 8.0])[:, None, None].expand(2, 1, 4)
-    out = attend(q, k, v, plan, torch.tensor([0.0, np.log(3.0)]))
+    out = plan.attend(q, k, v, torch.tensor([0.0, np.log(3.0)]))
     torch.testing.assert_close(out, torch.full((1, 1, 4), (1 * 4 + 3 * 8) / 4))
 
 
 @given(plans(), st.sampled_from([torch.float64, torch.float32, torch.bfloat16]))
-def test_tiles_equal_attention_in_the_open(made, dtype):
-    plan, see, _ = made
-    assert (plan.dense() == see).all()
-    same(plan, see, dtype=dtype)
+def test_tiles_equal_the_reference(made, dtype):
+    plan, mask, _ = made
+    assert (plan.dense() == mask).all()
+    assert_equals_reference(plan, mask, dtype=dtype)
 
 
 @given(plans(gates=5), st.sampled_from([torch.float64, torch.float32]))
-def test_gated_tiles_equal_attention_in_the_open(made, dtype):
-    plan, see, gate = made
-    assert (plan.dense_gates() == np.where(see, gate.astype(int), -1)).all()
+def test_gated_tiles_equal_the_reference(made, dtype):
+    plan, mask, gate = made
+    assert (plan.dense_gates() == np.where(mask, gate.astype(int), -1)).all()
     biases = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    same(plan, see, dtype=dtype, gate=gate, biases=biases)
+    assert_equals_reference(plan, mask, dtype=dtype, gate=gate, biases=biases)
 
 
 @pytest.mark.parametrize(("query_heads", "key_heads"), [(6, 3), (6, 6), (4, 1), (1, 1)])
 def test_each_key_head_serves_its_neighbouring_query_heads(query_heads, key_heads):
-    plan = AttentionPlan(n_queries=7, n_keys=7, spans=(span(np.arange(7), np.arange(7), causal=True),))
+    plan = RowTilePlan(n_queries=7, n_keys=7, tiles=(row_tile(np.arange(7), np.arange(7), causal=True),))
     sizes = {"query_heads": query_heads, "key_heads": key_heads}
-    same(plan, np.tri(7, dtype=np.bool_), dtype=torch.float64, **sizes)
+    assert_equals_reference(plan, np.tri(7, dtype=np.bool_), dtype=torch.float64, **sizes)
     (q, k, v), _ = heads(plan, dtype=torch.float64, **sizes)
     copied = [x.repeat_interleave(query_heads // key_heads, 1) for x in (k, v)]
-    torch.testing.assert_close(attend(q, k, v, plan), attend(q, *copied, plan))
+    torch.testing.assert_close(plan.attend(q, k, v), plan.attend(q, *copied))
 
 
 def test_gradients_by_finite_differences():
-    see = np.random.default_rng(0).random((5, 7)) < 0.6
+    mask = np.random.default_rng(0).random((5, 7)) < 0.6
     gate = np.random.default_rng(1).integers(0, 3, (5, 7)).astype(np.uint8)
-    spans = [span(np.arange(5), k, see=see[:, k], gate=gate[:, k]) for k in (np.arange(3), np.arange(3, 7))]
-    plan = AttentionPlan(n_queries=5, n_keys=7, spans=tuple(spans))
+    tiles = [row_tile(np.arange(5), k, mask=mask[:, k], gate=gate[:, k]) for k in (np.arange(3), np.arange(3, 7))]
+    plan = RowTilePlan(n_queries=5, n_keys=7, tiles=tuple(tiles))
     qkv, _ = heads(plan, dtype=torch.float64)
     biases = torch.randn(3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *x: attend(*x[:3], plan, x[3]), (*qkv, biases))
+    assert torch.autograd.gradcheck(plan.attend, (*qkv, biases))
 
 
-def test_the_same_pair_twice_is_noticed():
-    tile = span(np.arange(2), np.arange(2))
-    with pytest.raises(ValueError, match="twice"):
-        AttentionPlan(n_queries=2, n_keys=2, spans=(tile, tile)).dense()
+def test_two_tiles_with_one_pair_are_refused():
+    tile = row_tile(np.arange(2), np.arange(2))
+    with pytest.raises(ValueError, match="the same pair"):
+        RowTilePlan(n_queries=2, n_keys=2, tiles=(tile, tile)).dense()
 
 
 # plans
 
 
 def windows_of_rows():
-    """(bar, part, segment) of rows; in some windows bars are written last."""
+    """(bar, part, segment) of rows; some windows have masked bars."""
     return st.one_of(gapped(), layouts().map(lambda rows: ((np.array(rows[0]) - rows[0][0]).tolist(), rows[1], None)))
 
 
@@ -163,7 +166,7 @@ def packs(draw):
 
 
 def planned(spec, windows, drums, costs=CPU, *, gated=False):
-    planner = TilePlanner(spec, gated=gated, costs=costs)
+    planner = TilePlanner(all_earlier_rows(spec) if gated else spec, gated=gated, costs=costs)
     alone = [
         planner.window(np.array(bar), np.array(part), frozenset(drums & set(part)), segment and np.array(segment))
         for bar, part, segment in windows
@@ -198,14 +201,14 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
     spec, windows, drums, costs = pack
     rows, bars = planned(spec, windows, drums, costs, gated=True)
     gates = rows.dense_gates()
-    assert set(gates[:, : bars.n_queries].ravel()) <= {-1, OPEN}
+    assert set(gates[:, : bars.n_queries].ravel()) <= {-1, OPEN_GATE}
     row = 0
     for bar, part, _ in windows:
         for q in range(len(bar)):
             for k in range(len(bar)):
                 drummed = part[q] in drums or part[k] in drums
                 relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
-                offset = min(abs(bar[q] - bar[k]), LAST + 1)
+                offset = min(abs(bar[q] - bar[k]), LAST_OFFSET + 1)
                 expected = -1 if k > q else MASK_RELATIONS.index(relation) * N_OFFSETS + offset
                 assert gates[row + q, bars.n_queries + row + k] == expected
         row += len(bar)
@@ -214,24 +217,28 @@ def test_gated_plans_show_all_earlier_rows_each_by_its_gate(pack):
 def test_short_windows_take_one_tile_and_long_ones_several():
     bar, part = np.repeat(np.arange(4), 6), np.tile([0, 0, 1, 1, 2, 2], 4)
     short = TilePlanner(SEED).window(bar, part, frozenset())
-    assert short.rows_at_once
-    assert short.bars_at_once
-    assert (short.rows, short.summaries, short.bars, short.heard) == ((), (), (), ())
+    assert short.rows_to_all
+    assert short.summaries_to_all
+    assert (
+        (short.rows_to_rows, short.rows_to_summaries)
+        == (short.summaries_to_summaries, short.summaries_to_rows)
+        == ((), ())
+    )
     long = TilePlanner(SEED).window(np.repeat(np.arange(300), 6), np.tile([0, 0, 1, 1, 2, 2], 300), frozenset())
-    assert len(long.rows) > 1
-    assert long.summaries
-    assert not long.rows_at_once
+    assert len(long.rows_to_rows) > 1
+    assert long.rows_to_summaries
+    assert not long.rows_to_all
 
 
 @settings(max_examples=20)
 @given(packs())
-def test_real_plans_equal_attention_in_the_open(pack):
+def test_plans_of_packs_equal_the_reference(pack):
     rows, bars = planned(*pack)
     for plan in (rows, bars):
-        same(plan, plan.dense(), dtype=torch.float64)
+        assert_equals_reference(plan, plan.dense(), dtype=torch.float64)
 
 
-def test_a_plan_is_made_once_for_a_window_in_any_key():
+def test_a_window_is_planned_once():
     planner = TilePlanner(SEED)
     bar, part = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     one = planner.window(bar, part, frozenset())
@@ -244,32 +251,34 @@ def test_a_plan_is_made_once_for_a_window_in_any_key():
 def test_plans_are_kept_within_bounds_the_latest_ones(gated):
     bar, part = np.repeat(np.arange(9), 4), np.tile([0, 0, 1, 1], 9)
 
-    def ask(planner, n):
+    def plan_of(planner, n):
         return planner.window(bar, part + n, frozenset())
 
-    one = ask(TilePlanner(SEED, gated=gated), 0)
-    assert one.rows_at_once
-    assert one.bars_at_once
-    tensors = [x for s in (one.rows_at_once, one.bars_at_once) for x in (s.queries, s.keys, s.see, s.gate)]
+    one = plan_of(TilePlanner(SEED, gated=gated), 0)
+    assert one.rows_to_all
+    assert one.summaries_to_all
+    tensors = [
+        x for tile in (one.rows_to_all, one.summaries_to_all) for x in (tile.queries, tile.keys, tile.mask, tile.gate)
+    ]
     held = sum(x.numel() * x.element_size() for x in tensors if isinstance(x, torch.Tensor))
     assert one.nbytes == held > 0
     planner = TilePlanner(SEED, gated=gated, kept_bytes=2 * held)
-    first, second = ask(planner, 1), ask(planner, 2)
-    assert ask(planner, 1) is first  # asked for again, so the other one is now the oldest
-    ask(planner, 3)
-    assert ask(planner, 1) is first
-    assert ask(planner, 2) is not second
+    first, second = plan_of(planner, 1), plan_of(planner, 2)
+    assert plan_of(planner, 1) is first  # asked for again, so the other one is now the oldest
+    plan_of(planner, 3)
+    assert plan_of(planner, 1) is first
+    assert plan_of(planner, 2) is not second
     assert (
         TilePlanner(SEED, kept_bytes=0).window(bar, part, frozenset()).nbytes
     )  # nothing is kept, all the same planned
 
 
-def test_what_is_made_for_one_pack_is_not_kept():
+def test_float_masks_of_a_pack_are_not_kept_with_its_windows():
     planner = TilePlanner(MaskSpec(same=(2,), near=0, far=(), summaries=False))
     window = planner.window(np.repeat(np.arange(9), 4), np.tile([0, 0, 1, 1], 9), frozenset())
     rows, _ = pack_plans([window], np.array([0, 36]), 36)
-    assert any(tile.hiding is not None for tile in rows.spans)
-    assert not any("hiding" in vars(tile) for tile in window.rows)
+    assert any(tile.float_mask is not None for tile in rows.tiles)
+    assert not any("float_mask" in vars(tile) for tile in window.rows_to_rows)
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -278,8 +287,8 @@ def test_long_causal_tiles_are_cut_under_gates(gated):
     everything = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=True)
     bar = np.arange(n) // 7
     rows, bars = planned(everything, [(bar.tolist(), (np.arange(n) % 7).tolist(), None)], set(), gated=gated)
-    see = rows.dense()[:n, bars.n_queries : bars.n_queries + n]
-    assert (see == np.tri(n, dtype=np.bool_)).all()
+    mask = rows.dense()[:n, bars.n_queries : bars.n_queries + n]
+    assert (mask == np.tri(n, dtype=np.bool_)).all()
 
 
 def test_real_pieces(real):
@@ -301,4 +310,4 @@ def test_real_pieces(real):
         n_bars = bars.n_queries
         assert (plan.dense()[: len(rows), n_bars : n_bars + len(rows)] == dense_mask(SEED, bar, part, drums)).all()
         assert cells_of_rows(bar, part, drums).n_rows == len(rows)
-        same(plan, plan.dense(), dtype=torch.float32)
+        assert_equals_reference(plan, plan.dense(), dtype=torch.float32)

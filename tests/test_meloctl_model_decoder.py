@@ -19,12 +19,15 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
-from meloctl.generation.piece_writer import MOST_ROWS_IN_BAR, Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, draw, generate
-from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_derivation
-from meloctl.model.attention.gates import LAST
+from meloctl.generation.constraints import MOST_ROWS_IN_BAR, Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate, sample_values
+from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
+from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import OffsetReach
+from meloctl.progress import SilentReporter
 from meloctl.rows.codec import decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -39,8 +42,8 @@ DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
 def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
     """The rows of one piece."""
-    wish = Constraints(bars=bars, parts=parts)
-    writer = PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(seed))
+    constraints = Constraints(bars=bars, parts=parts)
+    writer = PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(seed))
     generate(model, [writer], Sampling(**how), on_bar=on_bar)
     return np.stack(writer.rows)
 
@@ -53,7 +56,7 @@ def test_cached_states_equal_the_full_forward(spec, seed):
     rows, *_ = music(seed, bars=7)
     full = states_of(model, rows)
     decoder = MeloFormerDecoder(model)
-    torch.testing.assert_close(decoder.start()[0], full[0])
+    torch.testing.assert_close(decoder.prefill([rows[:0]])[0], full[0])
     for i, row in enumerate(rows[:-1]):
         torch.testing.assert_close(decoder.step(row[None])[0], full[i + 1], rtol=1e-9, atol=1e-9)
 
@@ -96,8 +99,8 @@ def test_cached_states_equal_the_full_forward_under_gates(drums, summaries):
     # the mask would hide most, and the gates hide little: rows see every earlier one, each offset through a gate of its own
     model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
     torch.nn.init.normal_(model.gates.value, std=2.0)
-    rows, bar, _ = music(7, bars=LAST + 5)
-    assert bar[-1] > LAST + 1  # two offsets and more share the last gate
+    rows, bar, _ = music(7, bars=LAST_OFFSET + 5)
+    assert bar[-1] > LAST_OFFSET + 1  # two offsets and more share the last gate
     full = states_of(model, rows)
     decoder = MeloFormerDecoder(model)
     for i, row in enumerate(rows[:-1]):
@@ -119,7 +122,7 @@ def corpus(tmp_path_factory):
 def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, drums, gated):
     every = RuleOptions(bars=4, share=0.6, seed=3, drums=drums, corpus=corpus)
     options = {name: value for name, value in vars(every).items() if name in RULE_OPTIONS[rule]}
-    spec = plan_derivation(rule, RuleOptions(**options), DIARY, named=True).make()
+    spec = plan_rule(rule, RuleOptions(**options), DIARY, named=True).derive(SilentReporter())
     assert spec.source["rule"] == rule
     model, (rows, *_) = small(spec, gated=gated), music(11, bars=36)
     full, decoder = states_of(model, rows), MeloFormerDecoder(model)
@@ -137,10 +140,10 @@ def test_cached_states_equal_the_full_forward_under_every_rule(corpus, rule, dru
     ],
 )
 def test_bars_further_back_than_any_offset_are_seen_as_at_the_last(same, near, own, others):
-    sight = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
-    told = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in sight.stretches]
-    assert told == [own, others, others]
-    assert sight.whole == (same == "full")
+    reach = OffsetReach(MaskSpec(same=same, near=near, far=(), summaries=False))
+    seen = [[(low, "ever" if high > MOST_OFFSET + 1 else high) for low, high in some] for some in reach.intervals]
+    assert seen == [own, others, others]
+    assert reach.whole_past == (same == "full")
 
 
 @settings(max_examples=15)
@@ -226,29 +229,29 @@ def test_a_model_of_nans_is_refused_in_time():
         generate_rows(model, bars=2)
 
 
-def test_draw_takes_only_what_is_allowed_and_likely():
+def test_values_are_sampled_among_those_allowed_and_likely():
     random = np.random.default_rng(0)
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
     every = np.ones(4, dtype=bool)
 
-    def drawn(may=every, **change):
-        many = draw(logits.expand(400, -1), np.tile(may, (400, 1)), Sampling(**change), [random] * 400)
+    def sampled(allowed=every, **change):
+        many = sample_values(logits.expand(400, -1), np.tile(allowed, (400, 1)), Sampling(**change), [random] * 400)
         return set(many.tolist())
 
-    assert drawn(top_p=1.0) == {0, 1, 2, 3}
-    assert drawn(top_p=0.8) == {0, 1}
-    assert drawn(top_p=0.81) == {0, 1, 2}
-    assert drawn(top_p=1e-9) == {0}
-    assert drawn(temperature=0.05, top_p=1.0) == {0}
-    assert drawn(top_p=1.0, top_k=2) == {0, 1}
-    assert drawn(top_p=0.8, top_k=3) == {0, 1}
-    assert drawn(may=np.array([False, False, True, False]), top_p=0.5) == {2}
+    assert sampled(top_p=1.0) == {0, 1, 2, 3}
+    assert sampled(top_p=0.8) == {0, 1}
+    assert sampled(top_p=0.81) == {0, 1, 2}
+    assert sampled(top_p=1e-9) == {0}
+    assert sampled(temperature=0.05, top_p=1.0) == {0}
+    assert sampled(top_p=1.0, top_k=2) == {0, 1}
+    assert sampled(top_p=0.8, top_k=3) == {0, 1}
+    assert sampled(allowed=np.array([False, False, True, False]), top_p=0.5) == {2}
 
 
-def test_draw_follows_the_probabilities():
+def test_values_are_sampled_by_their_probabilities():
     random = np.random.default_rng(0)
     logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
-    every = draw(logits.expand(4000, -1), np.ones((4000, 3), dtype=bool), Sampling(top_p=1.0), [random] * 4000)
+    every = sample_values(logits.expand(4000, -1), np.ones((4000, 3), dtype=bool), Sampling(top_p=1.0), [random] * 4000)
     counts = np.bincount(every)
     np.testing.assert_allclose(counts / 4000, [0.1, 0.6, 0.3], atol=0.03)
 
@@ -256,11 +259,11 @@ def test_draw_follows_the_probabilities():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"temperature": 0.0}, "--temperature 0.0"),
-        ({"temperature": float("nan")}, "--temperature nan"),
-        ({"top_p": 0.0}, "--top-p 0.0"),
-        ({"top_p": 1.5}, "--top-p 1.5"),
-        ({"top_k": 0}, "--top-k 0"),
+        ({"temperature": 0.0}, "temperature 0: give"),
+        ({"temperature": float("nan")}, "temperature nan: give"),
+        ({"top_p": 0.0}, "top_p 0: give"),
+        ({"top_p": 1.5}, "top_p 1.5: give"),
+        ({"top_k": 0}, "top_k 0: give"),
     ],
 )
 def test_sampling_out_of_range_is_refused(change, message):
@@ -270,7 +273,7 @@ def test_sampling_out_of_range_is_refused(change, message):
 
 @pytest.mark.parametrize("bars", [0, 10_001])
 def test_bars_out_of_range_are_refused(bars):
-    with pytest.raises(MeloError, match=f"--bars {bars}: give a whole number of bars, 1 to 10000"):
+    with pytest.raises(MeloError, match=f"bars {bars}: give a whole number of bars, 1 to 10000"):
         Constraints(bars=bars)
 
 

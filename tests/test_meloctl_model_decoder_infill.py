@@ -11,14 +11,14 @@ from test_meloctl_model_infill import window
 
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
-from meloctl.model.attention.gates import LAST
+from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 
 
 def states_step_by_step(model, windows):
     """Each window's states, several windows side by side."""
-    decoder = MeloFormerDecoder(model, len(windows), reopened=windows[0].reopened.bar)
-    states = [[s] for s in decoder.start()]
+    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].reopened.bar)
+    states = [[s] for s in decoder.prefill([torch.empty(0, 8, dtype=torch.int64)] * len(windows))]
     going = list(range(len(windows)))
     for i in range(max(len(w.rows) for w in windows) - 1):
         on = [n for n in going if i < len(windows[n].rows) - 1]
@@ -45,7 +45,7 @@ def test_states_equal_the_full_forward(spec, seed, first, some):
 def test_states_equal_the_full_forward_under_gates(drums, summaries):
     model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
     torch.nn.init.normal_(model.gates.value, std=2.0)
-    made = window(7, bars=LAST + 9, first=2, last=5)
+    made = window(7, bars=LAST_OFFSET + 9, first=2, last=5)
     (states,) = states_step_by_step(model, [made])
     torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
 
@@ -54,11 +54,11 @@ def held_bars(same, far, first, last):
     """Bars whose rows are still remembered when the last row of a window has been heard, of 40 bars."""
     model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
     made = window(1, bars=40, first=first, last=last)
-    decoder = MeloFormerDecoder(model, reopened=first)
+    decoder = MeloFormerDecoder(model, first_masked_bar=first)
     for row in made.rows:
         decoder.step(torch.from_numpy(row[None].astype(np.int64)))
-    lines = decoder.pieces[0].lines
-    return {int(b) for (filling, _), line in lines.items() if not filling for b in line.bar[line.first : line.end]}
+    segments = decoder.pieces[0].segments
+    return {int(b) for (in_middle, _), s in segments.items() if not in_middle for b in s.bar[s.first : s.end]}
 
 
 def test_what_the_gap_will_see_is_remembered_and_what_it_will_not_is_not():

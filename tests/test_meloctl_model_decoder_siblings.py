@@ -15,11 +15,13 @@ from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on eve
 
 from analysis.midi import read_midi, write_midi
 from meloctl.cli.main import run
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import ModelConfig
-from meloctl.model.decoding import begun
+from meloctl.model.decoding import start_decoding
 from meloctl.model.encoder_decoder import model as encoder_decoder
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
 from meloctl.model.encoder_decoder.model import EncoderDecoder
@@ -31,7 +33,7 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
 from meloctl.workspace import Recipe, Workspace
 
-NOTHING = torch.empty(1, 0, len(FIELDS), dtype=torch.int64)
+NO_ROWS = torch.empty(0, len(FIELDS), dtype=torch.int64)
 SIZES = {"layers": 3, "width": 24, "heads": 2, "kv_heads": 1, "hidden": 101, "field_hidden": 13, "dropout": 0.0}
 equal = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
 
@@ -66,14 +68,14 @@ def assert_equal_to_full(decoder, states, rows, full):
 @given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from([4, 28, 400]))
 def test_cached_states_of_the_music_transformer_equal_the_full_forward(seed, bars, context):
     model, (rows, *_) = sibling(MusicTransformer, context=context), music(seed, bars=bars)
-    assert_equal_to_full(*begun(model, NOTHING), rows, full_states(model, rows))
+    assert_equal_to_full(*start_decoding(model, [NO_ROWS]), rows, full_states(model, rows))
 
 
 def test_rows_further_back_than_any_distance_and_the_context_are_seen():
     model, (rows, *_) = sibling(MusicTransformer), music(3, bars=20)
     assert len(rows) > 2 * model.config.context > 8 * longest_distance(model.config) - 1
     full = full_states(model, rows)
-    assert_equal_to_full(*begun(model, NOTHING), rows, full)
+    assert_equal_to_full(*start_decoding(model, [NO_ROWS]), rows, full)
     first = rows.clone()
     first[1, PITCH] += 7
     assert (full_states(model, first)[-1] - full[-1]).abs().max() > 1e-6
@@ -84,7 +86,7 @@ def test_rows_further_back_than_any_distance_and_the_context_are_seen():
 def test_cached_states_of_the_encoder_decoder_equal_the_full_forward(seed, primer_bars, bars):
     model, (rows, bar, _) = sibling(EncoderDecoder), music(seed, bars=primer_bars + bars)
     n = bar.index(primer_bars)
-    assert_equal_to_full(*begun(model, rows[None, :n]), rows[n:], full_states(model, rows, n))
+    assert_equal_to_full(*start_decoding(model, [rows[:n]]), rows[n:], full_states(model, rows, n))
 
 
 def test_a_window_is_written_as_it_was_trained():
@@ -92,7 +94,7 @@ def test_a_window_is_written_as_it_was_trained():
     model, (rows, *_) = sibling(EncoderDecoder), music(5, bars=9)
     n = encoder_decoder.split(rows.numpy(), V)
     assert 0 < n < len(rows)
-    assert_equal_to_full(*begun(model, rows[None, :n]), rows[n:], model.states(model.layout(pack_of(rows)))[0])
+    assert_equal_to_full(*start_decoding(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of(rows)))[0])
 
 
 @pytest.mark.parametrize("prompted", [False, True])
@@ -112,7 +114,7 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
     full = [full_states(model, rows, n) for rows in every]
     if kind is MusicTransformer:
         full = [states[n:] for states in full]
-    decoder, states = begun(model, torch.stack([rows[:n] for rows in every]))
+    decoder, states = start_decoding(model, [rows[:n] for rows in every])
     every, going = [rows[n:] for rows in every], [0, 1, 2]
     for i in range(max(map(len, every))):
         for piece, state in zip(going, states, strict=True):
@@ -125,7 +127,7 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
     assert going == []
 
 
-def test_each_model_has_its_decoder_and_hears_what_is_given():
+def test_each_model_has_its_decoder_which_reads_the_prompt():
     rows = music(6, bars=3)[0][:-1]
     kinds = {
         small(SEED): MeloFormerDecoder,
@@ -133,14 +135,14 @@ def test_each_model_has_its_decoder_and_hears_what_is_given():
         sibling(EncoderDecoder): EncoderDecoderDecoder,
     }
     for model, kind in kinds.items():
-        decoder, states = begun(model, rows[None].expand(2, -1, -1))
+        decoder, states = start_decoding(model, [rows, rows])
         assert type(decoder) is kind
         assert decoder.model is model
         assert states.shape == (2, 24)
         equal(states[0], states[1])
         other = rows.clone()
         other[1, PITCH] += 7
-        assert (begun(model, other[None])[1] - states[:1]).abs().max() > 1e-6
+        assert (start_decoding(model, [other])[1] - states[:1]).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize("kind", [MusicTransformer, EncoderDecoder])
@@ -150,7 +152,7 @@ def test_products_in_bf16_are_near(kind):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(0.1)  # or else a model as wide as this saturates
-    exact, near = begun(model, NOTHING), begun(model, NOTHING, half=True)
+    exact, near = start_decoding(model, [NO_ROWS]), start_decoding(model, [NO_ROWS], half=True)
     differs = False
     for row in rows[:-1]:
         a, b = (decoder.step(row[None]) for decoder, _ in (exact, near))
@@ -165,16 +167,18 @@ def test_products_in_bf16_are_near(kind):
 def test_siblings_write_exact_bars_under_the_grammar(kind, bars):
     model, prompt = sibling(kind), music(7, bars=4)[0][:-1].numpy().astype(np.int16)
     for first in (prompt[:0], prompt):
-        wish = Constraints(bars=bars + 4 * bool(len(first)))
-        writers = [PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(seed)) for seed in range(3)]
-        for writer in writers:
-            writer.begin(first)
+        writers = [
+            PieceWriter(
+                vocabulary=V, constraints=Constraints(bars=bars), random=np.random.default_rng(seed), prompt=first
+            )
+            for seed in range(3)
+        ]
         decoder = generate(model, writers, Sampling(top_p=1.0))
         for writer in writers:
             rows = np.stack(writer.rows)
             assert check_rows(rows, V) == []
             assert np.array_equal(rows[: len(first)], first)
-            assert (rows[:, INSTRUMENT] == V.bar).sum() == wish.bars
+            assert (rows[:, INSTRUMENT] == V.bar).sum() == bars + 4 * bool(len(first))
         assert decoder.most_bytes > decoder.nbytes == 0  # none goes on
 
 

@@ -1,4 +1,4 @@
-"""Attention for CUDA equals attention in the open and as tiles, visits the blocks that hold something, is compiled once."""
+"""FlexAttention equals the reference and the tiles, visits no block in vain, and is compiled once."""
 
 from functools import partial
 
@@ -7,8 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_flex import allowed, listed, plain_flex
-from plain_flex import seen as shown
+from plain_flex import allowed, listed, plain_flex, shown
 from test_masks_spec import specs
 from test_meloctl_model import SEED, music, pack_of, small
 from test_meloctl_model_attention import windows_of_rows
@@ -19,13 +18,13 @@ from masks.rules.baselines import museformer_mask
 from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from meloctl.dataset.packs import padded
-from meloctl.model.attention.attend import attend
+from meloctl.model.attention.attend import RowPlaces
 from meloctl.model.attention.flex import kernel as flex
-from meloctl.model.attention.flex.block_mask import EVERY, Stretch, visited
-from meloctl.model.attention.flex.planner import FlexPlanner, runs_of
-from meloctl.model.attention.gates import LAST, N_OFFSETS
+from meloctl.model.attention.flex.block_mask import ALL_RELATIONS, KeyRange, visited_blocks
+from meloctl.model.attention.flex.planner import FlexPlanner, offset_runs
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, all_earlier_rows
 from meloctl.model.attention.reference import attend_dense
-from meloctl.model.attention.tiled.planner import TilePlanner, everything, pack_plans
+from meloctl.model.attention.tiled.planner import TilePlanner
 from meloctl.model.meloformer.layout import layout_of
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
@@ -33,12 +32,12 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
 
 EXEMPT = MaskSpec(same="full", near=1, far=(3,), drums="exempt", summaries=True)
 OFFSETS = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=True)
-DENSE = everything(MaskSpec(same="full", near=0, far=(), summaries=False))
+DENSE = all_earlier_rows(MaskSpec(same="full", near=0, far=(), summaries=False))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    """What is computed here is too small to be shared out."""
+    """Tensors here are too small for more threads to pay."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,12 +46,12 @@ def _one_thread():
 
 @pytest.fixture
 def plain(monkeypatch):
-    """The kernel in the open."""
+    """FlexAttention by its formula."""
     monkeypatch.setattr(flex, "flex_attention", plain_flex)
 
 
 class Music:
-    """Windows of (bar, part) or (bar, part, segment) as one pack with padding, and what its rows and its summaries see."""
+    """Windows of (bar, part) or (bar, part, segment) as one pack with padding, its plans, and its masks by definition."""
 
     def __init__(self, spec, windows, drums=frozenset(), *, padding=0, gated=False, block=16):
         lengths = [len(bar) for bar, *_ in windows]
@@ -63,17 +62,22 @@ class Music:
             np.concatenate([*(np.array(w[i], dtype=np.int64) for w in windows), nothing]) for i in range(3)
         )
         self.spec, self.windows, self.drums, self.gated = spec, windows, drums, gated
-        planner = FlexPlanner(everything(spec) if gated else spec, gated=gated, block=block)
-        self.rows, self.summaries = planner.plans(
-            self.bar, self.part, np.isin(self.part, list(drums)), self.starts, self.segment
+        planner = FlexPlanner(all_earlier_rows(spec) if gated else spec, gated=gated, block=block)
+        self.places = RowPlaces(
+            starts=self.starts,
+            bar=self.bar,
+            segment=self.segment,
+            part=self.part,
+            is_drums=np.isin(self.part, list(drums)),
         )
+        self.rows, self.summaries = planner.plans(self.places)
         self.room = self.summaries.n_queries
 
-    def sees(self):
-        """(N, T + N) what rows see, and (T, T + N) what summaries see; padding nothing."""
+    def masks(self):
+        """(N, T + N) mask of rows, and (T, T + N) mask of summaries; padding has no keys."""
         n, room = len(self.bar), self.room
         rows, bars = np.zeros((n, room + n), np.bool_), np.zeros((room, room + n), np.bool_)
-        spec, base = everything(self.spec) if self.gated else self.spec, 0
+        spec, base = all_earlier_rows(self.spec) if self.gated else self.spec, 0
         for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
             bar, segment = self.bar[a:b], self.segment[a:b]
             n_bars = int(segment[-1]) + 1 if self.spec.summaries else 0
@@ -90,13 +94,13 @@ class Music:
         drums = np.isin(self.part, list(self.drums))
         other = np.where(drums[:, None] | drums, DRUMS, CROSS)
         relation = np.where(self.part[:, None] == self.part, SAME, other)
-        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST + 1)
+        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST_OFFSET + 1)
         return torch.from_numpy(np.pad(gate, ((0, 0), (self.room, 0))))
 
 
 @st.composite
 def packs(draw, **fixed):
-    """A pack of one to three windows: ragged cells, empty parts, one part, one bar, bars written last, and padding."""
+    """A pack of one to three windows: ragged cells, empty parts, one part, one bar, masked bars, and padding."""
     windows = draw(st.lists(windows_of_rows(), min_size=1, max_size=3))
     drums = draw(st.sets(st.integers(0, 3), max_size=2))
     return Music(
@@ -127,25 +131,25 @@ def heads(n_queries, n_keys, *, dtype=torch.float64, query_heads=4, key_heads=2,
     return [x.to(device, dtype).requires_grad_() for x in qkv], grad.to(device, dtype)
 
 
-def same(plan, see, *, dtype=torch.float64, gate=None, **sizes):
-    """Assert that a plan gives what attention in the open gives in float64."""
-    qkv, grad = heads(*see.shape, dtype=dtype, **sizes)
+def assert_equals_reference(plan, mask, *, dtype=torch.float64, gate=None, **sizes):
+    """Outputs and gradients under a plan are those of dense attention in float64."""
+    qkv, grad = heads(*mask.shape, dtype=dtype, **sizes)
     exact = [x.detach().double().requires_grad_() for x in qkv]
-    biases, open_biases = (
+    biases, exact_biases = (
         _biases(qkv[0].device, kind) for kind in (torch.promote_types(dtype, torch.float32), torch.float64)
     )
-    got = attend(*qkv, plan, None if gate is None else biases)
+    got = plan.attend(*qkv, None if gate is None else biases)
     got.backward(grad)
-    expected = attend_dense(*exact, see, None if gate is None else open_biases[gate])
+    expected = attend_dense(*exact, mask, None if gate is None else exact_biases[gate])
     expected.backward(grad.double())
     near = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
     torch.testing.assert_close(got.double(), expected, **near)
-    assert (got[~see.any(dim=1)] == 0).all()
+    assert (got[~mask.any(dim=1)] == 0).all()
     for a, b in zip(qkv, exact, strict=True):
         torch.testing.assert_close(a.grad.double(), b.grad, **near)
     if gate is not None:  # a sum over all pairs of a gate; those of offset 0 are no parameters
         learned = torch.arange(len(biases)) % N_OFFSETS != 0
-        a, b = biases.grad.double().cpu()[learned], open_biases.grad.cpu()[learned]
+        a, b = biases.grad.double().cpu()[learned], exact_biases.grad.cpu()[learned]
         torch.testing.assert_close(a, b, rtol=near["rtol"], atol=10 * near["atol"])
 
 
@@ -161,74 +165,74 @@ def _biases(device, dtype):
 
 
 @given(packs())
-def test_the_kernel_shows_what_the_mask_shows(pack):
-    rows, bars = pack.sees()
+def test_plans_show_what_the_mask_shows(pack):
+    rows, bars = pack.masks()
     assert (shown(pack.summaries.call.mask) == bars).all()
-    see = shown(pack.rows.call.mask)
+    mask = shown(pack.rows.call.mask)
     if pack.rows.own is not None:
-        own, place = torch.zeros_like(see), pack.rows.own.place
+        own, place = torch.zeros_like(mask), pack.rows.own.place
         own[:, pack.room :] = shown(pack.rows.own.call.mask)[place[:, None], place]
-        assert not (own & see).any()
-        see = see | own
-    assert (see == rows).all()
+        assert not (own & mask).any()
+        mask = mask | own
+    assert (mask == rows).all()
 
 
 @given(packs(gated=True))
 def test_gated_plans_show_all_earlier_rows(pack):
     assert pack.rows.own is None
-    assert (shown(pack.rows.call.mask) == pack.sees()[0]).all()
+    assert (shown(pack.rows.call.mask) == pack.masks()[0]).all()
 
 
 @given(packs())
-def test_blocks_visited_are_blocks_seen(pack):
+def test_visited_blocks_are_those_with_pairs(pack):
     calls = [pack.summaries.call, pack.rows.call, *([pack.rows.own.call] if pack.rows.own else [])]
     for call in (c for c in calls if c.n_queries):
         part, whole = listed(call.mask)
         n_rows, n_columns = (-(-n // call.block) * call.block for n in call.mask.seq_lengths)
-        see = torch.zeros(n_rows, n_columns, dtype=torch.bool)
-        see[: call.n_queries, : call.n_keys] = allowed(call.mask)
-        by_block = see.reshape(len(part), call.block, -1, call.block)
+        mask = torch.zeros(n_rows, n_columns, dtype=torch.bool)
+        mask[: call.n_queries, : call.n_keys] = allowed(call.mask)
+        by_block = mask.reshape(len(part), call.block, -1, call.block)
         assert not (by_block.any(dim=3).any(dim=1) & ~(part | whole)).any()
         assert not (whole & ~by_block.all(dim=3).all(dim=1)).any()
-        if set(call.among) == {EVERY}:  # the stretches of some relations are taken whole
+        if set(call.relations) == {ALL_RELATIONS}:  # ranges of some relations count as if they showed all
             assert (by_block.any(dim=3).any(dim=1) == (part | whole)).all()
-            assert len(call.among) > 1 or (whole == by_block.all(dim=3).all(dim=1)).all()
+            assert len(call.relations) > 1 or (whole == by_block.all(dim=3).all(dim=1)).all()
 
 
 def test_blocks_by_hand():
-    # blocks of 2: queries 0..3 see keys 0; 0, 1; 0, 1, 2; 2, 3. The last sees none of block 0, so (1, 0) is not whole
-    low, high = np.array([0, 0, 0, 2]), np.array([1, 2, 3, 4])
-    seen, whole = visited([Stretch(low=low, high=high)], 4, 2)
-    assert seen.tolist() == [[True, False], [True, True]]
+    # blocks of 2: queries 0..3 attend to keys 0; 0, 1; 0, 1, 2; 2, 3. The last has none of block 0, so (1, 0) is not whole
+    start, end = np.array([0, 0, 0, 2]), np.array([1, 2, 3, 4])
+    visited, whole = visited_blocks([KeyRange(start=start, end=end)], 4, 2)
+    assert visited.tolist() == [[True, False], [True, True]]
     assert not whole.any()
-    seen, whole = visited([Stretch(low=low, high=np.array([1, 2, 3, 4])), Stretch(low=low * 0, high=low)], 4, 2)
+    visited, whole = visited_blocks([KeyRange(start=start, end=end), KeyRange(start=start * 0, end=start)], 4, 2)
     assert whole.tolist() == [[False, False], [True, False]]
 
 
 def test_runs_of_offsets():
-    def said(spec, relations=EVERY):
-        return [(sorted(r.among), r.first, r.last) for r in runs_of(spec, relations)]
+    def runs(spec, relations=ALL_RELATIONS):
+        return [(sorted(r.relations), r.first, r.last) for r in offset_runs(spec, relations)]
 
     both, all_three = [CROSS, DRUMS], [SAME, CROSS, DRUMS]
-    assert said(SEED) == [(all_three, 0, 2), ([SAME], 3, 3), (all_three, 4, 4), ([SAME], 5, None)]
-    assert said(SEED, EVERY - {SAME}) == [(both, 0, 2), (both, 4, 4)]
-    assert said(EXEMPT, EVERY - {SAME}) == [(both, 0, 1), ([DRUMS], 2, 2), (both, 3, 3), ([DRUMS], 4, None)]
-    assert said(DENSE) == [(all_three, 0, None)]
-    assert said(museformer_mask())[:3] == [(all_three, 0, 2), (all_three, 4, 4), (all_three, 8, 8)]
+    assert runs(SEED) == [(all_three, 0, 2), ([SAME], 3, 3), (all_three, 4, 4), ([SAME], 5, None)]
+    assert runs(SEED, ALL_RELATIONS - {SAME}) == [(both, 0, 2), (both, 4, 4)]
+    assert runs(EXEMPT, ALL_RELATIONS - {SAME}) == [(both, 0, 1), ([DRUMS], 2, 2), (both, 3, 3), ([DRUMS], 4, None)]
+    assert runs(DENSE) == [(all_three, 0, None)]
+    assert runs(museformer_mask())[:3] == [(all_three, 0, 2), (all_three, 4, 4), (all_three, 8, 8)]
 
 
 @pytest.mark.parametrize("gated", [False, True])
-def test_packs_of_one_length_differ_in_numbers_alone(gated):
-    def told(plan):
+def test_plans_of_one_length_have_equal_shapes(gated):
+    def shapes(plan):
         calls = [plan.call, *([plan.own.call] if plan.own else [])]
         tensors = [t for c in calls for t in (*c.lists, *(x for pair in c.bounds for x in pair), *(c.parts or ()))]
         tensors += [plan.own.order, plan.own.place] if plan.own else []
         tensors += vars(plan.gates).values() if plan.gates else []
-        return [(t.shape, t.dtype) for t in tensors], [(c.n_queries, c.n_keys, c.among) for c in calls]
+        return [(t.shape, t.dtype) for t in tensors], [(c.n_queries, c.n_keys, c.relations) for c in calls]
 
     made = list(stream(5, gated=gated))
     for name in ("rows", "summaries"):
-        first, *others = (told(getattr(pack, name)) for pack in made)
+        first, *others = (shapes(getattr(pack, name)) for pack in made)
         assert len(first[0]) > 10
         assert all(other == first for other in others)
 
@@ -238,41 +242,40 @@ def test_packs_of_one_length_differ_in_numbers_alone(gated):
 
 @settings(max_examples=40)
 @given(pack=packs(), dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16]))
-def test_flex_equals_attention_in_the_open(pack, dtype):
+def test_flex_equals_the_reference(pack, dtype):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flex, "flex_attention", plain_flex)
-        for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
+        for plan, mask in zip((pack.rows, pack.summaries), pack.masks(), strict=True):
             if plan.n_queries:
-                same(plan, see, dtype=dtype)
+                assert_equals_reference(plan, mask, dtype=dtype)
 
 
 @settings(max_examples=30)
 @given(pack=packs(gated=True), dtype=st.sampled_from([torch.float64, torch.float32]))
-def test_gated_flex_equals_attention_in_the_open(pack, dtype):
+def test_gated_flex_equals_the_reference(pack, dtype):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flex, "flex_attention", plain_flex)
-        same(pack.rows, pack.sees()[0], dtype=dtype, gate=pack.gates())
+        assert_equals_reference(pack.rows, pack.masks()[0], dtype=dtype, gate=pack.gates())
 
 
 @pytest.mark.parametrize(("query_heads", "key_heads"), [(6, 3), (6, 6), (4, 1), (1, 1)])
 def test_each_key_head_serves_its_neighbouring_query_heads(plain, query_heads, key_heads):
     (pack,) = stream(1)
-    same(pack.rows, pack.sees()[0], query_heads=query_heads, key_heads=key_heads)
+    assert_equals_reference(pack.rows, pack.masks()[0], query_heads=query_heads, key_heads=key_heads)
 
 
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
 def test_flex_equals_tiles(plain, spec, gated):
     (pack,) = stream(1, spec=spec, gated=gated, seed=3)
-    planner = TilePlanner(spec, gated=gated)
-    alone = [planner.window(np.array(b), np.array(p), frozenset({1}), np.array(s)) for b, p, s in pack.windows]
-    tiled_rows, tiled_bars = pack_plans(alone, pack.starts, len(pack.bar))
+    planner = TilePlanner(all_earlier_rows(spec) if gated else spec, gated=gated)
+    tiled_rows, tiled_bars = planner.plans(pack.places)
     n_bars, biases = tiled_bars.n_queries, _biases("cpu", torch.float64).detach() if gated else None
     for plan, tiled in ((pack.rows, tiled_rows), (pack.summaries, tiled_bars)):
         (q, k, v), _ = heads(plan.n_queries, plan.call.n_keys)
         real = [torch.cat([x[:n_bars], x[pack.room :]]) for x in (k, v)]
-        got = attend(q, k, v, plan, biases)[: tiled.n_queries]
-        torch.testing.assert_close(got, attend(q[: tiled.n_queries], *real, tiled, biases))
+        got = plan.attend(q, k, v, biases)[: tiled.n_queries]
+        torch.testing.assert_close(got, tiled.attend(q[: tiled.n_queries], *real, biases))
 
 
 # torch's own FlexAttention, as it runs on a CPU
@@ -306,69 +309,71 @@ def as_on_cuda(on_cpu, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
-def test_torchs_flex_equals_attention_in_the_open(uncompiled, spec, dtype):
+def test_torchs_flex_equals_the_reference(uncompiled, spec, dtype):
     (pack,) = stream(1, spec=spec, seed=1)
-    for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
+    for plan, mask in zip((pack.rows, pack.summaries), pack.masks(), strict=True):
         if plan.n_queries:
-            same(plan, see, dtype=dtype)
+            assert_equals_reference(plan, mask, dtype=dtype)
 
 
 def test_torchs_flex_gives_gates_their_gradient(on_cpu, monkeypatch):
     (pack,) = stream(1, gated=True, seed=2)
-    monkeypatch.setattr(flex, "_gated_call", torch.compile(flex._gated_call, backend="eager", dynamic=False))
-    same(pack.rows, pack.sees()[0], gate=pack.gates())
+    monkeypatch.setattr(flex, "gated_attention", torch.compile(flex.gated_attention, backend="eager", dynamic=False))
+    assert_equals_reference(pack.rows, pack.masks()[0], gate=pack.gates())
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch.compile does it
 def test_nothing_is_compiled_twice(as_on_cuda):
-    before, counted = flex.graphs_compiled(), []
+    before, compiled = flex.graphs_compiled(), []
     for pack in stream(6):
-        for plan, see in zip((pack.rows, pack.summaries), pack.sees(), strict=True):
-            same(plan, see, dtype=torch.float32)
-        counted.append(flex.graphs_compiled() - before)
-    assert counted == [2] * 6  # one for rows, one for summaries
+        for plan, mask in zip((pack.rows, pack.summaries), pack.masks(), strict=True):
+            assert_equals_reference(plan, mask, dtype=torch.float32)
+        compiled.append(flex.graphs_compiled() - before)
+    assert compiled == [2] * 6  # one for rows, one for summaries
 
 
 def test_without_compilation_attention_on_cuda_is_refused(as_on_cuda):
     (pack,) = stream(1)
-    (q, k, v), _ = heads(*pack.sees()[0].shape)
+    (q, k, v), _ = heads(*pack.masks()[0].shape)
     with torch.compiler.set_stance("force_eager"), pytest.raises(MeloError, match=r"torch\.compile is switched off"):
-        attend(q, k, v, pack.rows)
+        pack.rows.attend(q, k, v)
 
 
 # the model
 
 
 @pytest.mark.parametrize(("spec", "gated"), [(SEED, False), (OFFSETS, False), (DENSE, False), (SEED, True)])
-def test_a_model_is_the_same_with_either_plan(plain, spec, gated):
+def test_a_model_is_the_same_under_either_backend(plain, spec, gated):
     model = small(spec, gated=gated)
-    model.planner.flex = FlexPlanner(everything(spec) if gated else spec, gated=gated, block=16)
+    shown = all_earlier_rows(spec) if gated else spec
+    planners = TilePlanner(shown, gated=gated), FlexPlanner(shown, gated=gated, block=16)
     pack = padded(pack_of(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131)
-    found = {}
-    for on_cuda in (False, True):
-        layout = layout_of(pack, model.planner, model.vocabulary, model.config.head_width, flex=on_cuda)
-        nats = model(layout)
-        model.zero_grad()
-        (nats.sum() + (model.gates.price(torch.ones(2, 33)) if gated else 0)).backward()
-        found[on_cuda] = nats, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    torch.testing.assert_close(found[True][0], found[False][0])
-    assert found[True][1].keys() == found[False][1].keys()
-    for name, grad in found[True][1].items():
-        torch.testing.assert_close(grad, found[False][1][name], msg=lambda said, name=name: f"{name}: {said}")
+    tiled, flexed = (loss_and_gradients(model, pack, planner) for planner in planners)
+    torch.testing.assert_close(flexed[0], tiled[0])
+    assert flexed[1].keys() == tiled[1].keys()
+    for name, grad in flexed[1].items():
+        torch.testing.assert_close(grad, tiled[1][name], msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("on_cuda", [False, True])
-def test_a_window_counts_its_bars_from_anywhere(plain, on_cuda):
-    # rows and summaries turn together: only the differences of their bars matter
+def loss_and_gradients(model, pack, planner):
+    """(N, 8) losses of rows and {parameter: gradient} under plans of a planner."""
+    nll = model(layout_of(pack, planner, model.vocabulary, model.config.head_width))
+    model.zero_grad()
+    (nll.sum() + (model.gates.price(torch.ones(2, 33)) if model.gates else 0)).backward()
+    return nll, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("planner", [TilePlanner(SEED), FlexPlanner(SEED, block=16)])
+def test_a_window_counts_its_bars_from_anywhere(plain, planner):
+    # rows and summaries are rotated alike: only the differences of their bars matter
     model = small(SEED)
-    model.planner.flex = FlexPlanner(SEED, block=16)
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.3)
     windows = music(1)[0], music(2, bars=5)[0]
 
     def states(first_bar):
         pack = pack_of(*windows, first_bar=first_bar)
-        return model.states(layout_of(pack, model.planner, model.vocabulary, model.config.head_width, flex=on_cuda))
+        return model.states(layout_of(pack, planner, model.vocabulary, model.config.head_width))
 
     torch.testing.assert_close(states([7, 3]), states([0, 0]), rtol=1e-4, atol=1e-4)
 

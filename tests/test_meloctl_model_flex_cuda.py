@@ -1,4 +1,4 @@
-"""On a GPU: the compiled kernels equal attention in the open, are compiled once, and never hold the scores."""
+"""On a GPU: the compiled kernels equal the reference, are compiled once, and never hold the scores."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from test_meloctl_model import SEED, music, pack_of, small
 from test_meloctl_model_flex import DENSE, EXEMPT, OFFSETS, Music, _biases, heads
 
 from meloctl.dataset.packs import padded
-from meloctl.model.attention.attend import attend
 from meloctl.model.attention.flex import kernel as flex
 from meloctl.model.attention.flex.plan import FlexPlan
 from meloctl.model.attention.reference import attend_dense
@@ -36,54 +35,54 @@ def song_pack(seed, *, length=2048, spec=SEED, gated=False):
     return pack, pack.rows.to(DEVICE), pack.summaries.to(DEVICE)
 
 
-def close(got, expected, dtype):
-    """Assert that no number is farther off than the tolerance."""
+def assert_close(got, expected, dtype):
+    """No number is farther off than the tolerance."""
     assert got.isfinite().all()
     error, most = (got.double() - expected.double()).abs().max(), expected.double().abs().max()
     assert error <= TOLERANCE[dtype] * most, f"{error:.2e} off, of {most:.2e}"
 
 
-def equal(plan, see, dtype, gate=None):
-    """Assert that a plan gives on the GPU what attention in the open gives in float64."""
-    qkv, grad = heads(*see.shape, dtype=dtype, width=64, device=DEVICE)
+def assert_equals_reference(plan, mask, dtype, gate=None):
+    """Outputs and gradients under a plan on the GPU are those of dense attention in float64."""
+    qkv, grad = heads(*mask.shape, dtype=dtype, width=64, device=DEVICE)
     exact = [x.detach().double().requires_grad_() for x in qkv]
-    biases, open_biases = (None if gate is None else _biases(DEVICE, x) for x in (torch.float32, torch.float64))
-    got = attend(*qkv, plan, biases)
+    biases, exact_biases = (None if gate is None else _biases(DEVICE, x) for x in (torch.float32, torch.float64))
+    got = plan.attend(*qkv, biases)
     got.backward(grad)
-    expected = attend_dense(*exact, see.to(DEVICE), None if gate is None else open_biases[gate.to(DEVICE)])
+    expected = attend_dense(*exact, mask.to(DEVICE), None if gate is None else exact_biases[gate.to(DEVICE)])
     expected.backward(grad.double())
     for a, b in ((got, expected), *((x.grad, y.grad) for x, y in zip(qkv, exact, strict=True))):
-        close(a, b, dtype)
-    assert not got[~see.to(DEVICE).any(dim=1)].any()
+        assert_close(a, b, dtype)
+    assert not got[~mask.to(DEVICE).any(dim=1)].any()
     if gate is not None:
         learned = _biases(DEVICE, torch.float64) != 0
-        close(biases.grad[learned], open_biases.grad[learned], dtype)
+        assert_close(biases.grad[learned], exact_biases.grad[learned], dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("spec", [SEED, EXEMPT, OFFSETS, DENSE])
-def test_the_compiled_kernel_equals_attention_in_the_open(spec, dtype):
+def test_the_compiled_kernel_equals_the_reference(spec, dtype):
     pack, rows, summaries = song_pack(0, spec=spec)
-    for plan, see in zip((rows, summaries), pack.sees(), strict=True):
+    for plan, mask in zip((rows, summaries), pack.masks(), strict=True):
         if plan.n_queries:
-            equal(plan, see, dtype)
+            assert_equals_reference(plan, mask, dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_compiled_kernel_gives_gates_their_gradient(dtype):
     pack, rows, _ = song_pack(1, gated=True)
-    equal(rows, pack.sees()[0], dtype, gate=pack.gates())
+    assert_equals_reference(rows, pack.masks()[0], dtype, gate=pack.gates())
 
 
 def test_five_packs_are_served_by_one_compilation():
-    counted = []
+    compiled = []
     for seed in range(5):
         pack, rows, summaries = song_pack(seed, length=1024)
-        for plan, see in zip((rows, summaries), pack.sees(), strict=True):
-            qkv, grad = heads(*see.shape, dtype=torch.bfloat16, width=64, device=DEVICE)
-            attend(*qkv, plan).backward(grad)
-        counted.append(flex.graphs_compiled())
-    assert counted == [counted[0]] * 5
+        for plan, mask in zip((rows, summaries), pack.masks(), strict=True):
+            qkv, grad = heads(*mask.shape, dtype=torch.bfloat16, width=64, device=DEVICE)
+            plan.attend(*qkv).backward(grad)
+        compiled.append(flex.graphs_compiled())
+    assert compiled == [compiled[0]] * 5
 
 
 def test_memory_stays_far_below_the_scores():
@@ -92,7 +91,7 @@ def test_memory_stays_far_below_the_scores():
     qkv, grad = heads(length, rows.call.n_keys, dtype=torch.bfloat16, width=64, device=DEVICE)
     for _ in range(2):
         torch.cuda.reset_peak_memory_stats()
-        attend(*qkv, rows).backward(grad)
+        rows.attend(*qkv).backward(grad)
     assert torch.cuda.max_memory_allocated() < length * length  # half of what one head's scores would take
 
 
@@ -108,15 +107,15 @@ def test_a_model_is_the_same_on_either_device():
     assert isinstance(layout.row_plan, FlexPlan)
     got = model(layout.to(DEVICE))
     got.sum().backward()
-    close(got.cpu(), expected, torch.float32)
+    assert_close(got.cpu(), expected, torch.float32)
     for name, grad in grads.items():
-        close(dict(model.named_parameters())[name].grad.cpu(), grad, torch.float32)
+        assert_close(dict(model.named_parameters())[name].grad.cpu(), grad, torch.float32)
 
 
 def test_a_step_of_training_in_half_precision_is_finite_and_compiled_once():
     model = small(SEED, width=128, kv_heads=2, heads=4).float().to(DEVICE).train()
     model.checkpointing = True
-    counted = []
+    compiled = []
     for seed in range(4):
         layout = model.layout(padded(pack_of(music(seed)[0], music(seed + 9, bars=5)[0]), 256)).to(DEVICE)
         with torch.autocast("cuda", dtype=torch.bfloat16):
@@ -124,5 +123,5 @@ def test_a_step_of_training_in_half_precision_is_finite_and_compiled_once():
         loss.backward()
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
         model.zero_grad()
-        counted.append(flex.graphs_compiled())
-    assert counted[1:] == [counted[0]] * 3
+        compiled.append(flex.graphs_compiled())
+    assert compiled[1:] == [compiled[0]] * 3

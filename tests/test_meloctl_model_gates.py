@@ -1,4 +1,4 @@
-"""Gates: they start at the measured similarity, price what they cost, and learn what recurs."""
+"""Gates start at the measured similarity, cost what they open, and learn what recurs."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
 from meloctl.corpus.composer.compose import compose_piece
 from meloctl.dataset.windows import windows
-from meloctl.model.attention.gates import LAST, N_OFFSETS, Gates, gate_of, work_by_gate
+from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, Gates, gate_index_of_cells, work_by_gate
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
@@ -31,11 +31,11 @@ FOUR = MaskSpec(
 )
 
 
-def test_gates_begin_at_the_measured_similarity():
+def test_gates_start_at_the_measured_similarity():
     biases = Gates(FOUR).biases().reshape(3, N_OFFSETS).detach()
     same, cross, drums = biases.exp().tolist()
     assert same[:6] == pytest.approx([1, 0.3, 0.3, 0.3, 0.7, 0.3])  # offset 0 is open; 2 lies between 1 and 3
-    assert same[LAST + 1] == pytest.approx(0.3)  # beyond what was measured: as at the last offset
+    assert same[LAST_OFFSET + 1] == pytest.approx(0.3)  # beyond what was measured: as at the last offset
     assert cross[5] == pytest.approx(0.4)  # half way from 1 to 9
     assert drums == cross
     exempt = MaskSpec(same=(), near=0, far=(), drums="exempt", summaries=False)
@@ -59,7 +59,7 @@ def test_the_work_of_a_gate_is_the_share_of_pairs_that_pass_it(layout, drums, ex
         for k in range(q + 1):
             drummed = part[q] in drums or part[k] in drums
             if part[q] == part[k] or not (drummed and exempt):
-                expected[int(part[q] != part[k]), min(bar[q] - bar[k], LAST + 1)] += 1
+                expected[int(part[q] != part[k]), min(bar[q] - bar[k], LAST_OFFSET + 1)] += 1
     names = sorted(set(part))
     rows = np.zeros((len(names), bar[-1] + 1), dtype=np.int64)
     for b, p in zip(bar, part, strict=True):
@@ -70,21 +70,21 @@ def test_the_work_of_a_gate_is_the_share_of_pairs_that_pass_it(layout, drums, ex
 
 
 @given(layouts(), st.sets(st.integers(0, 3), max_size=2))
-def test_every_pair_passes_the_gate_of_its_relation_and_offset(layout, drums):
+def test_every_pair_passes_the_gate_index_of_cells_its_relation_and_offset(layout, drums):
     bar, part = layout
     cells = cells_of_rows(bar, part, drums)
     every = np.arange(len(cells.rows))
-    gates = gate_of(cells, every, every)
+    gates = gate_index_of_cells(cells, every, every)
     for q in range(len(bar)):
         for k in range(q + 1):
             drummed = part[q] in drums or part[k] in drums
             relation = 0 if part[q] == part[k] else 2 if drummed else 1
-            assert gates[q, k] == relation * N_OFFSETS + min(bar[q] - bar[k], LAST + 1)
+            assert gates[q, k] == relation * N_OFFSETS + min(bar[q] - bar[k], LAST_OFFSET + 1)
 
 
 def test_the_price_is_the_work_left_open():
     gates = Gates(FOUR)
-    work = torch.zeros(2, LAST + 1)
+    work = torch.zeros(2, LAST_OFFSET + 1)
     work[0, 3], work[1, 8] = 0.5, 0.25  # own part 4 bars back, others 9
     assert float(gates.price(work).detach()) == pytest.approx(0.5 * 0.7 + 0.25 * 0.6)
 
@@ -94,8 +94,8 @@ def test_a_shut_gate_hides_and_an_open_one_shows():
     spec = MaskSpec(same=(), near=0, far=(), summaries=False)
     gated = small(spec, gated=True)
     for open_, plain in (
-        (torch.full((2, LAST + 1), -1e4), spec),
-        (torch.full((2, LAST + 1), 1e4), MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False)),
+        (torch.full((2, LAST_OFFSET + 1), -1e4), spec),
+        (torch.full((2, LAST_OFFSET + 1), 1e4), MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False)),
     ):
         with torch.no_grad():
             gated.gates.value.copy_(open_)
@@ -156,15 +156,15 @@ def test_what_does_not_help_is_shut_by_its_price():
     assert all(gate.learned == pytest.approx(gate.prior) for gate in unused)
 
 
-def test_every_gate_is_read_out_by_itself():
-    gates, work = Gates(FOUR), np.arange(2 * (LAST + 1)).reshape(2, -1) / 100
-    value = torch.linspace(-2, 2, 2 * (LAST + 1)).reshape(2, -1)
+def test_read_out_keeps_each_gate_apart():
+    gates, work = Gates(FOUR), np.arange(2 * (LAST_OFFSET + 1)).reshape(2, -1) / 100
+    value = torch.linspace(-2, 2, 2 * (LAST_OFFSET + 1)).reshape(2, -1)
     with torch.no_grad():
         gates.value.copy_(value)
     found = gates.read_out(work)
     for curve, logits, spent in ((found.same, value[0], work[0]), (found.cross, value[1], work[1])):
         read = [*curve.offsets.values(), curve.beyond]
-        assert list(curve.offsets) == list(range(1, LAST + 1))
+        assert list(curve.offsets) == list(range(1, LAST_OFFSET + 1))
         assert [g.learned for g in read] == pytest.approx(torch.sigmoid(logits).tolist())
         assert [g.work for g in read] == spent.tolist()
     assert found.same.offsets[4].prior == pytest.approx(0.7)

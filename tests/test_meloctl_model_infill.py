@@ -1,4 +1,4 @@
-"""The model on windows of which a part is written last: it sees both ways, and nothing that is yet to come."""
+"""MeloFormer on windows with masked bars: the middle, which comes last, attends both ways, and to nothing yet to come."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
 
 def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
-    """A window whose bars first..last are written last, all of their notes, or those of one part."""
+    """A window whose bars first..last are masked, with all of their notes or those of one part."""
     rows = music(seed, bars)[0].numpy().astype(np.int16)
     notes = rows[rows[:, PITCH] >= 0]
     parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, INSTANCE]))] if some else None
@@ -42,8 +42,8 @@ def places(made):
     return bar, segment, part
 
 
-def expected_sight(spec, made, layers):
-    """Which rows each row's state has heard of, by sets and plain loops over the four blocks."""
+def expected_field(spec, made, layers):
+    """Receptive field of each row's state: the rows it depends on, by sets and plain loops over the four blocks."""
     bar, segment, part = places(made)
     see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
     rows = [{i} for i in range(len(bar))]
@@ -64,28 +64,29 @@ def expected_sight(spec, made, layers):
     return rows
 
 
-def measured_sight(model, made):
+def measured_field(model, made):
+    """Receptive field of each row's state, by gradients."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
     states = model.states(model.layout(pack_of([made])))
     hook.remove()
     probe = torch.randn(states.shape[1], dtype=states.dtype)
-    sight = []
+    field = []
     for i in range(1, len(made.rows)):
         (grad,) = torch.autograd.grad(states[i] @ probe, kept["rows"], retain_graph=True)
-        sight.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
-    return sight
+        field.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
+    return field
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("spec", [SEED, BARE, MaskSpec(same=(), near=0, far=(2,), drums="exempt", summaries=True)])
-def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, some, layers):
+def test_each_state_depends_on_exactly_the_rows_that_the_mask_shows(spec, some, layers):
     made = window(layers, some=some)
-    assert measured_sight(small(spec, layers), made) == expected_sight(spec, made, layers)[:-1]
+    assert measured_field(small(spec, layers), made) == expected_field(spec, made, layers)[:-1]
 
 
-def test_a_row_of_a_gap_sees_bars_on_both_sides():
+def test_a_row_of_the_middle_attends_to_bars_on_both_sides():
     # own part one bar back or ahead, others in one's own bar alone: what is seen of bars 2 and 4 from bar 3
     spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
     made = window(3, first=3, last=3)
@@ -114,12 +115,15 @@ def test_flex_gives_the_same(gated, monkeypatch):
     from plain_flex import plain_flex
 
     from meloctl.model.attention.flex import kernel as flex
+    from meloctl.model.attention.flex.planner import FlexPlanner
+    from meloctl.model.attention.gates import all_earlier_rows
     from meloctl.model.meloformer.layout import layout_of
 
     monkeypatch.setattr(flex, "flex_attention", plain_flex)
     model = small(SEED, gated=gated)
+    planner = FlexPlanner(all_earlier_rows(SEED) if gated else SEED, gated=gated)
     pack = padded(pack_of([window(1), window(2, some=True, first_bar=4)]), 192)
-    for_cuda = layout_of(pack, model.planner, V, model.config.head_width, flex=True)
+    for_cuda = layout_of(pack, planner, V, model.config.head_width)
     torch.testing.assert_close(model(for_cuda), model(model.layout(pack)))
 
 
@@ -141,13 +145,13 @@ def test_a_window_elsewhere_in_its_piece_costs_the_same():
     torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
 
 
-def test_reopening_rows_cost_their_instrument_alone():
+def test_infill_headers_cost_their_instrument_alone():
     model, made = small(SEED), window(5)
     layout = model.layout(pack_of([made]))
-    nats = model(layout)
+    nll = model(layout)
     has = made.rows != ABSENT
     has[made.rows[:, INSTRUMENT] == V.infill_bar, 1:] = False
-    has[[*made.reopened.headers, made.reopened.row]] = False  # what says where the gap is
+    has[[*made.reopened.headers, made.reopened.row]] = False  # what says which bars are masked
     assert len(made.reopened.headers) == 4
-    assert ((nats > 0).numpy() == has).all()
+    assert ((nll > 0).numpy() == has).all()
     assert layout.n_notes == int((made.rows[:, PITCH] >= 0).sum())

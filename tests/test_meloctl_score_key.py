@@ -1,4 +1,4 @@
-"""A key by name, and music in it: notes keep to it, and a key finder that knows nothing of how it was made hears it."""
+"""Keys by name, and music in a key: new notes keep to it, and an independent estimate of the key agrees."""
 
 from itertools import product
 
@@ -14,14 +14,16 @@ from test_meloctl_score_ranges import outside, write
 
 from analysis.errors import MeloError
 from analysis.piece import Part
-from meloctl.generation.continuation import prompt_of
-from meloctl.generation.parse_options import parts_of
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.continuation import encode_prompt
+from meloctl.generation.options import Sampling
+from meloctl.generation.parse_options import parse_instruments
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import DURATION, INSTRUMENT, PITCH, POSITION
-from meloctl.score.key import Key, key_of
+from meloctl.score.key import Key, parse_key
 
 KEYS = [Key(tonic=tonic, minor=minor) for tonic in range(12) for minor in (False, True)]
 
@@ -49,38 +51,38 @@ KEYS = [Key(tonic=tonic, minor=minor) for tonic in range(12) for minor in (False
     ],
 )
 def test_keys_by_name(text, tonic, minor):
-    assert key_of(text) == Key(tonic=tonic, minor=minor)
+    assert parse_key(text) == Key(tonic=tonic, minor=minor)
 
 
 @pytest.mark.parametrize("text", ["", "H", "C dorian", "C##", "major", "Cm7", "A B", "7", "c" * 1000])
 def test_what_is_no_key_is_refused(text):
     with pytest.raises(MeloError, match="no such key; give a letter from A to G, # or b, and major or minor"):
-        key_of(text)
+        parse_key(text)
 
 
 @pytest.mark.parametrize(("text", "name"), [("c", "C"), ("bb", "Bb"), ("f#", "F#")])
 def test_a_small_letter_alone_could_be_either(text, name):
     with pytest.raises(MeloError, match=f"major or minor. give {name} for the major key or {name}m for the minor one"):
-        key_of(text)
+        parse_key(text)
 
 
 def test_the_pitches_of_a_key():
     def classes(pitches):
         return np.flatnonzero(pitches[60:72]).tolist()
 
-    assert classes(key_of("C").scale) == [0, 2, 4, 5, 7, 9, 11]
-    assert classes(key_of("Am").scale) == [0, 2, 4, 5, 6, 7, 8, 9, 11]  # F# and G# beside F and G
-    assert classes(key_of("D").chord) == [2, 6, 9]
-    assert classes(key_of("Bbm").chord) == [1, 5, 10]
+    assert classes(parse_key("C").scale) == [0, 2, 4, 5, 7, 9, 11]
+    assert classes(parse_key("Am").scale) == [0, 2, 4, 5, 6, 7, 8, 9, 11]  # F# and G# beside F and G
+    assert classes(parse_key("D").chord) == [2, 6, 9]
+    assert classes(parse_key("Bbm").chord) == [1, 5, 10]
 
 
-def test_what_was_heard_too_little_becomes_likelier():
-    key = key_of("G")
-    assert key.weights(np.zeros(12))[key.scale] == pytest.approx(1)  # nothing was heard yet
-    assert key.weights(np.zeros(12))[60 + 8] == 0  # G sharp
-    heard = key.weights(np.eye(12)[0] * 40)  # forty quarters of C alone
-    assert heard[60] < 0.1 < 1 < heard[67]
-    assert heard[48] == heard[60]
+def test_pitch_classes_that_sound_too_little_become_likelier():
+    key = parse_key("G")
+    assert key.pitch_weights(np.zeros(12))[key.scale] == pytest.approx(1)  # no note yet
+    assert key.pitch_weights(np.zeros(12))[60 + 8] == 0  # G sharp
+    weights = key.pitch_weights(np.eye(12)[0] * 40)  # forty quarters of C alone
+    assert weights[60] < 0.1 < 1 < weights[67]
+    assert weights[48] == weights[60]
 
 
 @settings(max_examples=40)
@@ -94,12 +96,12 @@ def test_what_was_heard_too_little_becomes_likelier():
 def test_notes_keep_to_the_key_and_there_is_always_a_way_on(key, instruments, extreme, bars, seed):
     random = np.random.default_rng(seed)
 
-    def choose(field, may, row):
+    def choose(field, allowed, row):
         if field == INSTRUMENT and random.random() < 0.05:
-            return may[0]
-        return may[-1] if extreme == "last" and field in (PITCH, POSITION) else random.choice(may)
+            return allowed[0]
+        return allowed[-1] if extreme == "last" and field in (PITCH, POSITION) else random.choice(allowed)
 
-    parts = None if instruments is None else parts_of(instruments, V)
+    parts = None if instruments is None else parse_instruments(instruments, V)
     rows = write(Constraints(bars=bars, parts=parts, key=key), choose)
     assert check_rows(rows, V) == []
     assert outside(rows) == []
@@ -111,15 +113,21 @@ def test_notes_keep_to_the_key_and_there_is_always_a_way_on(key, instruments, ex
 
 def pieces_in(keys, bars=12):
     """Quarter notes by a model that knows nothing of pitch, in four voices; one piece for each key, None for none."""
-    parts, model = parts_of("violin,violin,viola,cello", V), small(SEED, layers=1)
+    parts, model = parse_instruments("violin,violin,viola,cello", V), small(SEED, layers=1)
     for head in model.heads.heads:
         torch.nn.init.zeros_(head.outer.weight)
         torch.nn.init.zeros_(head.outer.bias)
     with torch.no_grad():
         model.heads.heads[INSTRUMENT].outer.bias[[i for i, _ in parts]] = 1.5
         model.heads.heads[DURATION].outer.bias[V.durations.index(12)] = 1e4
-    wishes = [Constraints(bars=bars, parts=parts, key=key) for key in keys]
-    writers = [PieceWriter(vocabulary=V, wish=w, random=np.random.default_rng(i)) for i, w in enumerate(wishes)]
+    writers = [
+        PieceWriter(
+            vocabulary=V,
+            constraints=Constraints(bars=bars, parts=parts, key=key),
+            random=np.random.default_rng(i),
+        )
+        for i, key in enumerate(keys)
+    ]
     generate(model, writers, Sampling(top_p=1.0))
     return [decode(np.stack(writer.rows), V) for writer in writers]
 
@@ -131,7 +139,7 @@ KRUMHANSL_KESSLER = {
 """How well each pitch class fits a key, as listeners rated it (Krumhansl and Kessler 1982), from the tonic up."""
 
 
-def key_heard(piece):
+def estimated_key(piece):
     """The key whose profile correlates best with how long each pitch class is held (Krumhansl and Schmuckler)."""
     pitched = np.array([not part.is_drum for part in piece.parts])[piece.notes.part]
     held = np.bincount(piece.notes.pitch[pitched] % 12, piece.notes.duration_tick[pitched], minlength=12)
@@ -143,27 +151,28 @@ def key_heard(piece):
     return Key(tonic=tonic, minor=minor)
 
 
-def test_the_key_finder_hears_a_scale_and_a_chord():
+def test_the_key_is_estimated_from_a_scale_and_a_chord():
     scale = [0, 2, 4, 5, 7, 9, 11, 12, 7, 4, 0]
-    assert key_heard(piece_of([(0, 12 * i, 12, 62 + s) for i, s in enumerate(scale)])) == key_of("D")
-    assert key_heard(piece_of([(0, 0, 12, 57), (0, 0, 12, 60), (0, 0, 12, 64)])) == key_of("Am")
+    assert estimated_key(piece_of([(0, 12 * i, 12, 62 + s) for i, s in enumerate(scale)])) == parse_key("D")
+    assert estimated_key(piece_of([(0, 0, 12, 57), (0, 0, 12, 60), (0, 0, 12, 64)])) == parse_key("Am")
 
 
 def test_the_key_that_was_asked_for_is_heard():
-    heard = [key_heard(piece) for piece in pieces_in(KEYS)]
+    heard = [estimated_key(piece) for piece in pieces_in(KEYS)]
     assert sum(a == b for a, b in zip(heard, KEYS, strict=True)) >= 22  # of 24
-    by_chance = [key_heard(piece) for piece in pieces_in([None] * len(KEYS))]
+    by_chance = [estimated_key(piece) for piece in pieces_in([None] * len(KEYS))]
     assert sum(a == b for a, b in zip(by_chance, KEYS, strict=True)) <= 6
 
 
 def test_behind_a_prompt_the_key_holds_for_new_notes():
-    prompt = prompt_of(
+    prompt = encode_prompt(
         piece_of([(0, 12 * i, 12, 61) for i in range(8)], parts=(Part(program=40, is_drum=False),)), None, V
     )
-    key = key_of("C")
-    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=5, key=key), random=np.random.default_rng(0))
-    writer.begin(prompt.rows)
-    assert not writer.sheet.held.any()
+    key = parse_key("C")
+    writer = PieceWriter(
+        vocabulary=V, constraints=Constraints(bars=3, key=key), random=np.random.default_rng(0), prompt=prompt.rows
+    )
+    assert not writer.state.pitch_class_quarters.any()
     generate(small(SEED, layers=1), [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)
     assert np.array_equal(rows[: len(prompt.rows)], prompt.rows)

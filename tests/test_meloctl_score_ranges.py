@@ -10,10 +10,12 @@ from test_meloctl_model_decoder import V, always, generate_rows
 
 from analysis.midi import read_midi
 from analysis.piece import Part
-from meloctl.generation.continuation import prompt_of
-from meloctl.generation.parse_options import parts_of
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.continuation import encode_prompt
+from meloctl.generation.options import Sampling
+from meloctl.generation.parse_options import parse_instruments
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.rows.grammar import FIELDS_OF, check_rows, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, POSITION
 from meloctl.score.ranges import RANGES, pitches_in_range, range_of
@@ -58,22 +60,22 @@ def test_hardly_any_note_of_real_music_lies_outside(real, name):
     assert outside / count < 0.005
 
 
-def write(wish, choose):
+def write(constraints, choose):
     """The rows of a piece whose every value is chosen among those allowed: choose(field, allowed values, row)."""
-    writer = PieceWriter(vocabulary=V, wish=wish, random=np.random.default_rng(0))
+    writer = PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(0))
     while not writer.done:
         row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
 
         def set_field(field, row=row):
-            may = np.flatnonzero(writer.may(field, row))
-            assert len(may), f"nothing may stand as {FIELDS[field]} after {row.tolist()}"
-            row[field] = choose(field, may, row)
+            allowed = np.flatnonzero(writer.allowed_values(field, row))
+            assert len(allowed), f"nothing is allowed as {FIELDS[field]} after {row.tolist()}"
+            row[field] = choose(field, allowed, row)
 
         set_field(INSTRUMENT)
-        row[INSTRUMENT] = writer.closing(int(row[INSTRUMENT]))
+        row[INSTRUMENT] = writer.bar_end_token(int(row[INSTRUMENT]))
         for field in FIELDS_OF[kind_of(row, V)][1:]:
             set_field(field)
-        writer.take(row)
+        writer.append(row)
     return np.stack(writer.rows)
 
 
@@ -83,7 +85,7 @@ def outside(rows):
     return notes[~pitches_in_range(V)[notes[:, INSTRUMENT], notes[:, PITCH]]].tolist()
 
 
-EXTREMES = {"first": lambda may: may[0], "last": lambda may: may[-1]}
+EXTREMES = {"first": lambda allowed: allowed[0], "last": lambda allowed: allowed[-1]}
 
 
 @settings(max_examples=60)
@@ -96,16 +98,16 @@ EXTREMES = {"first": lambda may: may[0], "last": lambda may: may[-1]}
     st.integers(0, 10**6),
 )
 def test_there_is_always_a_way_on(instruments, pitch, position, rest, bars, seed):
-    # the hardest case is the highest pitch at the last position, again and again: then nothing is left of a part, a number …
+    # the hardest case is the highest pitch at the last position, again and again: then nothing is left of a part, an instance …
     random = np.random.default_rng(seed)
     wanted = {PITCH: pitch, POSITION: position}
 
-    def choose(field, may, row):
+    def choose(field, allowed, row):
         if field == INSTRUMENT and rest != "any" and random.random() < 0.05:
-            return may[0]  # closes the bar where it may be closed
-        return EXTREMES.get(wanted.get(field, rest), random.choice)(may)
+            return allowed[0]  # closes the bar where it may be closed
+        return EXTREMES.get(wanted.get(field, rest), random.choice)(allowed)
 
-    parts = None if instruments is None else parts_of(instruments, V)
+    parts = None if instruments is None else parse_instruments(instruments, V)
     rows = write(Constraints(bars=bars, parts=parts), choose)
     assert check_rows(rows, V) == []
     assert outside(rows) == []
@@ -114,8 +116,10 @@ def test_there_is_always_a_way_on(instruments, pitch, position, rest, bars, seed
 
 def test_the_last_note_of_a_bar_leaves_nothing_of_its_part():
     # one timpani part: after the highest drum at the last position, no instrument is left, and the bar closes
-    parts = parts_of("timpani", V)
-    rows = write(Constraints(bars=2, parts=parts), lambda field, may, row: max(v for v in may if field or v != V.end))
+    parts = parse_instruments("timpani", V)
+    rows = write(
+        Constraints(bars=2, parts=parts), lambda field, allowed, row: max(v for v in allowed if field or v != V.end)
+    )
     notes = rows[rows[:, PITCH] != ABSENT]
     assert notes[0, PITCH] == range_of(47)[1]
     assert len(notes) == 2  # one a bar
@@ -134,9 +138,10 @@ def test_a_model_that_wants_the_highest_pitch_gets_the_highest_in_range():
 def test_kept_bars_keep_notes_that_lie_outside():
     parts = (Part(program=40, is_drum=False), Part(program=47, is_drum=False))
     piece = piece_of([(0, 0, 12, 20), (1, 12, 12, 99), (0, 47, 1, 127)], parts=parts)
-    prompt = prompt_of(piece, None, V)
-    writer = PieceWriter(vocabulary=V, wish=Constraints(bars=4), random=np.random.default_rng(0))
-    writer.begin(prompt.rows)
+    prompt = encode_prompt(piece, None, V)
+    writer = PieceWriter(
+        vocabulary=V, constraints=Constraints(bars=3), random=np.random.default_rng(0), prompt=prompt.rows
+    )
     generate(small(SEED), [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)
     assert len(outside(rows)) == 3

@@ -53,7 +53,7 @@ def museformer_mask(*, drums: Drums = "masked") -> MaskSpec:
 def window_mask(bars: int, *, drums: Drums = "masked") -> MaskSpec:
     """The last `bars` bars and one's own, for both relations. Raises MeloError unless `bars` is 0 to MOST_OFFSET."""
     if not 0 <= bars <= MOST_OFFSET:
-        raise MeloError(f"a window of {bars} bars: give how many earlier bars to see, 0 to {MOST_OFFSET}")
+        raise MeloError(f"give how many earlier bars to see, 0 to {MOST_OFFSET}", field="bars", given=bars)
     last = "no earlier bar" if bars == 0 else "the bar before" if bars == 1 else f"the last {bars} bars"
     return MaskSpec(
         same=tuple(range(1, bars + 1)),

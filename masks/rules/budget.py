@@ -33,12 +33,14 @@ def budget_mask(
         MeloError: no offset ≥ 1 in one of the curves, or a share that does not pay for one's own bar.
     """
     if not 0 < share <= 1:
-        raise MeloError(f"share {share:g}: give a share of dense causal attention's work, over 0 and up to 1")
+        reason = "give a share of dense causal attention's pairs of rows, over 0 and up to 1"
+        raise MeloError(reason, field="share", given=share)
     least = MaskSpec(same=(), near=0, far=(), drums=drums, summaries=True)
     spent = least_share = density(least, pairs)
     if spent > share:
         what = "the bar itself costs" if drums == "masked" else "the bar itself and drums that are not masked cost"
-        raise MeloError(f"share {share:g} is too small: {what} {spent:.4f} of dense causal attention's work; give more")
+        reason = f"too small: {what} {spent:.4f} of dense causal attention's pairs of rows; give more"
+        raise MeloError(reason, field="share", given=share)
     taken: list[RelationOffset] = []
     passed: list[RelationOffset] = []
     for choice in _by_worth(measured_offsets(curves, pairs), pairs, drums):

@@ -71,7 +71,8 @@ class TerminalReporter:
         self._bars = bars
 
     def stage(self, name: str, steps: int, *, done: int = 0) -> None:
-        """Add a bar."""
+        """Add a bar; the first one starts the display."""
+        self._bars.start()
         self._task = self._bars.add_task(name, total=steps, completed=done, status="")
 
     def advance(self, steps: int = 1, *, status: object = "") -> None:
@@ -96,15 +97,19 @@ def progress() -> Iterator[TerminalReporter]:
     console = Console(stderr=True)
     if not console.is_terminal:
         console.width = 120  # a log file has no width; lines must not be cut
-    with Progress(
+    bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[status]}"),
         console=console,
-    ) as bars:
+    )
+    try:
         yield TerminalReporter(bars)
+    finally:
+        if bars.live.is_started:  # else it would print an empty line
+            bars.stop()
 
 
 def run_once(space: "Workspace", recipe: "Recipe", write: "Callable[[Path, ProgressReporter], RunOutput]") -> "Run":
@@ -143,3 +148,19 @@ def outcome(run: "Run", files: list[str] | None = None) -> str:
     if run.reused:
         return f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     return wrote(run.folder, files or run.files)
+
+
+def page_outcome(run: "Run", page: str, out: Path | None) -> tuple[Path, list[str]]:
+    """Copy a run's page to where --out says, if it says so.
+
+    Returns:
+        The page to open, and lines for people on what was written and how to open it.
+    """
+    from analysis.atomic_write import atomic_write_text
+
+    lines = [outcome(run)]
+    if out is not None:
+        atomic_write_text(out, (run.folder / page).read_text(encoding="utf-8"))
+        lines.append(f"Wrote {out}")
+    path = out or run.folder / page
+    return path, [*lines, f"Open it in a browser: {path.resolve().as_uri()}"]

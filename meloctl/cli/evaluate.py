@@ -1,64 +1,56 @@
-"""meloctl evaluate: judge music against a reference, and a model by what held-out music costs it."""
+"""meloctl evaluate: compare music with a reference, and compute a model's loss on held-out music."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Meter, Work, progress, report, workspace, wrote
+from meloctl.cli.common import Json, Meter, Work, outcome, progress, report, workspace
 
 
 def evaluate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="MIDI to judge, whoever wrote it: a folder, one file, or a .txt list. Without it the latest model is judged.",
+            help="MIDI to evaluate: a folder, one file, or a .txt list of files. Without it the latest model is evaluated.",
             show_default=False,
         ),
     ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
-            "--reference", help="MIDI to hold it against (default: what stats measured last).", show_default=False
+            "--reference",
+            help="Real music to compare it with (default: the corpus of the latest stats).",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", help="A run of meloctl train: say too what held-out music costs it.", show_default=False
+            "--model", help="A run of meloctl train: also compute its loss on held-out music.", show_default=False
         ),
     ] = None,
     meter: Meter = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the lots for intervals.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the random draws for intervals.", min=0)] = 0,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a folder of MIDI against real music: metrics, Similarity Error, copies; and a model by its cost.
+    """Compare MIDI with real music: metrics, Similarity Error, copies; and compute a model's loss on held-out music.
 
     Example: meloctl evaluate melo/out --reference corpus/
 
     Example: meloctl evaluate
     """
-    from analysis.errors import MeloError
     from analysis.json_file import read_json
-    from meloctl.evaluation.evaluation_text import lines_of
-    from meloctl.evaluation.session import FACTS, EvaluateOptions, plan_evaluation, run_evaluation
+    from meloctl.evaluation.evaluation_text import evaluation_lines
+    from meloctl.evaluation.options import EvaluateOptions
+    from meloctl.evaluation.session import EVALUATION_JSON, plan_evaluation, run_evaluation
 
     space = workspace(work)
-    plan = plan_evaluation(
-        space, EvaluateOptions(folder=folder, reference=reference, model=model, meter=meter, seed=seed)
-    )
-    run = space.finished(plan.recipe)
-    if run:
-        said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
-    else:
-        try:
-            with progress() as reporter:
-                run = run_evaluation(space, plan, reporter)
-        except MeloError:
-            space.remove_empty(plan.recipe)
-            raise
-        said = wrote(run.folder, run.files)
-    facts = read_json(run.folder / FACTS, what="evaluation", max_bytes=1 << 30)
-    assert isinstance(facts, dict)  # its hash is in the manifest
-    report([*lines_of(facts), "", said], facts, as_json=as_json)
+    options = EvaluateOptions(folder=folder, reference=reference, model=model, meter=meter, seed=seed)
+    plan = plan_evaluation(space, options)
+    with progress() as reporter:
+        run = run_evaluation(space, plan, reporter)
+    evaluation = read_json(run.folder / EVALUATION_JSON, what="evaluation", max_bytes=1 << 30)
+    assert isinstance(evaluation, dict)  # its hash is in the manifest
+    report([*evaluation_lines(evaluation), "", outcome(run)], evaluation, as_json=as_json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, outcome, progress, report, say, workspace
 from meloctl.formatting import piece_line
 
 
@@ -19,7 +19,7 @@ def generate(
         typer.Option(
             "--instruments",
             metavar="A,B,…",
-            help="These and no others, each of them heard: General MIDI names, families or program numbers, drums.",
+            help="Parts of the new bars, all of them and no others: General MIDI names, families or program numbers, drums.",
         ),
     ] = None,
     meter: Annotated[str | None, typer.Option("--meter", metavar="3/4", help="Time signature of every bar.")] = None,
@@ -43,7 +43,7 @@ def generate(
         typer.Option(
             "--infill",
             metavar="FILE",
-            help="A MIDI file to write some bars or parts of anew; all else stays to the tick.",
+            help="A MIDI file of which some bars or parts are replaced; all else stays to the tick.",
         ),
     ] = None,
     bars_range: Annotated[
@@ -61,10 +61,10 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same piece.")] = 0,
     temperature: Annotated[float, typer.Option("--temperature", help="Below 1 is safer, above 1 wilder.")] = 1.0,
     top_p: Annotated[
-        float, typer.Option("--top-p", help="Draw from the likeliest values with this probability together.")
+        float, typer.Option("--top-p", help="Sample from the likeliest values that together have this probability.")
     ] = 0.95,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Draw from so many of the likeliest values at most.")
+        int | None, typer.Option("--top-k", help="Sample from so many of the likeliest values at most.")
     ] = None,
     sound: Annotated[
         str, typer.Option("--sound", metavar="wav|flac|none", help="What the piece's sound is written as.")
@@ -80,12 +80,10 @@ def generate(
 
     Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
     """
-    from meloctl.generation.options import GenerateOptions, plan_piece
-    from meloctl.generation.sampler import Sampling
-    from meloctl.generation.session import write_pieces
+    from meloctl.generation.options import GenerateOptions, Sampling
+    from meloctl.generation.session import generate_pieces, plan_generation
 
-    sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
-    asked = GenerateOptions(
+    options = GenerateOptions(
         bars=bars,
         seed=seed,
         count=count,
@@ -98,25 +96,21 @@ def generate(
         infill=infill,
         bars_range=bars_range,
         parts=parts,
+        sampling=Sampling(temperature=temperature, top_p=top_p, top_k=top_k),
+        sound=sound,
     )
     space = workspace(work)
-    plan = plan_piece(space, asked, sampling, sound=sound)
-    for note in plan.notes:
-        say(note)
-    run = space.finished(plan.recipe)
-    if run:
-        said = f"Unchanged since {run.time}, nothing redone: {run.folder}/"
-    else:
-        try:
-            with progress() as reporter:
-                reporter.stage("writing bars", plan.new_bars * count)
-                run = write_pieces(space, plan, on_bar=reporter.advance)
-        except KeyboardInterrupt:
-            say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
-            raise
-        said = wrote(run.folder, run.files)
+    plan = plan_generation(space, options)
+    for message in plan.messages:
+        say(message)
+    try:
+        with progress() as reporter:
+            run = generate_pieces(space, plan, reporter)
+    except KeyboardInterrupt:
+        say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
+        raise
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
-    taken = run.manifest_value("results", "cache_bytes")
-    say(f"Cached keys and values took {taken / 1e6:.1f} MB at most")
-    facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": taken}
-    report([*map(piece_line, pieces), said], facts, as_json=as_json)
+    cache_bytes = run.manifest_value("results", "cache_bytes")
+    say(f"Cached keys and values took {cache_bytes / 1e6:.1f} MB at most")
+    facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}
+    report([*map(piece_line, pieces), outcome(run)], facts, as_json=as_json)

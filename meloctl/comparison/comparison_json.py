@@ -1,4 +1,4 @@
-"""Everything that is found out about runs side by side, as JSON: see `meloctl.comparison/1` in docs/formats.md."""
+"""The parts of comparison.json: see `meloctl.comparison/2` in docs/formats.md."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,22 +6,31 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
-from meloctl.comparison.forward_timing import times
-from meloctl.comparison.held_out_loss import Bits, bits_apart, bits_of, lots
-from meloctl.comparison.model_samples import SIDE_BY_SIDE, ModelSamples
+from meloctl.comparison.forward_timing import ratio_over_rounds
+from meloctl.comparison.held_out_loss import BitsPerNote, bits_per_note, bits_per_note_difference
+from meloctl.comparison.model_samples import BATCH_SIZE, ModelSamples
 from meloctl.comparison.trained_runs import TrainedRun
-from meloctl.evaluation.cost import Cost
-from meloctl.evaluation.evaluation_json import told
-from meloctl.evaluation.intervals import Estimate
+from meloctl.evaluation.evaluation_json import (
+    copying_json,
+    curves_json,
+    estimate_json,
+    metrics_json,
+    shared_with_reference,
+    shared_within_reference,
+    similarity_error_json,
+)
+from meloctl.evaluation.intervals import Estimate, resample_counts
+from meloctl.evaluation.music_metrics import MusicMetrics
+from meloctl.evaluation.window_loss import LossTotals
 from meloctl.model.meloformer.model import n_parameters
 from meloctl.model.registry import Model
 
-FORMAT = "meloctl.comparison/1"
+FORMAT = "meloctl.comparison/2"
 
 
-def run_facts(run: TrainedRun, model: Model) -> dict[str, Any]:
+def run_json(run: TrainedRun, model: Model) -> dict[str, Any]:
     """What a run is, and how it was trained."""
-    seconds = run.number("seconds")
+    seconds = run.recorded_number("seconds")
     return {
         "letter": run.letter,
         "name": run.name,
@@ -36,96 +45,129 @@ def run_facts(run: TrainedRun, model: Model) -> dict[str, Any]:
             "seed": run.options.get("seed"),
             "infill": run.about.infill,
             "minutes": None if seconds is None else seconds / 60,
-            "steps": run.number("steps"),
+            "steps": run.recorded_number("steps"),
             "why": run.recorded.get("why"),
-            "rows_per_second": run.number("rows_per_second"),
-            "notes_per_second": run.number("notes_per_second"),
-            "peak_bytes": run.number("peak_bytes"),
+            "rows_per_second": run.recorded_number("rows_per_second"),
+            "notes_per_second": run.recorded_number("notes_per_second"),
+            "peak_bytes": run.recorded_number("peak_bytes"),
         },
     }
 
 
-def heard_facts(costs: Sequence[Cost]) -> dict[str, int]:
-    """Which music was heard: pieces, and the rows and notes of it that count for every run."""
-    total = sum(costs[1:], start=costs[0])
-    return {"pieces": len(costs), "rows": total.rows, "notes": total.notes}
+def held_out_json(losses: Sequence[LossTotals]) -> dict[str, int]:
+    """Number of held-out pieces, and of their rows and notes that every run predicts."""
+    total = sum(losses[1:], start=losses[0])
+    return {"pieces": len(losses), "rows": total.rows, "notes": total.notes}
 
 
-def side_facts(costs: Sequence[Sequence[Cost]], seed: int) -> list[dict[str, Any]]:
-    """Of each run, its bits a note over the same pieces, and how much more they are than the first run's."""
-    weights = lots(len(costs[0]), seed)
+def losses_json(losses: Sequence[Sequence[LossTotals]], seed: int) -> list[dict[str, Any]]:
+    """A QUALITY of each run: bits a note over the same pieces, and the difference to the first run's.
+
+    Args:
+        losses: (runs, P) from `paired_losses`.
+        seed: of the resamples.
+    """
+    counts = resample_counts(len(losses[0]), np.random.default_rng(seed))
     out = []
-    for m, mine in enumerate(costs):
-        apart = bits_apart(mine, costs[0], weights) if m else None
-        out.append(quality_facts(bits_of(mine, weights), apart))
+    for m, run in enumerate(losses):
+        difference = bits_per_note_difference(run, losses[0], counts) if m else None
+        out.append(quality_json(bits_per_note(run, counts), difference))
     return out
 
 
-def quality_facts(bits: Bits, apart: Bits | None) -> dict[str, Any]:
-    """A run's bits a note with intervals; `apart` is None for the first run, which is compared with nothing."""
+def quality_json(bits: BitsPerNote, difference: BitsPerNote | None) -> dict[str, Any]:
+    """A run's bits a note with intervals, in all and by field; `difference` is None for the first run."""
     fields = {}
     for name, estimate in bits.fields.items():
-        fields[name] = _told(estimate, apart.fields[name] if apart else None)
-    return {**_told(bits.every, apart.every if apart else None), "fields": fields}
+        fields[name] = _bits_json(estimate, difference.fields[name] if difference else None)
+    return {**_bits_json(bits.total, difference.total if difference else None), "fields": fields}
 
 
-def _told(bits: Estimate, apart: Estimate | None) -> dict[str, Any]:
-    value, interval = told(bits)
-    difference, difference_interval = told(apart) if apart else (None, None)
+def _bits_json(bits: Estimate, difference: Estimate | None) -> dict[str, Any]:
+    value, interval = estimate_json(bits)
+    delta, delta_interval = estimate_json(difference) if difference else (None, None)
     return {
         "bits_per_note": value,
         "interval": interval,
-        "difference": difference,
-        "difference_interval": difference_interval,
+        "difference": delta,
+        "difference_interval": delta_interval,
     }
 
 
-def pair_facts(costs: Sequence[Sequence[Cost]], letters: Sequence[str], seed: int) -> list[dict[str, Any]]:
-    """Of each pair of runs, how much more bits a note the second takes than the first."""
-    weights, out = lots(len(costs[0]), seed), []
-    for i in range(len(costs)):
-        for j in range(i + 1, len(costs)):
-            difference, interval = told(bits_apart(costs[j], costs[i], weights).every)
-            out.append({"of": letters[j], "to": letters[i], "difference": difference, "interval": interval})
+def pairs_json(losses: Sequence[Sequence[LossTotals]], letters: Sequence[str], seed: int) -> list[dict[str, Any]]:
+    """Bits a note of the later run of each pair minus those of the earlier one, its baseline.
+
+    Args:
+        losses: (runs, P) from `paired_losses`.
+        letters: of the runs.
+        seed: of the resamples.
+    """
+    counts = resample_counts(len(losses[0]), np.random.default_rng(seed))
+    out = []
+    for i in range(len(losses)):
+        for j in range(i + 1, len(losses)):
+            difference, interval = estimate_json(bits_per_note_difference(losses[j], losses[i], counts).total)
+            out.append({"run": letters[j], "baseline": letters[i], "difference": difference, "interval": interval})
     return out
 
 
-def forward_facts(rounds: Floats, m: int) -> dict[str, Any]:
-    """Seconds for a thousand rows, and times the first run's, of rounds (rounds, runs)."""
-    ratio, half = times(rounds[:, m], rounds[:, 0])
+def forward_json(rounds: Floats, m: int) -> dict[str, Any]:
+    """Seconds for 1,000 rows of run m, and their ratio to the first run's. `rounds`: (rounds, runs) from `forward_seconds`."""
+    ratio, quartiles = ratio_over_rounds(rounds[:, m], rounds[:, 0])
     return {
         "seconds_per_thousand_rows": float(np.median(rounds[:, m])),
         "ratio": ratio,
-        "ratio_range": half,
+        "ratio_range": quartiles,
         "rounds": len(rounds),
     }
 
 
-def writing_facts(pen: ModelSamples | None, first: ModelSamples | None) -> dict[str, Any]:
-    """How fast a run writes, times the first run, turn by turn, and the memory of its keys and values.
+def generation_json(samples: ModelSamples | None, first: ModelSamples | None) -> dict[str, Any]:
+    """Speed of generation, its ratio to the first run's batch by batch, and memory of cached keys and values.
 
     Args:
-        pen: None where no music was asked for.
-        first: the first run's.
+        samples: of the run; None where no music was requested.
+        first: of the first run.
     """
-    if pen is None or pen.why_not is not None:
-        numbers = ("notes_per_second", "ratio", "ratio_range", "cache_bytes", "cache_bytes_per_row", "side_by_side")
-        return {"why_not": pen.why_not if pen else "not asked for: --pieces 0", **dict.fromkeys(numbers)}
-    rates = first.rates if first else []  # none where it cannot write
-    ratio, half = times(np.array(pen.rates), np.array(rates)) if rates else (None, None)
+    if samples is None or samples.error is not None:
+        numbers = ("notes_per_second", "ratio", "ratio_range", "cache_bytes", "cache_bytes_per_row", "batch_size")
+        return {"error": samples.error if samples else "no pieces were requested", **dict.fromkeys(numbers)}
+    rates = first.notes_per_second if first else []  # none where the first run cannot generate
+    ratio, quartiles = ratio_over_rounds(np.array(samples.notes_per_second), np.array(rates)) if rates else (None, None)
     return {
-        "why_not": None,
-        "notes_per_second": float(np.median(pen.rates)),
+        "error": None,
+        "notes_per_second": float(np.median(samples.notes_per_second)),
         "ratio": ratio,
-        "ratio_range": half,
-        "cache_bytes": max(pen.cache_bytes),
-        "cache_bytes_per_row": float(np.median(pen.cache_bytes_per_row)),
-        "side_by_side": min(SIDE_BY_SIDE, len(pen.files)),
+        "ratio_range": quartiles,
+        "cache_bytes": max(samples.cache_bytes),
+        "cache_bytes_per_row": float(np.median(samples.cache_bytes_per_row)),
+        "batch_size": min(BATCH_SIZE, len(samples.files)),
     }
 
 
-def seeds_apart(runs: Sequence[TrainedRun]) -> list[list[str]]:
-    """Letters of runs that differ in their seed alone, group by group."""
+def samples_json(music: MusicMetrics, reference: MusicMetrics, *, seed: int) -> dict[str, Any]:
+    """One run's music compared with the corpus: metrics, curves, Similarity Error and copies, as in `meloctl.evaluation/2`."""
+    random = np.random.default_rng(seed)
+    return {
+        "pieces": len(music),
+        "bars": int(music.bars.sum()),
+        "notes": int(music.notes.sum()),
+        "metrics": metrics_json(music, reference, random),
+        "curves": curves_json(music, reference),
+        "similarity_error": similarity_error_json(music, reference, random),
+        "copying": copying_json(shared_with_reference(music, reference)),
+    }
+
+
+def within_reference_json(reference: MusicMetrics, *, seed: int) -> dict[str, Any] | None:
+    """What the corpus's pieces share with each other; None where there is only one."""
+    if len(reference) < 2:
+        return None
+    return copying_json(shared_within_reference(reference, np.random.default_rng(seed)))
+
+
+def seed_groups(runs: Sequence[TrainedRun]) -> list[list[str]]:
+    """Groups of runs that differ in their seed alone, as their letters."""
     groups: list[list[TrainedRun]] = []
     for run in runs:
         group = next((g for g in groups if g[0].recipe == run.recipe), None)

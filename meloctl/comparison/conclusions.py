@@ -1,158 +1,152 @@
-"""What a comparison found, in sentences, and what to know before one believes it."""
+"""Conclusions of a comparison in sentences, and notes on how far they can be trusted."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from meloctl.evaluation.evaluation_text import FEW, number
+from meloctl.evaluation.evaluation_text import FEW_PIECES, beyond_real, excludes_zero
+from meloctl.formatting import capitalised, interval, listed, number, one_decimal, percent
 
-DIFFERENT = 1.1
-"""From so many times as much on, two runs' steps or sizes are told to differ."""
+UNEQUAL = 1.1
+"""Ratio from which two runs' numbers of steps or parameters are noted as different."""
 
-
-def clear(interval: Sequence[float | None]) -> bool:
-    """Does a 95 % interval leave out 0?"""
-    low, high = interval
-    return low is not None and high is not None and (low > 0 or high < 0)
+_SHOWN = 0.0005
+"""The least difference that three decimals show."""
 
 
-def marked(difference: float | None, interval: Sequence[float | None]) -> bool:
-    """Is a difference clear, and large enough to be seen in three decimals?"""
-    return difference is not None and abs(difference) >= 0.0005 and clear(interval)
+def is_marked(difference: float | None, ends: Sequence[float | None]) -> bool:
+    """True where the interval of a difference excludes 0, and three decimals show the difference."""
+    return difference is not None and abs(difference) >= _SHOWN and excludes_zero(ends)
 
 
-def pair_in_words(of: str, to: str, difference: float, interval: Sequence[float | None]) -> str:
-    """What can be said of two runs; the difference is that of `of` less that of `to`, in bits a note."""
-    low, high = interval
+def pair_sentence(run: str, baseline: str, difference: float, ends: Sequence[float | None]) -> str:
+    """What a pair of runs shows, without capital and full stop.
+
+    Args:
+        run: letter of one run.
+        baseline: letter of the run that it is compared with.
+        difference: bits a note of `run` minus those of `baseline`.
+        ends: [low, high] of its 95 % interval.
+    """
+    low, high = ends
     if low is None or high is None:
         more = "more" if difference > 0 else "less"
-        return (
-            f"{of} takes {number(abs(difference))} bits a note {more} than {to}; from one piece no interval can be told"
-        )
-    if not clear(interval):
-        said = (
-            f"{number(difference, sign=True)} bits a note, 95 %: {number(low, sign=True)} to {number(high, sign=True)}"
-        )
-        return f"no difference between {of} and {to} can be shown ({of} less {to}: {said})"
-    low, high = sorted((abs(low), abs(high)))
+        return f"{run} takes {number(abs(difference))} bits a note {more} than {baseline}; one piece gives no interval"
+    if not excludes_zero(ends):
+        text = f"{number(difference, sign=True)} bits a note, 95 %: {interval(ends, sign=True)}"
+        return f"no difference between {run} and {baseline} can be shown ({run} less {baseline}: {text})"
     better = "better" if difference < 0 else "worse"
-    return (
-        f"{of} is {better} than {to} by {number(abs(difference))} bits a note (95 %: {number(low)} to {number(high)})"
-    )
+    size = interval(sorted((abs(low), abs(high))))
+    return f"{run} is {better} than {baseline} by {number(abs(difference))} bits a note (95 %: {size})"
 
 
-def verdict_of(facts: dict[str, Any]) -> list[str]:
-    """The findings in sentences, the most important first."""
-    runs, first = facts["runs"], facts["runs"][0]["letter"]
-    lines = [_best(facts)] if len(runs) > 2 else []
-    for pair in facts["pairs"]:
-        if pair["to"] == first and pair["difference"] is not None:
-            lines.append(_sentence(pair_in_words(pair["of"], first, pair["difference"], pair["interval"])))
-    lines.append(_time(runs))
-    if facts["music"]:
+def conclusions(comparison: dict[str, Any]) -> list[str]:
+    """The findings in sentences, the most important first, from the object of comparison.json."""
+    runs, first = comparison["runs"], comparison["runs"][0]["letter"]
+    lines = [_best_run(comparison)] if len(runs) > 2 else []
+    for pair in comparison["pairs"]:
+        if pair["baseline"] == first and pair["difference"] is not None:
+            text = pair_sentence(pair["run"], first, pair["difference"], pair["interval"])
+            lines.append(f"{capitalised(text)}.")
+    lines.append(_forward_time(runs))
+    if comparison["music"]:
         lines.append(_music(runs))
     return lines
 
 
-def notes_of(facts: dict[str, Any]) -> list[str]:
-    """What to know before one believes it."""
-    runs, heard = facts["runs"], facts["heard"]
-    notes = []
-    if facts["corpus"]["changed"]:
-        notes.append(
-            "Files of the corpus have changed since training; a piece may lie on another side than it did then"
-        )
-    if heard["side"] == "validation":
-        notes.append("No piece was left to test on; validation pieces chose the best step of each run, and flatter it")
-    if heard[heard["side"]]["pieces"] < FEW:
-        notes.append(f"Fewer than {FEW} pieces: intervals are too narrow, and a verdict is a hint at most")
-    if left := heard["left_out"]:
-        whose = ", ".join(left["because_of"])
-        notes.append(
-            f"{left['rows']:,} of {left['of']:,} rows are left out for all runs, since they do not count for {whose}"
+def notes(comparison: dict[str, Any]) -> list[str]:
+    """What limits the conclusions, from the object of comparison.json."""
+    runs, held_out = comparison["runs"], comparison["held_out"]
+    lines = []
+    if comparison["corpus"]["changed"]:
+        lines.append("Files of the corpus have changed since training; a piece may be on another side of the split now")
+    if held_out["side"] == "validation":
+        lines.append("No test piece is left; validation pieces chose the best step of each run, and flatter it")
+    if held_out[held_out["side"]]["pieces"] < FEW_PIECES:
+        lines.append(f"Fewer than {FEW_PIECES} pieces: intervals are too narrow, and conclusions are hints at most")
+    if left := held_out["left_out"]:
+        lines.append(
+            f"{left['rows']:,} of {left['of']:,} rows are left out for all runs, since {listed(left['because_of'])} "
+            f"{'does' if len(left['because_of']) == 1 else 'do'} not predict them"
         )
     if len({run["context"] for run in runs}) > 1:
-        notes.append(f"All runs hear windows of {heard['context']:,} rows, the smallest context among them")
-    notes += _unequal(runs)
-    notes.append(_luck(facts))
-    if len(facts["pairs"]) > 1:
-        notes.append(
-            f"Each interval stands alone: of 20 as those of these {len(facts['pairs'])} pairs one misses the truth"
+        lines.append(f"All runs read windows of {held_out['context']:,} rows, the smallest context among them")
+    lines += _unequal_runs(runs)
+    lines.append(_training_seeds(comparison))
+    if (pairs := len(comparison["pairs"])) > 1:
+        lines.append(
+            f"Each interval is for one pair: of 20 like those of these {pairs} pairs, one misses the true value"
         )
-    return notes
+    return lines
 
 
-def _best(facts: dict[str, Any]) -> str:
-    """Which run costs least, and from which others it can be told."""
-    side = facts["heard"]["side"]
-    known = [run for run in facts["runs"] if run["bits"][side]["bits_per_note"] is not None]
-    if not known:
-        return "No run was heard on a note."
-    best = min(known, key=lambda run: run["bits"][side]["bits_per_note"])
+def _best_run(comparison: dict[str, Any]) -> str:
+    """The run with the least loss, and the runs that it is better than."""
+    side = comparison["held_out"]["side"]
+    scored = [run for run in comparison["runs"] if run["bits"][side]["bits_per_note"] is not None]
+    if not scored:
+        return "No held-out piece has a note."
+    best = min(scored, key=lambda run: run["bits"][side]["bits_per_note"])
     unclear = [
-        ({pair["of"], pair["to"]} - {best["letter"]}).pop()
-        for pair in facts["pairs"]
-        if best["letter"] in (pair["of"], pair["to"]) and not clear(pair["interval"])
+        ({pair["run"], pair["baseline"]} - {best["letter"]}).pop()
+        for pair in comparison["pairs"]
+        if best["letter"] in (pair["run"], pair["baseline"]) and not excludes_zero(pair["interval"])
     ]
-    said = f"{best['letter']} takes the fewest bits a note on {side} pieces: {number(best['bits'][side]['bits_per_note'])}; "
+    text = f"{best['letter']} takes the fewest bits a note on {side} pieces: {number(best['bits'][side]['bits_per_note'])}; "
     if not unclear:
-        return f"{said}it is better than every other run."
-    others = [run["letter"] for run in facts["runs"] if run["letter"] not in (best["letter"], *unclear)]
-    told = f"it is better than {' and '.join(others)}, but " if others else ""
-    return f"{said}{told}no difference to {' and '.join(unclear)} can be shown."
+        return f"{text}it is better than every other run."
+    others = [run["letter"] for run in comparison["runs"] if run["letter"] not in (best["letter"], *unclear)]
+    better = f"it is better than {listed(others)}, but " if others else ""
+    return f"{text}{better}no difference to {listed(unclear)} can be shown."
 
 
-def _time(runs: Sequence[dict[str, Any]]) -> str:
-    times = ", ".join(f"{run['forward']['ratio']:.2f} for {run['letter']}" for run in runs[1:])
-    return f"A forward pass takes so many times as long as {runs[0]['letter']}'s: {times}."
+def _forward_time(runs: Sequence[dict[str, Any]]) -> str:
+    ratios = ", ".join(f"{run['forward']['ratio']:.2f} for {run['letter']}" for run in runs[1:])
+    return f"Time of a forward pass, as a multiple of {runs[0]['letter']}'s: {ratios}."
 
 
 def _music(runs: Sequence[dict[str, Any]]) -> str:
-    """In how many variants of Similarity Error each run is as near to the corpus as the corpus is to itself."""
-    said = []
+    """In how many variants of Similarity Error each run is as near to the corpus as random pieces of the corpus are."""
+    text = []
     for run in runs:
         if run["music"]:
-            known = [e for e in run["music"]["similarity_error"] if None not in (e["error"], e["real_95"])]
-            within = sum(e["error"] <= e["real_95"] for e in known)
-            said.append(f"{within} of {len(known)} for {run['letter']}")
-    return f"Bars come back as in the corpus by so many variants of Similarity Error: {', '.join(said)}."
+            errors = [e for e in run["music"]["similarity_error"] if None not in (e["error"], e["real_95"])]
+            within = sum(not beyond_real(e) for e in errors)
+            text.append(f"{within} of {len(errors)} for {run['letter']}")
+    return f"Variants of Similarity Error in which bars repeat as in the corpus: {', '.join(text)}."
 
 
-def _unequal(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Runs that did more steps, are larger, or learned to fill gaps as well, unlike others."""
-    notes = []
+def _unequal_runs(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Notes on runs that took more steps than others, have more parameters, or were trained with another share of infill."""
+    lines = []
     minutes, steps = ([n for run in runs if (n := run["training"][name])] for name in ("minutes", "steps"))
-    if steps and max(steps) > DIFFERENT * min(steps):
-        time = f" in {min(minutes):.1f} to {max(minutes):.1f} minutes" if minutes else ""
-        notes.append(
-            f"Training took {min(steps):,} to {max(steps):,} steps{time}: a run may be better only because it did more. Where "
-            "minutes limit it, a busy machine does fewer; train with --epochs for equal ones"
+    if steps and max(steps) > UNEQUAL * min(steps):
+        time = f" in {one_decimal(min(minutes))} to {one_decimal(max(minutes))} minutes" if minutes else ""
+        lines.append(
+            f"Training took {min(steps):,} to {max(steps):,} steps{time}: a run may be better only because it took more. Where "
+            "minutes are the limit, a busy machine takes fewer; train with --epochs for equal ones"
         )
     sizes = [run["parameters"] / 1e6 for run in runs]
-    if max(sizes) > DIFFERENT * min(sizes):
-        notes.append(f"Models have {min(sizes):.1f}M to {max(sizes):.1f}M parameters")
+    if max(sizes) > UNEQUAL * min(sizes):
+        lines.append(f"Models have {min(sizes):.1f}M to {max(sizes):.1f}M parameters")
     shares = [run["training"]["infill"] for run in runs]
     if min(shares) < max(shares):
-        told = ", ".join(f"{run['letter']} {share:.0%}" for run, share in zip(runs, shares, strict=True))
-        notes.append(
-            f"Windows with gaps in training: {told}. To learn to fill them takes from plain music; for equal terms train "
-            "with --infill 0"
+        each = ", ".join(f"{run['letter']} {percent(share)}" for run, share in zip(runs, shares, strict=True))
+        lines.append(
+            f"Share of training windows with masked bars: {each}. Learning to infill takes from plain music; for equal terms "
+            "train with --infill 0"
         )
-    return notes
+    return lines
 
 
-def _luck(facts: dict[str, Any]) -> str:
-    """What another seed of training would do: intervals over pieces know nothing of it."""
-    said = "Intervals are over pieces: what another seed of training would change, they do not know"
-    apart = [
-        f"{pair['to']} and {pair['of']} by {number(abs(pair['difference']))}"
-        for group in facts["seeds_apart"]
-        for pair in facts["pairs"]
-        if {pair["of"], pair["to"]} <= set(group) and pair["difference"] is not None
+def _training_seeds(comparison: dict[str, Any]) -> str:
+    """That intervals do not cover the seed of training, with the differences between runs of other seeds if there are any."""
+    text = "Intervals cover the choice of pieces, not the seed of training"
+    differences = [
+        f"{pair['baseline']} and {pair['run']} by {number(abs(pair['difference']))}"
+        for group in comparison["seed_groups"]
+        for pair in comparison["pairs"]
+        if {pair["run"], pair["baseline"]} <= set(group) and pair["difference"] is not None
     ]
-    if not apart:
-        return f"{said} (train one again with --seed 1 to see)"
-    return f"{said}. Runs that differ in their seed alone differ all the same: {', '.join(apart)} bits a note"
-
-
-def _sentence(said: str) -> str:
-    return f"{said[:1].upper()}{said[1:]}."
+    if not differences:
+        return f"{text} (train one again with --seed 1 to see)"
+    return f"{text}. Runs that differ in their seed alone differ as well: {', '.join(differences)} bits a note"

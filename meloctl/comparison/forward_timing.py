@@ -1,4 +1,4 @@
-"""How long models take for the same rows on this machine: in turns, so that whatever else runs here slows all of them down."""
+"""Time of the models' forward passes on the same rows, round by round, so that other load on the machine slows all of them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _PACKS = 2
 
 
 def sample_packs(chosen: Sequence[Window], context: int) -> list[Pack]:
-    """A few packs as training makes them, evenly taken."""
+    """One or two of the packs that training would make of windows, evenly taken. `context`: most rows of a window."""
     arrangement = arrange(lengths_of(chosen), CONTEXTS * context)
     every = -(-len(arrangement) // _PACKS)
     return [pack_of([chosen[i] for i in arrangement.of(p)]) for p in range(0, len(arrangement), every)]
@@ -30,12 +30,13 @@ def sample_packs(chosen: Sequence[Window], context: int) -> list[Pack]:
 def forward_seconds(
     models: Sequence[Model], packs: Sequence[Pack], *, half: bool, on_round: Callable[[], None] = lambda: None
 ) -> Floats:
-    """(rounds, models) seconds that each model's forward pass takes for a thousand rows; layouts are made beforehand.
+    """Seconds of each model's forward pass for 1,000 rows → (rounds, models); layouts are made beforehand.
 
     Args:
         models: in evaluation mode, on the CPU.
-        half: products in bf16, as training has them on this machine.
-        on_round: called after each; there are MOST_ROUNDS at most.
+        packs: that each model computes in each round.
+        half: matrix products in bf16, as in training on this machine.
+        on_round: called after each round; there are MOST_ROUNDS at most.
     """
     layouts = [[model.layout(pack) for pack in packs] for model in models]
     rows = sum(pack.n_rows for pack in packs)
@@ -48,7 +49,7 @@ def forward_seconds(
         return time.perf_counter() - began
 
     order = list(range(len(models)))
-    for m in order:  # kernels are made, memory is taken
+    for m in order:  # warm up: kernels are made, memory is allocated
         seconds(m)
     rounds: list[Floats] = []
     began = time.perf_counter()
@@ -57,15 +58,19 @@ def forward_seconds(
         for m in order:
             taken[m] = seconds(m)
         rounds.append(1000 * taken / rows)
-        order.reverse()  # nobody always follows the same one
+        order.reverse()  # no model always follows the same one
         on_round()
     return np.stack(rounds)
 
 
-def times(mine: Floats, first: Floats) -> tuple[float, list[float]]:
-    """How many times the first model's a model's numbers are, turn by turn, (turns,) each: the median, and the middle half.
+def ratio_over_rounds(values: Floats, first: Floats) -> tuple[float, list[float]]:
+    """Ratio of a model's numbers to the first model's, round by round: the median, and the quartiles [25 %, 75 %].
 
-    The least and the most would lie farther apart the more turns there are.
+    Minimum and maximum would lie farther apart the more rounds there are.
+
+    Args:
+        values: (rounds,) of the model.
+        first: (rounds,) of the first model.
     """
-    low, middle, high = np.percentile(mine / first, (25, 50, 75))
+    low, middle, high = np.percentile(values / first, (25, 50, 75))
     return float(middle), [float(low), float(high)]

@@ -1,6 +1,6 @@
-"""What held-out pieces cost every run, piece by piece, on the rows that count for all of them; and how sure it is.
+"""Loss of several models on the same rows of held-out pieces, and bits a note with paired bootstrap intervals.
 
-Letters: R resamples, P pieces, F fields.
+Letters: M models, P pieces, R resamples, F fields, N rows of a pack.
 """
 
 import math
@@ -12,116 +12,129 @@ import numpy as np
 from analysis.arrays import Bools, Floats
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import windows
-from meloctl.evaluation.cost import LENGTHS, NOTHING, Cost, Counted, costs_by_length, window_cost
-from meloctl.evaluation.intervals import Estimate, draws, ratio_estimates
+from meloctl.evaluation.intervals import Estimate, ratio_estimates
+from meloctl.evaluation.window_loss import (
+    NO_LOSS,
+    PREFIX_LENGTHS,
+    LossMask,
+    LossTotals,
+    prefix_losses,
+    window_loss,
+)
 from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import FIELDS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bits:
-    """Bits a note of one run, all fields together and by field."""
+class BitsPerNote:
+    """Bits a note over pieces, or the difference of two models'."""
 
-    every: Estimate
+    total: Estimate
+    """Of all fields together."""
+
     fields: dict[str, Estimate]
 
 
-def common(models: Sequence[Model]) -> Counted:
-    """Counts the rows of a pack that count for all of the models."""
+def shared_loss_mask(models: Sequence[Model]) -> LossMask:
+    """The loss mask of the rows that every model predicts: Pack of N rows → (N,)."""
 
-    def loss_mask(pack: Pack) -> Bools:
+    def mask(pack: Pack) -> Bools:
         return np.logical_and.reduce([model.loss_mask(pack) for model in models])
 
-    return loss_mask
+    return mask
 
 
-def hear(
+def paired_losses(
     models: Sequence[Model], pieces: Sequence[Rows], context: int, *, on_window: Callable[[], None] = lambda: None
-) -> list[list[Cost]]:
-    """What each piece costs each model, in windows of whole bars.
+) -> list[list[LossTotals]]:
+    """Loss of each model on each piece, in windows of whole bars, over the same rows → M lists of P.
 
     Args:
         models: in evaluation mode.
+        pieces: (L, 8) rows of each piece.
         context: most rows of a window, the same for all models.
         on_window: called after each window and model.
-
-    Returns:
-        A list a model of the pieces' costs, all of the same rows.
     """
-    counting, out = common(models), [list[Cost]() for _ in models]
+    mask, out = shared_loss_mask(models), [list[LossTotals]() for _ in models]
     for rows in pieces:
         cut = windows([rows], context, models[0].vocabulary)
-        for model, costs in zip(models, out, strict=True):
-            total = NOTHING
+        for model, losses in zip(models, out, strict=True):
+            total = NO_LOSS
             for window in cut:
-                total += window_cost(model, window, counting=counting)
+                total += window_loss(model, window, loss_mask=mask)
                 on_window()
-            costs.append(total)
+            losses.append(total)
     return out
 
 
-def lengths_heard(pieces: Sequence[Rows], context: int) -> list[int]:
-    """The numbers of first rows that are worth counting: those of `LENGTHS` that some piece reaches beyond the one before.
+def useful_prefix_lengths(pieces: Sequence[Rows], context: int) -> list[int]:
+    """Those of PREFIX_LENGTHS that some piece reaches beyond the one before; none where every piece fits into the context.
 
-    None where every piece fits the context, for then one window says the same.
+    Args:
+        pieces: (L, 8) rows of each piece.
+        context: most rows of a window.
     """
-    longest, before = max(map(len, pieces), default=0), (0, *LENGTHS[:-1])
-    return [n for n, last in zip(LENGTHS, before, strict=True) if longest > max(last, context)]
+    longest, before = max(map(len, pieces), default=0), (0, *PREFIX_LENGTHS[:-1])
+    return [n for n, last in zip(PREFIX_LENGTHS, before, strict=True) if longest > max(last, context)]
 
 
-def hear_by_length(
+def paired_prefix_losses(
     models: Sequence[Model],
     pieces: Sequence[Rows],
     lengths: Sequence[int],
     *,
     on_piece: Callable[[], None] = lambda: None,
-) -> dict[int, list[list[Cost]]]:
-    """{N: a list a model of what the first N rows of each piece cost it}, each piece heard in one stretch.
+) -> dict[int, list[list[LossTotals]]]:
+    """{N: loss of each model on the first N rows of each piece in one window, over the same rows → M lists of P}.
 
     Args:
-        models, pieces: as for `hear`.
-        lengths: ascending.
+        models: in evaluation mode.
+        pieces: (L, 8) rows of each piece.
+        lengths: the Ns, ascending.
         on_piece: called after each piece and model.
     """
-    counting, out = common(models), {n: [list[Cost]() for _ in models] for n in lengths}
+    mask, out = shared_loss_mask(models), {n: [list[LossTotals]() for _ in models] for n in lengths}
     for rows in pieces:
         for m, model in enumerate(models):
-            for n, cost in costs_by_length(model, [rows], lengths, counting=counting).items():
-                out[n][m].append(cost)
+            for n, loss in prefix_losses(model, rows, lengths, loss_mask=mask).items():
+                out[n][m].append(loss)
             on_piece()
     return out
 
 
-def bits_of(costs: Sequence[Cost], weights: Floats) -> Bits:
-    """Bits a note of one model over pieces.
+def bits_per_note(losses: Sequence[LossTotals], counts: Floats) -> BitsPerNote:
+    """Bits a note of one model over P pieces.
 
     Args:
-        costs: of P pieces.
-        weights: (R, P) from `lots`.
+        losses: (P) of each piece.
+        counts: (R, P) from `intervals.resample_counts`.
     """
-    return _bits(_bits_by_field(costs), _notes(costs), weights)
+    return _estimates(_bits_by_field(losses), _notes(losses), counts)
 
 
-def bits_apart(costs: Sequence[Cost], others: Sequence[Cost], weights: Floats) -> Bits:
-    """Bits a note of one model less those of another, on the same rows: pieces are drawn for both at once."""
-    return _bits(_bits_by_field(costs) - _bits_by_field(others), _notes(costs), weights)
+def bits_per_note_difference(losses: Sequence[LossTotals], others: Sequence[LossTotals], counts: Floats) -> BitsPerNote:
+    """Bits a note of one model minus those of another on the same rows; each resample holds the same pieces for both.
+
+    Args:
+        losses: (P) of one model on each piece.
+        others: (P) of the other.
+        counts: (R, P) from `intervals.resample_counts`.
+    """
+    return _estimates(_bits_by_field(losses) - _bits_by_field(others), _notes(losses), counts)
 
 
-def lots(pieces: int, seed: int) -> Floats:
-    """(R, P) how often each resample holds each piece; the same for every run."""
-    return draws(pieces, np.random.default_rng(seed))
+def _bits_by_field(losses: Sequence[LossTotals]) -> Floats:
+    """(P, F) bits."""
+    return np.array([loss.nll for loss in losses]).reshape(len(losses), len(FIELDS)) / math.log(2)
 
 
-def _bits_by_field(costs: Sequence[Cost]) -> Floats:
-    return np.array([cost.nats for cost in costs]).reshape(len(costs), len(FIELDS)) / math.log(2)
+def _notes(losses: Sequence[LossTotals]) -> Floats:
+    """(P,) number of notes."""
+    return np.array([loss.notes for loss in losses], dtype=np.float64)
 
 
-def _notes(costs: Sequence[Cost]) -> Floats:
-    return np.array([cost.notes for cost in costs], dtype=np.float64)
-
-
-def _bits(bits_PF: Floats, notes_P: Floats, weights: Floats) -> Bits:
+def _estimates(bits_PF: Floats, notes_P: Floats, counts: Floats) -> BitsPerNote:
     columns = np.concatenate([bits_PF.sum(axis=1, keepdims=True), bits_PF], axis=1)
-    every, *fields = ratio_estimates(columns, notes_P, weights)
-    return Bits(every=every, fields=dict(zip(FIELDS, fields, strict=True)))
+    total, *fields = ratio_estimates(columns, notes_P, counts)
+    return BitsPerNote(total=total, fields=dict(zip(FIELDS, fields, strict=True)))

@@ -1,7 +1,6 @@
-"""All that is measured of runs side by side: what held-out music costs them, in bits and in time, and what they write."""
+"""All that is measured of several runs: loss on held-out music, time of the forward pass, and the music they generate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,160 +11,159 @@ from analysis.corpus import find_files
 from analysis.piece import meter as parse_meter
 from meloctl.comparison.comparison_json import (
     FORMAT,
-    forward_facts,
-    heard_facts,
-    pair_facts,
-    run_facts,
-    seeds_apart,
-    side_facts,
-    writing_facts,
+    forward_json,
+    generation_json,
+    held_out_json,
+    losses_json,
+    pairs_json,
+    run_json,
+    samples_json,
+    seed_groups,
+    within_reference_json,
 )
 from meloctl.comparison.forward_timing import MOST_ROUNDS, forward_seconds, sample_packs
-from meloctl.comparison.held_out_loss import hear, hear_by_length, lengths_heard
-from meloctl.comparison.model_samples import ModelSamples, among_facts, music_facts, write_music
+from meloctl.comparison.held_out_loss import paired_losses, paired_prefix_losses, useful_prefix_lengths
+from meloctl.comparison.model_samples import ModelSamples, generate_samples
+from meloctl.comparison.options import CompareOptions
 from meloctl.comparison.trained_runs import TrainedRun
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window, windows
-from meloctl.evaluation.evaluation_json import set_facts
+from meloctl.evaluation.evaluation_json import music_set_json
 from meloctl.evaluation.held_out import SIDES
-from meloctl.evaluation.music_metrics import judged
+from meloctl.evaluation.music_metrics import measure_files
 from meloctl.machine import computes_in_half
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleRequest:
-    """What the models are to write."""
-
-    pieces: int = 20
-    """Of each model; 0 leaves music out."""
-
-    bars: int = 32
-    seed: int = 0
-    """Of the first piece; those of the others follow. Also of the lots for intervals."""
-
-
-def measured(
+def measure_runs(
     runs: Sequence[TrainedRun],
     models: Sequence[Model],
     pieces: dict[str, list[Rows]],
-    music: SampleRequest,
+    options: CompareOptions,
     folder: Path,
     reporter: ProgressReporter,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """All facts but the notes and the verdict, and the files of music.
+    """The object of comparison.json without notes and conclusions, and the generated MIDI files.
 
     Args:
-        pieces: {side: rows of each piece} that were held out.
-        folder: the music is written here.
+        runs: that are compared.
+        models: of the runs, in evaluation mode.
+        pieces: {side: (L, 8) rows of each held-out piece}.
+        options: how much music is generated.
+        folder: for the MIDI files.
+        reporter: of progress.
     """
-    facts = _heard(runs, models, pieces, music.seed, reporter)
-    pens = _written(runs, models, music, folder, reporter)
-    for m, told in enumerate(facts["runs"]):
-        told["generation"] = writing_facts(pens[m] if pens else None, pens[0] if pens else None)
-        told["music"] = None
-    facts["music"] = None
-    if any(pen.files for pen in pens):
-        _judge(facts, runs[0], pens, music, reporter)
-    return facts, [path for pen in pens for path in pen.files]
+    comparison = _loss_and_time(runs, models, pieces, options.seed, reporter)
+    samples = _generate(runs, models, options, folder, reporter) if options.pieces else []
+    for m, run in enumerate(comparison["runs"]):
+        run["generation"] = generation_json(samples[m] if samples else None, samples[0] if samples else None)
+        run["music"] = None
+    comparison["music"] = None
+    if any(one.files for one in samples):
+        _add_music(comparison, runs[0], samples, options, reporter)
+    return comparison, [path for one in samples for path in one.files]
 
 
-def _heard(
+def _loss_and_time(
     runs: Sequence[TrainedRun],
     models: Sequence[Model],
     pieces: dict[str, list[Rows]],
     seed: int,
     reporter: ProgressReporter,
 ) -> dict[str, Any]:
-    """What held-out music costs the models."""
+    """Loss on held-out pieces, and time of the forward pass."""
     context, letters = min(run.about.config.context for run in runs), [run.letter for run in runs]
     side = "test" if pieces["test"] else "validation"
     cut = {name: windows(some, context, models[0].vocabulary) for name, some in pieces.items()}
-    reporter.stage("hearing", len(models) * sum(map(len, cut.values())))
-    costs = {name: hear(models, some, context, on_window=reporter.advance) for name, some in pieces.items() if some}
+    reporter.stage("held-out loss", len(models) * sum(map(len, cut.values())))
+    losses = {
+        name: paired_losses(models, some, context, on_window=reporter.advance) for name, some in pieces.items() if some
+    }
     by_length = {}
-    if lengths := lengths_heard(pieces[side], context):
-        reporter.stage("hearing whole pieces", len(models) * len(pieces[side]))
-        by_length = hear_by_length(models, pieces[side], lengths, on_piece=reporter.advance)
-    reporter.stage("timing in turns", MOST_ROUNDS)
+    if lengths := useful_prefix_lengths(pieces[side], context):
+        reporter.stage("loss of whole pieces", len(models) * len(pieces[side]))
+        by_length = paired_prefix_losses(models, pieces[side], lengths, on_piece=reporter.advance)
+    reporter.stage("timing forward passes", MOST_ROUNDS)
     half = computes_in_half("cpu")
     rounds = forward_seconds(models, sample_packs(cut[side], context), half=half, on_round=reporter.advance)
-    told = {name: side_facts(some, seed) for name, some in costs.items()}
-    told_by_length = {str(n): side_facts(some, seed) for n, some in by_length.items()}
+    quality = {name: losses_json(some, seed) for name, some in losses.items()}
+    quality_by_length = {str(n): losses_json(some, seed) for n, some in by_length.items()}
     return {
         "format": FORMAT,
         "corpus": {"path": str(runs[0].on.corpus), "meter": runs[0].on.meter, "changed": runs[0].on.changed},
-        "heard": {
+        "held_out": {
             "side": side,
             "context": context,
-            **{name: heard_facts(costs[name][0]) if name in costs else None for name in SIDES},
+            **{name: held_out_json(losses[name][0]) if name in losses else None for name in SIDES},
             "left_out": _left_out(models, cut[side], letters),
         },
         "machine": {"threads": torch.get_num_threads(), "bf16": half},
-        "seeds_apart": seeds_apart(runs),
+        "seed_groups": seed_groups(runs),
         "runs": [
             {
-                **run_facts(run, model),
-                "bits": {name: told[name][m] if name in told else None for name in SIDES},
-                "by_length": {n: some[m] for n, some in told_by_length.items()},
-                "forward": forward_facts(rounds, m),
+                **run_json(run, model),
+                "bits": {name: quality[name][m] if name in quality else None for name in SIDES},
+                "by_length": {n: some[m] for n, some in quality_by_length.items()},
+                "forward": forward_json(rounds, m),
             }
             for m, (run, model) in enumerate(zip(runs, models, strict=True))
         ],
-        "pairs": pair_facts(costs[side], letters, seed),
+        "pairs": pairs_json(losses[side], letters, seed),
     }
 
 
 def _left_out(models: Sequence[Model], cut: Sequence[Window], letters: Sequence[str]) -> dict[str, Any] | None:
-    """How many rows count for some runs and not for others, and for which not; None where all count the same."""
-    counted = np.array([np.concatenate([model.loss_mask(pack_of([w])) for w in cut]) for model in models])
-    some, every = counted.any(axis=0), counted.all(axis=0)
+    """How many rows some runs predict and others do not, and which do not; None where all predict the same."""
+    mask = np.array([np.concatenate([model.loss_mask(pack_of([w])) for w in cut]) for model in models])
+    some, every = mask.any(axis=0), mask.all(axis=0)
     if (some == every).all():
         return None
-    missing = [x for x, mine in zip(letters, counted, strict=True) if (mine < some).any()]
+    missing = [letter for letter, own in zip(letters, mask, strict=True) if (own < some).any()]
     return {"rows": int(some.sum() - every.sum()), "of": int(some.sum()), "because_of": missing}
 
 
-def _written(
-    runs: Sequence[TrainedRun], models: Sequence[Model], music: SampleRequest, folder: Path, reporter: ProgressReporter
+def _generate(
+    runs: Sequence[TrainedRun],
+    models: Sequence[Model],
+    options: CompareOptions,
+    folder: Path,
+    reporter: ProgressReporter,
 ) -> list[ModelSamples]:
-    """The music of all; nothing where none was asked for."""
-    if not music.pieces:
-        return []
-    pens = [
+    """The pieces of every run."""
+    samples = [
         ModelSamples(model=model, folder=folder / f"{run.letter}-{run.name}")
         for run, model in zip(runs, models, strict=True)
     ]
-    reporter.stage("writing bars", len(pens) * music.pieces * music.bars)
-    seeds = range(music.seed, music.seed + music.pieces)
-    write_music(pens, seeds, music.bars, half=computes_in_half("cpu"), on_bar=reporter.advance)
-    return pens
+    reporter.stage("generating bars", len(samples) * options.pieces * options.bars)
+    seeds = range(options.seed, options.seed + options.pieces)
+    generate_samples(samples, seeds, options.bars, half=computes_in_half("cpu"), on_bar=reporter.advance)
+    return samples
 
 
-def _judge(
-    facts: dict[str, Any],
+def _add_music(
+    comparison: dict[str, Any],
     first: TrainedRun,
-    pens: Sequence[ModelSamples],
-    music: SampleRequest,
+    samples: Sequence[ModelSamples],
+    options: CompareOptions,
     reporter: ProgressReporter,
 ) -> None:
-    """Add to the facts each run's music against the corpus."""
+    """Add each run's music, compared with the corpus, to the object of comparison.json."""
     corpus, meter = first.on.corpus, first.on.meter
     files = find_files(corpus)
-    reporter.stage("reading the corpus", len(files))
-    reference = judged(files, meter=parse_meter(meter) if meter else None, on_file=reporter.advance)
-    facts["music"] = {
-        "pieces": music.pieces,
-        "bars": music.bars,
-        "seed": music.seed,
-        "reference": set_facts(reference, str(corpus), meter),
-        "among_reference": among_facts(reference, seed=music.seed),
+    reporter.stage("measuring the corpus", len(files))
+    reference = measure_files(files, meter=parse_meter(meter) if meter else None, on_file=reporter.advance)
+    comparison["music"] = {
+        "pieces": options.pieces,
+        "bars": options.bars,
+        "seed": options.seed,
+        "reference": music_set_json(reference, str(corpus), meter),
+        "among_reference": within_reference_json(reference, seed=options.seed),
     }
-    reporter.stage("judging", len(pens))
-    for told, pen in zip(facts["runs"], pens, strict=True):
-        if pen.files:
-            mine = music_facts(judged(pen.files), reference, seed=music.seed)
-            told["music"] = {"folder": f"{pen.folder.parent.name}/{pen.folder.name}", **mine}
+    reporter.stage("measuring the runs' music", len(samples))
+    for run, one in zip(comparison["runs"], samples, strict=True):
+        if one.files:
+            music = samples_json(measure_files(one.files), reference, seed=options.seed)
+            run["music"] = {"folder": f"{one.folder.parent.name}/{one.folder.name}", **music}
         reporter.advance()

@@ -1,126 +1,101 @@
-"""Every model writes as many pieces from the same seeds, in turns; the music is held against the corpus."""
+"""Pieces that every model generates from the same seeds, batch by batch in turns, with their speed and memory."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from analysis.errors import MeloError
 from analysis.midi import write_midi
-from meloctl.evaluation.evaluation_json import (
-    copying_facts,
-    curve_facts,
-    error_facts,
-    metric_facts,
-    shared_among,
-    shared_with,
-)
-from meloctl.evaluation.music_metrics import MusicMetrics
-from meloctl.generation.piece_writer import Constraints, PieceWriter
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.options import Sampling
+from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.sampler import generate
 from meloctl.model.registry import Model
 from meloctl.rows.codec import decode
 from meloctl.rows.vocabulary import ABSENT, PITCH
 from meloctl.score.playable import playable
 
-SIDE_BY_SIDE = 4
-"""Pieces that a model writes in one turn."""
+BATCH_SIZE = 4
+"""Pieces that a model generates together."""
 
 
 @dataclass(kw_only=True)
 class ModelSamples:
-    """A model that writes, and how that went."""
+    """The pieces of one model, and what generating them took."""
 
     model: Model
     folder: Path
-    """Where its pieces go."""
+    """Where its pieces are written."""
 
-    why_not: str | None = None
-    """Why it cannot write, being damaged; None where it can."""
+    error: str | None = None
+    """Why a damaged model cannot generate; None where it can."""
 
-    rates: list[float] = field(default_factory=list)
-    """Notes a second of each full turn."""
+    notes_per_second: list[float] = field(default_factory=list)
+    """Of each full batch."""
 
     cache_bytes: list[int] = field(default_factory=list)
-    """The most memory that keys and values took in each full turn."""
+    """The most memory of cached keys and values, of each full batch."""
 
     cache_bytes_per_row: list[float] = field(default_factory=list)
-    """That, divided by the rows that were written: pieces differ in length."""
+    """The same, divided by the rows of the batch: pieces differ in length."""
 
     files: list[Path] = field(default_factory=list)
 
 
-def write_music(
-    pens: Sequence[ModelSamples],
+def generate_samples(
+    samples: Sequence[ModelSamples],
     seeds: Sequence[int],
     bars: int,
     *,
     half: bool,
     on_bar: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let every pen write a piece for each seed. Turns are timed, after a bar that warms up and is thrown away.
+    """Generate a piece for each seed with every model. Batches are timed, after one bar that is thrown away.
 
     Args:
-        seeds: of the pieces; the same for all.
+        samples: are filled.
+        seeds: of the pieces; the same for all models.
         bars: of each piece.
-        half: compute products in bf16.
-        on_bar: called for every bar of every piece.
+        half: matrix products in bf16.
+        on_bar: called after each bar of each piece.
     """
-    for pen in pens:
+    for one in samples:
         try:
-            _turn(pen, seeds[:1], 1, half=half)
+            _generate_batch(one.model, seeds[:1], 1, half=half)
         except MeloError as error:
-            pen.why_not = str(error)
-    able = [pen for pen in pens if pen.why_not is None]
-    for first in range(0, len(seeds), SIDE_BY_SIDE):
-        turn = seeds[first : first + SIDE_BY_SIDE]
-        for pen in able:
+            one.error = str(error)
+    able = [one for one in samples if one.error is None]
+    for first in range(0, len(seeds), BATCH_SIZE):
+        batch = seeds[first : first + BATCH_SIZE]
+        for one in able:
             began = time.perf_counter()
-            writers, cache_bytes = _turn(pen, turn, bars, half=half, on_bar=on_bar)
+            writers, cache_bytes = _generate_batch(one.model, batch, bars, half=half, on_bar=on_bar)
             seconds = time.perf_counter() - began
-            if len(turn) == min(SIDE_BY_SIDE, len(seeds)):  # fewer side by side are slower
-                pen.rates.append(sum(_notes(writer) for writer in writers) / seconds)
-                pen.cache_bytes.append(cache_bytes)
-                pen.cache_bytes_per_row.append(cache_bytes / sum(len(writer.rows) for writer in writers))
-            for seed, writer in zip(turn, writers, strict=True):
-                path = pen.folder / f"piece-{seed}.mid"
+            if len(batch) == min(BATCH_SIZE, len(seeds)):  # smaller batches are slower
+                one.notes_per_second.append(sum(map(_notes, writers)) / seconds)
+                one.cache_bytes.append(cache_bytes)
+                one.cache_bytes_per_row.append(cache_bytes / sum(len(writer.rows) for writer in writers))
+            for seed, writer in zip(batch, writers, strict=True):
+                path = one.folder / f"piece-{seed}.mid"
                 write_midi(playable(decode(np.stack(writer.rows), writer.vocabulary), bars), path)
-                pen.files.append(path)
+                one.files.append(path)
 
 
-def _turn(
-    pen: ModelSamples, seeds: Sequence[int], bars: int, *, half: bool, on_bar: Callable[[], None] = lambda: None
+def _generate_batch(
+    model: Model, seeds: Sequence[int], bars: int, *, half: bool, on_bar: Callable[[], None] = lambda: None
 ) -> tuple[list[PieceWriter], int]:
-    """The writers of some pieces as they end, and the most bytes that keys and values took."""
-    vocabulary, wish = pen.model.vocabulary, Constraints(bars=bars)
-    writers = [PieceWriter(vocabulary=vocabulary, wish=wish, random=np.random.default_rng(seed)) for seed in seeds]
-    decoder = generate(pen.model, writers, Sampling(), half=half, on_bar=on_bar)
+    """The finished writers of a batch, and the most bytes of cached keys and values."""
+    constraints = Constraints(bars=bars)
+    writers = [
+        PieceWriter(vocabulary=model.vocabulary, constraints=constraints, random=np.random.default_rng(seed))
+        for seed in seeds
+    ]
+    decoder = generate(model, writers, Sampling(), half=half, on_bar=on_bar)
     return writers, decoder.most_bytes
 
 
 def _notes(writer: PieceWriter) -> int:
     return sum(int(row[PITCH]) != ABSENT for row in writer.rows)
-
-
-def music_facts(mine: MusicMetrics, reference: MusicMetrics, *, seed: int) -> dict[str, Any]:
-    """One run's music against the corpus: metrics, curves, Similarity Error, copies, as in `meloctl.evaluation/1`."""
-    random = np.random.default_rng(seed)
-    return {
-        "pieces": len(mine),
-        "bars": int(mine.bars.sum()),
-        "notes": int(mine.notes.sum()),
-        "metrics": metric_facts(mine, reference, random),
-        "curves": curve_facts(mine, reference),
-        "similarity_error": error_facts(mine, reference, random),
-        "copying": copying_facts(shared_with(mine, reference)),
-    }
-
-
-def among_facts(reference: MusicMetrics, *, seed: int) -> dict[str, Any] | None:
-    """What the corpus's pieces share among themselves; None where there is one alone."""
-    if len(reference) < 2:
-        return None
-    return copying_facts(shared_among(reference, np.random.default_rng(seed)))

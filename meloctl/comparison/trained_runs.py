@@ -1,4 +1,4 @@
-"""Which runs are compared, what each recorded of itself, and whether they can be compared at all."""
+"""Finished training runs: which are compared, what each recorded, and whether they can be compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from meloctl.workspace import MANIFEST, Workspace, file_hash
 STAGE, WEIGHTS = "model", "model.safetensors"
 
 MOST_RUNS = len(ascii_uppercase)
-"""Each has a letter."""
+"""A letter for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,32 +25,40 @@ class TrainedRun:
     """A finished run of `meloctl train`."""
 
     letter: str
-    """By which tables and pictures name it; the first is A."""
+    """Names it in tables and charts; the first is A."""
 
     folder: Path
     about: About
+    """Its model.json."""
+
     on: TrainedOn
+    """Its corpus."""
+
     inputs: dict[str, Any]
+    """Of its manifest."""
+
     options: dict[str, Any]
+    """Of its manifest."""
+
     recorded: dict[str, Any]
-    """How the training went, as its manifest says; empty where it does not."""
+    """Results of training in its manifest; empty where there are none."""
 
     weights: str
-    """Their hash."""
+    """Hash of its weights."""
 
     @property
     def name(self) -> str:
-        """That of its folder."""
+        """Name of its folder."""
         return self.folder.name
 
-    def number(self, name: str) -> float | None:
-        """A number that it recorded; None where it did not."""
+    def recorded_number(self, name: str) -> float | None:
+        """A number among the results of training; None where it is missing."""
         value = self.recorded.get(name)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     @property
     def mask(self) -> str:
-        """What a row sees, in words."""
+        """Its mask in words."""
         if self.about.gated:
             return "every earlier row, through learned gates"
         return (
@@ -59,26 +67,27 @@ class TrainedRun:
 
     @property
     def density(self) -> float | None:
-        """Share of dense causal attention's pairs that its mask shows; all of them under gates, None without a mask."""
-        return 1.0 if self.about.gated else self.number("density")
+        """Share of the pairs of dense causal attention that its mask shows, 0..1; 1 with gates, None without a mask."""
+        return 1.0 if self.about.gated else self.recorded_number("density")
 
     @property
     def recipe(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What it was trained by, but for the seed."""
+        """Inputs and options of training, without the seed."""
         return self.inputs, {k: v for k, v in self.options.items() if k != "seed"}
 
 
 def find_runs(space: Workspace, given: Sequence[Path]) -> list[TrainedRun]:
-    """The runs that were named, by folder or by their name in the workspace; without any, all that are finished there.
+    """The given runs, by folder or name in the workspace; all finished runs of the workspace where none is given.
 
     Raises:
-        MeloError: fewer than two runs, or too many; one that is no finished run, is given twice, or was trained on other music.
+        MeloError: fewer than two runs, or too many; one that is no finished run, is given twice, or was trained on another
+            corpus.
     """
     folders = [_folder(space, name) for name in given] if given else finished_runs(space)
     if len(folders) < 2:
-        there = f"{space.root / STAGE} holds {'one' if folders else 'none'}" if not given else "one was given"
+        found = f"{space.root / STAGE} holds {'one' if folders else 'none'}" if not given else "one was given"
         raise MeloError(
-            f"it takes two finished runs of meloctl train or more, and {there}; name them: meloctl compare RUN RUN"
+            f"two finished runs of meloctl train or more are needed, and {found}; name them: meloctl compare RUN RUN"
         )
     if len(folders) > MOST_RUNS:
         raise MeloError(f"{len(folders)} runs; at most {MOST_RUNS} can be compared: name those that matter")
@@ -87,10 +96,9 @@ def find_runs(space: Workspace, given: Sequence[Path]) -> list[TrainedRun]:
             raise MeloError(f"{folder}: given twice; name each run once")
     runs = [_read(folder, letter) for folder, letter in zip(folders, ascii_uppercase, strict=False)]
     for run in runs[1:]:
-        if why := difference(runs[0], run):
+        if why := mismatch(runs[0], run):
             raise MeloError(
-                f"{why}; runs can be compared on one corpus alone, with the same files, meter and rows: "
-                "name runs that have it in common"
+                f"{why}; only runs on one corpus can be compared, with the same files, meter and rows: name such runs"
             )
     return runs
 
@@ -101,33 +109,33 @@ def finished_runs(space: Workspace) -> list[Path]:
     return sorted(found, key=lambda folder: (str(_manifest(folder).get("time")), folder.name))
 
 
-def difference(first: TrainedRun, other: TrainedRun) -> str | None:
-    """What keeps two runs from being compared, in words; None where nothing does."""
+def mismatch(first: TrainedRun, other: TrainedRun) -> str | None:
+    """Why two runs cannot be compared; None where they can."""
     for key, what in (("fingerprint", "files"), ("meter", "meter"), ("rows", "rows format")):
-        mine, theirs = (run.inputs.get(key) for run in (first, other))
-        if mine == theirs:
+        values = [run.inputs.get(key) for run in (first, other)]
+        if values[0] == values[1]:
             continue
         if key == "fingerprint":
             if first.on.corpus != other.on.corpus:
                 return f"{first.name} was trained on {first.on.corpus}, {other.name} on {other.on.corpus}"
             return f"files in {first.on.corpus} changed between {first.name} and {other.name}"
-        said = [value or "the files' own" for value in (mine, theirs)]
-        return f"{first.name} was trained with the {what} {said[0]}, {other.name} with {said[1]}"
+        one, two = (value or "the files' own" for value in values)
+        return f"{first.name} was trained with the {what} {one}, {other.name} with {two}"
     if first.about.vocabulary != other.about.vocabulary:
         return f"{first.name} and {other.name} have different vocabularies"
     return None
 
 
 def _folder(space: Workspace, given: Path) -> Path:
-    """The run that a word names."""
+    """The folder of a run, from its path or its name in the workspace."""
     for folder in (given, space.root / STAGE / given):
         if (folder / MANIFEST).is_file():
             return folder
         if (folder / WEIGHTS).is_file():
             raise MeloError(f"{folder}: not finished; give the same meloctl train again, and it goes on")
-    there = ", ".join(folder.name for folder in finished_runs(space)) or "none"
+    names = ", ".join(folder.name for folder in finished_runs(space)) or "none"
     raise MeloError(
-        f"{given}: no run of meloctl train, neither a folder nor a name in {space.root / STAGE} (there: {there})"
+        f"{given}: no run of meloctl train, neither a folder nor a name in {space.root / STAGE} (there: {names})"
     )
 
 

@@ -1,113 +1,125 @@
-"""What was found as one HTML file that needs nothing else, in the form of `meloctl report`."""
+"""evaluation.html: the object of evaluation.json as one HTML file that needs nothing else."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from meloctl.evaluation.evaluation_charts import Curve, Histogram, curve_chart, histogram_chart
 from meloctl.evaluation.evaluation_text import (
-    RELATION,
-    copying_rows,
-    cost_rows,
-    count,
-    error_rows,
-    field_rows,
-    metric_rows,
+    copying_note,
+    copying_table,
+    error_table,
+    field_caption,
+    field_table,
+    held_out_line,
+    loss_table,
+    metric_table,
+    set_line,
+    variant_name,
 )
-from meloctl.formatting import number
+from meloctl.evaluation.metrics import METRICS
+from meloctl.formatting import capitalised
 from meloctl.html.blocks import figure, items, paragraph, section, table
 from meloctl.html.document import chart_document
 from meloctl.html.markup import Html, tag
-from meloctl.html.offset_chart import OffsetLine, offset_chart
 
-_SETS = (("cross", "judged", "mean"), ("chance same", "reference", "reference_mean"))
-"""How both sets are drawn, their names and keys; the reference is dotted: colour alone must not tell them apart."""
+_SETS = (("music", "cross", ""), ("reference", "chance same", "reference_"))
+"""Name, CSS classes and prefix of the JSON keys of both sets; the reference is dotted: colour alone must not tell them apart."""
 
 
-def page(facts: dict[str, Any], name: str) -> str:
-    """The whole document, from the object of evaluation.json; `name` is what was judged."""
+def evaluation_page(evaluation: dict[str, Any], name: str) -> str:
+    """The whole document.
+
+    Args:
+        evaluation: the object of evaluation.json.
+        name: of the music or the model that was evaluated.
+    """
     sections = []
-    if facts["judged"]:
-        sections += [_metrics(facts), _bars(facts)]
-    if facts["reference"]:
-        sections.append(_copies(facts["copying"]))
-    if facts["model"]:
-        sections.append(_model(facts["model"]))
-    sets = [
-        f"{what}: {it['path']}: {count(it['pieces'], 'piece')}, {count(it['bars'], 'bar')}; {len(it['skipped']):,} skipped"
-        for what, it in (("Judged", facts["judged"]), ("Reference", facts["reference"]))
-        if it
-    ]
+    if evaluation["music"]:
+        sections += [_metrics_section(evaluation), _bars_section(evaluation)]
+    if evaluation["reference"]:
+        sections.append(_copies_section(evaluation["copying"]))
+    if evaluation["model"]:
+        sections.append(_model_section(evaluation["model"]))
+    sets = [set_line(capitalised(kind), music) for kind, _, _ in _SETS if (music := evaluation[kind])]
     top = tag("header", paragraph("meloctl evaluate", class_="kicker"), tag("h1", name), items(sets) if sets else None)
-    return chart_document(f"{name}: judged", top, tag("main", *sections))
+    return chart_document(f"{name}: evaluation", top, tag("main", *sections))
 
 
-def _metrics(facts: dict[str, Any]) -> Html:
-    head, *rows = metric_rows(facts["metrics"], compared=facts["reference"] is not None)
+def _metrics_section(evaluation: dict[str, Any]) -> Html:
+    head, *rows = metric_table(evaluation["metrics"], compared=evaluation["reference"] is not None)
+    text = (
+        "Nearer to the reference is better, not higher. * differs from it by more than the choice of pieces explains. "
+        "Charts: share of the pieces by value, with a line at the mean."
+    )
     return section(
         "metrics",
         "Metrics",
-        paragraph(
-            "Nearer to the reference is better, not higher. * farther from it than the choice of pieces explains."
-        ),
+        paragraph(text),
         table(["metric", *head[1:]], rows, caption="Means over pieces"),
+        _legend(evaluation),
+        tag("div", *_histograms(evaluation), class_="charts"),
     )
 
 
-def _bars(facts: dict[str, Any]) -> Html:
-    charts = [
-        figure(curve_chart(sets, name), name)
-        for c in facts["curves"]
-        if (sets := _sets(c)) and (name := f"{c['similarity']}, {RELATION[c['relation']]}")
-    ]
+def _histograms(evaluation: dict[str, Any]) -> list[Html]:
+    figures = []
+    definitions = {metric.name: metric.definition for metric in METRICS}
+    for metric, histogram in zip(evaluation["metrics"], evaluation["histograms"], strict=True):
+        if not histogram["edges"]:
+            continue
+        sets = [
+            Histogram(name=name, style=style, shares=histogram[f"{prefix}share"], mean=metric[f"{prefix}mean"])
+            for name, style, prefix in _SETS
+            if f"{prefix}share" in histogram
+        ]
+        chart = histogram_chart(sets, histogram["edges"], across=f"{metric['name']} ({metric['unit']})")
+        figures.append(figure(chart, f"{capitalised(metric['name'])}: {definitions[metric['name']]}"))
+    return figures
+
+
+def _bars_section(evaluation: dict[str, Any]) -> Html:
     content: list[Html] = []
-    if facts["reference"]:
-        head, *rows = error_rows(facts["similarity_error"])
-        said = "Mean distance of both curves, 1 to 40 bars back; real: of as many reference pieces, drawn by lot."
-        content = [paragraph(said), table(["similarity", *head[1:]], rows, caption="Similarity Error")]
-    swatches = [tag("span", tag("span", class_=f"swatch line {style}"), f" {name}") for style, name, _ in _SETS]
-    legend = paragraph(*swatches if facts["reference"] else swatches[:1], class_="legend")
-    return section("bars", "How bars come back", *content, legend, tag("div", *charts, class_="charts"))
+    if evaluation["reference"]:
+        head, *rows = error_table(evaluation["similarity_error"])
+        text = "Mean distance of both curves, 1 to 40 bars back; real: of as many random reference pieces."
+        content = [paragraph(text), table(["similarity", *head[1:]], rows, caption="Similarity Error")]
+    charts = []
+    for curve in evaluation["curves"]:
+        lines = [
+            Curve(name=name, style=style, values=curve[f"{prefix}mean"])
+            for name, style, prefix in _SETS
+            if f"{prefix}mean" in curve
+        ]
+        if any(x is not None for line in lines for x in line.values):
+            charts.append(figure(curve_chart(lines, variant_name(curve)), variant_name(curve)))
+    return section("bars", "How bars repeat", *content, _legend(evaluation), tag("div", *charts, class_="charts"))
 
 
-def _sets(curve: dict[str, Any]) -> "list[Drawn]":
-    """Both sets of one variant; nothing where neither has a pair of bars."""
-    sets = [(kind, name, curve[key]) for kind, name, key in _SETS if key in curve]
-    return sets if any(x is not None for _, _, values in sets for x in values) else []
+def _legend(evaluation: dict[str, Any]) -> Html:
+    """Which line is which set's."""
+    swatches = [
+        tag("span", tag("span", class_=f"swatch line {style}"), f" {name}")
+        for name, style, _ in _SETS
+        if evaluation[name]
+    ]
+    return paragraph(*swatches, class_="legend")
 
 
-Drawn = tuple[str, str, list[float | None]]
-"""A curve: the CSS classes of its line, its name, and L_t at offsets 0, 1, …"""
-
-
-def curve_chart(sets: Sequence[Drawn], variant: str) -> Html:
-    """Similarity by offset of several sets of music, as SVG."""
-    curves = [(style, name, {t: x for t, x in enumerate(values) if x is not None}) for style, name, values in sets]
-    readouts = {}
-    for t in range(len(sets[0][2])):
-        known = [f"{name} {number(values[t])}" for _, name, values in curves if t in values]
-        if known:
-            readouts[t] = "; ".join([f"{t} back", *known])
-    lines = [OffsetLine(style=style, values=values) for style, _, values in curves]
-    return offset_chart(lines, last=len(sets[0][2]) - 1, readouts=readouts, label=f"Similarity by bars back: {variant}")
-
-
-def _copies(copying: dict[str, Any]) -> Html:
-    head, *rows = copying_rows(copying)
-    said = (
-        "Notes of one part in a row with equal intervals and waits, repeated figures counted once; "
-        f"copied from {copying['run_counts_from']} notes, near copy from a likeness of {copying['near_copy_from']}."
-    )
+def _copies_section(copying: dict[str, Any]) -> Html:
+    head, *rows = copying_table(copying)
     return section(
-        "copies", "Copies", paragraph(said), table(["", *head[1:]], rows, caption="Shared with the reference")
+        "copies",
+        "Copies",
+        paragraph(f"{capitalised(copying_note(copying))}."),
+        table(["", *head[1:]], rows, caption="Shared with the reference"),
     )
 
 
-def _model(model: dict[str, Any]) -> Html:
-    (head, *rows), fields = cost_rows(model), field_rows(model)
-    sides = ", ".join(f"{n:,} {side}" for side, n in model["pieces"].items())
+def _model_section(model: dict[str, Any]) -> Html:
+    (head, *rows), fields = loss_table(model), field_table(model)
     content = [
-        paragraph(f"{model['run']}; pieces held out: {sides}."),
-        table(["pieces", *head[1:]], rows, caption="What held-out music costs"),
+        paragraph(f"{held_out_line(model)}."),
+        table(["pieces", *head[1:]], rows, caption="Loss on held-out music"),
     ]
     if fields:
-        content.append(table(["field", *fields[0][1:]], fields[1:], caption="By field, of the longest stretches"))
+        content.append(table(["field", *fields[0][1:]], fields[1:], caption=field_caption(model)))
     return section("model", "Model", *content)

@@ -10,7 +10,7 @@ from analysis.json_file import read_json
 from analysis.piece import meter as parse_meter
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
-from meloctl.evaluation.cost import NOTHING, costs_by_length, window_cost
+from meloctl.evaluation.window_loss import NO_LOSS, PREFIX_LENGTHS, prefix_losses, window_loss
 from meloctl.model.checkpoint import About, load_model, read_about
 from meloctl.model.registry import ModelName, model_name
 from meloctl.progress import ProgressReporter
@@ -70,7 +70,7 @@ def trained_on(run: Path, *, field: str | None = None) -> TrainedOn:
 
 
 def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
-    """Loss of a run's model on its validation and test pieces, in windows as in training, and by length of context.
+    """Loss of a run's model on its validation and test pieces, in windows as in training, and on the first rows of each.
 
     Returns:
         The "model" of evaluation.json: see docs/formats.md.
@@ -84,19 +84,22 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
     side = "test" if pieces["test"] else "validation"
     reporter.stage("held-out pieces", sum(map(len, cut.values())) + len(pieces[side]))
-    costs = dict.fromkeys(SIDES, NOTHING)
+    losses, by_length = dict.fromkeys(SIDES, NO_LOSS), dict.fromkeys(PREFIX_LENGTHS, NO_LOSS)
     for name, some in cut.items():
         for window in some:
-            costs[name] += window_cost(model, window)
+            losses[name] += window_loss(model, window)
             reporter.advance()
-    by_length = costs_by_length(model, pieces[side], on_piece=reporter.advance)
+    for rows in pieces[side]:
+        for n, loss in prefix_losses(model, rows, PREFIX_LENGTHS).items():
+            by_length[n] += loss
+        reporter.advance()
     return {
         "run": run.name,
         "context": about.config.context,
         "corpus_changed": trained.changed,
         "pieces": {name: len(some) for name, some in pieces.items()},
-        "windows": {name: cost.to_json() for name, cost in costs.items() if cost.rows},
-        "by_length": {"side": side, "rows": {str(n): cost.to_json() for n, cost in by_length.items() if cost.rows}},
+        "windows": {name: loss.to_json() for name, loss in losses.items() if loss.rows},
+        "by_length": {"side": side, "rows": {str(n): loss.to_json() for n, loss in by_length.items() if loss.rows}},
     }
 
 

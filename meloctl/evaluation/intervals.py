@@ -1,4 +1,7 @@
-"""Means over pieces, and how sure they are: pieces are drawn with replacement (Efron & Tibshirani 1993, chapter 13)."""
+"""Means over pieces with 95 % bootstrap intervals: pieces are drawn with replacement (Efron & Tibshirani 1993, chapter 13).
+
+Letters: P pieces, R resamples, M numbers of each piece.
+"""
 
 from dataclasses import dataclass
 
@@ -12,32 +15,32 @@ _PERCENT = (2.5, 97.5)
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its 95 % interval; NaN where nothing was measured."""
+    """A number with its 95 % interval; NaN where it is unknown."""
 
     value: float
     low: float
     high: float
 
 
-def draws(pieces: int, random: np.random.Generator) -> Floats:
-    """(RESAMPLES, pieces) how often each resample holds each piece."""
-    return random.multinomial(pieces, np.full(pieces, 1 / pieces), RESAMPLES).astype(np.float64)
+def resample_counts(n_pieces: int, random: np.random.Generator) -> Floats:
+    """(R, P) how often each of RESAMPLES resamples holds each piece."""
+    return random.multinomial(n_pieces, np.full(n_pieces, 1 / n_pieces), RESAMPLES).astype(np.float64)
 
 
-def means(values: Floats, weights: Floats) -> Floats:
-    """(R, M) the mean over pieces in each resample; NaN where no piece of it has the number.
+def resample_means(values: Floats, counts: Floats) -> Floats:
+    """Mean over pieces in each resample → (R, M); NaN where no piece of the resample has the number.
 
     Args:
         values: (P, M), NaN where a piece lacks a number.
-        weights: (R, P) how often each piece counts.
+        counts: (R, P) from `resample_counts`.
     """
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(weights @ np.where(known, values, 0.0) / (weights @ known))
+        return np.asarray(counts @ np.where(finite, values, 0.0) / (counts @ finite))
 
 
 def estimate(value: float, resampled: Floats) -> Estimate:
-    """A number with the interval that resamples (R,) of it give; those without it are left out."""
+    """A number with the interval of its resamples (R,); those that are NaN are left out."""
     resampled = resampled[np.isfinite(resampled)]
     low, high = np.percentile(resampled, _PERCENT) if len(resampled) and np.isfinite(value) else (np.nan, np.nan)
     return Estimate(value=float(value), low=float(low), high=float(high))
@@ -45,42 +48,49 @@ def estimate(value: float, resampled: Floats) -> Estimate:
 
 def mean_estimates(values: Floats, random: np.random.Generator) -> list[Estimate]:
     """Mean over pieces of each of M numbers, with its interval. `values`: (P, M), NaN where a piece lacks one."""
-    return [estimate(c, column) for c, column in zip(_centre(values), _around(values, random).T, strict=True)]
+    return [estimate(c, column) for c, column in zip(_means(values), _resampled(values, random).T, strict=True)]
 
 
 def difference_estimates(values: Floats, reference: Floats, random: np.random.Generator) -> list[Estimate]:
-    """Mean of `values` (P, M) less mean of `reference` (Q, M), with its interval: both sets are drawn anew, on their own."""
-    difference = _around(values, random) - _around(reference, random)
-    centre = _centre(values) - _centre(reference)
+    """Mean of `values` minus mean of `reference`, of each of M numbers, with its interval; both sets are resampled independently.
+
+    Args:
+        values: (P, M), NaN where a piece lacks a number.
+        reference: (Q, M) the same of the reference pieces.
+        random: draws the resamples of both.
+    """
+    difference = _resampled(values, random) - _resampled(reference, random)
+    centre = _means(values) - _means(reference)
     return [estimate(c, column) for c, column in zip(centre, difference.T, strict=True)]
 
 
-def ratio_estimates(totals: Floats, sizes: Floats, weights: Floats) -> list[Estimate]:
-    """Of each of M numbers, its total over pieces divided by the pieces' size together: bits a note from bits and notes.
+def ratio_estimates(totals: Floats, sizes: Floats, counts: Floats) -> list[Estimate]:
+    """Sum over pieces of each of M totals, divided by the sum of the pieces' sizes: bits a note from bits and notes.
 
-    The same weights for two totals pair them: each resample holds the same pieces for both.
+    The same counts for two models pair them: each resample holds the same pieces for both.
 
     Args:
         totals: (P, M).
         sizes: (P,) 0 or more.
-        weights: (R, P) from `draws`.
+        counts: (R, P) from `resample_counts`.
 
     Returns:
-        NaN where no piece has a size, intervals of NaN where fewer than two have: nothing tells how they vary.
+        NaN where no piece has a size; intervals of NaN where fewer than two have, since one piece does not vary.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = totals.sum(axis=0) / sizes.sum()
-        around = (weights @ totals) / (weights @ sizes)[:, None]
+        resampled = (counts @ totals) / (counts @ sizes)[:, None]
     if (sizes > 0).sum() < 2:
-        around[:] = np.nan
-    return [estimate(c, column) for c, column in zip(centre, around.T, strict=True)]
+        resampled[:] = np.nan
+    return [estimate(c, column) for c, column in zip(centre, resampled.T, strict=True)]
 
 
-def _centre(values: Floats) -> Floats:
-    return means(values, np.ones((1, len(values))))[0]
+def _means(values: Floats) -> Floats:
+    """(M,) means over pieces."""
+    return resample_means(values, np.ones((1, len(values))))[0]
 
 
-def _around(values: Floats, random: np.random.Generator) -> Floats:
-    """(RESAMPLES, M) means of resamples; NaN for a number that fewer than two pieces have: nothing tells how they vary."""
-    drawn = means(values, draws(len(values), random))
-    return np.where(np.isfinite(values).sum(axis=0) > 1, drawn, np.nan)
+def _resampled(values: Floats, random: np.random.Generator) -> Floats:
+    """(R, M) means of resamples; NaN for a number that fewer than two pieces have, since one piece does not vary."""
+    means = resample_means(values, resample_counts(len(values), random))
+    return np.where(np.isfinite(values).sum(axis=0) > 1, means, np.nan)

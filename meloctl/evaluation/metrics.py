@@ -1,7 +1,7 @@
-"""What one piece is like, in nine numbers: pitch, rhythm and texture. NaN where a piece does not have what is asked about.
+"""Nine metrics of one piece: pitch, rhythm and texture. NaN where a piece lacks what is measured.
 
 Pitch-class entropy, scale consistency and groove consistency are the trio of muspy and the MMT (Dong et al., ISMIR 2020 and
-ICASSP 2023), here of whole pieces. None of them is better when it is higher: what counts is the distance to real music.
+ICASSP 2023), here of whole pieces. None of them is better when it is higher: the difference to real music matters.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ POSITIONS = 48
 """Places in a bar, whatever its signature, on which grooves are compared; the number is part of the measure."""
 
 MANY = 2
-"""Pitches; the polyphony rate counts the time at which more than these sound (muspy's threshold, a strict >)."""
+"""Pitches: the polyphony rate counts the time at which more than these sound (muspy's threshold, a strict >)."""
 
 _MAJOR = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], dtype=np.float64)
 _MINOR = np.array([1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0], dtype=np.float64)
@@ -25,31 +25,35 @@ _SCALES = np.array([np.roll(scale, root) for scale in (_MAJOR, _MINOR) for root 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a number is called and what it means."""
+    """A metric's name, unit and definition."""
 
     name: str
     unit: str
-    what: str
+    definition: str
 
 
 METRICS = (
-    Metric(name="pitch-class entropy", unit="bits", what="0 to 3.585; notes by pitch class, drums left out"),
+    Metric(name="pitch-class entropy", unit="bits", definition="0 to 3.585; notes by pitch class, drums left out"),
     Metric(
-        name="scale consistency", unit="share", what="notes in the best of 24 major and minor scales, drums left out"
+        name="scale consistency",
+        unit="share",
+        definition="notes in the best of 24 major and minor scales, drums left out",
     ),
-    Metric(name="groove consistency", unit="share", what=f"{POSITIONS} positions a bar, all parts"),
-    Metric(name="note density", unit="notes a bar", what="all parts"),
-    Metric(name="polyphony", unit="pitches", what="sounding where any does, drums left out"),
-    Metric(name="polyphony rate", unit="share", what=f"of the time, more than {MANY} pitches sound, drums left out"),
-    Metric(name="pitch range of a part", unit="semitones", what="mean over parts, drums left out"),
-    Metric(name="parts", unit="parts", what="drums among them"),
-    Metric(name="empty bars", unit="share", what="bars in which no part sounds"),
+    Metric(name="groove consistency", unit="share", definition=f"{POSITIONS} positions a bar, all parts"),
+    Metric(name="note density", unit="notes a bar", definition="all parts"),
+    Metric(name="polyphony", unit="pitches", definition="sounding where any does, drums left out"),
+    Metric(
+        name="polyphony rate", unit="share", definition=f"of the time, more than {MANY} pitches sound, drums left out"
+    ),
+    Metric(name="pitch range of a part", unit="semitones", definition="mean over parts, drums left out"),
+    Metric(name="parts", unit="parts", definition="drums among them"),
+    Metric(name="empty bars", unit="share", definition="bars in which no part sounds"),
 )
-"""What `measures_of` gives, in this order."""
+"""In the order in which `piece_metrics` returns them."""
 
 
-def measures_of(piece: Piece) -> Floats:
-    """(9,) the numbers of METRICS for one piece."""
+def piece_metrics(piece: Piece) -> Floats:
+    """The metrics of METRICS for one piece → (9,)."""
     notes, drums = piece.notes, np.array([p.is_drum for p in piece.parts], dtype=np.bool_)
     pitched = ~drums[notes.part]
     pitch, part = notes.pitch[pitched], notes.part[pitched]
@@ -124,14 +128,14 @@ def polyphony(notes: Notes, pitched: Bools) -> tuple[float, float]:
 
     Args:
         notes: of a piece.
-        pitched: (N,) which of them are no drums.
+        pitched: (N,) True for notes of pitched parts.
     """
     if not pitched.any():
         return np.nan, np.nan
     end = notes.onset_tick + np.maximum(notes.duration_tick, 1)
     total = int(end.max())
-    shift = notes.pitch[pitched] * (total + 1)  # every pitch on a stretch of time of its own
-    first, last = _joined(notes.onset_tick[pitched] + shift, end[pitched] + shift)
+    shift = notes.pitch[pitched] * (total + 1)  # every pitch has a span of time of its own
+    first, last = _union(notes.onset_tick[pitched] + shift, end[pitched] + shift)
     at = np.concatenate([first, last]) % (total + 1)
     order = np.argsort(at, kind="stable")
     sounding = np.cumsum(np.repeat([1, -1], len(first))[order])[:-1]
@@ -139,12 +143,12 @@ def polyphony(notes: Notes, pitched: Bools) -> tuple[float, float]:
     return float((sounding * ticks).sum() / ticks[sounding > 0].sum()), float(ticks[sounding > MANY].sum() / total)
 
 
-def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """(M,) starts and ends of the gapless stretches that intervals [start, end) cover together."""
+def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The union of N intervals [start, end) as M disjoint ones → starts (M,), ends (M,), in ticks."""
     order = np.argsort(start, kind="stable")
     start, reach = start[order], np.maximum.accumulate(end[order])
-    gap = np.flatnonzero(start[1:] > reach[:-1])
-    return start[np.append(0, gap + 1)], reach[np.append(gap, len(reach) - 1)]
+    break_at = np.flatnonzero(start[1:] > reach[:-1])
+    return start[np.append(0, break_at + 1)], reach[np.append(break_at, len(reach) - 1)]
 
 
 def pitch_range(pitch: Ints, part: Ints) -> float:
@@ -153,15 +157,16 @@ def pitch_range(pitch: Ints, part: Ints) -> float:
     muspy's `pitch_range` is that of all parts together.
 
     Args:
-        pitch, part: (N,) of the pitched notes.
+        pitch: (N,) MIDI pitch of the pitched notes.
+        part: (N,) the part of each.
     """
     if not len(pitch):
         return np.nan
     lowest, highest = np.full(part.max() + 1, 128), np.full(part.max() + 1, -1)
     np.minimum.at(lowest, part, pitch)
     np.maximum.at(highest, part, pitch)
-    there = highest >= 0
-    return float((highest - lowest)[there].mean())
+    present = highest >= 0
+    return float((highest - lowest)[present].mean())
 
 
 def empty_bars(piece: Piece) -> float:

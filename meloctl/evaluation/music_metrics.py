@@ -1,4 +1,4 @@
-"""A set of pieces, as judging sees it: read once, file by file; what is kept of each is small."""
+"""What is measured of a set of MIDI files: metrics, similarity curves, note steps and shingles of each piece."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,79 +10,94 @@ from analysis.arrays import Floats, Ints
 from analysis.corpus import SkippedFile, printable, read_files
 from analysis.errors import MeloError
 from analysis.near_duplicates import Hashes, shingles
-from meloctl.evaluation.copying import steps_of
-from meloctl.evaluation.metrics import measures_of
+from meloctl.evaluation.copying import note_steps
+from meloctl.evaluation.metrics import piece_metrics
 from meloctl.evaluation.similarity_error import curve_sums
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MusicMetrics:
-    """What is kept of P pieces."""
+    """What is measured of P pieces; small, so that whole corpora fit into memory."""
 
-    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    """(P) files, printable."""
+
     bars: Ints
-    """(P,)"""
+    """(P,) number of bars."""
 
     notes: Ints
-    """(P,)"""
+    """(P,) number of notes."""
 
-    measures: Floats
-    """(P, 9) numbers of `metrics.METRICS`, NaN where a piece lacks one."""
+    metrics: Floats
+    """(P, 9) the metrics of `metrics.METRICS`, NaN where a piece lacks one."""
 
     pairs: Floats
-    """(P, V, T + 1) pairs of bars by variant and offset: see `similarity_error`."""
+    """(P, V, T + 1) number of pairs of bars by variant and offset: see `similarity_error`."""
 
     similarity: Floats
-    """(P, V, T + 1) sums over those pairs."""
+    """(P, V, T + 1) sum of the similarity of those pairs."""
 
-    steps: tuple[Ints, ...]
-    """Of each piece, for runs: see `copying`."""
+    note_steps: tuple[Ints, ...]
+    """Of each piece, (M,): see `copying.note_steps`."""
 
-    turns: tuple[Hashes, ...]
-    """Of each piece, for its nearest neighbour."""
+    shingles: tuple[Hashes, ...]
+    """Of each piece: see `analysis.near_duplicates.shingles`."""
 
     skipped: tuple[SkippedFile, ...]
+    """Files that could not be read, with the reason."""
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.paths)
 
 
-def judged(
+def measure_files(
     paths: Sequence[Path],
     *,
     meter: tuple[int, int] | None = None,
     on_file: Callable[[], None] = lambda: None,
 ) -> MusicMetrics:
-    """Read and measure files.
+    """Read MIDI files one by one and measure each.
+
+    Args:
+        paths: MIDI files.
+        meter: (numerator, denominator) that overrides the files' time signatures; None leaves them.
+        on_file: called after each file.
 
     Raises:
         MeloError: none of them could be read.
     """
-    names, columns, skipped = list[str](), list[tuple[object, ...]](), list[SkippedFile]()
+    read, columns, skipped = list[str](), list[tuple[object, ...]](), list[SkippedFile]()
     for found in read_files(paths, meter=meter, on_file=on_file):
         if isinstance(found, SkippedFile):
             skipped.append(found)
             continue
         piece = found.piece
-        names.append(printable(found.path))
+        read.append(printable(found.path))
         columns.append(
-            (piece.n_bars, len(piece.notes), measures_of(piece), *curve_sums(piece), steps_of(piece), shingles(piece))
+            (
+                piece.n_bars,
+                len(piece.notes),
+                piece_metrics(piece),
+                *curve_sums(piece),
+                note_steps(piece),
+                shingles(piece),
+            )
         )
-    if not names:
+    if not read:
         first = skipped[0]
         raise MeloError(
             f"none of the {len(paths)} files could be read; the first, {first.path.name}: {first.reason}; "
             "give a folder of MIDI files"
         )
-    bars, notes, measures, pairs, similarity, steps, turns = zip(*columns, strict=True)
+    bars, notes, metrics, pairs, similarity, steps, hashes = zip(*columns, strict=True)
     return MusicMetrics(
-        names=tuple(names),
+        paths=tuple(read),
         bars=np.array(bars),
         notes=np.array(notes),
-        measures=np.stack(measures),
+        metrics=np.stack(metrics),
         pairs=np.stack(pairs),
         similarity=np.stack(similarity),
-        steps=steps,
-        turns=turns,
+        note_steps=steps,
+        shingles=hashes,
         skipped=tuple(skipped),
     )

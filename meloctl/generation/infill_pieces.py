@@ -1,71 +1,73 @@
-"""Fills the gap of a piece, several times over: run by run, each run of all of them side by side."""
+"""Writes the masked bars of a piece several times over: segment by segment, all versions of a segment side by side."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from meloctl.generation.infill import Infill, NewNote
-from meloctl.generation.infill_segments import InfillSegment, gap_of, infill_segments
+from meloctl.generation.infill import Infill
+from meloctl.generation.infill_segments import InfillSegment, infill_segments, segment_context
 from meloctl.generation.infill_writer import InfillWriter
+from meloctl.generation.options import Sampling
 from meloctl.generation.piece_state import PieceState
-from meloctl.generation.sampler import Sampling, generate
+from meloctl.generation.sampler import generate
 from meloctl.model.meloformer.model import MeloFormer
+from meloctl.score.editing import NewNote
 from meloctl.score.key import Key
 
 
 @dataclass(kw_only=True)
 class InfillProgress:
-    """One way to fill a gap, as far as it has come."""
+    """One version of an infill, as far as it has come."""
 
     random: np.random.Generator
-    new: list[NewNote] = field(default_factory=list)
-    """Of complete bars."""
+    notes: list[NewNote] = field(default_factory=list)
+    """New notes of the masked bars that are done."""
 
-    bars: int = 0
-    """Of the gap that are complete, as rows count them."""
+    bars_done: int = 0
+    """Masked bars that are done, as rows count them."""
 
-    def take(self, run: InfillSegment, writer: InfillWriter) -> None:
-        """Note what has been written of a run."""
-        self.new += [(run.heard.start + bar, row) for bar, row in writer.written]
-        self.bars += writer.bars_closed
+    def add(self, segment: InfillSegment, writer: InfillWriter) -> None:
+        """Add what has been written of a segment."""
+        self.notes += [(segment.context.start + bar, row) for bar, row in writer.new_notes]
+        self.bars_done += writer.bars_closed
 
 
 def fill_segments(
     model: MeloFormer,
     infill: Infill,
-    fillings: Sequence[InfillProgress],
+    versions: Sequence[InfillProgress],
     sampling: Sampling,
     *,
     key: Key | None = None,
     half: bool = False,
     on_bar: Callable[[], None] = lambda: None,
 ) -> int:
-    """Fill a gap to its end; what has been written stands in the fillings, also when an interrupt cuts it short.
+    """Write all masked bars of each version; the versions hold the notes, also when an interrupt cuts it short.
 
     Args:
-        model: that was trained to fill gaps.
-        fillings: fresh ones.
-        key: whose scale new notes keep to.
+        model: trained with infill.
+        versions: fresh ones.
+        key: of the new notes.
         half: compute products in bf16.
-        on_bar: called as each bar of any filling is complete.
+        on_bar: called as each masked bar of any version is complete.
 
     Returns:
-        The most bytes that keys and values have taken.
+        The most bytes that cached keys and values have taken.
     """
     most_bytes = 0
-    for run in infill_segments(infill, model.config.context, model.vocabulary):
+    for segment in infill_segments(infill, model.config.context, model.vocabulary):
         writers = [
             InfillWriter(
-                sheet=PieceState(vocabulary=model.vocabulary, key=key),
-                gap=gap_of(infill, run, filling.new, model.vocabulary),
-                random=filling.random,
+                state=PieceState(vocabulary=model.vocabulary, key=key),
+                context=segment_context(infill, segment, version.notes, model.vocabulary),
+                random=version.random,
             )
-            for filling in fillings
+            for version in versions
         ]
         try:
             most_bytes = max(most_bytes, generate(model, writers, sampling, half=half, on_bar=on_bar).most_bytes)
         finally:
-            for filling, writer in zip(fillings, writers, strict=True):
-                filling.take(run, writer)
+            for version, writer in zip(versions, writers, strict=True):
+                version.add(segment, writer)
     return most_bytes

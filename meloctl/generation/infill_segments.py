@@ -1,84 +1,99 @@
-"""A gap is filled run by run, where it is long: a run and what is heard around it are no more rows than a window that the model
-was trained on, so it hears no distances that it never heard.
+"""The segments in which a long infill is written. A segment and its context are no more rows than a window that the model was
+trained on, so that it reads no distances that it has not seen.
+
+Shape letters: L rows, F fields, T bars as rows count them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.arrays import Ints
-from meloctl.generation.infill import Infill, NewNote
+from meloctl.generation.infill import Infill
 from meloctl.generation.infill_writer import InfillContext
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, Vocabulary
+from meloctl.score.editing import NewNote
 
 
 @dataclass(frozen=True, kw_only=True)
 class InfillSegment:
-    """Bars that are written at one go, and those that are heard, as rows count them."""
+    """Masked bars that are written at one go, and the bars that the model reads; both as rows count them."""
 
     bars: range
-    heard: range
+    context: range
 
 
-def infill_segments(infill: Infill, context: int, vocabulary: Vocabulary) -> list[InfillSegment]:
-    """The runs in which a gap is filled. With what is heard around it, none takes more than `context` rows, if as many notes are
-    written as were taken out (for a new part: as a part has on average); but a bar that is longer alone is a run.
+def infill_segments(infill: Infill, context_rows: int, vocabulary: Vocabulary) -> list[InfillSegment]:
+    """The segments of an infill, in order.
+
+    None takes more than `context_rows` rows with its context, if as many notes are written as were masked (for a new part: as
+    many as a part has on average); a bar that is longer alone is a segment.
 
     Args:
-        context: rows of a window of the model.
+        context_rows: rows of a window of the model.
     """
     kept = np.bincount(np.cumsum(infill.rows[:, INSTRUMENT] == vocabulary.bar) - 1)
-    fill = 1 + _expected(infill)
-    runs, start, heard = [], infill.row_bars.start, kept.copy()
+    middle = 1 + _expected_notes(infill)
+    segments, start, context = [], infill.row_bars.start, kept.copy()
     while start < infill.row_bars.stop:
-        size = np.cumsum((kept + fill)[start : infill.row_bars.stop])
-        stop = start + max(1, int(np.searchsorted(size, context // 2, side="right")))
-        run, room = range(start, stop), context - int(size[stop - start - 1])
-        runs.append(InfillSegment(bars=run, heard=_around(heard, run, room)))
-        heard[run] += fill[run] - 1
+        size = np.cumsum((kept + middle)[start : infill.row_bars.stop])
+        stop = start + max(1, int(np.searchsorted(size, context_rows // 2, side="right")))
+        bars, room = range(start, stop), context_rows - int(size[stop - start - 1])
+        segments.append(InfillSegment(bars=bars, context=_widened(bars, context, room)))
+        context[bars] += middle[bars] - 1
         start = stop
-    return runs
+    return segments
 
 
-def gap_of(infill: Infill, run: InfillSegment, new: list[NewNote], vocabulary: Vocabulary) -> InfillContext:
-    """What is heard around one run, new notes of earlier runs included. Bars that are not written yet are told by their headers.
+def segment_context(
+    infill: Infill, segment: InfillSegment, new: Sequence[NewNote], vocabulary: Vocabulary
+) -> InfillContext:
+    """What the model reads before the middle of a segment, and what that must be.
 
     Args:
-        new: what has been written so far.
+        new: notes of earlier segments, which the model reads too; bars of this and later segments are marked as masked.
     """
     bar = np.cumsum(infill.rows[:, INSTRUMENT] == vocabulary.bar) - 1
     rows = np.concatenate([infill.rows, *(row[None] for _, row in new)])
     bar = np.append(bar, np.array([b for b, _ in new], dtype=np.int64))
     order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, INSTANCE], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
-    opened = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)
-    headers = rows[opened[run.bars.start : run.bars.stop]]
-    rows[opened[run.bars.start : infill.row_bars.stop], INSTRUMENT] = vocabulary.masked_bar
+    header_at = np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar)
+    headers = rows[header_at[segment.bars.start : segment.bars.stop]]
+    rows[header_at[segment.bars.start : infill.row_bars.stop], INSTRUMENT] = vocabulary.masked_bar
     playing = {(int(row[INSTRUMENT]), int(row[INSTANCE])) for _, row in new}
-    last = run.bars.stop == infill.row_bars.stop
+    is_last = segment.bars.stop == infill.row_bars.stop
+    required = infill.parts if infill.each_part_plays and is_last else ()
     return InfillContext(
-        kept=rows[(bar >= run.heard.start) & (bar < run.heard.stop)],
-        first=run.bars.start - run.heard.start,
+        rows=rows[(bar >= segment.context.start) & (bar < segment.context.stop)],
+        first_masked_bar=segment.bars.start - segment.context.start,
         headers=headers,
         parts=infill.parts,
-        must=tuple(p for p in infill.parts if p not in playing) if infill.named and last else (),
-        must_sound=last and not new,
-        ends_piece=run.bars.stop == len(infill.start_tick) - 1,
+        required_parts=tuple(part for part in required if part not in playing),
+        needs_note=is_last and not new,
+        ends_piece=segment.bars.stop == len(infill.bar_tick) - 1,
     )
 
 
-def _expected(infill: Infill) -> Ints:
-    """(T,) new notes that are reckoned with in each bar."""
-    n, notes = len(infill.start_tick) - 1, infill.piece.notes
-    taken = notes.onset_tick[infill.replaced]
-    count = np.bincount(np.searchsorted(infill.start_tick, taken, side="right") - 1, minlength=n)
-    added = len(infill.parts) - len(set(notes.part[infill.replaced].tolist()))
-    mean = len(notes) / (len(infill.piece.parts) * n)
-    return count + int(np.ceil(max(0, added) * mean))
+def _expected_notes(infill: Infill) -> Ints:
+    """(T,) how many new notes are expected in each bar."""
+    n_bars, notes = len(infill.bar_tick) - 1, infill.piece.notes
+    masked_tick = notes.onset_tick[infill.masked_notes]
+    masked = np.bincount(np.searchsorted(infill.bar_tick, masked_tick, side="right") - 1, minlength=n_bars)
+    new_parts = len(infill.parts) - len(set(notes.part[infill.masked_notes].tolist()))
+    mean = len(notes) / (len(infill.piece.parts) * n_bars)
+    return masked + int(np.ceil(max(0, new_parts) * mean))
 
 
-def _around(rows: Ints, bars: range, room: int) -> range:
-    """Bars that are heard: those of the run, and on both sides by turns as many as there is room for; rows (T,) of each bar."""
+def _widened(bars: range, rows: Ints, room: int) -> range:
+    """Bars, and around them as many as there is room for, one on each side in turn.
+
+    Args:
+        bars: to begin with.
+        rows: (T,) number of rows of each bar.
+        room: how many rows may be added.
+    """
     start, stop = bars.start, bars.stop
     left = right = True
     while left or right:

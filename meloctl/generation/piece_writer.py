@@ -1,151 +1,119 @@
-"""One piece being written: its rows so far, and what may come next under the grammar and under what was asked for."""
+"""One piece while its new bars are sampled: its rows so far, and which values the next row may take under the constraints."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.arrays import Bools, Floats
-from analysis.errors import MeloError
+from meloctl.generation.constraints import (
+    MOST_EMPTY,
+    MOST_PARTS,
+    MOST_PITCHED,
+    MOST_ROWS_IN_BAR,
+    Constraints,
+)
 from meloctl.generation.piece_state import PieceState
 from meloctl.rows.codec import Rows
-from meloctl.rows.vocabulary import (
-    ABSENT,
-    FIELDS,
-    INSTANCE,
-    INSTRUMENT,
-    TEMPO,
-    TIME_SIGNATURE,
-    Vocabulary,
-)
-from meloctl.score.key import Key
-
-Row = npt.NDArray[np.int16]
-
-MOST_BARS = 10_000
-MOST_ROWS_IN_BAR = 512
-"""A bar that has this many notes is closed."""
-
-MOST_EMPTY = 4
-"""Bars without a note that may follow each other; the next one must hold one."""
-
-MOST_PITCHED, MOST_PARTS = 15, 16
-"""Parts that a piece may have: MIDI has 16 channels, one of them for drums."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Constraints:
-    """What a piece should be.
-
-    Raises:
-        MeloError: on values out of range.
-    """
-
-    bars: int
-    parts: tuple[tuple[int, int], ...] | None = None
-    """(instrument, number) of the parts that it has, all of them and no others; None leaves that to the model."""
-
-    time_signature: int | None = None
-    """Of every new bar, as the vocabulary numbers them; None leaves it to the model, as with tempo."""
-
-    tempo: int | None = None
-    key: Key | None = None
-    """Of the new notes."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bars <= MOST_BARS:
-            raise MeloError(f"--bars {self.bars}: give a whole number of bars, 1 to {MOST_BARS}")
+from meloctl.rows.grammar import Row
+from meloctl.rows.parts import PartId
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE, Vocabulary
 
 
 @dataclass(kw_only=True)
 class PieceWriter:
-    """Writes one piece of exactly so many bars, those that it was given to begin with among them, the end row last.
+    """Writes exactly `constraints.bars` new bars behind a prompt, then the end row.
 
-    The last bar is given at least one note, so that a reader of the file counts as many bars as were asked for.
+    The last bar is given at least one note, so that a reader of the MIDI file counts as many bars.
     """
 
     vocabulary: Vocabulary
-    wish: Constraints
+    constraints: Constraints
     random: np.random.Generator
-    bars: int = 0
-    """Opened so far."""
+    prompt: Rows | None = None
+    """(L, F) rows that the piece begins with: whole bars, no end row."""
 
-    empty: int = 0
+    bars_opened: int = 0
+    """Header rows so far."""
+
+    prompt_bars: int = 0
+    """Bars of the prompt."""
+
+    empty_bars: int = 0
     """Bars without a note that were closed last, one after the other."""
 
-    given: int = 0
-    """Bars that it was given to begin with."""
-
-    parts: set[tuple[int, int]] = field(default_factory=set)
-    """(instrument, number) of those that have sounded."""
+    parts: set[PartId] = field(default_factory=set)
+    """Parts that have a note so far."""
 
     def __post_init__(self) -> None:
-        self.sheet = PieceState(vocabulary=self.vocabulary, key=self.wish.key)
+        self.state = PieceState(vocabulary=self.vocabulary, key=self.constraints.key)
+        for row in () if self.prompt is None else self.prompt:
+            self.append(row)
+        self.prompt_bars = self.bars_opened
+        self.state.pitch_class_quarters[:] = 0
+
+    @property
+    def total_bars(self) -> int:
+        """Bars of the finished piece."""
+        return self.prompt_bars + self.constraints.bars
 
     @property
     def rows(self) -> list[Row]:
-        """What it was given, and what it has written."""
-        return self.sheet.rows
-
-    def begin(self, rows: Rows) -> None:
-        """Take what the piece begins with, whole bars without an end row."""
-        for row in rows:
-            self.take(row)
-        self.given = self.bars
-        self.sheet.held[:] = 0
+        """The prompt's rows, and those written behind it."""
+        return self.state.rows
 
     @property
-    def reopened(self) -> None:
-        """It opens no bar once more."""
+    def first_masked_bar(self) -> None:
+        """There is none: the piece has no masked bars."""
         return None
 
     @property
     def done(self) -> bool:
-        """The end row stands."""
-        return self.sheet.state.kind == "end"
+        """True when the end row is written."""
+        return self.state.grammar.kind == "end"
 
     @property
     def bars_closed(self) -> int:
-        """Bars that are complete, those that were given among them."""
-        return self.bars if self.done else max(self.given, self.bars - 1)
+        """Bars that are complete, those of the prompt among them."""
+        return self.bars_opened if self.done else max(self.prompt_bars, self.bars_opened - 1)
 
-    def take(self, row: Row) -> None:
-        """Add a row that may stand here."""
-        played = self.sheet.in_bar > 0
-        self.sheet.take(row)
-        if self.sheet.state.kind == "note":
+    def append(self, row: Row) -> None:
+        """Add a row (F,) that `allowed_values` allows."""
+        had_notes = self.state.notes_in_bar > 0
+        self.state.append(row)
+        if self.state.grammar.kind == "note":
             self.parts.add((int(row[INSTRUMENT]), int(row[INSTANCE])))
             return
-        if self.bars:
-            self.empty = 0 if played else self.empty + 1
-        self.bars += self.sheet.state.kind == "header"
-        self.sheet.chord = self.bars in (self.given + 1, self.wish.bars)
+        if self.bars_opened:
+            self.empty_bars = 0 if had_notes else self.empty_bars + 1
+        self.bars_opened += self.state.grammar.kind == "header"
+        self.state.tonic_chord_only = self.bars_opened in (self.prompt_bars + 1, self.total_bars)
 
-    def may(self, field: int, row: Row) -> Bools:
-        """(V,) which values a field of the next row may take, given the fields before it; at least one."""
-        may = self.sheet.may(field, row)
+    def allowed_values(self, field: int, row: Row) -> Bools:
+        """(V,) which values a field of the next row (F,) may take, given the fields before it; at least one."""
+        allowed = self.state.allowed_values(field, row)
         if field == INSTRUMENT:
-            return may & self._instruments()
+            return allowed & self._instruments()
         if field == INSTANCE:
-            return may & self._numbers(int(row[INSTRUMENT]))
-        wished = {TIME_SIGNATURE: self.wish.time_signature, TEMPO: self.wish.tempo}.get(field)
-        return may if wished is None else np.arange(len(may)) == wished
+            return allowed & self._instances(int(row[INSTRUMENT]))
+        fixed = {TIME_SIGNATURE: self.constraints.time_signature, TEMPO: self.constraints.tempo}.get(field)
+        return allowed if fixed is None else np.arange(len(allowed)) == fixed
 
-    def weights(self, field: int, row: Row) -> Floats:
-        """(V,) by what the model's chance of each value is multiplied: 0 where it may not stand."""
-        return self.sheet.weights(field, row, self.may(field, row))
+    def logit_weights(self, field: int, row: Row) -> Floats:
+        """(V,) factors on the model's probabilities of a field's values, given the fields before it: 0 where not allowed."""
+        return self.state.logit_weights(field, row, self.allowed_values(field, row))
 
-    def closing(self, instrument: int) -> int:
-        """What follows where the model closes a bar: the end after the last bar, another bar anywhere else.
+    def bar_end_token(self, instrument: int) -> int:
+        """The instrument of the next row where the model sampled `instrument`: "end" after the last bar, "bar" after any other,
+        whichever of the two was sampled.
 
-        Taking one for the other keeps the model's own probability of closing; forbidding one would leave it to notes.
+        Taking one for the other keeps the model's own probability of closing a bar; forbidding one would give it to notes.
         """
         if instrument not in (self.vocabulary.bar, self.vocabulary.end):
             return instrument
-        return self.vocabulary.end if self.bars == self.wish.bars else self.vocabulary.bar
+        return self.vocabulary.end if self.bars_opened == self.total_bars else self.vocabulary.bar
 
-    def so_far(self) -> Rows:
-        """(L, 8) the complete bars, without empty ones at the end, and an end row."""
+    def complete_bars(self) -> Rows:
+        """(L, F) rows of the complete bars, without empty ones at the end, and an end row."""
         opened = [i for i, row in enumerate(self.rows) if row[INSTRUMENT] == self.vocabulary.bar]
         rows = self.rows[: opened[-1]] if opened and not self.done else self.rows[:-1] if self.done else []
         while rows and rows[-1][INSTRUMENT] == self.vocabulary.bar:
@@ -154,52 +122,53 @@ class PieceWriter:
         end[INSTRUMENT] = self.vocabulary.end
         return np.stack([*rows, end])
 
-    def _due(self) -> tuple[int, int] | None:
-        """The next part in this bar that was asked for, has not sounded, and must: from the middle of the new bars on."""
-        early = 2 * (self.bars - self.given) < self.wish.bars - self.given or self.bars == self.given
-        if self.wish.parts is None or early:
+    def _required_part(self) -> PartId | None:
+        """The next part of the constraints that has no note yet and must get one in this bar: from the middle new bar on."""
+        new_bars = self.bars_opened - self.prompt_bars
+        if self.constraints.parts is None or new_bars == 0 or 2 * new_bars < self.constraints.bars:
             return None
-        missing = [part for part in self.wish.parts if part not in self.parts and part >= self.sheet.state.least[:2]]
-        return min(missing, default=None)
+        least = self.state.grammar.least[:2]
+        return min((p for p in self.constraints.parts if p not in self.parts and p >= least), default=None)
 
     def _instruments(self) -> Bools:
-        """(V,) instruments that bars and parts leave: of notes, those of parts that may enter, or entered and may still play."""
-        vocabulary = self.vocabulary
-        may = np.zeros(len(vocabulary.instruments), dtype=np.bool_)
-        due = self._due()
-        must_sound = self.sheet.in_bar == 0 and (self.bars == self.wish.bars or self.empty >= MOST_EMPTY)
-        given = 0 < self.bars == self.given
-        if given:  # what was given is complete: a bar comes next
-            may[[vocabulary.bar, vocabulary.end]] = True
-            return may
-        may[[vocabulary.bar, vocabulary.end]] = due is None and not must_sound
-        if self.sheet.in_bar >= MOST_ROWS_IN_BAR:
-            if due:
-                may[due[0]] = True
-            return may
-        if self.wish.parts is None:
-            may[vocabulary.drums : vocabulary.end] = True
-            for instrument in (vocabulary.drums, vocabulary.drums + 1):
-                if self._is_full(instrument):
-                    whole = slice(instrument, instrument + 1 if instrument == vocabulary.drums else vocabulary.end)
-                    may[whole] = False
-            may[[i for i, n in self.parts if (i, n) >= self.sheet.state.least[:2]]] = True
-        else:
-            may[[i for i, n in self.wish.parts if (i, n) >= self.sheet.state.least[:2]]] = True
-        if due:
-            may[due[0] + 1 : vocabulary.end] = False
-        return may
+        """(V,) instruments of the next row: of notes, those of parts that may enter, or have entered and may still play."""
+        vocabulary, least = self.vocabulary, self.state.grammar.least[:2]
+        allowed = np.zeros(len(vocabulary.instruments), dtype=np.bool_)
+        closes = [vocabulary.bar, vocabulary.end]
+        if 0 < self.bars_opened == self.prompt_bars:  # the prompt is complete: a bar comes next
+            allowed[closes] = True
+            return allowed
+        required = self._required_part()
+        needs_note = self.state.notes_in_bar == 0 and (
+            self.bars_opened == self.total_bars or self.empty_bars >= MOST_EMPTY
+        )
+        allowed[closes] = required is None and not needs_note
+        if self.state.notes_in_bar >= MOST_ROWS_IN_BAR:
+            if required:
+                allowed[required[0]] = True
+            return allowed
+        if self.constraints.parts is None:
+            allowed[vocabulary.drums : vocabulary.end] = True
+            if self._is_full(vocabulary.drums):
+                allowed[vocabulary.drums] = False
+            if self._is_full(vocabulary.drums + 1):
+                allowed[vocabulary.drums + 1 : vocabulary.end] = False
+        parts = self.parts if self.constraints.parts is None else self.constraints.parts
+        allowed[[instrument for instrument, instance in parts if (instrument, instance) >= least]] = True
+        if required:
+            allowed[required[0] + 1 : vocabulary.end] = False
+        return allowed
 
-    def _numbers(self, instrument: int) -> Bools:
-        """(V,) numbers of parts of an instrument."""
+    def _instances(self, instrument: int) -> Bools:
+        """(V,) instances of an instrument whose part may play next."""
         every = np.arange(self.vocabulary.instances)
-        due = self._due()
-        may = np.ones(len(every), dtype=np.bool_)
-        if self.wish.parts is not None:
-            may = np.isin(every, [n for i, n in self.wish.parts if i == instrument])
+        allowed = np.ones(len(every), dtype=np.bool_)
+        if self.constraints.parts is not None:
+            allowed = np.isin(every, [n for i, n in self.constraints.parts if i == instrument])
         elif self._is_full(instrument):
-            may = np.isin(every, [n for i, n in self.parts if i == instrument])
-        return may & (every <= due[1]) if due and due[0] == instrument else may
+            allowed = np.isin(every, [n for i, n in self.parts if i == instrument])
+        required = self._required_part()
+        return allowed & (every <= required[1]) if required and required[0] == instrument else allowed
 
     def _is_full(self, instrument: int) -> bool:
         """True when no further part of this instrument may enter."""

@@ -1,83 +1,56 @@
-"""Draws the rows of several pieces side by side, each by its seed; the grammar and what was asked for allow every row."""
+"""Samples the rows of several pieces side by side, each by its own seed, from a model's logits and what each piece allows.
+
+Shape letters: B pieces, L rows, F fields, C width, V values of a field.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
-from meloctl.model.decoding import Decoder, begun
+from meloctl.generation.options import Sampling
+from meloctl.model.decoding import Decoder, start_decoding
 from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
-from meloctl.rows.grammar import FIELDS_OF, kind_of
+from meloctl.rows.grammar import FIELDS_OF, Row, kind_of
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT
-
-Weights = Floats | Bools
-Row = npt.NDArray[np.int16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How values are drawn.
-
-    Raises:
-        MeloError: on values out of range.
-    """
-
-    temperature: float = 1.0
-    """Below 1 is safer, above 1 wilder."""
-
-    top_p: float = 0.95
-    """Values are drawn from the likeliest ones that together have this probability."""
-
-    top_k: int | None = None
-    """And from so many of them at most; None for any number."""
-
-    def __post_init__(self) -> None:
-        if not 0.05 <= self.temperature <= 5:
-            raise MeloError(f"--temperature {self.temperature}: give a number from 0.05 to 5; 1 is the model's own")
-        if not 0 < self.top_p <= 1:
-            raise MeloError(f"--top-p {self.top_p}: give a number above 0 and up to 1; 1 leaves nothing out")
-        if self.top_k is not None and self.top_k < 1:
-            raise MeloError(f"--top-k {self.top_k}: give how many values to draw from, 1 or more")
 
 
 class RowWriter(Protocol):
-    """One piece, or one gap of it, being written: see `Writer` and `Rewriter`."""
+    """One piece while it is sampled: see `PieceWriter` and `InfillWriter`."""
 
     random: np.random.Generator
-    """Draws its values."""
+    """Samples its values."""
 
     @property
     def rows(self) -> list[Row]:
-        """Heard or written so far."""
+        """The rows that the model reads first, and those written behind them."""
 
     @property
-    def reopened(self) -> int | None:
-        """The bar that will be opened once more first; None where none will be."""
+    def first_masked_bar(self) -> int | None:
+        """Bar of the rows, from 0, that the first infill header will open; None where there are no masked bars."""
 
     @property
     def done(self) -> bool:
-        """The end row stands."""
+        """True when the end row is written."""
 
     @property
     def bars_closed(self) -> int:
         """Bars that are complete."""
 
-    def take(self, row: Row) -> None:
-        """Add a row that may stand here."""
+    def append(self, row: Row) -> None:
+        """Add a row (F,) that is allowed."""
 
-    def weights(self, field: int, row: Row) -> Floats:
-        """(V,) by what the model's chance of each value of a field of the next row is multiplied, given the fields before it; at
+    def logit_weights(self, field: int, row: Row) -> Floats:
+        """(V,) factors on the model's probabilities of a field's values in the next row (F,), given the fields before it; at
         least one is above 0."""
 
-    def closing(self, instrument: int) -> int:
-        """The instrument of the row that comes, where the model wants to close a bar."""
+    def bar_end_token(self, instrument: int) -> int:
+        """The instrument of the next row where `instrument` was sampled; differs from it only where that closes a bar."""
 
 
 def generate(
@@ -88,23 +61,24 @@ def generate(
     half: bool = False,
     on_bar: Callable[[], None] = lambda: None,
 ) -> Decoder:
-    """Let writers write their pieces to the end; they hold the rows, also those of a piece that an interrupt cut short.
+    """Write all pieces to their ends; the writers hold the rows, also those of a piece that an interrupt cut short.
 
     Args:
-        writers: fresh ones, of pieces with the same gap where they fill one; what they were given to begin with is heard first.
+        writers: fresh ones; the rows that they hold are the prompts. Infill writers share their masked bars.
         half: compute products in bf16.
         on_bar: called as each bar of any piece closes.
 
     Returns:
-        The decoder, as it ends.
+        The decoder in its last state.
     """
-    given = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
-    (decoder, hidden), going = begun(model, given, half=half, reopened=writers[0].reopened), list(writers)
+    prompts = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    decoder, hidden = start_decoding(model, prompts, half=half, first_masked_bar=writers[0].first_masked_bar)
+    going = list(writers)
     while going:
-        rows = _draw_rows(decoder, hidden, going, sampling)
+        rows = _sample_rows(decoder, hidden, going, sampling)
         for writer, row in zip(going, rows, strict=True):
             closed = writer.bars_closed
-            writer.take(row)
+            writer.append(row)
             for _ in range(writer.bars_closed - closed):
                 on_bar()
         on = [i for i, writer in enumerate(going) if not writer.done]
@@ -117,44 +91,54 @@ def generate(
 
 
 @torch.no_grad()
-def _draw_rows(decoder: Decoder, hidden_BC: Tensor, writers: Sequence[RowWriter], sampling: Sampling) -> Rows:
-    """(B, 8) the next row of each piece, field by field."""
+def _sample_rows(decoder: Decoder, hidden_BC: Tensor, writers: Sequence[RowWriter], sampling: Sampling) -> Rows:
+    """(B, F) the next row of each piece, sampled field by field; hidden states (B, C)."""
     vocabulary, heads = decoder.model.vocabulary, decoder.heads
     rows = np.full((len(writers), len(FIELDS)), ABSENT, dtype=np.int16)
 
-    def drawn(field: int, state: Tensor, members: list[int]) -> Ints:
-        weights = np.stack([writers[i].weights(field, rows[i]) for i in members])
-        return draw(heads[field](state), weights, sampling, [writers[i].random for i in members])
+    def sampled(field: int, state: Tensor, members: list[int]) -> Ints:
+        weights = np.stack([writers[i].logit_weights(field, rows[i]) for i in members])
+        return sample_values(heads[field](state), weights, sampling, [writers[i].random for i in members])
 
-    everyone = list(range(len(writers)))
-    chosen = drawn(INSTRUMENT, hidden_BC, everyone)
-    rows[:, INSTRUMENT] = [writer.closing(int(i)) for writer, i in zip(writers, chosen, strict=True)]
+    all_pieces = list(range(len(writers)))
+    instruments = sampled(INSTRUMENT, hidden_BC, all_pieces).tolist()
+    rows[:, INSTRUMENT] = [writer.bar_end_token(i) for writer, i in zip(writers, instruments, strict=True)]
     kinds = [kind_of(row, vocabulary) for row in rows]
     for kind in sorted(set(kinds)):
-        members = [i for i in everyone if kinds[i] == kind]
+        members = [i for i in all_pieces if kinds[i] == kind]
         state, fields = hidden_BC[members], FIELDS_OF[kind]
         for last, field in zip(fields, fields[1:], strict=False):
-            state = decoder.model.heads.condition_on(
-                last, torch.from_numpy(rows[members, last].astype(np.int64)), state
-            )
-            rows[members, field] = drawn(field, state, members)
+            value = torch.from_numpy(rows[members, last].astype(np.int64))
+            state = decoder.model.heads.condition_on(last, value, state)
+            rows[members, field] = sampled(field, state, members)
     return rows
 
 
-def draw(logits_BV: Tensor, weights_BV: Weights, sampling: Sampling, random: Sequence[np.random.Generator]) -> Ints:
-    """(B,) one value a piece, each by its own generator; `weights` multiply the chances, at least one must be above 0."""
+def sample_values(
+    logits_BV: Tensor, weights_BV: Floats | Bools, sampling: Sampling, random: Sequence[np.random.Generator]
+) -> Ints:
+    """(B,) one value a piece, sampled from softmax(logits / temperature) · weights within top-p and top-k.
+
+    Args:
+        logits_BV: of one field.
+        weights_BV: factors on the probabilities, 0 where a value is not allowed; in each row at least one is above 0.
+        random: B generators, one a piece.
+
+    Raises:
+        MeloError: logits that are not finite.
+    """
     with np.errstate(divide="ignore"):
         scores = logits_BV.double().numpy() / sampling.temperature + np.log(weights_BV.astype(np.float64))
     highest = scores.max(axis=1, keepdims=True)
     if not np.isfinite(highest).all():
         raise MeloError("the model gives no finite probabilities; its weights are damaged: train again")
-    chance = np.exp(scores - highest)
-    order = np.argsort(-chance, axis=1, kind="stable")
-    upto = np.cumsum(np.take_along_axis(chance, order, axis=1), axis=1)
-    kept = (upto < sampling.top_p * upto[:, -1:]).sum(axis=1) + 1
+    probability = np.exp(scores - highest)  # up to a factor
+    order = np.argsort(-probability, axis=1, kind="stable")
+    cumulative = np.cumsum(np.take_along_axis(probability, order, axis=1), axis=1)
+    kept = (cumulative < sampling.top_p * cumulative[:, -1:]).sum(axis=1) + 1
     if sampling.top_k is not None:
         kept = np.minimum(kept, sampling.top_k)
-    every = np.arange(len(order))
-    at = np.array([r.random() for r in random]) * upto[every, kept - 1]
-    place = np.minimum((upto <= at[:, None]).sum(axis=1), kept - 1)
-    return np.asarray(order[every, place], dtype=np.int64)
+    pieces = np.arange(len(order))
+    at = np.array([r.random() for r in random]) * cumulative[pieces, kept - 1]
+    place = np.minimum((cumulative <= at[:, None]).sum(axis=1), kept - 1)
+    return np.asarray(order[pieces, place], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What `meloctl derive-mask --from-model` does: the gates that a training run learned, as a mask."""
+"""The gates that a training run learned, as a mask: `meloctl derive-mask --from-model`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,21 @@ def read_gates(run: Path) -> LearnedGates:
         MeloError: no such folder, a run that is not finished or had no gates, a damaged file.
     """
     if not run.is_dir():
-        raise MeloError(f"--from-model {run}: no such folder; give a run of meloctl train --gates, as melo/model/NAME")
+        reason = "no such folder; give a run of meloctl train --gates, as melo/model/NAME"
+        raise MeloError(reason, field="from_model", given=run)
     path = run / GATES_FILE
     if not path.is_file() and (run / MANIFEST).is_file():
-        raise MeloError(f"--from-model {run}: a run without gates; a mask is learned by: meloctl train --gates")
+        raise MeloError(
+            "a run without gates; a mask is learned by: meloctl train --gates", field="from_model", given=run
+        )
     if not path.is_file():
-        raise MeloError(f"--from-model {run}: not a finished run; give the same meloctl train --gates again to go on")
+        reason = "not a finished run; give the same meloctl train --gates again to go on"
+        raise MeloError(reason, field="from_model", given=run)
     return LearnedGates.from_json(read_json(path, what="gates"), where=str(path))
 
 
 def learned_recipe(run: Path) -> Recipe:
-    """What makes the mask of a run what it is."""
+    """The recipe of a training run's mask."""
     return Recipe(
         stage="mask",
         command="derive-mask",
@@ -39,6 +43,6 @@ def learned_recipe(run: Path) -> Recipe:
 
 
 def learned_spec(gates: LearnedGates, run: Path) -> MaskSpec:
-    """The mask, with where it comes from."""
+    """The mask that a training run's gates ended as, with the run's name and the version in its `source`."""
     spec = learned_mask(gates)
     return replace(spec, source={**spec.source, "model": run.resolve().name, "meloctl": __version__})

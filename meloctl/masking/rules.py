@@ -1,26 +1,23 @@
-"""What `meloctl derive-mask --rule` offers: each rule, the options that belong to it, and the pieces it is costed on."""
+"""The rules of `meloctl derive-mask --rule`: the options that belong to each, and what it makes of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.json_file import read_json
 from analysis.offset_table_file import Curves, read_curves
-from analysis.piece import meter as parse_meter
-from masks.cost.row_pairs import PieceRows, mean_pairs
-from masks.cost.sample import read_piece_rows, sample_files
-from masks.rules.baselines import causal_mask, museformer_mask, random_mask, window_mask, with_priors
+from masks.cost.row_pairs import RowPairs, mean_pairs
+from masks.rules.baselines import Drums, causal_mask, museformer_mask, random_mask, window_mask, with_priors
 from masks.rules.budget import budget_mask
 from masks.rules.seed import derive_mask
 from masks.spec import DRUMS, MOST_OFFSET, MaskSpec, read_spec
 from meloctl import __version__
-from meloctl.cli.common import progress
-from meloctl.workspace import MANIFEST, Recipe
+from meloctl.masking.costed_corpus import CostedCorpus, costed_corpus
+from meloctl.progress import ProgressReporter
+from meloctl.workspace import Recipe
 
 RULE_OPTIONS: dict[str, tuple[str, ...]] = {
     "seed": ("far", "drums"),
@@ -33,13 +30,14 @@ RULE_OPTIONS: dict[str, tuple[str, ...]] = {
 """{rule: the options that it uses}"""
 
 _DEFAULTS = {"far": 1, "share": 0.3, "seed": 0, "drums": "masked"}
-_OPTIONS = ("far", "share", "bars", "seed", "drums")
-"""What the manifest records as options; files that were read are its inputs."""
+_RECORDED = ("far", "share", "bars", "seed", "drums")
+"""Options that a manifest records as such; files that were read are its inputs."""
+
+_WITHOUT_CURVES = ("museformer", "window", "causal")
+"""Rules that take nothing from the table but the priors of gates."""
 
 PIECES = 200
-"""Pieces on which a rule counts rows, at most."""
-
-Drums = Literal["masked", "exempt"]
+"""Pieces in which a rule counts rows, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,148 +54,107 @@ class RuleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostedCorpus:
-    """A corpus on whose pieces masks are costed."""
-
-    corpus: Path
-    paths: list[Path]
-    fingerprint: str
-    meter: str | None
-
-    def read(self, most: int) -> list[PieceRows]:
-        """Rows per cell of at most so many of its pieces, chosen by hash, with a progress bar."""
-        chosen = sample_files(self.paths, self.corpus, most)
-        with progress() as reporter:
-            reporter.stage("counting rows", len(chosen))
-            meter = parse_meter(self.meter) if self.meter else None
-            return read_piece_rows(chosen, meter=meter, on_file=reporter.advance)
-
-    def to_json(self) -> dict[str, Any]:
-        """As a manifest records it."""
-        return {"corpus": str(self.corpus), "fingerprint": self.fingerprint, "meter": self.meter}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Derivation:
-    """A rule with all it needs."""
+class RulePlan:
+    """A rule with checked options and all inputs named."""
 
     recipe: Recipe
-    make: Callable[[], MaskSpec]
+    derive: Callable[[ProgressReporter], MaskSpec]
+    """Reads the pieces that the rule needs, and gives its mask."""
 
 
-_UNMEASURED = ("museformer", "window", "causal")
-"""Rules that take nothing from the table but where gates start from."""
-
-
-def plan_derivation(rule: str, told: RuleOptions, table: Path, *, named: bool) -> Derivation:
-    """Check a rule's options and say what it will do.
+def plan_rule(rule: str, options: RuleOptions, table: Path, *, named: bool) -> RulePlan:
+    """A rule's options and inputs, checked, as a recipe and a function that derives the mask.
 
     Args:
         rule: one of RULE_OPTIONS.
-        told: the options.
+        options: as they were given.
         table: file of offsets; a finished run's manifest beside it names the corpus.
         named: the user named the table, so it is known by its file's name, otherwise by its run's.
 
     Raises:
         MeloError: no such rule, an option out of range or that the rule does not use, a corpus that is needed and gone.
     """
-    _check(rule, told)
-    curves = read_curves(table, both=rule not in _UNMEASURED)
+    _check(rule, options)
+    curves = read_curves(table, both=rule not in _WITHOUT_CURVES)
     name = table.stem if named else table.parent.name
     label = name if named else name.rsplit("-", 1)[0]
-    like = read_spec(told.like) if told.like else None
-    counted = costed_corpus(table, told.corpus) if "corpus" in RULE_OPTIONS[rule] else None
-    values = {**vars(told), **{k: v for k, v in _DEFAULTS.items() if getattr(told, k) is None}}
+    like = read_spec(options.like) if options.like else None
+    corpus = costed_corpus(table, options.corpus) if "corpus" in RULE_OPTIONS[rule] else None
+    values = {**vars(options), **{k: v for k, v in _DEFAULTS.items() if getattr(options, k) is None}}
     inputs: dict[str, Any] = {"table": str(table.resolve()), "numbers": curves.table_hash}
-    if counted:
-        inputs |= counted.to_json()
+    if corpus:
+        inputs |= corpus.to_json()
     if like:
         inputs["like"] = like.to_json()
     recipe = Recipe(
         stage="mask",
         command="derive-mask",
         inputs=inputs,
-        options={"rule": rule, **{k: values[k] for k in RULE_OPTIONS[rule] if k in _OPTIONS}},
+        options={"rule": rule, **{k: values[k] for k in RULE_OPTIONS[rule] if k in _RECORDED}},
         label=label if rule == "seed" else f"{label}-{rule}",
     )
-    return Derivation(recipe=recipe, make=lambda: _made(rule, values, curves, name, like, counted))
+    return RulePlan(
+        recipe=recipe, derive=lambda progress: _derive(rule, values, curves, name, like, _pairs(corpus, progress))
+    )
 
 
-def _made(
-    rule: str, told: dict[str, Any], curves: Curves, name: str, like: MaskSpec | None, counted: CostedCorpus | None
+def _pairs(corpus: CostedCorpus | None, progress: ProgressReporter) -> RowPairs | None:
+    return mean_pairs(corpus.read(PIECES, progress=progress)) if corpus else None
+
+
+def _derive(
+    rule: str, options: dict[str, Any], curves: Curves, name: str, like: MaskSpec | None, pairs: RowPairs | None
 ) -> MaskSpec:
-    """The mask of a rule whose options were checked."""
-    drums, pairs = told["drums"], mean_pairs(counted.read(PIECES)) if counted else None
+    """The mask of a rule whose options were checked and completed."""
+    drums = options["drums"]
     if rule == "seed":
-        return derive_mask(curves, n_far=told["far"], drums=drums, version=__version__, corpus=name)
+        return derive_mask(curves, n_far=options["far"], drums=drums, version=__version__, corpus=name)
     if rule == "budget" and pairs:
-        spec = budget_mask(curves, pairs, share=told["share"], drums=drums)
+        spec = budget_mask(curves, pairs, share=options["share"], drums=drums)
     elif rule == "random" and pairs:
         model = like or derive_mask(curves, drums=drums)
-        spec = random_mask(model, pairs, np.random.default_rng(told["seed"]))
-        spec = replace(spec, source={**spec.source, "seed": told["seed"]})
+        spec = random_mask(model, pairs, np.random.default_rng(options["seed"]))
+        spec = replace(spec, source={**spec.source, "seed": options["seed"]})
     elif rule == "museformer":
         spec = museformer_mask(drums=drums)
     elif rule == "window":
-        spec = window_mask(told["bars"], drums=drums)
+        spec = window_mask(options["bars"], drums=drums)
     else:
         spec = causal_mask()
     return with_priors(spec, curves, version=__version__, corpus=name)
 
 
-def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
-    """The corpus that `corpus` names, or else the manifest beside the table.
-
-    Raises:
-        MeloError: neither names one, or it is gone.
-    """
-    manifest = table.parent / MANIFEST
-    told = read_json(manifest, what="manifest") if manifest.is_file() else {}
-    inputs, options = (told.get(k) if isinstance(told, dict) else None for k in ("inputs", "options"))
-    measured = inputs.get("corpus") if isinstance(inputs, dict) else None
-    meter = options.get("meter") if isinstance(options, dict) else None
-    if corpus is None and not isinstance(measured, str):
-        raise MeloError(f"{table}: does not say on which corpus it was measured; name a folder of MIDI with --corpus")
-    found = corpus or Path(str(measured))
-    if corpus is None and not found.exists():
-        raise MeloError(
-            f"{found}: the corpus that was measured is gone, and rows are counted in it; name one with --corpus"
-        )
-    paths = find_files(found)
-    same = isinstance(measured, str) and found.resolve() == Path(measured).resolve()
-    return CostedCorpus(
-        corpus=found.resolve(),
-        paths=paths,
-        fingerprint=fingerprint(paths, found),
-        meter=meter if same and isinstance(meter, str) else None,
-    )
-
-
-def check_drums(drums: str | None) -> Drums:
-    """Raises MeloError unless it is masked, exempt or not given, which means masked."""
+def parse_drums(drums: str | None) -> Drums:
+    """The option `drums`; masked where it is not given. Raises MeloError unless it is masked or exempt."""
     if drums not in (None, *DRUMS):
-        raise MeloError(f"--drums {drums}: give masked or exempt")
+        raise MeloError("give masked or exempt", field="drums", given=drums)
     return "exempt" if drums == "exempt" else "masked"
 
 
-def _check(rule: str, told: RuleOptions) -> None:
+def _check(rule: str, options: RuleOptions) -> None:
     if rule not in RULE_OPTIONS:
-        raise MeloError(f"--rule {rule}: no such rule; choose one of {', '.join(RULE_OPTIONS)}")
-    for option, value in vars(told).items():
+        raise MeloError(f"no such rule; choose one of {', '.join(RULE_OPTIONS)}", field="rule", given=rule)
+    for option, value in vars(options).items():
         if value is not None and option not in RULE_OPTIONS[rule]:
-            users = ", ".join(r for r, options in RULE_OPTIONS.items() if option in options)
-            raise MeloError(f"--{option} is not for --rule {rule}; leave it out, or take a rule that uses it: {users}")
-    check_drums(told.drums)
-    if told.like and told.drums:
-        raise MeloError("--drums beside --like: the mask that --like names says what becomes of drums; leave one out")
-    if rule == "window" and told.bars is None:
-        raise MeloError("--rule window: give --bars N, how many earlier bars to see")
+            users = ", ".join(r for r, used in RULE_OPTIONS.items() if option in used)
+            raise MeloError(f"not for `rule {rule}`; leave it out, or take a rule that uses it: {users}", field=option)
+    parse_drums(options.drums)
+    if options.like and options.drums:
+        raise MeloError(
+            "not beside `like`, whose mask says what becomes of drums; leave one of them out", field="drums"
+        )
+    if rule == "window" and options.bars is None:
+        raise MeloError("give `bars N`, how many earlier bars to see", field="rule", given=rule)
     for option, value, low, high, what in (
-        ("far", told.far, 0, 32, "how many far offsets to show"),
-        ("bars", told.bars, 0, MOST_OFFSET, "how many earlier bars to see"),
-        ("seed", told.seed, 0, 2**63 - 1, "a whole number"),
+        ("far", options.far, 0, 32, "how many far offsets to show"),
+        ("bars", options.bars, 0, MOST_OFFSET, "how many earlier bars to see"),
+        ("seed", options.seed, 0, 2**63 - 1, "a whole number"),
     ):
         if value is not None and not low <= value <= high:
-            raise MeloError(f"--{option} {value}: give {what}, {low} to {high}")
-    if told.share is not None and not 0 < told.share <= 1:
-        raise MeloError(f"--share {told.share:g}: give a share of dense causal attention's work, over 0 and up to 1")
+            raise MeloError(f"give {what}, {low} to {high}", field=option, given=value)
+    if options.share is not None and not 0 < options.share <= 1:
+        raise MeloError(
+            "give a share of dense causal attention's pairs of rows, over 0 and up to 1",
+            field="share",
+            given=options.share,
+        )

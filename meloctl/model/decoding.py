@@ -1,9 +1,8 @@
-"""Which decoder writes with which model."""
+"""What a decoder is, and which one decodes with which model."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
@@ -16,11 +15,11 @@ from meloctl.model.registry import Model
 
 
 class Decoder(Protocol):
-    """A model that is fed rows, one of each piece at a time, and remembers what it was fed. B pieces, C width."""
+    """A model with cached keys and values: it reads prompts, and then one row of each piece at a time. B pieces, C width."""
 
     @property
     def model(self) -> Model:
-        """What it feeds."""
+        """The model that is decoded."""
 
     @property
     def heads(self) -> Sequence[FusedFieldHead]:
@@ -28,42 +27,44 @@ class Decoder(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Memory taken by keys and values of all pieces."""
+        """Bytes allocated for keys and values of all pieces."""
 
     @property
     def most_bytes(self) -> int:
-        """The most of it, as far as is known when pieces end."""
+        """The most bytes that keys and values have taken, as far as is known when pieces end."""
 
-    def start(self) -> Tensor:
-        """(B, C) the states that predict the first rows; called once, before any step."""
+    def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
+        """Read the prompts (L, 8) of all pieces in one forward pass, before any step; equal prompts are read once.
+
+        Returns:
+            (B, C) the states that predict the rows after them.
+        """
 
     def step(self, rows_BF: Tensor) -> Tensor:
-        """(B, C) the states that predict the rows after these; rows (B, 8)."""
+        """Read one row of each piece (B, 8) → (B, C) the states that predict the rows after them."""
 
     def keep(self, chosen: Sequence[int]) -> None:
-        """Go on with these pieces alone, in this order."""
+        """Keep these pieces alone, in this order."""
 
 
-def begun(
-    model: Model, given: Sequence[Tensor], *, half: bool = False, reopened: int | None = None
+def start_decoding(
+    model: Model, prompts: Sequence[Tensor], *, half: bool = False, first_masked_bar: int | None = None
 ) -> tuple[Decoder, Tensor]:
-    """A model's decoder after what pieces begin with, and the states (B, C) that predict the rows after that.
+    """Make a model's decoder and prefill it.
 
     Args:
-        given: B times (L, 8), whole bars without an end row; L may be 0, and only for MeloFormer may it differ. An encoder reads
-            them; other models hear them row by row.
+        prompts: (L, 8) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
         half: compute large products in bf16.
-        reopened: for MeloFormer, the bar that the first reopening row will open once more.
+        first_masked_bar: for MeloFormer, the bar that the first infill header will open again; None where none will come.
+
+    Returns:
+        The decoder, and the states (B, C) that predict the rows after the prompts.
     """
+    decoder: Decoder
     if isinstance(model, MeloFormer):
-        former = MeloFormerDecoder(model, len(given), half=half, reopened=reopened)
-        return former, former.hear(given)
-    given_BLF = torch.stack(list(given))
-    if isinstance(model, EncoderDecoder):
-        reader = EncoderDecoderDecoder(model, given_BLF, half=half)
-        return reader, reader.start()
-    decoder = MusicTransformerDecoder(model, len(given_BLF), half=half)
-    states = decoder.start()
-    for rows_BF in given_BLF.unbind(1):
-        states = decoder.step(rows_BF)
-    return decoder, states
+        decoder = MeloFormerDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar)
+    elif isinstance(model, EncoderDecoder):
+        decoder = EncoderDecoderDecoder(model, half=half)
+    else:
+        decoder = MusicTransformerDecoder(model, len(prompts), half=half)
+    return decoder, decoder.prefill(prompts)

@@ -1,9 +1,9 @@
-"""What rows are multiplied with as they are written: few large products a row, whatever was several in training.
+"""Linear layers of decoding: few large products a row, whatever was several in training.
 
-Exact rewritings, no approximation: what norms scale by is folded into the products behind them; both halves of the SwiGLU come
+Exact rewritings, no approximation: the scale of a norm is folded into the product behind it; both halves of the SwiGLU come
 from one product; a row's embedding is one look-up.
 
-Shape letters: B rows at once, C width, F fields, V values of a field.
+Shape letters: N rows at once, C width, F fields, V values of a field.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ _LARGE = 1 << 18
 
 @dataclass(frozen=True, kw_only=True)
 class FusedLinear:
-    """x (B, in) → (B, out), both in the weights' own type; what is added to it is widened by the sum."""
+    """x (N, in) → (N, out), computed and returned in the weights' own dtype; a float32 residual that it is added to stays so."""
 
     weight: Tensor
+    """(out, in)"""
+
     bias: Tensor | None = None
+    """(out,)"""
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
@@ -33,74 +36,81 @@ class FusedLinear:
 
 @dataclass(frozen=True, kw_only=True)
 class FusedFeedForward:
-    """A norm and a SwiGLU."""
+    """A norm and a SwiGLU, added to their input."""
 
     inner: FusedLinear
-    """C → the gate and what it lets through."""
+    """C → the gate and what it multiplies, side by side."""
 
     outer: FusedLinear
 
-    def __call__(self, x_BC: Tensor) -> Tensor:
-        """x plus what they add to it."""
-        gate, inner = self.inner(normed(x_BC)).chunk(2, dim=-1)
-        return x_BC + self.outer(F.silu(gate) * inner)
+    def __call__(self, x_NC: Tensor) -> Tensor:
+        """(N, C) x + SwiGLU(norm(x))."""
+        gate, inner = self.inner(normed(x_NC)).chunk(2, dim=-1)
+        return x_NC + self.outer(F.silu(gate) * inner)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FusedFieldHead:
-    """Of a field's head."""
+    """One field's head: state (N, C) → logits (N, V)."""
 
     inner: FusedLinear
     outer: FusedLinear
 
-    def __call__(self, state_BC: Tensor) -> Tensor:
-        """(B, V) logits."""
-        return self.outer(F.silu(self.inner(normed(state_BC))))
+    def __call__(self, state_NC: Tensor) -> Tensor:
+        """(N, V) logits."""
+        return self.outer(F.silu(self.inner(normed(state_NC))))
 
 
 class FusedRowEmbedding:
-    """The embeddings of all fields, one below the other."""
+    """The embedding tables of all fields, one below the other: rows (N, F) → (N, C)."""
 
     def __init__(self, embed: RowEmbedding) -> None:
         tables: list[Tensor] = [p.detach() for p in embed.parameters()]
         self.table = torch.cat(tables)
         sizes = torch.tensor([0, *(len(table) for table in tables[:-1])])
         self.offset_F = sizes.cumsum(0) - ABSENT
+        """(F,) where each field's table begins; its first entry is ABSENT's."""
 
-    def __call__(self, rows_BF: Tensor) -> Tensor:
-        """(B, F) fields → (B, C)."""
-        return F.embedding_bag(rows_BF + self.offset_F, self.table, mode="sum")
+    def __call__(self, rows_NF: Tensor) -> Tensor:
+        """(N, C) sums of the fields' embeddings."""
+        return F.embedding_bag(rows_NF + self.offset_F, self.table, mode="sum")
 
 
 def normed(x: Tensor) -> Tensor:
-    """RMSNorm without a scale."""
+    """RMSNorm over the last axis, without a scale; shape unchanged."""
     return F.rms_norm(x, x.shape[-1:])
 
 
 def fused_linear(
-    weight: Tensor, kind: torch.dtype, *, scale: nn.RMSNorm | None = None, bias: Tensor | None = None
+    weight: Tensor, dtype: torch.dtype, *, scale: nn.RMSNorm | None = None, bias: Tensor | None = None
 ) -> FusedLinear:
-    """Of normed numbers, where a norm is given, whose scale goes into the weight; in `kind` where it is large."""
+    """A product for decoding, in `dtype` where it is large, else in the weight's own.
+
+    Args:
+        weight: (out, in)
+        scale: the norm before the product, whose scale (in,) is folded into the weight.
+        bias: (out,)
+    """
     weight = weight.detach()
     scaled = weight if scale is None else weight * scale.weight.detach()
-    kind = kind if weight.numel() >= _LARGE else weight.dtype
-    return FusedLinear(weight=scaled.to(kind), bias=None if bias is None else bias.detach().to(kind))
+    dtype = dtype if weight.numel() >= _LARGE else weight.dtype
+    return FusedLinear(weight=scaled.to(dtype), bias=None if bias is None else bias.detach().to(dtype))
 
 
-def feed_forward(norm: nn.RMSNorm, mlp: SwiGLU, kind: torch.dtype) -> FusedFeedForward:
-    """Of a layer's norm and SwiGLU."""
+def feed_forward(norm: nn.RMSNorm, mlp: SwiGLU, dtype: torch.dtype) -> FusedFeedForward:
+    """A layer's norm and SwiGLU, fused; large products in `dtype`."""
     return FusedFeedForward(
-        inner=fused_linear(torch.cat([mlp.gate.weight, mlp.inner.weight]), kind, scale=norm),
-        outer=fused_linear(mlp.outer.weight, kind),
+        inner=fused_linear(torch.cat([mlp.gate.weight, mlp.inner.weight]), dtype, scale=norm),
+        outer=fused_linear(mlp.outer.weight, dtype),
     )
 
 
-def field_heads(heads: RowHeads, kind: torch.dtype) -> list[FusedFieldHead]:
-    """Of every field, in the order of the fields."""
+def field_heads(heads: RowHeads, dtype: torch.dtype) -> list[FusedFieldHead]:
+    """The heads of all fields, fused, in the order of the fields; large products in `dtype`."""
     return [
         FusedFieldHead(
-            inner=fused_linear(head.inner.weight, kind, scale=head.norm, bias=head.inner.bias),
-            outer=fused_linear(head.outer.weight, kind, bias=head.outer.bias),
+            inner=fused_linear(head.inner.weight, dtype, scale=head.norm, bias=head.inner.bias),
+            outer=fused_linear(head.outer.weight, dtype, bias=head.outer.bias),
         )
         for head in heads.heads
     ]

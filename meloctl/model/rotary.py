@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def rotation(bar: Tensor, position: Tensor, width: int) -> Tensor:
-    """Rotary positions over musical time: half of the planes turn with the bar, half with the position in it.
+    """Rotary positions over musical time: half of the planes rotate with the bar, half with the position in it.
 
     Source: RoFormer (Su et al., 2021); time in bars and steps instead of an index is ours.
 
@@ -22,8 +22,8 @@ def rotation(bar: Tensor, position: Tensor, width: int) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
-def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn each plane (i, i + D/2) of x (…, D) as `rotation` says, turn (…, D)."""
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Rotate each plane (i, i + D/2) of x (…, D) by cosines and sines (…, D), as `rotation` gives them."""
     a, b = x.chunk(2, dim=-1)
-    cos, sin = turn.to(x.dtype).chunk(2, dim=-1)
+    cos, sin = angles.to(x.dtype).chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)

@@ -151,8 +151,13 @@ def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) 
     rows[:, INSTRUMENT] = vocabulary.bar
     rows[:, TIME_SIGNATURE] = bars.time_signature[known]
     tempo = piece.tempo_at(bars.start_tick[known])
-    rows[:, TEMPO] = _closest(np.log(tempo), tuple(np.log(vocabulary.tempos)))
+    rows[:, TEMPO] = nearest_tempo(tempo, vocabulary)
     return rows
+
+
+def nearest_tempo(tempo: Floats, vocabulary: Vocabulary) -> Ints:
+    """(…) index of the vocabulary's tempo that is nearest, by ratio, to each tempo (…) in quarter notes a minute, above 0."""
+    return _closest(np.log(tempo), tuple(np.log(vocabulary.tempos)))
 
 
 def grid_bars(piece: Piece, vocabulary: Vocabulary) -> GridBars:

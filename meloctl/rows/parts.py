@@ -4,13 +4,17 @@ Parts that share an instrument are its instances, counted from 0 in the order of
 """
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.arrays import Bools, Ints
 from analysis.piece import Part, Piece
 from meloctl.rows.general_midi import instrument_name
-from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, Vocabulary
+
+Column = npt.NDArray[np.integer[Any]]
 
 PartId = tuple[int, int]
 """(instrument, instance) of a part."""
@@ -32,15 +36,21 @@ def part_ids(parts: tuple[Part, ...], vocabulary: Vocabulary) -> list[PartId]:
     return list(zip(instrument.tolist(), instance.tolist(), strict=True))
 
 
-def part_index(instrument: Ints, instance: Ints, vocabulary: Vocabulary) -> Ints:
+def part_index(instrument: Column, instance: Column, vocabulary: Vocabulary) -> Ints:
     """(…) one integer a part: instrument (…) · instances + instance (…). Ascends in the order of parts in a bar."""
-    return instrument * vocabulary.instances + instance
+    return np.asarray(instrument * vocabulary.instances + instance)
 
 
-def row_parts(rows: Ints, vocabulary: Vocabulary) -> Ints:
+def row_parts(rows: Column, vocabulary: Vocabulary) -> Ints:
     """(…) the part of each row (…, F) as one integer (see `part_index`). All headers share a part, infill headers another."""
     instrument = np.where(rows[..., INSTRUMENT] == vocabulary.masked_bar, vocabulary.bar, rows[..., INSTRUMENT])
-    return part_index(instrument, np.maximum(rows[..., INSTANCE], 0), vocabulary)
+    return part_index(instrument.astype(np.int64), np.maximum(rows[..., INSTANCE], 0), vocabulary)
+
+
+def row_part_ids(rows: Column, vocabulary: Vocabulary) -> list[PartId]:
+    """(instrument, instance) of the parts that have notes in rows (L, F), ascending."""
+    notes = rows[rows[:, INSTANCE] != ABSENT]
+    return [divmod(part, vocabulary.instances) for part in np.unique(row_parts(notes, vocabulary)).tolist()]
 
 
 def is_drum_part(part: Ints, vocabulary: Vocabulary) -> Bools:

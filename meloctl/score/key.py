@@ -1,8 +1,8 @@
-"""A key by name, and the pitches that it holds.
+"""Musical keys: their names, their pitches, and weights of pitches that keep new notes in a key.
 
 Policy: new notes keep to the key's scale (in minor the raised sixth and seventh stand beside the natural ones), in the first and
-in the last new bar to the tonic chord. Pitch classes that were heard less than music in the key holds of them become likelier,
-which settles the tonic: the scale alone is that of the relative key as well. Drums have no key.
+in the last new bar to the tonic chord. Pitch classes that sounded less than music in the key has of them become likelier, which
+settles the tonic: the scale alone is that of the relative key as well. Drums have no key.
 """
 
 import re
@@ -19,7 +19,6 @@ _ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat":
 _MAJOR, _MINOR = ("major", "maj", "dur", "大调"), ("minor", "min", "moll", "小调")
 _NAME = re.compile(rf"([a-g])[\s-]*(sharp|flat|(?-i:[#♯b♭]))?[\s-]*({'|'.join((*_MAJOR, *_MINOR))}|(?-i:[Mm]))?", re.I)
 
-
 _SHARES = {
     False: np.array([22, 0, 12, 0, 15, 10, 0, 20, 0, 10, 0, 7]) / 96,
     True: np.array([22, 0, 10, 15, 0, 11, 0, 19, 8, 2, 5, 8]) / 100,
@@ -30,8 +29,8 @@ Bach's chorales, by the bass note that each ends on, with less outside the scale
 raised seventh and the natural one have changed places, since that is what tells a minor key from its relative.
 """
 
-_BEFORE = 8.0
-"""Quarters of music in the key that are thought before a piece, so that its first notes do not weigh too much."""
+_PRIOR_QUARTERS = 8.0
+"""Quarters of music in the key that are assumed before a piece (a prior), so that its first notes do not weigh too much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,34 +44,37 @@ class Key:
 
     @cached_property
     def scale(self) -> Bools:
-        """(128,) its pitches: seven pitch classes, in minor nine."""
+        """(128,) which pitches belong to its scale: seven pitch classes, in minor nine."""
         return self._pitches((0, 2, 3, 5, 7, 8, 9, 10, 11) if self.minor else (0, 2, 4, 5, 7, 9, 11))
 
     @cached_property
     def chord(self) -> Bools:
-        """(128,) the pitches of its tonic chord."""
+        """(128,) which pitches belong to its tonic chord."""
         return self._pitches((0, 3, 7) if self.minor else (0, 4, 7))
 
-    def weights(self, held: Floats) -> Floats:
-        """(128,) by what the chance of each pitch is multiplied, once pitch classes were held for (12,) so many quarters.
+    def pitch_weights(self, quarters: Floats) -> Floats:
+        """(128,) factors on the probability of each pitch: (expected share of its pitch class / share so far)².
 
-        What was heard less of than the key has becomes likelier, what was heard more of less likely; a piece that is in
-        the key is left alone.
+        A pitch class that sounded less than music in the key has of it becomes likelier; in a piece that is in the key all
+        factors are near 1.
+
+        Args:
+            quarters: (12,) summed length of the notes of each pitch class so far, in quarters.
         """
         expected = np.roll(_SHARES[self.minor], self.tonic)
-        heard = (held + _BEFORE * expected) / (held.sum() + _BEFORE)
-        ratio = np.divide(expected, heard, out=np.zeros(12), where=heard > 0)
+        share = (quarters + _PRIOR_QUARTERS * expected) / (quarters.sum() + _PRIOR_QUARTERS)
+        ratio = np.divide(expected, share, out=np.zeros(12), where=share > 0)
         return np.asarray(ratio[np.arange(128) % 12] ** 2)
 
     def _pitches(self, steps: tuple[int, ...]) -> Bools:
-        """(128,) the pitches so many semitones above a tonic."""
+        """(128,) which pitches are one of these numbers of semitones above a tonic."""
         return np.isin((np.arange(128) - self.tonic) % 12, steps)
 
 
-def key_of(text: str) -> Key:
-    """The key that --key names: "C major", "a minor", "F# minor", "Bb", "Am", "ebm", "E-flat major", "c moll".
+def parse_key(text: str) -> Key:
+    """The key of a name: "C major", "a minor", "F# minor", "Bb", "Am", "ebm", "E-flat major", "c moll".
 
-    A letter alone is a major key if it is a capital; a small one alone could be either and is refused.
+    A capital letter alone is a major key; a small one alone could be either and is refused.
 
     Raises:
         MeloError: no such key.
@@ -80,13 +82,15 @@ def key_of(text: str) -> Key:
     found = _NAME.fullmatch(text.strip())
     if not found:
         raise MeloError(
-            f"--key {text[:30]!r}: no such key; give a letter from A to G, # or b, and major or minor, as in 'F# minor', Bb or Am"
+            "no such key; give a letter from A to G, # or b, and major or minor, as in 'F# minor', Bb or Am",
+            field="key",
+            given=text,
         )
     letter, accidental, mode = (group or "" for group in found.groups())
     if not mode and letter.islower():
         name = letter.upper() + accidental
         raise MeloError(
-            f"--key {text[:30]!r}: major or minor? give {name} for the major key or {name}m for the minor one"
+            f"major or minor? give {name} for the major key or {name}m for the minor one", field="key", given=text
         )
     minor = mode == "m" or mode.lower() in _MINOR
     return Key(tonic=(_LETTERS[letter.upper()] + _ACCIDENTALS[accidental.lower()]) % 12, minor=minor)

@@ -1,1 +1,1 @@
-"""Attention under a plan: one protocol, a dense reference, and a backend in a folder each."""
+"""Attention under a plan: one protocol, a dense reference, gates, and a folder for each backend."""

@@ -1,16 +1,17 @@
-"""Dense attention: the definition that every backend is tested equal to."""
+"""Dense attention over an explicit mask: the definition that every backend is tested equal to."""
 
 import torch
 from torch import Tensor
 
 
-def attend_dense(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, see_LM: Tensor, bias_LM: Tensor | None = None) -> Tensor:
-    """What `attend` computes, in the open: all scores, a mask over them, a softmax. The definition; slow, and L × M in memory.
+def attend_dense(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask_LM: Tensor, bias_LM: Tensor | None = None) -> Tensor:
+    """Softmax attention by its formula, with all L × M scores in memory. A query without keys gives 0.
 
     Args:
-        q_LHD, k_MGD, v_MGD: as above.
-        see_LM: bool, True = may attend.
-        bias_LM: what each pair's score gains.
+        q_LHD, k_MGD, v_MGD: L queries of H heads, M keys and values of G heads, heads D wide; H is a multiple of G, and each key
+            head serves H / G neighbouring query heads.
+        mask_LM: bool, True = may attend.
+        bias_LM: added to each pair's score in every head.
 
     Returns:
         (L, H, D)
@@ -20,7 +21,7 @@ def attend_dense(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, see_LM: Tensor, bi
     scores_HLM = torch.einsum("lhd,mhd->hlm", q_LHD, k) * q_LHD.shape[-1] ** -0.5
     if bias_LM is not None:
         scores_HLM = scores_HLM + bias_LM
-    # with all keys hidden a softmax over the lowest number is finite, and what it weighs is hidden after all
-    scores_HLM = scores_HLM.masked_fill(~see_LM, torch.finfo(scores_HLM.dtype).min)
-    weight_HLM = scores_HLM.softmax(dim=-1).masked_fill(~see_LM, 0.0)
+    # the lowest finite number, since a softmax over −inf alone is no number; the weights of hidden keys are zeroed after it
+    scores_HLM = scores_HLM.masked_fill(~mask_LM, torch.finfo(scores_HLM.dtype).min)
+    weight_HLM = scores_HLM.softmax(dim=-1).masked_fill(~mask_LM, 0.0)
     return torch.einsum("hlm,mhd->lhd", weight_HLM, v)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from analysis.arrays import Bools, Ints
 from meloctl.dataset.packs import Pack
 from meloctl.model.config import ModelConfig
+from meloctl.model.init import STD, init_weights
 from meloctl.model.row_heads import RowEmbedding, RowHeads
 from meloctl.model.sibling_sizes import feed_forward_width
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, POSITION, Vocabulary
@@ -94,22 +95,12 @@ class EncoderDecoder(nn.Module):
         self.encoder = nn.TransformerEncoder(reader, n_readers, nn.LayerNorm(config.width), enable_nested_tensor=False)
         self.decoder = nn.TransformerDecoder(writer, n_writers, nn.LayerNorm(config.width))
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
-        self.apply(self._init)
+        init_weights(self, layers=config.layers)
         for start in (self.blank, self.start):
-            nn.init.normal_(start, std=0.02)
-
-    def _init(self, module: nn.Module) -> None:
-        """As MeloFormer: small normal weights, what is added to the residual stream smaller the deeper the model (GPT-2)."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-        if isinstance(module, nn.MultiheadAttention):
-            nn.init.normal_(module.in_proj_weight, std=0.02)
-            module.out_proj.weight.data *= (2 * self.config.layers) ** -0.5
-            module.dropout = 0.0
-        if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
-            module.linear2.weight.data *= (2 * self.config.layers) ** -0.5
+            nn.init.normal_(start, std=STD)
+        for module in self.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                module.dropout = 0.0
 
     def loss_mask(self, pack: Pack) -> Bools:
         """(N,) rows whose cost counts: of those that count for other models (`Pack.loss_mask`), the continuations' rows."""

@@ -1,146 +1,213 @@
-"""Rows of several pieces, one each at a time, with cached keys and values: the same states as the full forward.
+"""MeloFormer with cached keys and values: a prompt in one forward pass, then one row of each piece at a time.
 
 When a bar closes, its summary passes through all layers and leaves the keys that later summaries see (first projection) and those
-that rows see (second projection). Shape letters as in `meloformer`, and: B pieces, R = H / G, n keys.
+that rows see (second projection). Shape letters as in `meloformer.model`, and: B pieces, U distinct prompts, L rows of a prompt,
+K rotary planes, E = 2 G heads of keys and then values, n keys.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from meloctl.model.attention.tiled.planner import everything
-from meloctl.model.fused_linear import normed
-from meloctl.model.meloformer.fused import FusedWeights, LayerWeights, turned
+from meloctl.dataset.packs import Pack
+from meloctl.dataset.windows import Reopened
+from meloctl.model.attention.gates import all_earlier_rows
+from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
-from meloctl.model.meloformer.model import MeloFormer
-from meloctl.rows.parts import row_parts
+from meloctl.model.meloformer.layout import places_of
+from meloctl.model.meloformer.model import MeloFormer, layer_forward
+from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots
+from meloctl.model.prompts import distinct_prompts
+from meloctl.rows.parts import is_drum_part, row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
 class MeloFormerDecoder:
-    """Feeds rows to a model, one of each piece at a time."""
+    """A MeloFormer that reads the prompts of B pieces, and then one row of each at a time."""
 
-    def __init__(self, model: MeloFormer, pieces: int = 1, *, half: bool = False, reopened: int | None = None) -> None:
-        """No row yet.
+    def __init__(
+        self, model: MeloFormer, pieces: int = 1, *, half: bool = False, first_masked_bar: int | None = None
+    ) -> None:
+        """A decoder of pieces without rows.
 
         Args:
-            half: compute large products in bf16, see `products`.
-            reopened: the bar, counted in the rows, that the first reopening row opens once more; None where none will come.
+            half: compute large products in bf16, see `fused_linear`.
+            first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
         """
         self.model, self.weights = model, FusedWeights(model, half=half)
         self.heads = self.weights.heads
-        self.biases = None if model.gates is None else model.gates.biases().detach()
-        config, spec = model.config, model.spec if model.gates is None else everything(model.spec)
-        self.sight = OffsetReach(spec)
-        like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
         gated = model.gates is not None
-        self.pieces = [PieceKVCache(sight=self.sight, like=like, gated=gated, reopened=reopened) for _ in range(pieces)]
+        self.biases = None if model.gates is None else model.gates.biases().detach()
+        self.first_masked_bar = first_masked_bar
+        config, reach = model.config, OffsetReach(all_earlier_rows(model.spec) if gated else model.spec)
+        like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
+        self.pieces = [
+            PieceKVCache(reach=reach, like=like, gated=gated, first_masked_bar=first_masked_bar) for _ in range(pieces)
+        ]
         self.most_bytes = 0
-        """The most memory that keys and values have taken, as far as is known where bars and pieces end."""
+        """The most bytes that keys and values have taken, as far as is known where bars and pieces end."""
 
     @property
     def nbytes(self) -> int:
-        """Memory taken by keys and values of all pieces."""
+        """Bytes allocated for keys and values of all pieces."""
         return sum(piece.nbytes for piece in self.pieces)
 
-    def start(self) -> Tensor:
-        """(B, C) the states that predict the first rows."""
-        return self.model.start.detach().expand(len(self.pieces), -1)
-
-    def hear(self, given: Sequence[Tensor]) -> Tensor:
-        """(B, C) the states after what each piece begins with, (L, 8) each, of any lengths; before any step."""
-        every, states = self.pieces, self.start().clone()
-        for i in range(max(map(len, given))):
-            on = [b for b, rows_LF in enumerate(given) if i < len(rows_LF)]
-            self.pieces = [every[b] for b in on]
-            states[on] = self.step(torch.stack([given[b][i] for b in on]))
-        self.pieces = every
-        return states
-
     def keep(self, chosen: Sequence[int]) -> None:
-        """Go on with these pieces alone, in this order."""
+        """Keep these pieces alone, in this order."""
         self.most_bytes = max(self.most_bytes, self.nbytes)
         self.pieces = [self.pieces[i] for i in chosen]
 
     @torch.no_grad()
+    def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
+        """Read the prompts of all pieces in one forward pass, before any step; equal prompts are read once.
+
+        Args:
+            prompts: (L, 8) int64 of each piece, of any lengths, 0 included; each opens with a header row.
+
+        Returns:
+            (B, C) the states that predict the rows after them.
+        """
+        states_BC = self.model.start.detach().repeat(len(self.pieces), 1)
+        distinct, prompt_of = distinct_prompts(prompts)
+        read = [u for u, rows_LF in enumerate(distinct) if len(rows_LF)]
+        if read:
+            owner = [self.pieces[prompt_of.index(u)] for u in read]
+            states_UC = self._read([distinct[u] for u in read], owner)
+            for b, u in enumerate(prompt_of):
+                if u in read:
+                    states_BC[b] = states_UC[read.index(u)]
+                    if b != prompt_of.index(u):
+                        self.pieces[b] = owner[read.index(u)].clone()
+        return states_BC
+
+    def _read(self, prompts: Sequence[Tensor], caches: Sequence[PieceKVCache]) -> Tensor:
+        """(U, C) the states after distinct prompts (L, 8), whose keys and values go to the caches of as many pieces."""
+        model = self.model
+        pack = self._pack(prompts)
+        layout = model.layout(pack)
+        layout = replace(
+            layout,
+            row_rotation=complex_rotation(layout.row_rotation[:, 0]),
+            bar_rotation=complex_rotation(layout.bar_rotation[:, 0]),
+        )
+        slots = self._slots(pack, caches)
+        r_NC = self.weights.embed(layout.rows_NF)
+        s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, model.config.width)
+        if model.spec.summaries:
+            s_TC = s_TC + model.summary
+        for y, layer in enumerate(self.weights.layers):
+            r_NC, s_TC, kv = layer_forward(layer, r_NC, s_TC, layout, self.biases)
+            for some in slots:
+                some.write(y, kv)
+        for some in slots:
+            some.finish()
+        return self._normed(r_NC[pack.starts[1:] - 1])
+
+    def _pack(self, prompts: Sequence[Tensor]) -> Pack:
+        """Prompts (L, 8) as windows of one pack."""
+        middle = []
+        for rows_LF in prompts:
+            infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
+            opened = len(infill) and self.first_masked_bar is not None
+            middle.append(Reopened(row=int(infill[0]), bar=self.first_masked_bar or 0, headers=()) if opened else None)
+        return Pack(
+            rows=np.concatenate([rows_LF.numpy() for rows_LF in prompts]),
+            starts=np.cumsum([0, *map(len, prompts)]),
+            first_bar=np.zeros(len(prompts), dtype=np.int64),
+            reopened=tuple(middle),
+        )
+
+    def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
+        """Slots for each window of a pack in the cache of its piece."""
+        vocabulary = self.model.vocabulary
+        places = places_of(pack, vocabulary)
+        drum_N = is_drum_part(places.part, vocabulary)
+        slots, first_summary = [], 0
+        for cache, first, stop in zip(caches, pack.starts[:-1].tolist(), pack.starts[1:].tolist(), strict=True):
+            rows = slice(first, stop)
+            its = PromptPlaces(
+                bar=places.bar[rows], segment=places.segment[rows], part=places.part[rows], drum=drum_N[rows]
+            )
+            summary = first_summary if self.model.spec.summaries else None
+            slots.append(PromptSlots(cache, its, first_row=first, first_summary=summary))
+            first_summary += int(its.segment[-1]) + 1
+        return slots
+
+    @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """(B, C) the states that predict the rows after these; rows (B, 8). A row that opens a bar closes the one before it."""
-        vocabulary, config = self.model.vocabulary, self.model.config
+        """Read one row of each piece, (B, 8) int64; a row that opens a bar closes the one before it.
+
+        Returns:
+            (B, C) the states that predict the rows after them.
+        """
+        vocabulary = self.model.vocabulary
         openers = (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar)
         opens_B = [instrument in openers for instrument in rows_BF[:, INSTRUMENT].tolist()]
         if any(opens_B):
             self.most_bytes = max(self.most_bytes, self.nbytes)
         parts_B = row_parts(rows_BF.numpy(), vocabulary).tolist()
-        places: list[tuple[KVSegment, int]] = []
+        slots: list[tuple[KVSegment, int]] = []
         for piece, row, part, opens in zip(self.pieces, rows_BF.tolist(), parts_B, opens_B, strict=True):
             if opens:
                 if piece.bar >= 0:
                     self._close_bar(piece)
-                piece.open_bar(again=row[INSTRUMENT] == vocabulary.infill_bar)
-            places.append(piece.enter(part, drum=row[INSTRUMENT] == vocabulary.drums))
+                piece.open_bar(infill=row[INSTRUMENT] == vocabulary.infill_bar)
+            slots.append(piece.append_rows(part, drum=row[INSTRUMENT] == vocabulary.drums))
         at = zip(self.pieces, rows_BF[:, POSITION].clamp(min=0).tolist(), strict=True)
-        turn = torch.stack([self.weights.turn(piece.bar, position) for piece, position in at])
+        rotation_BK = torch.stack([self.weights.rotation(piece.bar, position) for piece, position in at])
         biases = [self._biases(piece) for piece in self.pieces]
         x_BC = self.weights.embed(rows_BF)
-        d, heads, shared = config.head_width, config.heads, config.kv_heads
         for y, layer in enumerate(self.weights.layers):
-            q_BHD, kv_BGD = self._projected(layer, x_BC, turn)
-            heard = []
-            for b, (piece, (line, place)) in enumerate(zip(self.pieces, places, strict=True)):
-                line.kv[y, :, :, place] = kv_BGD[b].view(2, shared, d)
+            q_BHD, kv_BED = layer.project_joint(x_BC, rotation_BK)
+            heads = []
+            for b, (piece, (segment, slot)) in enumerate(zip(self.pieces, slots, strict=True)):
+                segment.kv[y, :, :, slot] = kv_BED[b].unflatten(0, (2, -1))
                 assert piece.cell
-                seen = line.kv[y, :, :, piece.cell.first : line.end]
-                heard.append(_attend(q_BHD[b], seen, biases[b]))
-            x_BC = layer.feed(x_BC + layer.out(torch.stack(heard).view(len(heard), heads * d)))
+                seen = segment.kv[y, :, :, piece.cell.first : segment.end]
+                heads.append(_attend(q_BHD[b], seen, biases[b]))
+            x_BC = layer.feed(layer.add_attention(x_BC, torch.stack(heads)))
+        return self._normed(x_BC)
+
+    def _normed(self, x_BC: Tensor) -> Tensor:
+        """(B, C) rows after the last layer → states."""
         return F.rms_norm(x_BC, x_BC.shape[-1:], self.weights.scale)
 
-    def _projected(self, layer: LayerWeights, x_BC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, D) queries and (B, 2 G, D) keys and values of rows or summaries."""
-        config = self.model.config
-        n, d = config.heads + config.kv_heads, config.head_width
-        qkv = layer.qkv(normed(x_BC)).to(x_BC.dtype).view(len(x_BC), -1, d)
-        qk = turned(qkv[:, :n], turn)
-        return qk[:, : config.heads], torch.cat([qk[:, config.heads :], qkv[:, n:]], dim=1)
-
     def _biases(self, piece: PieceKVCache) -> Tensor | None:
-        """(n,) what the score of each key gains by its gate."""
+        """(n,) the score bias of each key that the open cell sees, by its gate; None without gates."""
         gates = piece.cell.gates if piece.cell else None
         return None if self.biases is None or gates is None else self.biases[gates]
 
     def _close_bar(self, piece: PieceKVCache) -> None:
-        """Compute the summary of a piece's newest bar, in every layer."""
+        """Close a piece's open bar: compute its summary in every layer, and drop what no later row can see."""
         piece.close_cell()
         if self.model.spec.summaries:
             self._summarise(piece)
-        piece.forget()
+        piece.drop_unseen()
 
     def _summarise(self, piece: PieceKVCache) -> None:
-        shared, d = self.model.config.kv_heads, self.model.config.head_width
-        turn = self.weights.turn(piece.bar, 0)[None]
+        """Compute the summary of a piece's newest bar, and cache its keys and values in every layer."""
+        rotation_1K = self.weights.rotation(piece.bar, 0)[None]
         rows = piece.rows_of_bar()
-        for line in (piece.bars, piece.second):
-            line.make_room(0, 1)
-            line.bar[line.end] = piece.bar
-            line.end += 1
+        for segment in (piece.summaries, piece.summaries2):
+            segment.append(piece.bar, 1)
         s_1C = self.model.summary.detach()[None]
         for y, layer in enumerate(self.weights.layers):
-            q_1HD, kv_1GD = self._projected(layer, s_1C, turn)
-            bars = piece.bars.kv[y, :, :, : piece.bars.end]
-            bars[:, :, -1] = kv_1GD.view(2, shared, d)
-            heard = _attend(q_1HD[0], torch.cat([bars, rows[y]], dim=2), None)
-            s_1C = s_1C + layer.out(heard.view(1, -1))
-            assert layer.second
-            k2, v2 = layer.second(normed(s_1C)).to(s_1C.dtype).view(2, 1, shared, d)
-            piece.second.kv[y, 0, :, piece.second.end - 1] = turned(k2, turn)[0]
-            piece.second.kv[y, 1, :, piece.second.end - 1] = v2[0]
+            q_1HD, kv_1ED = layer.project_joint(s_1C, rotation_1K)
+            earlier = piece.summaries.kv[y, :, :, : piece.summaries.end]
+            earlier[:, :, -1] = kv_1ED[0].unflatten(0, (2, -1))
+            s_1C = layer.add_attention(s_1C, _attend(q_1HD[0], torch.cat([earlier, rows[y]], dim=2), None)[None])
+            for axis, x_1GD in enumerate(layer.project2(s_1C, rotation_1K)):
+                piece.summaries2.kv[y, axis, :, piece.summaries2.end - 1] = x_1GD[0]
             if not layer.last:
                 s_1C = layer.feed(s_1C)
 
 
 def _attend(q_HD: Tensor, kv_2GnD: Tensor, bias_n: Tensor | None) -> Tensor:
-    """(H, D) one query with all of some keys; query heads that share a key head take their turns as rows of the query."""
+    """(H, D) attention of one query to all of some keys; query heads that share a key head stand as rows of the query."""
     g, d = kv_2GnD.shape[1], kv_2GnD.shape[3]
     q_GRD = q_HD.view(1, g, -1, d)
     bias = None if bias_n is None else bias_n.to(q_HD.dtype).expand(1, 1, q_GRD.shape[2], -1)

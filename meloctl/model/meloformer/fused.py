@@ -1,8 +1,8 @@
 """MeloFormer's weights as its decoder multiplies them.
 
-Queries, keys and values come from one product; the two numbers of a rotary plane stand side by side, so that turning is a product
-of complex numbers. The rest is as in `products`. Shape letters: B rows at once, C width, H query heads, G key and value heads,
-D width of a head, N heads.
+Queries, keys and values come from one product; the two numbers of a rotary plane stand side by side, so that rotating is a
+product of complex numbers. The rest is as in `fused_linear`. Shape letters: N rows at once, C width, H query heads, G key and
+value heads, D width of a head, K = D / 2 rotary planes.
 """
 
 from dataclasses import dataclass
@@ -17,74 +17,118 @@ from meloctl.model.fused_linear import (
     feed_forward,
     field_heads,
     fused_linear,
+    normed,
 )
-from meloctl.model.meloformer.model import Layer, MeloFormer
+from meloctl.model.meloformer.model import KV, Layer, MeloFormer
 from meloctl.model.rotary import rotation
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWeights:
-    """Of one layer. Queries and keys come with the numbers of each rotary plane side by side."""
+    """One layer's weights, as `layer_forward` uses them. Rotations are complex, (N, K); see `complex_rotation`."""
 
     qkv: FusedLinear
-    """C → (H + 2 G) D."""
+    """C → (H + 2 G) D. Queries and keys come with the numbers of each rotary plane side by side."""
 
-    second: FusedLinear | None
-    """C → 2 G D: K2, V2."""
+    kv2: FusedLinear | None
+    """C → 2 G D: K2, V2; None without summaries."""
 
     out: FusedLinear
-    feed: FusedFeedForward
+    mlp: FusedFeedForward
+    kv_heads: int
+    d: int
+    """Width of a head."""
+
     last: bool
+
+    @property
+    def summaries(self) -> bool:
+        """Has the layer summaries?"""
+        return self.kv2 is not None
+
+    def project_joint(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, 2 G, D) in one tensor."""
+        qkv = self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), -1, self.d)
+        n = qkv.shape[1] - self.kv_heads
+        qk = rotate_planes(qkv[:, :n], rotation_NK)
+        heads = n - self.kv_heads
+        return qk[:, :heads], torch.cat([qk[:, heads:], qkv[:, n:]], dim=1)
+
+    def project(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, KV]:
+        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D)."""
+        q_NHD, kv_NED = self.project_joint(x_NC, rotation_NK)
+        return q_NHD, (kv_NED[:, : self.kv_heads], kv_NED[:, self.kv_heads :])
+
+    def project2(self, s_TC: Tensor, rotation_TK: Tensor) -> KV:
+        """Updated summaries (T, C) → K2, V2 (T, G, D)."""
+        assert self.kv2
+        k2, v2 = self.kv2(normed(s_TC)).to(s_TC.dtype).view(len(s_TC), 2, -1, self.d).unbind(1)
+        return rotate_planes(k2, rotation_TK), v2
+
+    def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
+        """(N, C) x plus the output projection of attention (N, H, D)."""
+        return x_NC + self.out(heads_NHD.flatten(1))
+
+    def feed(self, x_NC: Tensor) -> Tensor:
+        """(N, C) x plus the feed-forward layer of it."""
+        return self.mlp(x_NC)
 
 
 class FusedWeights:
-    """Of a MeloFormer, not to be trained."""
+    """A MeloFormer's weights for decoding, not to be trained."""
 
     def __init__(self, model: MeloFormer, *, half: bool = False) -> None:
-        """Rewritten from a model.
+        """Weights rewritten from a model.
 
         Args:
             half: large products in bf16, for CPUs that have instructions for it.
         """
-        kind = torch.bfloat16 if half else model.start.dtype
-        d = model.config.head_width
+        dtype = torch.bfloat16 if half else model.start.dtype
+        self.d = model.config.head_width
         self.embed = FusedRowEmbedding(model.embed)
-        self.layers = [_layer(layer, d, kind) for layer in model.layers]
-        self.heads = field_heads(model.heads, kind)
+        self.layers = [_fused_layer(layer, model.config.kv_heads, dtype) for layer in model.layers]
+        self.heads = field_heads(model.heads, dtype)
         self.scale = model.norm.weight.detach()
-        places = torch.arange(model.vocabulary.positions)
-        self.position_turn = _complex(rotation(places * 0, places, d))[:, d // 4 :]
-        """(positions, D / 4) of the planes that turn with the position in the bar."""
+        positions = torch.arange(model.vocabulary.positions)
+        self.position_rotation = complex_rotation(rotation(positions * 0, positions, self.d))[:, self.d // 4 :]
+        """(positions, D / 4) of the planes that rotate with the position in the bar."""
 
-        self.d = d
+    def rotation(self, bar: int, position: int) -> Tensor:
+        """(K,) complex rotation of a row at a bar and a position in it."""
+        return torch.cat([self.bar_rotation(bar), self.position_rotation[position]])
 
-    def turn(self, bar: int, position: int) -> Tensor:
-        """(D / 2,) complex, how a row at a place in musical time is turned."""
-        return torch.cat([self.bar_turn(bar), self.position_turn[position]])
-
-    def bar_turn(self, bar: int) -> Tensor:
-        """(D / 4,) complex, of the planes that turn with the bar."""
-        return _complex(rotation(torch.tensor(bar), torch.tensor(0), self.d))[: self.d // 4]
+    def bar_rotation(self, bar: int) -> Tensor:
+        """(D / 4,) complex, of the planes that rotate with the bar."""
+        return complex_rotation(rotation(torch.tensor(bar), torch.tensor(0), self.d))[: self.d // 4]
 
 
-def turned(x_BND: Tensor, turn_BK: Tensor) -> Tensor:
-    """Heads whose planes stand side by side, turned: (B, N, D) by complex (B, D / 2)."""
-    planes = torch.view_as_complex(x_BND.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(planes * turn_BK[:, None]).flatten(-2)
+def rotate_planes(x_NHD: Tensor, rotation_NK: Tensor) -> Tensor:
+    """(N, H, D) heads whose planes stand side by side, rotated by complex numbers (N, K)."""
+    planes = torch.view_as_complex(x_NHD.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(planes * rotation_NK[:, None]).flatten(-2)
 
 
-def _layer(layer: Layer, d: int, kind: torch.dtype) -> LayerWeights:
+def complex_rotation(rotation: Tensor) -> Tensor:
+    """Cosines and sines of `rotation` (…, D) → complex numbers (…, K)."""
+    cos, sin = rotation.chunk(2, dim=-1)
+    return torch.complex(cos, sin)
+
+
+def _fused_layer(layer: Layer, kv_heads: int, dtype: torch.dtype) -> LayerWeights:
+    d = layer.d
     k, v = layer.kv.weight.detach().chunk(2)
     qkv = torch.cat([_planes(layer.q.weight.detach(), d), _planes(k, d), v])
-    second = None
+    kv2 = None
     if layer.summaries:
         k2, v2 = layer.kv2.weight.detach().chunk(2)
-        second = fused_linear(torch.cat([_planes(k2, d), v2]), kind, scale=layer.norm2)
+        kv2 = fused_linear(torch.cat([_planes(k2, d), v2]), dtype, scale=layer.norm2)
     return LayerWeights(
-        qkv=fused_linear(qkv, kind, scale=layer.norm),
-        second=second,
-        out=fused_linear(layer.out.weight, kind),
-        feed=feed_forward(layer.mlp_norm, layer.mlp, kind),
+        qkv=fused_linear(qkv, dtype, scale=layer.norm),
+        kv2=kv2,
+        out=fused_linear(layer.out.weight, dtype),
+        mlp=feed_forward(layer.mlp_norm, layer.mlp, dtype),
+        kv_heads=kv_heads,
+        d=d,
         last=layer.last,
     )
 
@@ -92,8 +136,3 @@ def _layer(layer: Layer, d: int, kind: torch.dtype) -> LayerWeights:
 def _planes(weight: Tensor, d: int) -> Tensor:
     """Rows of a projection to heads, so that the numbers i and i + D/2 of each head come side by side."""
     return weight.unflatten(0, (-1, 2, d // 2)).transpose(1, 2).flatten(0, 2)
-
-
-def _complex(turn: Tensor) -> Tensor:
-    cos, sin = turn.chunk(2, dim=-1)
-    return torch.complex(cos, sin)

@@ -12,6 +12,8 @@ value heads, D width of a head, F fields, M rows that count.
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +22,11 @@ from torch.utils.checkpoint import checkpoint
 
 from analysis.arrays import Bools
 from masks.spec import MaskSpec
-from masks.tiling.kernel_costs import CPU
 from meloctl.dataset.packs import Pack
-from meloctl.model.attention.attend import attend
-from meloctl.model.attention.gates import Gates
-from meloctl.model.attention.tiled.planner import TilePlanner
+from meloctl.model.attention.backends import planner_for
+from meloctl.model.attention.gates import Gates, all_earlier_rows
 from meloctl.model.config import ModelConfig
+from meloctl.model.init import init_weights
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
 from meloctl.model.rotary import rotate
 from meloctl.model.row_heads import RowEmbedding, RowHeads
@@ -46,8 +47,49 @@ class SwiGLU(nn.Module):
         return self.outer(F.silu(self.gate(x)) * self.inner(x))
 
 
+KV = tuple[Tensor, Tensor]
+"""Keys and values, (N, G, D) each."""
+
+
+class LayerKV(NamedTuple):
+    """Keys and values of one layer over a pack: what decoding caches."""
+
+    rows: KV
+    """(N, G, D) each, as rows and summaries see them."""
+
+    summaries: KV | None
+    """(T, G, D) each, as later summaries see them; None without summaries."""
+
+    summaries2: KV | None
+    """(T, G, D) each, as rows see them: the second projection."""
+
+
+class LayerProjections(Protocol):
+    """The weights of one layer, as `layer_forward` uses them: a `Layer`, or `fused.LayerWeights`."""
+
+    @property
+    def summaries(self) -> bool:
+        """Has the layer summaries?"""
+
+    @property
+    def last(self) -> bool:
+        """Is it the last layer, whose summaries need no feed-forward layer?"""
+
+    def project(self, x_NC: Tensor, rotation: Tensor) -> tuple[Tensor, KV]:
+        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D)."""
+
+    def project2(self, s_TC: Tensor, rotation: Tensor) -> KV:
+        """Updated summaries (T, C) → K2, V2 (T, G, D)."""
+
+    def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
+        """(N, C) x plus the output projection of attention (N, H, D)."""
+
+    def feed(self, x_NC: Tensor) -> Tensor:
+        """(N, C) x plus the feed-forward layer of it."""
+
+
 class Layer(nn.Module):
-    """The four blocks and a feed-forward layer. Rows and summaries share all but the second projection."""
+    """The weights of the four blocks and a feed-forward layer. Rows and summaries share all but the second projection."""
 
     def __init__(self, config: ModelConfig, *, summaries: bool, last: bool) -> None:
         super().__init__()
@@ -64,52 +106,64 @@ class Layer(nn.Module):
         self.mlp = SwiGLU(c, config.hidden)
         self.drop = nn.Dropout(config.dropout)
 
-    def query(self, x_NC: Tensor, turn: Tensor) -> Tensor:
-        """(N, H, D) of normed rows or summaries."""
-        return rotate(self._split(self.q(x_NC)), turn)
-
-    def keys(self, x_NC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        """K, V (N, G, D) of normed rows or summaries: the first projection."""
+    def project(self, x_NC: Tensor, rotation: Tensor) -> tuple[Tensor, KV]:
+        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D) of the first projection; see `rotate`."""
+        x_NC = self.norm(x_NC)
         k, v = self.kv(x_NC).chunk(2, dim=-1)
-        return rotate(self._split(k), turn), self._split(v)
+        return rotate(self._split(self.q(x_NC)), rotation), (rotate(self._split(k), rotation), self._split(v))
 
-    def second_keys(self, s_TC: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        """K2, V2 (T, G, D) of updated summaries: what rows see of them."""
+    def project2(self, s_TC: Tensor, rotation: Tensor) -> KV:
+        """Updated summaries (T, C) → K2, V2 (T, G, D): what rows see of them."""
         k, v = self.kv2(self.norm2(s_TC)).chunk(2, dim=-1)
-        return rotate(self._split(k), turn), self._split(v)
+        return rotate(self._split(k), rotation), self._split(v)
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """x plus what attention brought."""
+        """(N, C) x plus the output projection of attention (N, H, D)."""
         return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
 
     def feed(self, x_NC: Tensor) -> Tensor:
-        """x plus the feed-forward layer."""
+        """(N, C) x plus the feed-forward layer of it."""
         return x_NC + self.drop(self.mlp(self.mlp_norm(x_NC)))
 
     def forward(
         self, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One layer over all rows and summaries at once."""
-        rows = self.norm(r_NC)
-        q_r = self.query(rows, layout.row_rotation)
-        k_r, v_r = self.keys(rows, layout.row_rotation)
-        k, v = k_r, v_r
-        if self.summaries:
-            bars = self.norm(s_TC)
-            k_s, v_s = self.keys(bars, layout.bar_rotation)
-            q_s = self.query(bars, layout.bar_rotation)
-            heard = attend(q_s, torch.cat([k_s, k_r]), torch.cat([v_s, v_r]), layout.bar_plan)
-            s_TC = self.add_attention(s_TC, heard)
-            k2, v2 = self.second_keys(s_TC, layout.bar_rotation)
-            k, v = torch.cat([k2, k_r]), torch.cat([v2, v_r])
-            if not self.last:
-                s_TC = self.feed(s_TC)
-        r_NC = self.add_attention(r_NC, attend(q_r, k, v, layout.row_plan, biases))
-        return self.feed(r_NC), s_TC
+        """One layer over all rows and summaries of a pack: rows (N, C), summaries (T, C) → the same after the layer."""
+        r_NC, s_TC, _ = layer_forward(self, r_NC, s_TC, layout, biases)
+        return r_NC, s_TC
 
     def _split(self, x_NE: Tensor) -> Tensor:
         """(N, heads·D) → (N, heads, D)."""
         return x_NE.unflatten(-1, (-1, self.d))
+
+
+def layer_forward(
+    layer: LayerProjections, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
+) -> tuple[Tensor, Tensor, LayerKV]:
+    """The four blocks and the feed-forward layer, with the weights of `layer`: of training, or fused for decoding.
+
+    Args:
+        r_NC: rows.
+        s_TC: summaries; without summaries they go through unchanged.
+        layout: rotations and attention plans of the pack.
+        biases: score bias of each gate, see `Gates.biases`; None without gates.
+
+    Returns:
+        rows (N, C) and summaries (T, C) after the layer, and the keys and values that later rows and summaries see.
+    """
+    q_r, (k_r, v_r) = layer.project(r_NC, layout.row_rotation)
+    k, v = k_r, v_r
+    kv_s = kv2_s = None
+    if layer.summaries:
+        q_s, kv_s = layer.project(s_TC, layout.bar_rotation)
+        heads = layout.bar_plan.attend(q_s, torch.cat([kv_s[0], k_r]), torch.cat([kv_s[1], v_r]))
+        s_TC = layer.add_attention(s_TC, heads)
+        kv2_s = layer.project2(s_TC, layout.bar_rotation)
+        k, v = torch.cat([kv2_s[0], k_r]), torch.cat([kv2_s[1], v_r])
+        if not layer.last:
+            s_TC = layer.feed(s_TC)
+    r_NC = layer.add_attention(r_NC, layout.row_plan.attend(q_r, k, v, biases))
+    return layer.feed(r_NC), s_TC, LayerKV(rows=(k_r, v_r), summaries=kv_s, summaries2=kv2_s)
 
 
 class MeloFormer(nn.Module):
@@ -127,8 +181,12 @@ class MeloFormer(nn.Module):
         """
         super().__init__()
         self.config, self.vocabulary, self.spec = config, vocabulary, spec
-        costs = CPU.at(heads=config.heads, width=config.head_width, threads=torch.get_num_threads())
-        self.planner = TilePlanner(spec, gated=gated, costs=costs)
+        shown = all_earlier_rows(spec) if gated else spec
+        self.planner_on = cache(
+            partial(planner_for, shown=shown, gated=gated, heads=config.heads, head_width=config.head_width)
+        )
+        """(device type) → the planner of its attention backend, made at the first use."""
+
         self.gates = Gates(spec) if gated else None
         self.checkpointing = False
         """Keep each layer's input alone for the backward pass, and compute the layer again there."""
@@ -146,18 +204,7 @@ class MeloFormer(nn.Module):
         )
         self.norm = nn.RMSNorm(config.width)
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
-        self.apply(self._init)
-
-    def _init(self, module: nn.Module) -> None:
-        """Small normal weights; what is added to the residual stream is smaller the deeper the model (GPT-2)."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-        if isinstance(module, Layer):
-            scale = (2 * self.config.layers) ** -0.5
-            module.out.weight.data *= scale
-            module.mlp.outer.weight.data *= scale
+        init_weights(self, layers=config.layers)
 
     def loss_mask(self, pack: Pack) -> Bools:
         """(N,) rows whose cost counts, without a plan of anything: see `Pack.loss_mask`."""
@@ -166,8 +213,8 @@ class MeloFormer(nn.Module):
     def layout(self, pack: Pack) -> MeloFormerLayout:
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
         of time, on a CPU. Packs of one length keep the kernels on CUDA from being compiled again: see `packs.padded`."""
-        on_cuda = self.start.device.type == "cuda"
-        return layout_of(pack, self.planner, self.vocabulary, self.config.head_width, flex=on_cuda)
+        planner = self.planner_on(self.start.device.type)
+        return layout_of(pack, planner, self.vocabulary, self.config.head_width)
 
     def states(self, layout: MeloFormerLayout) -> Tensor:
         """(N, C) the state that predicts each row: it has seen earlier rows of the row's own window alone."""

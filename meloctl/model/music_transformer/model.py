@@ -9,7 +9,7 @@ Shape letters: N rows of a pack, L rows of a window, F fields, C width, H heads,
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from analysis.arrays import Bools
 from meloctl.dataset.packs import Pack
 from meloctl.model.config import ModelConfig
+from meloctl.model.init import init_weights
 from meloctl.model.meloformer.model import SwiGLU
 from meloctl.model.music_transformer.relative import relative_attention
 from meloctl.model.row_heads import RowEmbedding, RowHeads
@@ -55,8 +56,25 @@ class MusicTransformerLayout:
         return replace(self, **moved)
 
 
+class LayerProjections(Protocol):
+    """The weights of one layer, as `layer_forward` uses them: a `Layer`, or those of the decoder."""
+
+    @property
+    def distance(self) -> Tensor:
+        """(H, R, D) embeddings of distances, 0 first."""
+
+    def project(self, x_NC: Tensor) -> Tensor:
+        """Rows (N, C) → (N, 3 H, D) queries, then keys, then values."""
+
+    def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
+        """(N, C) x plus the output projection of attention (N, H, D)."""
+
+    def feed(self, x_NC: Tensor) -> Tensor:
+        """(N, C) x plus the feed-forward layer of it."""
+
+
 class Layer(nn.Module):
-    """Relative attention and a feed-forward layer, each after a norm."""
+    """The weights of relative attention and a feed-forward layer, each after a norm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,22 +88,56 @@ class Layer(nn.Module):
         self.mlp = SwiGLU(c, hidden_width(config))
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, x_NC: Tensor, layout: MusicTransformerLayout) -> Tensor:
-        """One layer over windows end to end."""
-        qkv_NHE = self.qkv(self.norm(x_NC)).unflatten(-1, (3 * self.n_heads, -1))
-        heard_HND = attend_windows(qkv_NHE.transpose(0, 1), self.distance, layout)
-        x_NC = x_NC + self.drop(self.out(heard_HND.transpose(0, 1).flatten(1)))
+    def project(self, x_NC: Tensor) -> Tensor:
+        """Rows (N, C) → (N, 3 H, D) queries, then keys, then values."""
+        return self.qkv(self.norm(x_NC)).unflatten(-1, (3 * self.n_heads, -1))
+
+    def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
+        """(N, C) x plus the output projection of attention (N, H, D)."""
+        return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
+
+    def feed(self, x_NC: Tensor) -> Tensor:
+        """(N, C) x plus the feed-forward layer of it."""
         return x_NC + self.drop(self.mlp(self.mlp_norm(x_NC)))
+
+    def forward(self, x_NC: Tensor, layout: MusicTransformerLayout) -> Tensor:
+        """One layer over the rows (N, C) of windows end to end."""
+        return layer_forward(self, x_NC, layout.starts)[0]
+
+
+def layer_forward(layer: LayerProjections, x_NC: Tensor, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """One layer, with the weights of `layer`: of training, or fused for decoding.
+
+    Args:
+        x_NC: rows of W windows end to end.
+        starts: (W + 1,) where each window starts, and where the last one ends.
+
+    Returns:
+        (N, C) the rows after the layer, and (N, 2 H, D) the keys and then values that later rows see.
+    """
+    qkv_NED = layer.project(x_NC)
+    heads_HND = attend_windows(qkv_NED.transpose(0, 1), layer.distance, starts)
+    x_NC = layer.add_attention(x_NC, heads_HND.transpose(0, 1))
+    return layer.feed(x_NC), qkv_NED[:, qkv_NED.shape[1] // 3 :]
 
 
 @torch.compiler.disable  # windows differ from pack to pack: each would be compiled anew
-def attend_windows(qkv_HND: Tensor, e_HRD: Tensor, layout: MusicTransformerLayout) -> Tensor:
-    """(H, N, D) relative attention of each window to itself; qkv_HND holds the heads' queries, then keys, then values."""
-    heard = []
-    for first, last in zip(layout.starts[:-1], layout.starts[1:], strict=True):
-        q_HLD, k_HLD, v_HLD = qkv_HND[:, first:last].chunk(3)
-        heard.append(relative_attention(q_HLD, k_HLD, v_HLD, e_HRD))
-    return torch.cat(heard, dim=1)
+def attend_windows(qkv_END: Tensor, e_HRD: Tensor, starts: Sequence[int]) -> Tensor:
+    """Relative attention of each window to itself.
+
+    Args:
+        qkv_END: (3 H, N, D) the heads' queries, then keys, then values.
+        e_HRD: embeddings of distances, 0 first.
+        starts: (W + 1,) where each window starts, and where the last one ends.
+
+    Returns:
+        (H, N, D)
+    """
+    heads = []
+    for first, last in zip(starts[:-1], starts[1:], strict=True):
+        q_HLD, k_HLD, v_HLD = qkv_END[:, first:last].chunk(3)
+        heads.append(relative_attention(q_HLD, k_HLD, v_HLD, e_HRD))
+    return torch.cat(heads, dim=1)
 
 
 class MusicTransformer(nn.Module):
@@ -111,19 +163,7 @@ class MusicTransformer(nn.Module):
         )
         self.norm = nn.RMSNorm(config.width)
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
-        self.apply(self._init)
-
-    def _init(self, module: nn.Module) -> None:
-        """As MeloFormer: small normal weights, what is added to the residual stream smaller the deeper the model (GPT-2)."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-        if isinstance(module, Layer):
-            nn.init.normal_(module.distance, std=0.02)
-            scale = (2 * self.config.layers) ** -0.5
-            module.out.weight.data *= scale
-            module.mlp.outer.weight.data *= scale
+        init_weights(self, layers=config.layers)
 
     def loss_mask(self, pack: Pack) -> Bools:
         """(N,) rows whose cost counts: see `Pack.loss_mask`."""

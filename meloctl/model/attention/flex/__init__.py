@@ -1,1 +1,1 @@
-"""The backend for CUDA: FlexAttention."""
+"""The attention backend for CUDA: FlexAttention, compiled."""

@@ -1,13 +1,13 @@
-"""Attention on CUDA by FlexAttention: at most two calls, merged by log-sum-exp, in one graph that is compiled once.
+"""FlexAttention on CUDA: one call, one call with gates, or two calls merged by log-sum-exp, each one graph compiled once.
 
 The kernel is differentiable in its outputs and in its log-sum-exps, so the merge is plain autograd. Compiled for one length of
-pack, it serves every pack: what differs is in tensors. There is no other way on CUDA: uncompiled, FlexAttention would hold all
-L × M scores, so that is refused. Uncompiled on a CPU it defines, in tests, what the compiled kernel computes.
+pack, a graph serves every pack: what differs between packs is in tensors. Uncompiled FlexAttention would hold all L × M scores,
+so that is refused on CUDA; on a CPU, in tests, it defines what the compiled kernel computes.
 
 Shape letters: L queries, M keys, N rows, H query heads, G key and value heads, D width of a head, E gates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -18,10 +18,9 @@ from torch.nn.attention.flex_attention import AuxRequest, BlockMask, flex_attent
 
 from analysis.errors import MeloError
 from meloctl.model.attention.flex.mods import ScoreMod, gate_mod
-from meloctl.model.attention.flex.plan import FlexPlan
 
-_BLIND = -1e30
-"""Stands for the log-sum-exp of a query that sees no key: −inf less −inf is no number."""
+_NO_KEYS_LSE = -1e30
+"""In place of −inf as the log-sum-exp of a query without keys: −inf less −inf is no number."""
 
 _TILES: Any = {"fwd_BLOCK_N": 64, "fwd_num_warps": 8}
 """Of the forward kernel in half precision. torch's own choice for Hopper, 128 keys and 4 warps, just fits into the registers
@@ -31,22 +30,69 @@ _GATED_TILES: Any = {**_TILES, "bwd_BLOCK_M1": 64, "bwd_BLOCK_N1": 64, "bwd_BLOC
 """The same under gates, whose backward kernel would spill as well."""
 
 
-def attend_flex(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, plan: FlexPlan, biases: Tensor | None = None) -> Tensor:
-    """`meloctl.model.attention.attend.attend` under a FlexPlan.
+def masked_attention(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask: BlockMask) -> Tensor:
+    """(L, H, D) attention under a mask."""
+    return _flex(q_LHD, k_MGD, v_MGD, mask)[0]
 
-    Raises:
-        MeloError: torch.compile is switched off, on CUDA.
+
+def gated_attention(
+    q_LHD: Tensor,
+    k_MGD: Tensor,
+    v_MGD: Tensor,
+    mask: BlockMask,
+    bar_L: Tensor,
+    bar_M: Tensor,
+    part_L: Tensor,
+    part_M: Tensor,
+    biases_E: Tensor,
+) -> Tensor:
+    """(L, H, D) attention under a mask and gates.
+
+    Args:
+        bar_L, bar_M, part_L, part_M: see `GateRows`.
+        biases_E: added to the score of a pair that passes the gate.
     """
-    call: Callable[..., Tensor] = _one_call
-    rest: tuple[Any, ...] = ()
-    if plan.own is not None:
-        call, rest = _two_calls, (plan.own.call.mask, plan.own.order, plan.own.place)
-    elif plan.gates is not None and biases is not None:
-        gates = plan.gates
-        call, rest = _gated_call, (gates.bar_L, gates.bar_M, gates.part_L, gates.part_M, biases)
+    bias_LE = biases_E.expand(len(q_LHD), -1).contiguous()
+    return _flex(q_LHD, k_MGD, v_MGD, mask, gate_mod(bar_L, bar_M, part_L, part_M, bias_LE))[0]
+
+
+def split_attention(
+    q_NHD: Tensor,
+    k_MGD: Tensor,
+    v_MGD: Tensor,
+    mask: BlockMask,
+    own_mask: BlockMask,
+    order_N: Tensor,
+    place_N: Tensor,
+) -> Tensor:
+    """(N, H, D) attention of rows as two calls, merged: to the rows of their own part, and to all other keys.
+
+    Args:
+        k_MGD, v_MGD: the last N keys are the rows themselves.
+        mask: N × M, of the other keys.
+        own_mask: N × N, of the own part's rows, sorted by part.
+        order_N, place_N: see `OwnPart`.
+    """
+    n = len(q_NHD)
+    q, k, v = (_reordered(x, order_N, place_N) for x in (q_NHD, k_MGD[-n:], v_MGD[-n:]))
+    own_NHD, own_lse_NH = (_reordered(x, place_N, order_N) for x in _flex(q, k, v, own_mask))
+    other_NHD, other_lse_NH = _flex(q_NHD, k_MGD, v_MGD, mask)
+    own_lse_NH, other_lse_NH = (x.masked_fill(x == -torch.inf, _NO_KEYS_LSE) for x in (own_lse_NH, other_lse_NH))
+    share_NH1 = torch.sigmoid(own_lse_NH - other_lse_NH)[..., None].to(own_NHD.dtype)
+    return own_NHD * share_NH1 + other_NHD * (1 - share_NH1)
+
+
+def compiled_on_cuda(
+    attention: Callable[..., Tensor], q_LHD: Tensor, k_MGD: Tensor, *static: Hashable
+) -> Callable[..., Tensor]:
+    """One of the functions above; on CUDA compiled, once for each combination of sizes, type and `static`.
+
+    Args:
+        static: what else the graph depends on besides tensors.
+    """
     if _needs_compiling(q_LHD):
-        call = _compiled(call, plan.call.among, plan.call.block, q_LHD.shape, k_MGD.shape, q_LHD.dtype)
-    return call(q_LHD, k_MGD, v_MGD, plan.call.mask, *rest)
+        return _compiled(attention, *static, q_LHD.shape, k_MGD.shape, q_LHD.dtype)
+    return attention
 
 
 def graphs_compiled() -> int:
@@ -61,56 +107,22 @@ def _needs_compiling(x: Tensor) -> bool:
 
 
 @cache
-def _compiled(call: Any, *_sizes: Any) -> Callable[..., Tensor]:
-    """A call compiled for these sizes. Each has a code object of its own: torch counts recompilations by code object, and refuses
-    the ninth."""
-    own = FunctionType(call.__code__.replace(), call.__globals__, call.__name__)
+def _compiled(attention: Any, *_static: Hashable) -> Callable[..., Tensor]:
+    """A function compiled for one set of sizes. Each gets a code object of its own, since torch counts recompilations by code
+    object and refuses the ninth."""
+    own = FunctionType(attention.__code__.replace(), attention.__globals__, attention.__name__)
     compiled: Callable[..., Tensor] = torch.compile(own, fullgraph=True, dynamic=False)
     return compiled
-
-
-def _one_call(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask: BlockMask) -> Tensor:
-    return _flex(q_LHD, k_MGD, v_MGD, mask)[0]
-
-
-def _gated_call(
-    q_LHD: Tensor,
-    k_MGD: Tensor,
-    v_MGD: Tensor,
-    mask: BlockMask,
-    bar_L: Tensor,
-    bar_M: Tensor,
-    part_L: Tensor,
-    part_M: Tensor,
-    biases_E: Tensor,
-) -> Tensor:
-    bias_LE = biases_E.expand(len(q_LHD), -1).contiguous()
-    return _flex(q_LHD, k_MGD, v_MGD, mask, gate_mod(bar_L, bar_M, part_L, part_M, bias_LE))[0]
-
-
-def _two_calls(
-    q_NHD: Tensor,
-    k_MGD: Tensor,
-    v_MGD: Tensor,
-    mask: BlockMask,
-    own_mask: BlockMask,
-    order_N: Tensor,
-    place_N: Tensor,
-) -> Tensor:
-    """One's own part, in another order of rows, and everything else."""
-    n = len(q_NHD)
-    q, k, v = (_reordered(x, order_N, place_N) for x in (q_NHD, k_MGD[-n:], v_MGD[-n:]))
-    own_NHD, own_lse_NH = (_reordered(x, place_N, order_N) for x in _flex(q, k, v, own_mask))
-    other_NHD, other_lse_NH = _flex(q_NHD, k_MGD, v_MGD, mask)
-    own_lse_NH, other_lse_NH = (x.masked_fill(x == -torch.inf, _BLIND) for x in (own_lse_NH, other_lse_NH))
-    share_NH1 = torch.sigmoid(own_lse_NH - other_lse_NH)[..., None].to(own_NHD.dtype)
-    return own_NHD * share_NH1 + other_NHD * (1 - share_NH1)
 
 
 def _flex(
     q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask: BlockMask, score_mod: ScoreMod | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(L, H, D) outputs, 0 where a query sees no key, and (L, H) log-sum-exps, −inf there."""
+    """(L, H, D) outputs and (L, H) log-sum-exps; 0 and −inf for a query without keys.
+
+    Raises:
+        MeloError: torch.compile is switched off, on CUDA.
+    """
     if _needs_compiling(q_LHD):
         raise MeloError(
             "torch.compile is switched off, and without it attention on CUDA would hold all scores; switch it on "
@@ -132,13 +144,13 @@ def _flex(
 
 
 def _reordered(x: Tensor, order_N: Tensor, place_N: Tensor) -> Tensor:
-    """Rows of x (N, …) in another order."""
+    """(N, …) rows order_N of x, a permutation whose inverse is place_N."""
     out: Tensor = _Reorder.apply(x, order_N, place_N)
     return out
 
 
 class _Reorder(torch.autograd.Function):
-    """Rows in another order; the gradient comes back in theirs by reading, where torch would add."""
+    """Permuted rows; the backward pass gathers by the inverse permutation, where torch's own would scatter and add."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order_N: Tensor, place_N: Tensor) -> Tensor:

@@ -1,17 +1,16 @@
-"""From the rows of a pack to calls of FlexAttention, compiled once: all that differs between packs of one length is tensors.
+"""FlexPlanner: from the places of a pack's rows to calls of FlexAttention, which is compiled once for packs of one length.
 
-What a query sees in generation order are stretches of keys that stand together, since bars do:
+In generation order what a query attends to are ranges of consecutive keys:
 
-    a run of offsets     one stretch of rows; all of it, or its rows of some relations. A row of a reopened bar, which comes
-                         after the kept rows of its window, sees two more among those: to the left of its bar and to the right
-    summaries            those of the earlier bars of the window are one stretch too
+    rows, for a run of offsets     one range; all its rows, or those of some relations. A row of a middle, which comes after the
+                                   kept rows of its window, has two more: kept rows to the left of its bar, and to the right
+    summaries                      one range: those of the earlier segments of the window
 
-Where one's own part is seen in full and other parts are not, a second call holds the own part, with rows sorted by window and
-part: there it is plain causal attention, and most blocks are seen whole or not at all, while in generation order it would touch
-every block. The first call then holds the other parts and the summaries. `meloctl.model.attention.flex.kernel` merges the two.
+Where a row attends to its own part in full and to other parts in part, a second call holds the own part, with rows sorted by
+window and part: there it is plain causal attention, and most blocks are shown whole or not at all, while in generation order it
+would touch every block. The first call then holds the other parts and the summaries; `split_attention` merges the two.
 
-Keys are summaries first, then rows, and segments are bars in the order in which they are opened, as in
-`meloctl.model.attention.tiled.planner`.
+Keys are summaries first, then rows; segments and places are those of `RowPlaces`.
 Shape letters: N rows of a pack, padding last, n of them without it, W windows, T summaries with padding, L queries, M keys.
 """
 
@@ -21,194 +20,206 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from analysis.arrays import Bools, Ints
+from analysis.arrays import Ints
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import SAME
-from meloctl.model.attention.flex.block_mask import EVERY, Stretch
+from meloctl.model.attention.attend import RowPlaces
+from meloctl.model.attention.flex.block_mask import ALL_RELATIONS, KeyRange
 from meloctl.model.attention.flex.plan import FlexPlan, GateRows, OwnPart, call_of, int32
 
 BLOCK = 128
 """Rows of a block: what the kernels are made for."""
 
-ROOM = (16, 4)
-"""Summaries are padded to the first of these shares of the rows that holds them: the fewer sizes, the fewer compilations. Real
-pieces have 4 to 90 rows a bar."""
+SUMMARY_SHARES = (16, 4)
+"""Summaries are padded to 1/16 of the rows, or to 1/4 where they are more: the fewer sizes, the fewer compilations. Real pieces
+have 4 to 90 rows a bar."""
 
-_SUMMARY = -2
-"""What stands for the part of a summary: no row's, and not drums."""
+_SUMMARY_PART = -2
+"""Part code of a summary: that of no row, and not of drums."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OffsetRun:
-    """Offsets first..last at which the same relations are seen."""
+    """Consecutive offsets, in bars, at which the mask shows the same relations."""
 
-    among: frozenset[int]
+    relations: frozenset[int]
+    """Indices of MASK_RELATIONS."""
+
     first: int
     last: int | None
-    """None: every earlier bar."""
+    """None: every larger offset too."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackRows:
-    """Where the rows of a pack stand."""
+    """The real rows of a pack, numbered as the ranges of keys need them."""
 
     n_rows: int
     """N."""
 
     bar: Ints
-    """(n,) of the real rows, from 0 in each window."""
+    """(n,) from 0 in each window."""
 
     segment: Ints
     """(n,) counted through all windows of the pack."""
 
-    since: Ints
-    """(n,) first segment of each row's window."""
+    first_segment: Ints
+    """(n,) the first segment of each row's window."""
 
-    filled: Ints
-    """(n,) 1 for rows of reopened bars, 0 for the others."""
+    is_middle: Ints
+    """(n,) 1 for rows of a middle, 0 for kept rows."""
 
     part: Ints
-    """(n,) twice the part, numbered from 0, and 1 more for drums."""
+    """(n,) part codes: twice the part, numbered from 0, and 1 more for drums."""
 
     window: Ints
     """(n,)"""
 
-    bars: Ints
-    """(W,) segments of each window."""
+    segments: Ints
+    """(W,) number of segments of each window."""
 
     @cached_property
-    def n_bars(self) -> int:
+    def n_segments(self) -> int:
         """Of all windows."""
-        return int(self.bars.sum())
+        return int(self.segments.sum())
 
     @cached_property
-    def opens(self) -> Ints:
-        """(n_bars + 1,) the first row of each segment; the last entry is n."""
-        return np.searchsorted(self.segment, np.arange(self.n_bars + 1))
+    def first_rows(self) -> Ints:
+        """(n_segments + 1,) the first row of each segment; the last entry is n."""
+        return np.searchsorted(self.segment, np.arange(self.n_segments + 1))
 
     @cached_property
-    def _line(self) -> Ints:
-        """(n,) rising: bars of the kept rows of a window, then those of its reopened ones, then those of the next window."""
-        return self._at(self.filled, self.bar)
+    def _sort_key(self) -> Ints:
+        """(n,) rising: bars of the kept rows of a window, then those of its middle, then those of the next window."""
+        return self._key(self.is_middle, self.bar)
 
-    def _at(self, filled: Ints | int, bar: Ints) -> Ints:
+    def _key(self, is_middle: Ints | int, bar: Ints) -> Ints:
         span = int(self.bar.max(initial=0)) + 2
-        return (2 * self.window + filled) * span + np.clip(bar, 0, span - 1)
+        return (2 * self.window + is_middle) * span + np.clip(bar, 0, span - 1)
 
-    def first_of(self, bar: Ints, *, filled: Ints | int) -> Ints:
-        """(n,) the first row at a bar or after it, among the kept or the reopened ones of each row's window."""
-        return np.searchsorted(self._line, self._at(filled, bar))
+    def first_at(self, bar: Ints, *, is_middle: Ints | int) -> Ints:
+        """(n,) the first row of each row's window at a bar or after it, among its kept rows or its middle.
+
+        Args:
+            bar: (n,) may lie outside the window.
+            is_middle: (n,) or one for all: 1 to look in the middle, 0 in the kept rows.
+        """
+        return np.searchsorted(self._sort_key, self._key(is_middle, bar))
 
 
 class FlexPlanner:
-    """Plans under one mask.
+    """Plans calls of FlexAttention under one mask; an `AttentionPlanner`. Plans are cheap, so none is kept."""
 
-    Args:
-        shown: the mask; under gates, what lies behind them too.
-        gated: pairs of rows pass gates.
-        block: rows of a block; other than 128 in tests alone.
-    """
+    row_multiple = 1
 
     def __init__(self, shown: MaskSpec, *, gated: bool = False, block: int = BLOCK) -> None:
-        self.gated, self.block, self.summaries = gated, block, shown.summaries
-        runs = runs_of(shown, EVERY)
-        self._splits = shown.same == "full" and any(run.among != EVERY for run in runs)
-        self._runs = runs_of(shown, EVERY - {SAME}) if self._splits else runs
-
-    def plans(
-        self, bar: Ints, part: Ints, drummed: Bools, starts: Ints, segment: Ints | None = None
-    ) -> tuple[FlexPlan, FlexPlan]:
-        """The plans of rows and of summaries of a pack. Kernels are compiled once for packs of one length in which bars are
-        reopened, and once for those in which none is.
+        """A planner.
 
         Args:
-            bar: (N,) from 0 in each window, never falling but where the first reopened row comes.
-            part: (N,)
-            drummed: (N,) is it a row of drums?
-            starts: (W + 1,) where the windows start.
-            segment: (N,) from 0 in each window, never falling; above the bar of reopened rows. None where there are none.
+            shown: the mask.
+            gated: pairs of rows pass gates.
+            block: rows of a block; other than 128 in tests alone.
         """
-        rows = _pack_rows(bar, bar if segment is None else segment, part, drummed, starts)
-        room = _room(rows, self.block) if self.summaries else 0
+        self._gated, self._block, self._summaries = gated, block, shown.summaries
+        runs = offset_runs(shown, ALL_RELATIONS)
+        self._splits = shown.same == "full" and any(run.relations != ALL_RELATIONS for run in runs)
+        self._runs = offset_runs(shown, ALL_RELATIONS - {SAME}) if self._splits else runs
+
+    def plans(self, places: RowPlaces) -> tuple[FlexPlan, FlexPlan]:
+        """The plan of a pack whose queries are rows, and the one whose queries are summaries.
+
+        Kernels are compiled once for packs of one length with masked bars, and once for those without.
+        """
+        rows = _pack_rows(places)
+        room = _summary_room(rows, self._block) if self._summaries else 0
         n_keys = room + rows.n_rows
         codes = _padded(rows.part, rows.n_rows)
-        parts = codes, np.concatenate([np.full(room, _SUMMARY), codes])
-        stretches = [_stretch(rows, run, room) for run in self._runs]
-        if rows.filled.any():
-            stretches += [found for run in self._runs for found in _around(rows, run, room)]
-        if self.summaries:
-            stretches.append(_padded_stretch(rows.since, rows.segment, rows.n_rows))
+        parts = codes, np.concatenate([np.full(room, _SUMMARY_PART), codes])
+        ranges = [_key_range(rows, run, room) for run in self._runs]
+        if rows.is_middle.any():
+            ranges += [keys for run in self._runs for keys in _kept_ranges(rows, run, room)]
+        if self._summaries:
+            ranges.append(_padded_range(rows.first_segment, rows.segment, rows.n_rows))
         row_plan = FlexPlan(
-            call=call_of(stretches, n_keys, self.block, parts),
-            own=_own_part(rows, self.block) if self._splits else None,
-            gates=_gate_rows(rows, room, parts) if self.gated else None,
+            call=call_of(ranges, n_keys, self._block, parts),
+            own=_own_part(rows, self._block) if self._splits else None,
+            gates=_gate_rows(rows, room, parts) if self._gated else None,
         )
-        heard = _heard(rows, room) if self.summaries else [_padded_stretch(rows.bars[:0], rows.bars[:0], 0)]
-        return row_plan, FlexPlan(call=call_of(heard, n_keys, self.block))
+        of_summaries = (
+            _summary_ranges(rows, room) if self._summaries else [_padded_range(rows.segments[:0], rows.segments[:0], 0)]
+        )
+        return row_plan, FlexPlan(call=call_of(of_summaries, n_keys, self._block))
 
 
-def runs_of(spec: MaskSpec, relations: frozenset[int]) -> tuple[OffsetRun, ...]:
-    """What a mask shows of some relations, as runs of offsets: together each pair once."""
+def offset_runs(spec: MaskSpec, relations: frozenset[int]) -> tuple[OffsetRun, ...]:
+    """Runs of offsets that together hold each relation and offset shown by a mask once.
+
+    Args:
+        relations: indices of MASK_RELATIONS; others are left out.
+    """
     farthest = max((spec.near, *spec.far, *(() if spec.same == "full" else spec.same)))
     offsets = range(min(farthest + 1, MOST_OFFSET) + 1)  # those beyond are like the last
-    seen = [frozenset(r for r in relations if spec.sees(MASK_RELATIONS[r], offset)) for offset in offsets]
-    changes = [0, *(k for k in range(1, len(seen)) if seen[k] != seen[k - 1]), len(seen)]
+    shown = [frozenset(r for r in relations if spec.sees(MASK_RELATIONS[r], offset)) for offset in offsets]
+    changes = [0, *(k for k in range(1, len(shown)) if shown[k] != shown[k - 1]), len(shown)]
     return tuple(
-        OffsetRun(among=seen[a], first=a, last=None if b == len(seen) else b - 1)
+        OffsetRun(relations=shown[a], first=a, last=None if b == len(shown) else b - 1)
         for a, b in zip(changes[:-1], changes[1:], strict=True)
-        if seen[a]
+        if shown[a]
     )
 
 
-def _pack_rows(bar: Ints, segment: Ints, part: Ints, drummed: Bools, starts: Ints) -> PackRows:
+def _pack_rows(places: RowPlaces) -> PackRows:
+    starts = places.starts
     n, lengths = int(starts[-1]), np.diff(starts)
-    bars = segment[starts[1:] - 1] + 1
-    since = np.repeat(np.cumsum(bars) - bars, lengths)
-    line = np.unique(part[:n], return_inverse=True)[1].astype(np.int64)
+    segments = places.segment[starts[1:] - 1] + 1
+    first_segment = np.repeat(np.cumsum(segments) - segments, lengths)
+    part = np.unique(places.part[:n], return_inverse=True)[1].astype(np.int64)
     return PackRows(
-        n_rows=len(bar),
-        bar=bar[:n],
-        segment=segment[:n] + since,
-        since=since,
-        filled=(segment[:n] > bar[:n]).astype(np.int64),
-        part=2 * line + drummed[:n],
+        n_rows=places.n_rows,
+        bar=places.bar[:n],
+        segment=places.segment[:n] + first_segment,
+        first_segment=first_segment,
+        is_middle=(places.segment[:n] > places.bar[:n]).astype(np.int64),
+        part=2 * part + places.is_drums[:n],
         window=np.repeat(np.arange(len(lengths)), lengths),
-        bars=bars,
+        segments=segments,
     )
 
 
-def _room(rows: PackRows, block: int) -> int:
-    """T: room for the summaries of a pack, in whole blocks."""
-    rooms = (-(-rows.n_rows // (share * block)) * block for share in ROOM)
-    return next((room for room in rooms if room >= rows.n_bars), -(-rows.n_bars // block) * block)
+def _summary_room(rows: PackRows, block: int) -> int:
+    """T: keys set aside for the summaries of a pack, in whole blocks."""
+    rooms = (-(-rows.n_rows // (share * block)) * block for share in SUMMARY_SHARES)
+    return next((room for room in rooms if room >= rows.n_segments), -(-rows.n_segments // block) * block)
 
 
-def _stretch(rows: PackRows, run: OffsetRun, room: int) -> Stretch:
-    """The rows that each row sees in a run of offsets, of kept rows a kept one, of reopened ones a reopened one."""
-    bar, filled = rows.bar, rows.filled
-    low = rows.first_of(0 * bar if run.last is None else bar - run.last, filled=filled)
-    # in one's own bar, up to oneself
-    high = rows.first_of(bar - run.first + 1, filled=filled) if run.first else np.arange(1, len(bar) + 1)
-    return _padded_stretch(room + low, room + high, rows.n_rows, run.among)
+def _key_range(rows: PackRows, run: OffsetRun, room: int) -> KeyRange:
+    """Of a run of offsets, the kept rows that each kept row attends to, and the middle's rows that each row of it does."""
+    bar, is_middle = rows.bar, rows.is_middle
+    start = rows.first_at(0 * bar if run.last is None else bar - run.last, is_middle=is_middle)
+    # in its own bar a row attends up to itself
+    own_bar = np.arange(1, len(bar) + 1)
+    end = rows.first_at(bar - run.first + 1, is_middle=is_middle) if run.first else own_bar
+    return _padded_range(room + start, room + end, rows.n_rows, run.relations)
 
 
-def _around(rows: PackRows, run: OffsetRun, room: int) -> list[Stretch]:
-    """The kept rows that each reopened row sees in a run of offsets: left and right of its bar, or all around it."""
-    far = int(rows.bar.max()) if run.last is None else run.last
-    sides = [(-far, -run.first), (run.first, far)] if run.first else [(-far, far)]
-    found = []
-    for first, last in sides:
-        low, high = (rows.first_of(rows.bar + k, filled=0) for k in (first, last + 1))
-        found.append(_padded_stretch(room + low, np.where(rows.filled > 0, room + high, 0), rows.n_rows, run.among))
-    return found
+def _kept_ranges(rows: PackRows, run: OffsetRun, room: int) -> list[KeyRange]:
+    """Of a run of offsets, the kept rows that each row of a middle attends to: left and right of its bar, or all around it."""
+    last = int(rows.bar.max()) if run.last is None else run.last
+    sides = [(-last, -run.first), (run.first, last)] if run.first else [(-last, last)]
+    ranges = []
+    for first_bar, last_bar in sides:
+        start, end = (rows.first_at(rows.bar + k, is_middle=0) for k in (first_bar, last_bar + 1))
+        end = np.where(rows.is_middle > 0, room + end, 0)
+        ranges.append(_padded_range(room + start, end, rows.n_rows, run.relations))
+    return ranges
 
 
-def _heard(rows: PackRows, room: int) -> list[Stretch]:
-    """What each summary sees: those of its window up to itself, and the rows of its bar."""
-    first = np.cumsum(rows.bars) - rows.bars
+def _summary_ranges(rows: PackRows, room: int) -> list[KeyRange]:
+    """What each summary attends to: summaries of its window up to itself, and the rows of its segment."""
+    first = np.cumsum(rows.segments) - rows.segments
     return [
-        _padded_stretch(np.repeat(first, rows.bars), np.arange(1, rows.n_bars + 1), room),
-        _padded_stretch(room + rows.opens[:-1], room + rows.opens[1:], room),
+        _padded_range(np.repeat(first, rows.segments), np.arange(1, rows.n_segments + 1), room),
+        _padded_range(room + rows.first_rows[:-1], room + rows.first_rows[1:], room),
     ]
 
 
@@ -219,7 +230,7 @@ def _own_part(rows: PackRows, block: int) -> OwnPart:
     place = np.empty_like(order)
     place[order] = np.arange(rows.n_rows)
     ordered = key[order[:n]]
-    causal = _padded_stretch(np.searchsorted(ordered, ordered), np.arange(1, n + 1), rows.n_rows)
+    causal = _padded_range(np.searchsorted(ordered, ordered), np.arange(1, n + 1), rows.n_rows)
     return OwnPart(
         call=call_of([causal], rows.n_rows, block), order=torch.from_numpy(order), place=torch.from_numpy(place)
     )
@@ -231,10 +242,11 @@ def _gate_rows(rows: PackRows, room: int, parts: tuple[Ints, Ints]) -> GateRows:
     return GateRows(bar_L=bar_L, bar_M=bar_M, part_L=part_L, part_M=part_M)
 
 
-def _padded_stretch(low: Ints, high: Ints, length: int, among: frozenset[int] = EVERY) -> Stretch:
-    """For as many queries as asked for; those at the end see nothing."""
-    return Stretch(low=_padded(low, length), high=_padded(high, length), among=among)
+def _padded_range(start: Ints, end: Ints, length: int, relations: frozenset[int] = ALL_RELATIONS) -> KeyRange:
+    """A range of keys for `length` queries; those beyond the given ones have none."""
+    return KeyRange(start=_padded(start, length), end=_padded(end, length), relations=relations)
 
 
 def _padded(x: Ints, length: int) -> Ints:
+    """(length,) x with zeros behind it."""
     return np.concatenate([x, np.zeros(length - len(x), dtype=np.int64)])

@@ -1,1 +1,1 @@
-"""The backend for CPUs: tiles merged by log-sum-exp."""
+"""The attention backend for CPUs: tiles of PyTorch's flash kernel, merged by log-sum-exp."""

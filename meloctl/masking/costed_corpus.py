@@ -1,0 +1,72 @@
+"""The corpus on whose pieces masks are costed: the one that a table of offsets was measured on, or another."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.corpus import find_files, fingerprint
+from analysis.errors import MeloError
+from analysis.json_file import read_json
+from analysis.piece import meter as parse_meter
+from masks.cost.row_pairs import PieceRows
+from masks.cost.sample import read_piece_rows, sample_files
+from meloctl.progress import ProgressReporter
+from meloctl.workspace import MANIFEST
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostedCorpus:
+    """Files of a corpus, and how they are read."""
+
+    corpus: Path
+    paths: list[Path]
+    fingerprint: str
+    """Hash of the files' names and contents."""
+
+    meter: str | None
+    """Time signature that overrides the files' own, as "4/4"."""
+
+    def read(self, max_pieces: int, *, progress: ProgressReporter) -> list[PieceRows]:
+        """Rows per cell of at most `max_pieces` of its pieces, sampled by the hash of their names."""
+        paths = sample_files(self.paths, self.corpus, max_pieces)
+        progress.stage("counting rows", len(paths))
+        meter = parse_meter(self.meter) if self.meter else None
+        return read_piece_rows(paths, meter=meter, on_file=progress.advance)
+
+    def to_json(self) -> dict[str, Any]:
+        """Inputs of a recipe."""
+        return {"corpus": str(self.corpus), "fingerprint": self.fingerprint, "meter": self.meter}
+
+
+def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
+    """The corpus that `corpus` names, else the one that the manifest beside a table of offsets names.
+
+    Args:
+        table: file of offsets.
+        corpus: folder of MIDI, one MIDI file, or a list of paths; None for the manifest's.
+
+    Raises:
+        MeloError: neither names one, or it is gone.
+    """
+    measured, meter = _measured_corpus(table.parent / MANIFEST)
+    if corpus is None and measured is None:
+        raise MeloError(f"{table}: does not say on which corpus it was measured; name a folder of MIDI with `corpus`")
+    found = corpus or Path(str(measured))
+    if corpus is None and not found.exists():
+        raise MeloError(
+            f"{found}: the corpus that was measured is gone, and rows are counted in it; name one with `corpus`"
+        )
+    paths = find_files(found)
+    same = measured is not None and found.resolve() == Path(measured).resolve()
+    return CostedCorpus(
+        corpus=found.resolve(), paths=paths, fingerprint=fingerprint(paths, found), meter=meter if same else None
+    )
+
+
+def _measured_corpus(manifest: Path) -> tuple[str | None, str | None]:
+    """The corpus and the meter of a manifest of `meloctl stats`; None where it does not say."""
+    data = read_json(manifest, what="manifest") if manifest.is_file() else {}
+    inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
+    corpus = inputs.get("corpus") if isinstance(inputs, dict) else None
+    meter = options.get("meter") if isinstance(options, dict) else None
+    return corpus if isinstance(corpus, str) else None, meter if isinstance(meter, str) else None
