@@ -192,7 +192,7 @@ def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> t
     if mask is not None:
         return read_spec(mask), []
     derived, notes = space.latest("mask"), []
-    table = derived.manifest["inputs"].get("table")  # a mask that a model learned has none
+    table = derived.manifest.inputs.get("table")  # a mask that a model learned has none
     if table is not None and Path(table).parent.name != stats.folder.name:
         notes = [
             f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
