@@ -1,4 +1,4 @@
-"""The loss curve of a run: bits per note of training and validation against steps, with the baselines."""
+"""The loss curve of a training run, beside the losses of baselines, as PNG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,12 @@ from analysis.plots import CROSS, GRID, INK, SAME, save
 
 
 def draw_loss_curve(history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path) -> None:
-    """Draw bits per note against steps, training and validation, with the baselines as horizontal lines.
+    """Draw bits a note against steps, of training and validation, with the baselines as dotted lines.
 
     Args:
-        history: of a `TrainProgress`, one entry or more.
-        levels: {name: bits per note} of the baselines, or of other models.
+        history: one or more entries with "step", "train_bits_per_note" and "validation_bits_per_note".
+        levels: {name: bits a note} of the baselines.
+        path: of the PNG.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -47,7 +48,7 @@ def draw_loss_curve(history: Sequence[Mapping[str, float]], levels: Mapping[str,
 
 
 def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """A dotted line for each, its name at the right: above it, or below where the next line above is too near."""
+    """A dotted line for each baseline, its name at the right: above the line, or below where the next line is too near."""
     near = 0.05 * axes.get_ylim()[1]
     ascending = sorted(levels.items(), key=lambda level: level[1])
     shift = 0.0
