@@ -20,7 +20,7 @@ from meloctl.generation.parse_options import parse_bars_range, parse_constraints
 from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.machine import computes_in_half
-from meloctl.model.checkpoint import load_model, read_about
+from meloctl.model.checkpoint import load_model, read_description
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
@@ -98,7 +98,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     if isinstance(source, Prompt):
         check_bars(constraints.bars, source.row_bars)
     model = space.latest("model").folder
-    if options.infill and not read_about(model).infill:
+    if options.infill and not read_description(model).infill:
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
         )
