@@ -38,10 +38,10 @@ def draw_gates(gates: LearnedGates, path: Path) -> None:
         (panels[0], gates.same, RELATION_WORDS["same"], SAME),
         (panels[1], gates.cross, RELATION_WORDS["cross"], CROSS),
     ):
-        offsets = list(curve.offsets)
-        used = [k for k, gate in curve.offsets.items() if gate.work]
+        offsets = sorted(curve.offsets)
+        used = [k for k in offsets if curve.offsets[k].density]
         axes.bar(used, [curve.offsets[k].learned for k in used], width=0.6, color=colour, alpha=0.85, label="learned")
-        began = [gate.prior for gate in curve.offsets.values()]
+        began = [curve.offsets[k].prior for k in offsets]
         axes.plot(offsets, began, "o-", color=INK, mfc="white", ms=4, lw=0.8, label="prior")
         axes.axhline(HALF, color=INK, lw=0.8, ls=":")
         for k in curve.shown:

@@ -23,7 +23,7 @@ from masks.cost.row_pairs import mean_pairs
 from masks.cost.similarity_recall import similarity_recall
 from masks.describe import density
 from masks.rules.seed import derive_mask
-from masks.spec import MaskSpec, spec_text
+from masks.spec import MaskSpec
 from meloctl.cli.main import app
 from meloctl.masking.costed_corpus import costed_corpus
 from meloctl.progress import SilentReporter
@@ -301,7 +301,7 @@ def test_hostile_tables_and_masks_are_text(tmp_path):
     }
     (tmp_path / "t.json").write_text(json.dumps(table))
     mask = MaskSpec(same="full", near=0, far=(), summaries=True, reasons=(HOSTILE,), source={"table": HOSTILE})
-    (tmp_path / "m.json").write_text(spec_text(mask))
+    (tmp_path / "m.json").write_text(mask.to_text())
     run(
         "report",
         "--work",
@@ -393,7 +393,7 @@ def test_nothing_is_redone_until_an_input_changes(card, tmp_path):
     assert out.read_bytes() == path.read_bytes()
     assert json.loads(run("report", "--work", work, "--out", out, "--json"))["path"] == str(out)
     mask = tmp_path / "mask.json"
-    mask.write_text(spec_text(MaskSpec(same="full", near=3, far=(), summaries=True, reasons=("because",))))
+    mask.write_text(MaskSpec(same="full", near=3, far=(), summaries=True, reasons=("because",)).to_text())
     other = json.loads(run("report", "--work", work, "--mask", mask, "--json"))
     assert other["path"] != result["path"]
     assert "because" in Page(Path(other["path"]).read_text()).section("mask").text

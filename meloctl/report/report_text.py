@@ -2,7 +2,6 @@
 
 import math
 
-from analysis.families import FAMILIES
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
 from meloctl.report.report_table import Curve, Table
@@ -48,13 +47,6 @@ def p_equals(p: float) -> str:
 def title_of(measure: str) -> str:
     """What a measure compares, as a title; its name where it is none of ours."""
     return TITLES.get(measure, measure)
-
-
-def family_pair(later: str, earlier: str) -> str:
-    """Two families in the order of General MIDI, so that either order reads the same."""
-    rank = {name: i for i, name in enumerate(FAMILIES)}
-    first, second = sorted((later, earlier), key=lambda f: (rank.get(f, len(rank)), f))
-    return f"{first}, two parts" if first == second else f"{first} – {second}"
 
 
 def period_in_short(curve: Curve | None) -> str:

@@ -9,7 +9,7 @@ from analysis.errors import MeloError
 from analysis.json_file import read_json
 from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
-from masks.spec import MaskSpec, read_spec
+from masks.spec import MaskSpec
 from meloctl.report.report_table import Table, table_view
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
@@ -78,7 +78,7 @@ def find_sources(space: Workspace, *, stats: Path | None, mask: Path | None) -> 
     manifest = _manifest(path.parent) if by_stats else None
     notes = list(_changed(manifest, path.parent))
     mask_path, note = (mask, None) if mask else _latest_mask(space, curves)
-    spec = read_spec(mask_path) if mask_path else None
+    spec = MaskSpec.read(mask_path) if mask_path else None
     if spec and curves and spec.source.get("table") not in (None, curves.table_hash):
         note = f"The mask {mask_path} was derived from other numbers than this table's."
     return ReportSources(
@@ -115,7 +115,7 @@ def _latest_mask(space: Workspace, curves: Curves | None) -> tuple[Path | None, 
     if run is None or curves is None:
         return None, None
     path = run.folder / "mask.json"
-    if read_spec(path).source.get("table") == curves.table_hash:
+    if MaskSpec.read(path).source.get("table") == curves.table_hash:
         return path, None
     return None, f"The latest mask, {path}, was derived from other numbers, so it is left out; --mask {path} shows it."
 
