@@ -206,7 +206,7 @@ def test_a_folder_against_itself_is_equal_and_no_piece_is_its_own_copy(evaluated
 def test_without_a_reference(evaluated, tmp_path):
     root, _ = evaluated
     printed = evaluate_lines(root / "ours", work=tmp_path)
-    assert "Reference: none; give one with --reference FOLDER" in printed
+    assert "Reference: none; give a folder of real music" in printed
     assert "Similarity Error" not in printed
 
 
