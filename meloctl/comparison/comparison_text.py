@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from analysis.offsets import RELATIONS
+from analysis.similarity import ONSET_JACCARD, PC_JACCARD
 from meloctl.comparison.conclusions import is_marked
 from meloctl.evaluation.evaluation_text import Table, beyond_real, copying_rows, excludes_zero, variant_name
 from meloctl.formatting import (
@@ -18,12 +20,7 @@ from meloctl.formatting import (
     with_interval,
 )
 
-TERMINAL_VARIANTS = (
-    ("museformer", "same"),
-    ("pc-jaccard", "same"),
-    ("pc-jaccard", "cross"),
-    ("onset-jaccard", "same"),
-)
+TERMINAL_VARIANTS = (("museformer", "same"), *((PC_JACCARD.name, r) for r in RELATIONS), (ONSET_JACCARD.name, "same"))
 """Variants of Similarity Error that the terminal shows; the page shows all."""
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from analysis.similarity import MEASURES, ONSET_JACCARD
 from masks.cost.compare_masks import NO_SAVING
 from masks.describe import format_offsets
 from masks.spec import MOST_OFFSET, MaskSpec
@@ -10,12 +11,6 @@ from meloctl.report.mask_costs import MaskCostRow, RuleComparison
 from meloctl.report.report_facts import ReportFacts
 from meloctl.report.report_table import Curve, Point, Table
 from meloctl.report.report_text import caution, p_equals, title_of, why_none
-
-_SHARED = {
-    "pc-jaccard": "of its pitch classes",
-    "note-jaccard": "of its notes",
-    "onset-jaccard": "of its onsets",
-}
 
 _PLAIN = 0.5
 """A period of a smaller effect size is called faint: half of a standard deviation is a medium one (Cohen 1988, section 2.2)."""
@@ -160,7 +155,7 @@ def _between_parts(table: Table, own: Curve, height: float) -> str:
 def _rhythm(table: Table) -> str | None:
     """A sentence where the period of rhythm is another than that of pitch; else None."""
     lead = _lead(table)
-    rhythm = table.curve("onset-jaccard", lead.relation)
+    rhythm = table.curve(ONSET_JACCARD.name, lead.relation)
     if rhythm is None or rhythm is lead or not rhythm.peaks or rhythm.period == lead.period:
         return None
     if rhythm.period is None:
@@ -177,7 +172,7 @@ def _parts(table: Table) -> str:
     mine, theirs, now = own.at(k), other.at(k), other.at(0)
     if mine is None or theirs is None:
         return f"they were not both measured {_back(k)}."
-    shared = _SHARED.get(table.lead)
+    shared = next((m.shared for m in MEASURES if m.name == table.lead), None)
     values = (
         f"{number(mine.mean)} {f'{shared} ' if shared else ''}with its own part and {number(theirs.mean)} with another"
     )

@@ -5,6 +5,7 @@ from itertools import chain
 
 from analysis.labels import RELATION_WORDS
 from analysis.offsets import RELATIONS
+from analysis.similarity import BRIEF
 from meloctl.formatting import NOTHING, interval, number, whole
 from meloctl.html.blocks import code, details, figure, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
@@ -13,8 +14,6 @@ from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
 from meloctl.report.report_facts import ReportFacts
 from meloctl.report.report_table import Curve, Table
 from meloctl.report.report_text import p_value, period_in_short, period_in_words, title_of
-
-_BY_FAMILY = ("pc-jaccard", "onset-jaccard")
 
 _TEST = (
     "Each offset is compared with the mean of its two neighbours: the height is how far it stands out. A peak is real "
@@ -69,9 +68,9 @@ def period_section(facts: ReportFacts) -> Html:
 
 
 def families_section(facts: ReportFacts) -> Html:
-    """Heat maps of two measures."""
+    """Heat maps of the main measures."""
     maps = []
-    for measure in _BY_FAMILY:
+    for measure in (m.name for m in BRIEF):
         family_map = facts.families.get(measure)
         if family_map is None:
             continue

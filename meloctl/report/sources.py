@@ -9,13 +9,14 @@ from analysis.errors import MeloError
 from analysis.json_file import read_json
 from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
+from analysis.similarity import PC_JACCARD
 from masks.spec import MaskSpec
 from meloctl.report.report_table import Table, table_view
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
 TABLE_FILE = "offsets.json"
 _BESIDE = ("families.csv", "pieces.parquet", "skipped.csv")
-_MEASURE = "pc-jaccard"
+_MEASURE = PC_JACCARD.name
 """The similarity that masks are derived from."""
 
 
