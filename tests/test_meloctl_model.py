@@ -343,7 +343,7 @@ def test_configs_round_trip_and_refuse():
     good = config.to_json()
     for change, message in (
         ({"width": 190}, "multiple of 4"),
-        ({"kv_heads": 4}, "kv_heads"),
+        ({"kv_heads": 4}, r"heads \(6\) must be a multiple of kv_heads \(4\)"),
         ({"layers": 0}, "layers is 0"),
         ({"layers": True}, "layers is True"),
         ({"dropout": 1.0}, "dropout is 1.0"),
