@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, note, smf
-from report_page import Page
+from html_page import Page
 from test_meloctl_cli import write_corpus
 from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
