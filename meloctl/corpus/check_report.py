@@ -15,13 +15,13 @@ from analysis.findings import meter_to_pass
 from meloctl.corpus.check_corpus import CorpusCheck, FileFacts
 from meloctl.rows.general_midi import PROGRAMS
 
-FORMAT = "meloctl.check/1"
+FORMAT = "meloctl.check/2"
 
 _EXAMPLES = 3
 
 
 def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[str, Any]:
-    """The JSON object `meloctl.check/1`."""
+    """The JSON object `meloctl.check/2`."""
     paths = [printable(f.path) for f in check.files]
     return {
         "format": FORMAT,
@@ -29,13 +29,13 @@ def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[st
         "meter": meter,
         "files": len(check.files) + len(check.skipped),
         "usable": len(check.files),
-        "verdict": verdict(check),
+        "summary": summary_line(check),
         "meter_to_pass": meter_to_pass([f.piece for f in check.files]),
         "skipped": [{"path": printable(s.path), "reason": s.reason} for s in check.skipped],
         "copies": [
             {
                 "kind": "exact" if c.exact else "near",
-                "likeness": round(c.likeness, 3),
+                "similarity": round(c.similarity, 3),
                 "split": check.split[c.files[0]],
                 "paths": [paths[i] for i in c.files],
             }
@@ -45,7 +45,7 @@ def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[st
             {
                 "name": f.name,
                 "files": len(f.files),
-                "mend": f.mend,
+                "fix": f.fix,
                 "examples": [paths[i] for i in f.files[:_EXAMPLES]],
                 "what": f.what,
                 "advice": f.advice,
@@ -76,21 +76,21 @@ def write_csv(check: CorpusCheck, path: Path) -> None:
         table.to_csv(partial, index=False, float_format="%.4g", errors="backslashreplace")
 
 
-def verdict(check: CorpusCheck) -> str:
+def summary_line(check: CorpusCheck) -> str:
     """The corpus in one line."""
     files = len(check.files) + len(check.skipped)
     line = f"{files:,} file{'s' * (files != 1)}: {len(check.files):,} usable, {len(check.skipped):,} skipped"
-    told = [f"{len(f.files):,} {f.said}" for f in check.findings if f.mend]
-    return line + "; " + "; ".join(told or ["nothing found that hurts training"])
+    counts = [f"{len(f.files):,} {f.phrase}" for f in check.findings if f.fix]
+    return line + "; " + "; ".join(counts or ["nothing found that hurts training"])
 
 
 def check_lines(data: dict[str, Any]) -> list[str]:
-    """The page for people, from the JSON object."""
-    lines = [data["verdict"]]
+    """The check as lines for the terminal, from the JSON object."""
+    lines = [data["summary"]]
     if data["skipped"]:
         lines += ["", f"Skipped ({len(data['skipped']):,})", *_reasons(data["skipped"])]
-    for title, mend in (("Mend before training", True), ("Good to know", False)):
-        chosen = [f for f in data["findings"] if f["mend"] is mend]
+    for title, fix in (("Fix before training", True), ("Good to know", False)):
+        chosen = [f for f in data["findings"] if f["fix"] is fix]
         if chosen:
             lines += ["", title, *(line for f in chosen for line in _finding_lines(f))]
     return [*lines, "", "What it is made of", *_composition_lines(data["composition"])] if data["usable"] else lines
