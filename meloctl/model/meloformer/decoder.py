@@ -22,7 +22,7 @@ from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
 from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots
 from meloctl.model.prompts import distinct_prompts
-from meloctl.rows.parts import is_drum_part, row_parts
+from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
@@ -125,12 +125,14 @@ class MeloFormerDecoder:
         """Slots for each window of a pack in the cache of its piece."""
         vocabulary = self.model.vocabulary
         places = places_of(pack, vocabulary)
-        drum_N = is_drum_part(places.part, vocabulary)
         slots, first_summary = [], 0
         for cache, first, stop in zip(caches, pack.starts[:-1].tolist(), pack.starts[1:].tolist(), strict=True):
             rows = slice(first, stop)
             its = PromptPlaces(
-                bar=places.bar[rows], segment=places.segment[rows], part=places.part[rows], drum=drum_N[rows]
+                bar=places.bar[rows],
+                segment=places.segment[rows],
+                part=places.part[rows],
+                is_drums=places.is_drums[rows],
             )
             summary = first_summary if self.model.spec.summaries else None
             slots.append(PromptSlots(cache, its, first_row=first, first_summary=summary))
