@@ -7,7 +7,6 @@ round's time is divided by that round's time of dense causal attention. The plan
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from msgspec.structs import replace
 from torch import Tensor
 from train_contestants import SEED_MASK
 from train_music import stretches

@@ -1,4 +1,4 @@
-"""A mask, drawn: who sees whom among the cells of a small band, the measured curves behind it, and the reasons; gates, drawn."""
+"""Pictures of a mask (the cells of a small band, the offsets with their similarity, the reasons) and of learned gates."""
 
 import textwrap
 from pathlib import Path
@@ -8,14 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from analysis.labels import RELATION_WORDS, offset_ticks
 from analysis.offsets import MAX_OFFSET
 from analysis.plots import CROSS, GRID, INK, SAME, save
 from masks.rules.learned import HALF, LearnedGates
-from masks.spec import MASK_RELATIONS, MaskSpec
+from masks.small_band import PARTS, bars_to_draw, cell_kind, numbered_bars
+from masks.spec import MaskSpec
 
-_PARTS = 3
-_DRUMS = "#8a6bb1"
-"""Colour of what drums see of other parts, and others of them, where that is not masked."""
+_COLOURS = {"hidden": "#ffffff", "same": SAME, "cross": CROSS, "drums": "#8a6bb1"}
+_LATER = "#ececec"
+"""Colours of pairs of cells by `CellKind`, and of those that are later than the cell that attends."""
 
 
 def draw_mask(spec: MaskSpec, path: Path) -> None:
@@ -33,13 +35,13 @@ def draw_gates(gates: LearnedGates, path: Path) -> None:
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     for axes, curve, name, colour in (
-        (panels[0], gates.same, "own part", SAME),
-        (panels[1], gates.cross, "other parts", CROSS),
+        (panels[0], gates.same, RELATION_WORDS["same"], SAME),
+        (panels[1], gates.cross, RELATION_WORDS["cross"], CROSS),
     ):
-        offsets = list(curve.offsets)
-        used = [k for k, gate in curve.offsets.items() if gate.work]
+        offsets = sorted(curve.offsets)
+        used = [k for k in offsets if curve.offsets[k].density]
         axes.bar(used, [curve.offsets[k].learned for k in used], width=0.6, color=colour, alpha=0.85, label="learned")
-        began = [gate.prior for gate in curve.offsets.values()]
+        began = [curve.offsets[k].prior for k in offsets]
         axes.plot(offsets, began, "o-", color=INK, mfc="white", ms=4, lw=0.8, label="prior")
         axes.axhline(HALF, color=INK, lw=0.8, ls=":")
         for k in curve.shown:
@@ -50,42 +52,33 @@ def draw_gates(gates: LearnedGates, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
     panels[1].set_xlabel("offset (bars back)")
-    panels[1].set_xticks(range(0, max(gates.same.offsets) + 1, 4))
+    panels[1].set_xticks(offset_ticks(max(gates.same.offsets)))
     save(figure, path)
 
 
 def _cells(axes: Axes, spec: MaskSpec) -> None:
-    offsets = () if spec.same == "full" else spec.same
-    bars = min(36, max(12, spec.near + 4, *(k + 4 for k in (*spec.far, *offsets))))
-    bar, part = np.repeat(np.arange(bars), _PARTS), np.tile(np.arange(_PARTS), bars)
-    exempt = spec.drums == "exempt"
-    colour = np.triu(np.full((len(bar), len(bar)), 4.0), k=1)
+    bars = bars_to_draw(spec)
+    bar, part = np.repeat(np.arange(bars), PARTS).tolist(), np.tile(np.arange(PARTS), bars).tolist()
+    kinds = list(_COLOURS)
+    colour = np.full((len(bar), len(bar)), len(kinds))
     for q in range(len(bar)):
         for k in range(q + 1):
-            drummed = exempt and 0 in (part[q], part[k])
-            relation = "same" if part[q] == part[k] else "drums" if drummed else "cross"
-            if spec.sees(relation, int(bar[q] - bar[k])):
-                colour[q, k] = 1 + MASK_RELATIONS.index(relation)
-    axes.imshow(
-        colour,
-        cmap=ListedColormap(["#ffffff", SAME, CROSS, _DRUMS, "#ececec"]),
-        vmin=0,
-        vmax=4,
-        interpolation="nearest",
-    )
-    edges = np.arange(bars + 1) * _PARTS - 0.5
+            colour[q, k] = kinds.index(cell_kind(spec, part[q], part[k], bar[q] - bar[k]))
+    colours = ListedColormap([*_COLOURS.values(), _LATER])
+    axes.imshow(colour, cmap=colours, vmin=0, vmax=len(kinds), interpolation="nearest")
+    edges = np.arange(bars + 1) * PARTS - 0.5
     axes.hlines(edges, -0.5, len(bar) - 0.5, color="white", lw=14 / bars)
     axes.vlines(edges, -0.5, len(bar) - 0.5, color="white", lw=14 / bars)
-    every = 1 if bars <= 16 else 4
-    middle = (edges[:-1] + _PARTS / 2)[::every]
-    names = [str(b) for b in range(1, bars + 1, every)]  # musicians count from 1
+    numbered = numbered_bars(bars)
+    middle = [edges[b] + PARTS / 2 for b in numbered]
+    names = [str(b + 1) for b in numbered]  # musicians count from 1
     axes.set_xticks(middle, names)
     axes.set_yticks(middle, names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="may attend to: bar", ylabel="bar of the row")
-    parts = f"{_PARTS} parts in each bar" + (", the first of them drums" if exempt else "")
-    drums = ", violet: drums and another" if exempt else ""
+    axes.set(xlabel="bar that is attended to", ylabel="bar that attends")
+    parts = f"{PARTS} parts in each bar" + (", the first of them drums" if spec.drums == "exempt" else "")
+    drums = ", violet: drums and another" if spec.drums == "exempt" else ""
     axes.set_title(f"{parts}\nblue: own part, red: another{drums}, white: hidden, grey: later", fontsize=10)
 
 
@@ -100,22 +93,22 @@ def _offsets(axes: Axes, spec: MaskSpec) -> None:
         if measured:
             axes.plot(sorted(values), [values[k] for k in sorted(values)], "-", color=colour, lw=0.8, alpha=0.5)
         for shown in (True, False):
-            mine = [k for k in sorted(values) if spec.sees(relation, k) is shown]
-            label = f"{'own part' if relation == 'same' else 'other parts'}, {'shown' if shown else 'hidden'}"
+            offsets = [k for k in sorted(values) if spec.sees(relation, k) is shown]
+            label = f"{RELATION_WORDS[relation]}, {'shown' if shown else 'hidden'}"
             fill = colour if shown else "white"
-            if mine:
-                axes.plot(mine, [values[k] for k in mine], "o", ms=6, color=colour, mfc=fill, label=label)
+            if offsets:
+                axes.plot(offsets, [values[k] for k in offsets], "o", ms=6, color=colour, mfc=fill, label=label)
     most = max(max(values, default=0) for values, *_ in curves)
-    axes.set_xticks(range(0, most + 1, 4 * (1 + most // 64)))
+    axes.set_xticks(offset_ticks(most))
     axes.set_xlabel("offset (bars back)")
     axes.spines[["top", "right"]].set_visible(False)
     if measured:
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color=GRID, lw=0.6)
-        axes.set(ylabel="similarity", title="What was measured, and what the mask shows")
+        axes.set(ylabel="similarity", title="Measured similarity, and what the mask shows")
     else:
         axes.set_ylim(-1.5, 2)
-        axes.set_yticks([0, 1], ["other parts", "own part"])
+        axes.set_yticks([0, 1], [RELATION_WORDS["cross"], RELATION_WORDS["same"]])
         axes.set_title("What the mask shows; no similarity is recorded in it")
     axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center")
 

@@ -17,14 +17,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import JsonSpec
 from meloctl import __version__
 
-FORMAT = "meloctl.manifest/1"
 MANIFEST, LATEST = "manifest.json", "latest.json"
 
 COMMAND_OF_STAGE = {
@@ -39,6 +40,43 @@ COMMAND_OF_STAGE = {
     "play": "meloctl play",
 }
 """The command that fills each stage."""
+
+
+class Manifest(
+    JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="meloctl.manifest/2"
+):
+    """How a finished run was made: its `manifest.json`, written last."""
+
+    noun: ClassVar = "manifest"
+
+    key: str
+    """`Recipe.key`."""
+
+    command: str
+    """The command's name, as "corpus check"."""
+
+    inputs: dict[str, Any]
+    options: dict[str, Any]
+    versions: dict[str, str]
+    """{package: version} that made it."""
+
+    time: str
+    """When it was finished, ISO 8601 with its offset from UTC."""
+
+    files: dict[str, str]
+    """{name: `file_hash`} of the files in the run's folder."""
+
+    results: dict[str, Any]
+    """What the command prints when it is given again."""
+
+
+class LatestRun(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which run of a stage is the latest: `latest.json`."""
+
+    noun: ClassVar = "pointer to the latest run"
+
+    folder: Annotated[str, Meta(pattern=r"^[^/\\]+$")]
+    """The run's folder, beside this file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +97,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """16 hex digits of the SHA-256 of everything but the label."""
-        content = [self.command, self.inputs, self.options, __version__]
+        content = [self.command, self.inputs, self.options, __version__, Manifest.__struct_config__.tag]
         return text_hash(json.dumps(content, sort_keys=True))
 
 
@@ -82,27 +120,28 @@ class Run:
     """A finished run."""
 
     folder: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
     reused: bool = False
     """True where it was finished before and has not been made anew."""
 
     def manifest_value(self, section: str, key: str) -> Any:
         """An entry of the manifest's "inputs", "options" or "results". Raises MeloError when it is not there."""
-        if key not in self.manifest[section]:
+        values: dict[str, Any] = getattr(self.manifest, section)
+        if key not in values:
             raise MeloError(
                 f"{self.folder / MANIFEST}: damaged, no {key!r} in its {section}; delete {self.folder} and run again"
             )
-        return self.manifest[section][key]
+        return values[key]
 
     @property
     def time(self) -> str:
         """When it was finished."""
-        return str(self.manifest["time"])
+        return self.manifest.time
 
     @property
     def files(self) -> list[str]:
         """Names of the files that it wrote."""
-        return sorted(self.manifest["files"])
+        return sorted(self.manifest.files)
 
 
 class Workspace:
@@ -130,10 +169,10 @@ class Workspace:
         folder = self.folder(recipe)
         if not (folder / MANIFEST).is_file():
             return None
-        run = self._read(folder)
-        if run.manifest["key"] != recipe.key:
+        run = read_run(folder, made_by=COMMAND_OF_STAGE[recipe.stage])
+        if run.manifest.key != recipe.key:
             return None
-        for name, written in run.manifest["files"].items():
+        for name, written in run.manifest.files.items():
             if not (folder / name).is_file() or file_hash(folder / name) != written:
                 raise MeloError(
                     f"{folder / name}: missing, or not as {COMMAND_OF_STAGE[recipe.stage]} wrote it; "
@@ -173,22 +212,21 @@ class Workspace:
     def finish(self, recipe: Recipe, *, files: Sequence[str], results: dict[str, Any]) -> Run:
         """Write the manifest of a run whose files are complete, and make it the latest of its stage."""
         folder = self.folder(recipe)
-        manifest = {
-            "format": FORMAT,
-            "key": recipe.key,
-            "command": recipe.command,
-            "inputs": recipe.inputs,
-            "options": recipe.options,
-            "versions": {
+        manifest = Manifest(
+            key=recipe.key,
+            command=recipe.command,
+            inputs=recipe.inputs,
+            options=recipe.options,
+            versions={
                 "meloctl": __version__,
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "symusic", "torch")},
             },
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "files": {name: file_hash(folder / name) for name in sorted(files)},
-            "results": results,
-        }
-        atomic_write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            files={name: file_hash(folder / name) for name in sorted(files)},
+            results=results,
+        )
+        atomic_write_text(folder / MANIFEST, manifest.to_text())
         self._set_latest(recipe.stage, folder)
         return Run(folder=folder, manifest=manifest)
 
@@ -227,25 +265,30 @@ class Workspace:
                 f"nothing in {self.root / stage} yet; run first: {COMMAND_OF_STAGE[stage]} "
                 "(or name another workspace with `work`)"
             )
-        data = read_json(pointer, what="pointer to the latest run")
-        name = data.get("folder") if isinstance(data, dict) else None
-        if not isinstance(name, str) or "/" in name or not (self.root / stage / name / MANIFEST).is_file():
+        folder = pointer.with_name(LatestRun.read(pointer).folder)
+        if not (folder / MANIFEST).is_file():
             raise MeloError(f"{pointer}: names no finished run; run again: {COMMAND_OF_STAGE[stage]}")
-        return self._read(self.root / stage / name)
+        return read_run(folder, made_by=COMMAND_OF_STAGE[stage])
 
     def _set_latest(self, stage: str, folder: Path) -> None:
-        atomic_write_text(self.root / stage / LATEST, json.dumps({"folder": folder.name}) + "\n")
+        atomic_write_text(self.root / stage / LATEST, LatestRun(folder=folder.name).to_text())
 
-    def _read(self, folder: Path) -> Run:
-        data = read_json(folder / MANIFEST, what="manifest")
-        kinds = {"key": str, "inputs": dict, "options": dict, "files": dict, "results": dict, "time": str}
-        if (
-            not isinstance(data, dict)
-            or data.get("format") != FORMAT
-            or not all(isinstance(data.get(k), t) for k, t in kinds.items())
-        ):
-            raise MeloError(f"{folder / MANIFEST}: not a manifest of this version; delete {folder} and run again")
-        return Run(folder=folder, manifest=data)
+
+def read_run(folder: Path, *, made_by: str) -> Run:
+    """A finished run by its folder; its files are not looked at.
+
+    Args:
+        folder: that holds its manifest.
+        made_by: the command that makes such runs, for errors.
+
+    Raises:
+        MeloError: no manifest, a damaged one, or one of another version of meloctl.
+    """
+    path = folder / MANIFEST
+    try:
+        return Run(folder=folder, manifest=Manifest.read(path))
+    except MeloError as error:
+        raise MeloError(f"{error}; make such a run again: {made_by}") from error
 
 
 def text_hash(text: str) -> str:

@@ -1,48 +1,133 @@
-"""Imports point one way, analysis ◄ masks ◄ meloctl, and torch stays in meloctl."""
+"""The layers of the house: who may import whom, no circles, one meaning a name, torch in meloctl alone."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from conftest import ROOT
 
-MAY = {
-    "analysis": {"analysis"},
-    "masks": {"analysis", "masks"},
-    "meloctl": {"analysis", "masks", "meloctl"},
-}
+LAYERS = (
+    ("analysis",),
+    ("masks",),
+    ("meloctl", "meloctl.progress", "meloctl.formatting", "meloctl.machine"),
+    ("meloctl.workspace", "meloctl.html"),
+    ("meloctl.rows",),
+    ("meloctl.dataset",),
+    ("meloctl.model",),
+    ("meloctl.score", "meloctl.corpus", "meloctl.stats", "meloctl.masking"),
+    ("meloctl.training", "meloctl.generation"),
+    ("meloctl.evaluation", "meloctl.report", "meloctl.play"),
+    ("meloctl.comparison",),
+    ("meloctl.cli",),
+    ("meloctl.__main__",),
+)
+"""A package imports itself and packages of lower layers, never one beside it or above."""
+
 HEAVY = {"torch", "accelerate", "tensorboard"}
+SAME_CLASS_NAMES = {"Layer", "LayerWeights"}
+SAME_FILE_NAMES = {"session", "options", "model", "decoder", "layout", "plan", "planner", "kernel"}
+"""Names that stand in several folders and mean the same in each. Files of meloctl/cli are named like their command."""
 
 
-def imported(path):
+def modules():
+    """{name: path} of every module of the three packages."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in ("analysis", "masks", "meloctl")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+def imported(path, known=()):
+    """Names of the modules that a file imports, inside functions too; of our own those in `known`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (a.name.split(".")[0] for a in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module.split(".")[0]
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in known else node.module
 
 
-@pytest.mark.parametrize("package", MAY)
-def test_imports_point_one_way(package):
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert len(files) > 5
-    for path in files:
-        names = set(imported(path))
-        assert names & set(MAY) <= MAY[package], path
-        if package != "meloctl":
-            assert not names & HEAVY, path
+def import_graph():
+    """{module: modules of ours that it imports}."""
+    known = modules()
+    return {name: {other for other in imported(path, known) if other in known} for name, path in known.items()}
+
+
+def package_of(module):
+    """ "analysis", "masks", or the part of meloctl that a module belongs to."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "meloctl" else parts[0]
+
+
+def upward_imports(graph, layers):
+    """(module, imported module) of each import that leads to a layer that is not lower, or to a package in no layer."""
+    level = {package: i for i, layer in enumerate(layers) for package in layer}
+    return [
+        (module, other)
+        for module, others in graph.items()
+        for other in others
+        if package_of(module) != package_of(other)
+        and not level.get(package_of(other), len(layers)) < level.get(package_of(module), -1)
+    ]
+
+
+def test_imports_point_down():
+    graph = import_graph()
+    assert len(graph) > 150
+    assert upward_imports(graph, LAYERS) == []
+
+
+def test_an_upward_import_is_found():
+    graph = import_graph()
+    assert upward_imports({**graph, "meloctl.rows.codec": {"meloctl.dataset.packs"}}, LAYERS) == [
+        ("meloctl.rows.codec", "meloctl.dataset.packs")
+    ]
+    assert upward_imports({"analysis.cells": {"masks.spec"}}, LAYERS) == [("analysis.cells", "masks.spec")]
+    assert upward_imports({"meloctl.play.roll": {"meloctl.report.sources"}}, LAYERS) != []
+    assert upward_imports({"meloctl.unheard_of.x": {"analysis.cells"}}, LAYERS) != []
+
+
+def test_no_circles():
+    try:
+        list(TopologicalSorter(import_graph()).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_torch_stays_in_meloctl():
+    for name, path in modules().items():
+        if not name.startswith("meloctl"):
+            assert not {other.split(".")[0] for other in imported(path)} & HEAVY, name
 
 
 def test_only_one_file_knows_a_midi_library():
-    knows = {
-        path.name
-        for package in MAY
-        for path in (ROOT / package).rglob("*.py")
-        if set(imported(path)) & {"symusic", "miditoolkit", "mido", "pretty_midi"}
-    }
-    assert knows == {"midi.py"}
+    libraries = {"symusic", "miditoolkit", "mido", "pretty_midi"}
+    knows = {name for name, path in modules().items() if {m.split(".")[0] for m in imported(path)} & libraries}
+    assert knows == {"analysis.midi"}
+
+
+def test_no_two_public_classes_of_one_name():
+    places = defaultdict(list)
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(name)
+    assert len(places) > 100
+    assert {k: v for k, v in places.items() if len(v) > 1 and k not in SAME_CLASS_NAMES} == {}
+
+
+def test_file_names_repeat_only_where_they_mean_the_same():
+    places = defaultdict(list)
+    for name, path in modules().items():
+        if path.name != "__init__.py" and package_of(name) != "meloctl.cli":
+            places[path.stem].append(name)
+    assert {k: v for k, v in places.items() if len(v) > 1 and k not in SAME_FILE_NAMES} == {}
 
 
 @pytest.mark.parametrize(

@@ -46,42 +46,42 @@ def compared():
 
 
 def test_every_rule_takes_part_and_chance_several_times(compared):
-    _, rules, standings = compared
+    _, rules, costs = compared
     counts = {name: len(masks) for name, masks in rules.items()}
     assert counts == {"seed": 1, "budget": 1, "museformer": 1, "window": 1, "random": RANDOM_MASKS, "causal": 1}
-    assert {s.name: s.masks for s in standings} == counts
+    assert {s.name: s.masks for s in costs} == counts
     assert len({(m.same, m.near, m.far) for m in rules["random"]}) == RANDOM_MASKS
     assert rules["seed"] == [derive_mask(TABLE)]
 
 
 def test_costs_are_equal_where_they_should_be(compared):
-    pieces, rules, standings = compared
-    by_name = {s.name: s for s in standings}
-    cost = by_name["seed"].density
-    assert by_name["budget"].density <= cost + 1e-9
-    assert all(abs(density(m, mean_pairs(pieces)) / cost - 1) <= 0.05 for m in rules["random"])
-    assert abs(by_name["window"].density - cost) < 0.05
+    pieces, rules, costs = compared
+    by_name = {s.name: s for s in costs}
+    density_of_seed = by_name["seed"].density
+    assert by_name["budget"].density <= density_of_seed + 1e-9
+    assert all(abs(density(m, mean_pairs(pieces)) / density_of_seed - 1) <= 0.05 for m in rules["random"])
+    assert abs(by_name["window"].density - density_of_seed) < 0.05
 
 
 def test_the_numbers_are_those_of_their_functions(compared):
-    pieces, rules, standings = compared
+    pieces, rules, costs = compared
     pairs, cells = mean_pairs(pieces), [p.cells() for p in pieces]
-    for standing in standings:
-        masks = rules[standing.name]
-        assert standing.density == pytest.approx(np.mean([density(m, pairs) for m in masks]))
-        assert standing.similarity_recall == pytest.approx(np.mean([similarity_recall(m, TABLE, pairs) for m in masks]))
-        assert standing.per_work == pytest.approx(standing.similarity_recall / standing.density)
+    for cost in costs:
+        masks = rules[cost.name]
+        assert cost.density == pytest.approx(np.mean([density(m, pairs) for m in masks]))
+        assert cost.similarity_recall == pytest.approx(np.mean([similarity_recall(m, TABLE, pairs) for m in masks]))
+        assert cost.recall_per_density == pytest.approx(cost.similarity_recall / cost.density)
         blocks = [block_occupancy(m, c, BLOCK_GRIDS) for m in masks for c in cells]
-        assert standing.blocks == pytest.approx(np.mean(blocks, axis=0))
+        assert cost.blocks == pytest.approx(np.mean(blocks, axis=0))
         work = [plan(m, c).work / plan(causal_mask(), c).work for m in masks for c in cells]
-        assert standing.work == pytest.approx(np.mean(work))
-        heard = [[(len(r["same"]), len(r["cross"])) for r in (reach(m, n) for n in LAYERS)] for m in masks]
-        assert np.array(standing.reach) == pytest.approx(np.mean(heard, axis=0))
+        assert cost.planned_work == pytest.approx(np.mean(work))
+        fields = [[(len(r["same"]), len(r["cross"])) for r in (reach(m, n) for n in LAYERS)] for m in masks]
+        assert np.array(cost.reach) == pytest.approx(np.mean(fields, axis=0))
 
 
-def test_dense_causal_is_the_yardstick(compared):
+def test_dense_causal_is_the_unit(compared):
     causal = compared[2][-1]
-    assert (causal.name, causal.density, causal.similarity_recall, causal.per_work, causal.work) == (
+    assert (causal.name, causal.density, causal.similarity_recall, causal.recall_per_density, causal.planned_work) == (
         "causal",
         1,
         1,
@@ -97,20 +97,20 @@ def test_exempt_drums_reach_every_rule_that_hides_something():
     assert {name for name, masks in rules.items() if {m.drums for m in masks} == {"exempt"}} == set(rules) - {"causal"}
 
 
-def test_each_mask_is_counted_off():
+def test_on_mask_is_called_after_each_mask():
     calls = []
     compare_masks({"a": [SEED, SEED], "b": [causal_mask()]}, TABLE, random_pieces(), on_mask=lambda: calls.append(1))
     assert len(calls) == 3
 
 
 def test_the_table_and_the_sentence(compared):
-    standings = compared[2]
-    lines = table_lines(standings)
+    costs = compared[2]
+    lines = table_lines(costs)
     assert [line.split()[0] for line in lines[2:8]] == ["seed", "budget", "museformer", "window", "random", "causal"]
     assert max(map(len, lines)) <= 125
     assert lines[7].split()[:7] == ["causal", "100", "%", *lines[7].split()[3:4], "%", "100", "%"]
     named = {
-        s.name: replace(s, similarity_recall=c) for s, c in zip(standings, (0.5, 0.75, 0.9, 0.3, 0.25, 1), strict=True)
+        s.name: replace(s, similarity_recall=c) for s, c in zip(costs, (0.5, 0.75, 0.9, 0.3, 0.25, 1), strict=True)
     }
     said = conclusion(list(named.values()))
     assert (
@@ -123,20 +123,20 @@ def test_the_table_and_the_sentence(compared):
 
 
 def test_json_says_the_same(compared):
-    standing = compared[2][0]
-    data = standing.to_json()
+    cost = compared[2][0]
+    data = cost.to_json()
     assert set(data) == {
         "name",
         "masks",
         "density",
         "similarity_recall",
-        "similarity_recall_per_work",
+        "recall_per_density",
         "blocks",
-        "work",
+        "planned_work",
         "reach",
     }
     assert [(b["rows"], b["order"]) for b in data["blocks"]] == [(128, "bar"), (128, "part"), (64, "bar"), (64, "part")]
-    assert tuple(b["occupied"] for b in data["blocks"]) == standing.blocks
+    assert tuple(b["occupied"] for b in data["blocks"]) == cost.blocks
     assert [r["layers"] for r in data["reach"]] == [1, 2, 4]
 
 
@@ -144,6 +144,6 @@ def test_on_real_pieces_the_seeds_mask_beats_chance(real):
     files = real("band")
     pieces = read_piece_rows(sample_files(files, files[0].parent, 3), meter=None)
     assert len(find_files(files[0].parent)) >= 3
-    standings = compare_masks(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
-    by_name = {s.name: s for s in standings}
+    costs = compare_masks(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
+    by_name = {s.name: s for s in costs}
     assert by_name["seed"].similarity_recall > by_name["random"].similarity_recall

@@ -1,11 +1,10 @@
 """The definition itself, on matrices that can be drawn, and what is computed without the matrix."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_masks_spec import SEED, specs
 
 from masks.cost.row_pairs import row_pairs

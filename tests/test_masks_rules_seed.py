@@ -1,9 +1,8 @@
 """The seed's rule: the seed's numbers give the seed's mask, and other numbers give others for stated reasons."""
 
-from dataclasses import replace
-
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves, read_curves

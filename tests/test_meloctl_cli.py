@@ -100,7 +100,7 @@ def test_stats_tells_and_writes(card):
 def test_the_mask_comes_from_the_statistics(card):
     _, work, told = card
     mask = told["derive-mask"]
-    assert mask["format"] == "meloctl.mask/1"
+    assert mask["format"] == "meloctl.mask/2"
     assert set(mask) == {"format", "same", "cross", "drums", "summaries", "priors", "reasons", "source"}
     assert mask["priors"]["same"]["4"] == 1.0
     assert len(mask["reasons"]) >= 4
@@ -235,7 +235,7 @@ def test_people_are_told_what_was_found_and_where(card):
 
 def test_the_diary_gives_the_seeds_mask(tmp_path):
     mask = facts("derive-mask", "--table", DIARY, work=tmp_path / "melo")
-    assert (mask["same"], mask["cross"], mask["summaries"]) == ("full", {"near": 2, "far": [4]}, True)
+    assert (mask["same"], mask["near"], mask["far"], mask["summaries"]) == ("full", 2, [4], True)
 
 
 def test_the_workspace_is_named_by_option_environment_or_melo(tmp_path):

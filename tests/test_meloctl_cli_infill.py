@@ -13,7 +13,8 @@ from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
 from meloctl.cli import main
 from meloctl.generation.options import GenerateOptions
-from meloctl.generation.session import generate_pieces, plan_generation
+from meloctl.generation.plan import plan_generation
+from meloctl.generation.session import generate_pieces
 from meloctl.model.checkpoint import save_model
 from meloctl.progress import SilentReporter
 from meloctl.workspace import Recipe, Workspace

@@ -253,7 +253,7 @@ def test_what_cannot_be_read_out_is_one_line(tmp_path):
         (["--from-model", tmp_path / "none"], "no such folder"),
         (["--from-model", bare], "a run without gates"),
         (["--from-model", unfinished], "not a finished run"),
-        (["--from-model", damaged], "must hold"),
+        (["--from-model", damaged], "same is 3; it must be an object"),
         (["--from-model", run_of, "--rule", "seed"], "takes no rule"),
         (["--from-model", run_of, "--share", "0.2"], "takes no rule"),
     ):

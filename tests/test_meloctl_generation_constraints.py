@@ -1,5 +1,7 @@
 """Constraints hold: instruments, meter, tempo, bars; and what an interrupt leaves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,8 @@ from test_meloctl_model_decoder import V, always
 
 from analysis.errors import MeloError
 from masks.spec import MOST_OFFSET, MaskSpec
-from meloctl.generation.constraints import MOST_EMPTY, Constraints
-from meloctl.generation.options import Sampling
+from meloctl.generation.constraints import MOST_EMPTY, Constraints, check_bars
+from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_instruments, parse_meter, parse_tempo
 from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
@@ -117,6 +119,28 @@ def test_no_more_empty_bars_than_stated_follow_each_other():
     notes = np.diff(np.append(np.flatnonzero(rows[:, INSTRUMENT] == V.bar), len(rows) - 1)) - 1
     empty = "".join("." if n == 0 else "x" for n in notes)
     assert empty == ("." * MOST_EMPTY + "x") * 4 + "." * (23 - 4 * (MOST_EMPTY + 1) - 1) + "x"
+
+
+def test_bars_of_a_prompt_count_towards_the_most_bars():
+    check_bars(9_998, prompt_bars=2)
+    with pytest.raises(MeloError, match="bars 9999: give a whole number of bars, 1 to 9998"):
+        check_bars(9_999, prompt_bars=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"keep_bars": 4}, "--keep-bars: says how much of a prompt to keep; give the prompt too: --prompt FILE"),
+        ({"parts": "bass"}, "--parts: says what of a file to replace; give the file too: --infill FILE"),
+        ({"infill": Path("a.mid")}, "--infill: say what to replace: --bars-range 9:16, --parts bass, or both"),
+        ({"infill": Path("a.mid"), "parts": "bass", "tempo": 90.0}, "--tempo: does not go with --infill"),
+        ({"count": 0}, "--count 0: give how many pieces to write, 1 to 1000"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, says):
+    with pytest.raises(MeloError) as refused:
+        GenerateOptions(**options)
+    assert refused.value.for_command_line().startswith(says)
 
 
 def test_pieces_side_by_side_are_those_written_alone():

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from analysis.errors import MeloError
 from analysis.midi import parse_midi
 from meloctl.cli.main import app
-from meloctl.play.play_page import PieceOnPage, page
-from meloctl.play.roll import roll_of
+from meloctl.play.play_page import PlayedPiece, play_page
+from meloctl.play.roll import piano_roll
 from meloctl.workspace import Recipe, Workspace
 
 HOSTILE = '</script><script>alert("1")<!--&'
@@ -82,11 +82,11 @@ def pieces_of(markup):
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    """The folder, the workspace, and what `meloctl play --out` told of the small piece."""
+    """The folder, the workspace, and the JSON that `meloctl play --out` printed for the small piece."""
     root = tmp_path_factory.mktemp("play")
     (root / "small.mid").write_bytes(small())
-    told = json.loads(run("play", root / "small.mid", "--work", root / "melo", "--out", root / "p.html", "--json"))
-    return root, root / "melo", told
+    result = json.loads(run("play", root / "small.mid", "--work", root / "melo", "--out", root / "p.html", "--json"))
+    return root, root / "melo", result
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def markup(played):
 
 
 def test_the_roll_is_the_piece_to_the_second(markup):
-    assert roll_of(parse_midi(small())) == ROLL
+    assert piano_roll(parse_midi(small())) == ROLL
     (piece,) = pieces_of(markup)
     assert {key: piece[key] for key in ROLL} == ROLL
 
@@ -151,7 +151,7 @@ def test_hostile_names_are_text(tmp_path):
 def test_long_and_missing_names():
     bass = [(0, b"\xc1\x21"), *note(40, 480, channel=1)]
     piece = parse_midi(smf([track_name("x" * 100), *note(60, 480)], bass, bass))
-    assert [part["name"] for part in roll_of(piece)["parts"]] == ["x" * 39 + "…", "fingered bass", "fingered bass 2"]
+    assert [part["name"] for part in piano_roll(piece)["parts"]] == ["x" * 39 + "…", "fingered bass", "fingered bass 2"]
 
 
 def test_the_page_needs_no_network(markup):
@@ -171,9 +171,9 @@ def test_the_page_needs_no_network(markup):
 
 
 def test_nothing_is_redone(played):
-    root, work, told = played
-    assert told["path"] == str(root / "p.html")
-    assert told["pieces"] == [
+    root, work, result = played
+    assert result["path"] == str(root / "p.html")
+    assert result["pieces"] == [
         {
             "file": "small.mid",
             "bars": 3,
@@ -199,16 +199,16 @@ def test_the_latest_run_with_several_pieces(tmp_path):
     for name in names:
         (folder / name).write_bytes(small(name))
     space.finish(recipe, files=names, results={})
-    told = json.loads(run("play", "--work", space.root, "--json"))
-    assert [piece["file"] for piece in told["pieces"]] == names
-    markup = Path(told["path"]).read_text(encoding="utf-8")
+    result = json.loads(run("play", "--work", space.root, "--json"))
+    assert [piece["file"] for piece in result["pieces"]] == names
+    markup = Path(result["path"]).read_text(encoding="utf-8")
     assert [option.text for option in Page(markup).all("option")] == names
     assert [piece["parts"][0]["name"] for piece in pieces_of(markup)] == names
     for kind, name in (("p", "facts"), ("div", "legend")):
-        said = [e for e in Page(markup).all(kind) if e.attributes.get("class") == name]
-        assert ["hidden" in e.attributes for e in said] == [False, True]
+        elements = [e for e in Page(markup).all(kind) if e.attributes.get("class") == name]
+        assert ["hidden" in e.attributes for e in elements] == [False, True]
     named = json.loads(run("play", folder, "--work", space.root, "--json"))
-    assert named == told
+    assert named == result
 
 
 def test_mistakes_say_what_to_do(tmp_path):
@@ -220,7 +220,7 @@ def test_mistakes_say_what_to_do(tmp_path):
     (tmp_path / "many").mkdir()
     for i in range(2):
         (tmp_path / "many" / f"{i}.mid").write_bytes(smf([*note(60, 480), *note(60, 480, rest=20 * 60 * 960)]))
-    for arguments, said in (
+    for arguments, message in (
         ([], "run first: meloctl generate"),
         ([tmp_path / "none.mid"], "no such file; give a MIDI file or a folder"),
         ([tmp_path / "text.mid"], "text.mid: not a MIDI file"),
@@ -229,7 +229,7 @@ def test_mistakes_say_what_to_do(tmp_path):
         ([tmp_path / "many"], r"more than 30 minutes of music in 2 files.*meloctl play .*0\.mid"),
         ([tmp_path / "long.mid", "--out", tmp_path / "p.txt"], "give one that ends in .html"),
     ):
-        with pytest.raises(MeloError, match=said):
+        with pytest.raises(MeloError, match=message):
             run("play", *arguments, "--work", work)
     assert not work.exists()
 
@@ -260,10 +260,10 @@ def number(attributes, name):
 
 @pytest.mark.parametrize(("seconds", "bar"), [(0, 1), (1.9, 1), (3.5, 2), (5, 3)])
 def test_the_cursor_stands_where_the_address_says(played, body, seconds, bar):
-    said, dom = body(played[0] / "p.html", f"t={seconds}")
-    assert "data-error" not in said
-    assert (number(said, "drawn"), number(said, "time"), number(said, "bar")) == (4, seconds, bar)
-    left = number(said, "cursor") - seconds * number(said, "scale")
+    body_tag, dom = body(played[0] / "p.html", f"t={seconds}")
+    assert "data-error" not in body_tag
+    assert (number(body_tag, "drawn"), number(body_tag, "time"), number(body_tag, "bar")) == (4, seconds, bar)
+    left = number(body_tag, "cursor") - seconds * number(body_tag, "scale")
     assert left == pytest.approx(44)
     assert f"0:0{int(seconds)} / 0:08 · bar {bar} of 3" in dom
 
@@ -272,24 +272,24 @@ def test_twenty_thousand_notes_are_drawn(tmp_path, body):
     """200 bars of 100 notes; at 96 pixels a bar about 13 bars are in view."""
     piece = parse_midi(smf([e for i in range(20_000) for e in note(40 + i % 40, 19)], division=480))
     assert len(piece.notes) == 20_000
-    shown = PieceOnPage(name="many.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
-    (tmp_path / "many.html").write_text(page("many", [shown]), encoding="utf-8")
-    said, _ = body(tmp_path / "many.html", "t=0")
-    assert "data-error" not in said
+    shown = PlayedPiece(name="many.mid", piece=piece, roll=piano_roll(piece), audio="data:,", audio_seconds=0.0)
+    (tmp_path / "many.html").write_text(play_page("many", [shown]), encoding="utf-8")
+    body_tag, _ = body(tmp_path / "many.html", "t=0")
+    assert "data-error" not in body_tag
     bars_in_view = (1280 - 2 * 38.4 - 44) / 96
-    assert 0.8 * bars_in_view < number(said, "drawn") / (1920 / 19) < 1.2 * bars_in_view
+    assert 0.8 * bars_in_view < number(body_tag, "drawn") / (1920 / 19) < 1.2 * bars_in_view
 
 
 def test_a_second_piece_is_chosen_by_the_address(tmp_path, body):
     piece = parse_midi(smf([*note(60, 480), *note(62, 480), *note(64, 480)]))
     shown = [
-        PieceOnPage(name=f"{i}.mid", piece=p, roll=roll_of(p), audio="data:,", audio_seconds=0.0)
+        PlayedPiece(name=f"{i}.mid", piece=p, roll=piano_roll(p), audio="data:,", audio_seconds=0.0)
         for i, p in enumerate((parse_midi(small()), piece))
     ]
-    (tmp_path / "two.html").write_text(page("two", shown), encoding="utf-8")
-    said, dom = body(tmp_path / "two.html", "piece=2&t=0.75")
-    assert "data-error" not in said
-    assert (number(said, "drawn"), number(said, "bar")) == (3, 1)
+    (tmp_path / "two.html").write_text(play_page("two", shown), encoding="utf-8")
+    body_tag, dom = body(tmp_path / "two.html", "piece=2&t=0.75")
+    assert "data-error" not in body_tag
+    assert (number(body_tag, "drawn"), number(body_tag, "bar")) == (3, 1)
     assert "bar 1 of 1" in dom
 
 
@@ -300,22 +300,22 @@ def with_sections(tmp_path):
     a, b = ([[int(p) for p in random.integers(40, 80, 8)] for _ in range(8)] for _ in range(2))
     pitches = [p for bar in a + a + b + a for p in bar]
     piece = parse_midi(smf([(0, TEMPO_120), *(event for p in pitches for event in note(p, 240))]))
-    shown = PieceOnPage(name="form.mid", piece=piece, roll=roll_of(piece), audio="data:,", audio_seconds=0.0)
+    shown = PlayedPiece(name="form.mid", piece=piece, roll=piano_roll(piece), audio="data:,", audio_seconds=0.0)
     path = tmp_path / "form.html"
-    path.write_text(page("form", [shown]), encoding="utf-8")
+    path.write_text(play_page("form", [shown]), encoding="utf-8")
     return path
 
 
-def test_sections_are_told_in_words(with_sections):
+def test_sections_stand_in_the_facts(with_sections):
     found = Page(with_sections.read_text(encoding="utf-8")).all("p")
     (facts,) = [p.text for p in found if p.attributes.get("class") == "facts"]
     assert facts.endswith(". Sections: A from bar 1, A from bar 9, B from bar 17, A from bar 25")
 
 
 def test_sections_are_drawn_above_the_bars(with_sections, body):
-    said, dom = body(with_sections, "t=33")
-    assert "data-error" not in said
-    assert number(said, "sections") == 3  # 12 bars are in view, from bar 16 on: the ends of two and all of B
+    body_tag, dom = body(with_sections, "t=33")
+    assert "data-error" not in body_tag
+    assert number(body_tag, "sections") == 3  # 12 bars are in view, from bar 16 on: the ends of two and all of B
     assert "0:33 / 1:04 · bar 17 of 32 · B" in dom
 
 
@@ -326,6 +326,6 @@ def test_a_click_on_a_section_goes_to_its_beginning(with_sections, body, y, bar)
     place = f"{{ bubbles: true, clientX: corner.left + 44 + 10.5 * 2 * scale, clientY: corner.top + {y} }}"
     click = f"const corner = paper.getBoundingClientRect(); view.dispatchEvent(new MouseEvent('click', {place}));"
     with_sections.write_text(markup.replace("</body>", f"<script>{click}</script></body>"), encoding="utf-8")
-    said, _ = body(with_sections, "")
-    assert "data-error" not in said
-    assert number(said, "bar") == bar
+    body_tag, _ = body(with_sections, "")
+    assert "data-error" not in body_tag
+    assert number(body_tag, "bar") == bar

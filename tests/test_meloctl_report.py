@@ -23,7 +23,7 @@ from masks.cost.row_pairs import mean_pairs
 from masks.cost.similarity_recall import similarity_recall
 from masks.describe import density
 from masks.rules.seed import derive_mask
-from masks.spec import MaskSpec, spec_text
+from masks.spec import MaskSpec
 from meloctl.cli.main import app
 from meloctl.masking.costed_corpus import costed_corpus
 from meloctl.progress import SilentReporter
@@ -39,7 +39,7 @@ def minus(text):
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def said_interval(interval):
+def interval_text(interval):
     """An offset that only some pieces reach has none: not every draw of pieces holds one of them."""
     return "–" if None in interval else "{:.3f} to {:.3f}".format(*interval)
 
@@ -54,9 +54,9 @@ def run(*arguments):
 
 
 def write_song(path, seed, *, bass=True, drums=True, bars=16):
-    """A tune of four bars, told again and again, over a bass and a drum that hold to it."""
-    lot = random.Random(seed)
-    tune = [lot.choice([60, 62, 64, 65, 67, 69]) for _ in range(16)]
+    """A tune of four bars, repeated, over a bass and a drum in time with it."""
+    rng = random.Random(seed)
+    tune = [rng.choice([60, 62, 64, 65, 67, 69]) for _ in range(16)]
     whole = (tune * bars)[: 4 * bars]
     parts = [[e for pitch in whole for e in note(pitch, 480)]]
     if bass:
@@ -78,8 +78,8 @@ def card(tmp_path_factory):
         (corpus / f"{HOSTILE}broken{i}.mid").write_text("no music")
     for command in (["stats", corpus], ["corpus", "check", corpus], ["derive-mask"]):
         run(*command, "--work", work)
-    told = json.loads(run("report", "--work", work, "--json"))
-    return root, work, told
+    result = json.loads(run("report", "--work", work, "--json"))
+    return root, work, result
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,10 @@ def folder(card):
 # What it says
 
 
-def test_the_verdict_tells_the_planted_period(card, page):
-    told = card[2]
-    assert told["headline"] == "The music comes round every 4 bars" in page.all("h1")[0].text
-    assert [line.split(":")[0] for line in told["verdict"]] == [
+def test_the_conclusions_name_the_planted_period(card, page):
+    result = card[2]
+    assert result["headline"] == "The music comes round every 4 bars" in page.all("h1")[0].text
+    assert [line.split(":")[0] for line in result["conclusions"]] == [
         "Period",
         "Rhythm",
         "Own part against other parts",
@@ -107,12 +107,12 @@ def test_the_verdict_tells_the_planted_period(card, page):
         "Corpus",
     ]
     top = page.all("header")[0].text
-    for line in told["verdict"]:
-        about, found = line.split(": ", 1)
-        assert about in top
-        assert found[1:] in top
-    assert "12 pieces, " in told["verdict"][-1]
-    assert "2 files could not be read" in told["verdict"][-1]
+    for line in result["conclusions"]:
+        subject, sentence = line.split(": ", 1)
+        assert subject in top
+        assert sentence[1:] in top
+    assert "12 pieces, " in result["conclusions"][-1]
+    assert "2 files could not be read" in result["conclusions"][-1]
 
 
 def test_every_number_of_the_table_is_on_the_page(folder, page):
@@ -133,11 +133,11 @@ def test_every_number_of_the_table_is_on_the_page(folder, page):
         assert rows[label, words[row["relation"]], row["offset"]] == [
             f"{row['pairs']:,}",
             f"{row['mean']:.3f}",
-            said_interval(row["interval"]),
+            interval_text(row["interval"]),
             f"{row['piece_mean']:.3f}",
-            said_interval(row["piece_interval"]),
+            interval_text(row["piece_interval"]),
             f"{row['chance']:.3f}",
-            said_interval(row["chance_interval"]),
+            interval_text(row["chance_interval"]),
         ]
 
 
@@ -170,8 +170,8 @@ def test_the_period_table_agrees_with_the_table_of_offsets(folder, page):
     words = {"same": "own part", "cross": "other parts"}
     for measure, by_relation in periods.items():
         for relation, period in by_relation.items():
-            said = found[measure, words[relation]]
-            assert said == (f"every {period} bars" if period else "none found")
+            period_text = found[measure, words[relation]]
+            assert period_text == (f"every {period} bars" if period else "none found")
 
 
 def test_a_curve_says_its_values_to_whoever_points_at_it(folder, page):
@@ -179,10 +179,10 @@ def test_a_curve_says_its_values_to_whoever_points_at_it(folder, page):
     figure = page.section("curves").all("figure")
     titles = [t.text for t in next(iter(figure)).all("title")]
     at_4 = {r["relation"]: r for r in data["offsets"] if (r["measure"], r["offset"]) == ("pc-jaccard", 4)}
-    (said,) = [t for t in titles if t.startswith("4 back")]
+    (readout,) = [t for t in titles if t.startswith("4 back")]
     for relation, words in (("same", "own part"), ("cross", "other parts")):
-        assert f"{words} {at_4[relation]['mean']:.3f} (" in said
-        assert f"by chance {at_4[relation]['chance']:.3f}" in said
+        assert f"{words} {at_4[relation]['mean']:.3f} (" in readout
+        assert f"by chance {at_4[relation]['chance']:.3f}" in readout
 
 
 def test_heat_maps_hold_the_means_of_families_csv(folder, page):
@@ -190,15 +190,15 @@ def test_heat_maps_hold_the_means_of_families_csv(folder, page):
     rows = rows[rows.measure == "onset-jaccard"]
     tables = {t.attributes["aria-label"]: t for t in page.section("families").all("table")}
     assert len(tables) == 4
-    said = {k: [c.attributes["title"] for c in t.all("td") if "title" in c.attributes] for k, t in tables.items()}
+    titles = {k: [c.attributes["title"] for c in t.all("td") if "title" in c.attributes] for k, t in tables.items()}
     same_bar = rows[(rows.relation == "cross") & (rows.offset == 0)]
-    assert sorted(said["Rhythm, drums too: two parts in the same bar"]) == sorted(
+    assert sorted(titles["Rhythm, drums too: two parts in the same bar"]) == sorted(
         f"{a} and {b}: {r.mean:.3f}, {r.pairs:,} pairs"
         for r in same_bar.itertuples()
         for a, b in ((r.later, r.earlier), (r.earlier, r.later))
     )
     assert len(same_bar) == 3  # piano and bass, piano and drums, bass and drums
-    by_offset = said["Rhythm, drums too: by offset in bars back, the families compared most often"]
+    by_offset = titles["Rhythm, drums too: by offset in bars back, the families compared most often"]
     own = rows[rows.relation == "same"]
     assert {f"{r.later}, {r.offset} back: {r.mean:.3f}, {r.pairs:,} pairs" for r in own.itertuples()} <= set(by_offset)
     two = rows[(rows.relation == "cross") & (rows.offset == 4)]
@@ -238,10 +238,10 @@ def test_the_corpus_is_counted(folder, page):
     assert rows["Bars"] == ["12", "15", "18", f"{3 * (12 + 14 + 16 + 18)}"]
     assert rows["Parts"] == ["3", "3", "3", "36"]
     assert rows["Notes"][-1] == f"{pieces.notes.sum():,}"
-    said = page.section("corpus").text
-    assert "Drums play in all 12 pieces." in said
-    assert "2 files: not a MIDI file" in said
-    assert "Checked for training" in said
+    text = page.section("corpus").text
+    assert "Drums play in all 12 pieces." in text
+    assert "2 files: not a MIDI file" in text
+    assert "Checked for training" in text
 
 
 def test_rules_stand_as_mask_compare_has_them(card, folder, page):
@@ -282,8 +282,8 @@ def test_the_mask_is_drawn_as_the_spec_sees(folder):
 
 def test_names_of_files_are_text(page, card):
     assert len(page.all("script")) == 1
-    said = page.section("corpus").text
-    assert f"{HOSTILE}broken0.mid, {HOSTILE}broken1.mid" in said
+    text = page.section("corpus").text
+    assert f"{HOSTILE}broken0.mid, {HOSTILE}broken1.mid" in text
     assert page.all("title")[0].text == 'songs <b>&": how alike its bars are'
     markup = Path(card[2]["path"]).read_text(encoding="utf-8")
     assert "<b>" not in markup
@@ -301,7 +301,7 @@ def test_hostile_tables_and_masks_are_text(tmp_path):
     }
     (tmp_path / "t.json").write_text(json.dumps(table))
     mask = MaskSpec(same="full", near=0, far=(), summaries=True, reasons=(HOSTILE,), source={"table": HOSTILE})
-    (tmp_path / "m.json").write_text(spec_text(mask))
+    (tmp_path / "m.json").write_text(mask.to_text())
     run(
         "report",
         "--work",
@@ -378,8 +378,8 @@ def test_the_page_needs_nothing_else(page):
 
 
 def test_nothing_is_redone_until_an_input_changes(card, tmp_path):
-    root, work, told = card
-    path = Path(told["path"])
+    root, work, result = card
+    path = Path(result["path"])
     before = path.stat().st_mtime_ns
     manifest = json.loads((path.parent / "manifest.json").read_text())
     assert manifest["command"] == "report"
@@ -393,11 +393,11 @@ def test_nothing_is_redone_until_an_input_changes(card, tmp_path):
     assert out.read_bytes() == path.read_bytes()
     assert json.loads(run("report", "--work", work, "--out", out, "--json"))["path"] == str(out)
     mask = tmp_path / "mask.json"
-    mask.write_text(spec_text(MaskSpec(same="full", near=3, far=(), summaries=True, reasons=("because",))))
+    mask.write_text(MaskSpec(same="full", near=3, far=(), summaries=True, reasons=("because",)).to_text())
     other = json.loads(run("report", "--work", work, "--mask", mask, "--json"))
-    assert other["path"] != told["path"]
+    assert other["path"] != result["path"]
     assert "because" in Page(Path(other["path"]).read_text()).section("mask").text
-    assert json.loads(run("report", "--work", work, "--json"))["path"] == told["path"]
+    assert json.loads(run("report", "--work", work, "--json"))["path"] == result["path"]
 
 
 def test_a_folder_or_a_file_of_stats_may_be_named(card, folder, tmp_path):
@@ -428,7 +428,7 @@ def test_a_changed_table_is_reported_as_such(card, folder, tmp_path):
     assert "meloctl derive-mask --table" in found.section("mask").text
 
 
-def test_a_changed_corpus_is_told(tmp_path):
+def test_a_changed_corpus_is_reported(tmp_path):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     write_song(corpus / "a.mid", 1)
@@ -450,12 +450,12 @@ def test_a_changed_corpus_is_told(tmp_path):
 
 
 def test_a_table_without_evidence(tmp_path):
-    told = json.loads(
+    result = json.loads(
         run("report", "--stats", DIARY, "--work", tmp_path / "melo", "--out", tmp_path / "r.html", "--json")
     )
-    assert told["headline"] == "Bars are most alike 4 bars back"
-    assert "not tested" in told["verdict"][0]
-    assert any(line.startswith("Caution: This table holds means only") for line in told["verdict"])
+    assert result["headline"] == "Bars are most alike 4 bars back"
+    assert "not tested" in result["conclusions"][0]
+    assert any(line.startswith("Caution: This table holds means only") for line in result["conclusions"])
     found = Page((tmp_path / "r.html").read_text())
     assert "chance and intervals: unknown" in found.section("curves").text
     assert "holds no test" in found.section("period").text
@@ -472,13 +472,13 @@ def test_small_corpora(tmp_path, pieces, bass, drums):
     for i in range(pieces):
         write_song(corpus / f"{i}.mid", i, bass=bass, drums=drums)
     run("stats", corpus, "--work", tmp_path / "melo")
-    told = json.loads(run("report", "--work", tmp_path / "melo", "--json"))
-    found = Page(Path(told["path"]).read_text())
-    said = " ".join(told["verdict"])
-    assert ("This is one piece" in said) == (pieces == 1)
-    assert ("Only 3 pieces" in said) == (pieces == 3)
-    assert ("95 % over pieces" in said) == (pieces > 1)
-    assert ("two different parts that could be compared" in said) == (not bass)
+    result = json.loads(run("report", "--work", tmp_path / "melo", "--json"))
+    found = Page(Path(result["path"]).read_text())
+    text = " ".join(result["conclusions"])
+    assert ("This is one piece" in text) == (pieces == 1)
+    assert ("Only 3 pieces" in text) == (pieces == 3)
+    assert ("95 % over pieces" in text) == (pieces > 1)
+    assert ("two different parts that could be compared" in text) == (not bass)
     assert ("No mask can be derived" in found.section("mask").text) == (not bass)
     assert ("drums" in "".join(t.text for t in found.section("families").all("th"))) == drums
 
@@ -488,7 +488,7 @@ def test_mistakes_are_one_line(tmp_path, card):
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "junk.json").write_text("{}")
-    for arguments, said in (
+    for arguments, message in (
         (["--work", empty], "run first: meloctl stats FOLDER"),
         (["--work", work, "--stats", empty], "no offsets.json in it"),
         (["--work", work, "--stats", tmp_path / "absent.json"], "cannot read this table of offsets"),
@@ -497,7 +497,7 @@ def test_mistakes_are_one_line(tmp_path, card):
         (["--work", work, "--out", tmp_path / "r.pdf"], "ends in .html"),
         (["--work", work, "--out", empty], "ends in .html"),
     ):
-        with pytest.raises(MeloError, match=re.escape(said)) as error:
+        with pytest.raises(MeloError, match=re.escape(message)) as error:
             run("report", *arguments)
         assert "\n" not in str(error.value)
 
@@ -509,8 +509,8 @@ PROBE = """<!DOCTYPE html><title>probe</title><body><iframe id="a" style="width:
   const page = document.getElementById("a").contentDocument, root = page.documentElement, chart = page.querySelector("svg");
   for (let i = 0; i < 5; i++) chart.dispatchEvent(new KeyboardEvent("keydown", {{key: "ArrowRight"}}));
   const small = Math.min(...[...page.querySelectorAll("svg text")].map((t) => t.getBoundingClientRect().height));
-  const said = page.querySelector(".readout").textContent;
-  document.title = JSON.stringify({{scroll: root.scrollWidth, client: root.clientWidth, small, said}});
+  const readout = page.querySelector(".readout").textContent;
+  document.title = JSON.stringify({{scroll: root.scrollWidth, client: root.clientWidth, small, readout}});
   document.body.innerHTML = "";
 }});</script>"""
 
@@ -534,4 +534,4 @@ def test_no_page_scrolls_sideways_in_a_browser(card, folder, tmp_path, width):
     assert found["scroll"] <= found["client"]
     assert found["small"] >= 10  # px a line: text of 9 px
     mean = read_curves(folder / "offsets.json").same[4]
-    assert found["said"].startswith(f"4 back\nown part {mean:.3f} (")  # the first column is the same bar
+    assert found["readout"].startswith(f"4 back\nown part {mean:.3f} (")  # the first column is the same bar

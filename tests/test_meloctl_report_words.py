@@ -10,7 +10,7 @@ from analysis.offset_table_file import OffsetTableFile
 from analysis.significance import Peak
 from masks.spec import MaskSpec
 from meloctl.formatting import number
-from meloctl.report.mask_chart import shown_chart
+from meloctl.report.mask_chart import prior_chart
 from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import Curve, table_view
 from meloctl.report.report_text import p_value, period_in_words, why_none
@@ -20,24 +20,24 @@ HOSTILE = '<script>alert("1")<&script>'
 
 
 def test_a_mask_in_words():
-    def said(**fields):
+    def words(**fields):
         return mask_in_words(MaskSpec(**{"same": "full", "near": 0, "far": (), "summaries": False, **fields}))
 
-    assert said() == "to the whole past of its own part; to other parts in the same bar"
-    assert said(near=2, far=(4,)).endswith("; to other parts in the same bar, up to 2 bars back and 4 back")
-    assert said(same=()).startswith("to its own part in this bar alone;")
-    assert said(same=(1, 2, 3, 8)).startswith("to its own part 1–3, 8 bars back;")
-    assert said(drums="exempt", summaries=True).endswith(
-        "; between drums and other parts nothing is hidden; of every other bar it hears a summary"
+    assert words() == "to the whole past of its own part; to other parts in the same bar"
+    assert words(near=2, far=(4,)).endswith("; to other parts in the same bar, up to 2 bars back and 4 back")
+    assert words(same=()).startswith("to its own part in this bar alone;")
+    assert words(same=(1, 2, 3, 8)).startswith("to its own part 1–3, 8 bars back;")
+    assert words(drums="exempt", summaries=True).endswith(
+        "; between drums and other parts nothing is hidden; of every other bar it attends to a summary"
     )
-    assert said(near=10_000) == "to the whole past of its own part, and to the whole past of all other parts"
+    assert words(near=10_000) == "to the whole past of its own part, and to the whole past of all other parts"
 
 
 def test_a_mask_without_priors_has_no_picture_of_them():
-    assert shown_chart(MaskSpec(same="full", near=0, far=(), summaries=True)) is None
+    assert prior_chart(MaskSpec(same="full", near=0, far=(), summaries=True)) is None
 
 
-def peak(**told):
+def peak(**fields):
     base = {
         "measure": "pc-jaccard",
         "relation": "same",
@@ -46,7 +46,7 @@ def peak(**told):
         "height": 0.1,
         "interval": (0.05, 0.2),
     }
-    return Peak(**{**base, "effect": 1.0, "p": 0.0005, **told})
+    return Peak(**{**base, "effect": 1.0, "p": 0.0005, **fields})
 
 
 def curve(*peaks):
@@ -90,7 +90,7 @@ GOOD = {"measure": "pc-jaccard", "relation": "same", "offset": 1, "mean": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"mean": 2}, "offsets[0].mean is 2; it must be a number from 0 to 1"),
         ({"mean": None}, "offsets[0].mean is None; it must be a number"),
@@ -106,8 +106,8 @@ GOOD = {"measure": "pc-jaccard", "relation": "same", "offset": 1, "mean": 0.5}
         ({"measure": None}, "measure is None; it must be a text"),
     ],
 )
-def test_hostile_rows_are_refused(row, said):
-    with pytest.raises(MeloError, match=re.escape(said)):
+def test_hostile_rows_are_refused(row, message):
+    with pytest.raises(MeloError, match=re.escape(message)):
         table_of([{**GOOD, **row}])
 
 

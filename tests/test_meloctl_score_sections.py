@@ -1,4 +1,4 @@
-"""Sections are found where they were planted, with the letters that they were given, and none where nothing was planted."""
+"""Sections are found where they were planted, with the letters that they were given, and none where nothing was."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from analysis.midi import read_midi
 from analysis.piece import Part
 from meloctl.corpus.composer.compose import compose_piece
 from meloctl.score.piano_roll import draw_piano_roll
-from meloctl.score.sections import bars_alike, sections_of
+from meloctl.score.sections import bar_similarity, sections_of
 
 PARTS = (Part(program=0, is_drum=False), Part(program=33, is_drum=False), Part(program=0, is_drum=True))
 
 
 def random_bar(random, pitches=(48, 73)):
-    """(part, onset in the bar, duration, pitch) of a bar of 48 ticks, by lot: eight chord notes, four of bass, six strokes."""
+    """(part, onset in the bar, duration, pitch) of a random bar of 48 ticks: eight chord notes, four of bass, six strokes."""
     notes = [
         (0, int(t), 4, int(p)) for t, p in zip(random.choice(16, 8) * 3, random.integers(*pitches, 8), strict=True)
     ]
@@ -38,7 +38,7 @@ def form_of(piece):
 
 
 def planted(form, lengths, seed=0):
-    """A piece by lot in which equal letters are equal bars."""
+    """A random piece in which equal letters are equal bars."""
     random = np.random.default_rng(seed)
     material = {x: [random_bar(random) for _ in range(lengths[x])] for x in sorted(set(form))}
     return piece_from([bar for x in form for bar in material[x]])
@@ -107,22 +107,22 @@ def test_sections_follow_each_other_from_the_first_bar(piece):
 
 
 @given(st.integers(0, 10**6))
-def test_likeness_of_bars(seed):
+def test_the_similarity_of_bars_is_symmetric(seed):
     random = np.random.default_rng(seed)
-    alike = bars_alike(piece_from([random_bar(random) for _ in range(5)]))
-    np.testing.assert_allclose(alike, alike.T)
-    np.testing.assert_allclose(np.diagonal(alike), 1)
-    assert ((alike >= 0) & (alike <= 1)).all()
+    similarity = bar_similarity(piece_from([random_bar(random) for _ in range(5)]))
+    np.testing.assert_allclose(similarity, similarity.T)
+    np.testing.assert_allclose(np.diagonal(similarity), 1)
+    assert ((similarity >= 0) & (similarity <= 1)).all()
 
 
-def test_likeness_by_hand():
+def test_the_similarity_of_bars_by_hand():
     # bar 0: C and E at once; bar 1: C alone, then a drum alone; bar 2 is empty; bar 3: C alone
     piece = piece_of([(0, 0, 12, 60), (0, 0, 12, 64), (0, 48, 12, 60), (2, 60, 1, 38), (0, 144, 12, 60)], parts=PARTS)
-    alike = bars_alike(piece)
-    assert alike[1, 3] == pytest.approx(2 / 3)  # notes equal, onsets equal, drums in one of them alone
-    assert alike[0, 3] == pytest.approx((1 / 2 + 1) / 2)
-    assert alike[0, 2] == 0
-    assert alike[2, 2] == 1
+    similarity = bar_similarity(piece)
+    assert similarity[1, 3] == pytest.approx(2 / 3)  # notes equal, onsets equal, drums in one of them alone
+    assert similarity[0, 3] == pytest.approx((1 / 2 + 1) / 2)
+    assert similarity[0, 2] == 0
+    assert similarity[2, 2] == 1
 
 
 def test_real_songs_have_a_form(real):

@@ -144,7 +144,7 @@ def test_notes_that_no_window_holds_are_told(work, monkeypatch):
 
 def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):
     run, _ = trained(work, gates=True)
-    assert json.loads((run.folder / "gates.json").read_text())["format"] == "meloctl.gates/1"
+    assert json.loads((run.folder / "gates.json").read_text())["format"] == "meloctl.gates/2"
     assert "gates.json" in run.files
     assert read_about(run.folder).gated
     mask = facts("derive-mask", "--from-model", run.folder, work=work)

@@ -111,3 +111,24 @@ def test_what_was_needed_to_resume_alone_goes_once_the_run_is_finished(tmp_path)
 
     run = space.once(recipe_of(), make)
     assert sorted(path.name for path in run.folder.iterdir()) == [MANIFEST, "table.csv"]
+
+
+def test_an_old_workspace_is_refused_with_what_to_run(tmp_path):
+    space = Workspace(tmp_path)
+    run = space.once(recipe_of(), write_one)
+    data = json.loads((run.folder / MANIFEST).read_text())
+    data["format"] = "meloctl.manifest/1"
+    (run.folder / MANIFEST).write_text(json.dumps(data))
+    with pytest.raises(
+        MeloError, match=r"of another version of meloctl .*; make such a run again: meloctl stats FOLDER"
+    ):
+        space.latest("stats")
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/etc", "a/b", "", 5, None])
+def test_the_pointer_to_the_latest_run_leads_nowhere_else(tmp_path, name):
+    space = Workspace(tmp_path)
+    space.once(recipe_of(), write_one)
+    (tmp_path / "stats" / "latest.json").write_text(json.dumps({"folder": name}))
+    with pytest.raises(MeloError, match=r"latest\.json"):
+        space.latest("stats")

@@ -4,10 +4,10 @@ All have summaries on, so that models trained under them differ in what their ro
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves

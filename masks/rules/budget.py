@@ -1,7 +1,8 @@
 """The rule of a budget: the most alike offsets that a given share of dense causal attention's work pays for."""
 
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves

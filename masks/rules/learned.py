@@ -1,21 +1,22 @@
 """Gates that a model learned, read out as a mask.
 
-A gate is open between 0 (shut) and 1: how much weight a score keeps that passes it. Training prices open gates by their work,
-so one that stays open has paid for itself. The rule is plain: an offset is shown when its gate ended at least half open.
+A gate is open between 0 (shut) and 1: the share that it leaves of a pair's attention weight. Training adds a cost for open gates,
+by the pairs of rows that pass them, so one that stays open lowers the loss by more than it costs. The rule is plain: an offset
+is shown when its gate ended at least half open.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
 
 from analysis.errors import MeloError
-from analysis.json_file import refuse_unknown
+from analysis.json_spec import JsonSpec
 from masks.describe import drums_reasons, format_offsets
-from masks.spec import DRUMS, MOST_OFFSET, MaskSpec, near_and_far
+from masks.spec import MOST_OFFSET, MaskSpec, near_and_far
 
-FORMAT = "meloctl.gates/1"
 GATES_FILE = "gates.json"
-"""Where a run with gates keeps them."""
+"""The file of a training run's gates, in its folder."""
 
 HALF = 0.5
 """An offset is shown when its gate is open this far."""
@@ -23,95 +24,80 @@ HALF = 0.5
 MOST_GATES = 64
 """Of one relation."""
 
-_STILL = 0.1
-"""Gates that moved less than this have learned nothing yet."""
+_MOVED = 0.1
+"""Gates of which none moved by so much have learned nothing yet."""
 
-_KEYS = {"format", "same", "cross", "drums", "summaries"}
-_BEYOND = "beyond"
+Share = Annotated[float, Meta(ge=0, le=1)]
+GateOffset = Annotated[int, Meta(ge=1, le=MOST_GATES)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """One gate; all three lie in 0..1."""
+class Gate(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gate of one relation at one offset, or at all farther ones."""
 
-    prior: float
+    noun: ClassVar[str] = "gate"
+
+    prior: Share
     """How open it began."""
 
-    learned: float
+    learned: Share
     """How open it ended."""
 
-    work: float
+    density: Share
     """Share of dense causal attention's pairs of rows, in the training windows, that pass it; 0: it was never used."""
 
     @property
     def open(self) -> bool:
         """It was used, and ended at least half open."""
-        return self.learned >= HALF and self.work > 0
+        return self.learned >= HALF and self.density > 0
 
     def in_words(self) -> str:
-        """From what to what."""
+        """How open it began and ended, as "0.30 → 0.90"."""
         return f"{self.prior:.2f} → {self.learned:.2f}"
 
-    @staticmethod
-    def from_json(data: object, where: str) -> "Gate":
-        """A gate from parsed JSON. Raises MeloError for anything else."""
-        names = set(Gate.__dataclass_fields__)
-        if not isinstance(data, dict) or set(data) != names:
-            raise MeloError(f"{where}: must hold {', '.join(sorted(names))} and nothing else; train again")
-        for name, value in data.items():
-            if type(value) not in (int, float) or not 0 <= value <= 1:
-                raise MeloError(f"{where}: {name} is {value!r:.40}; it must be a number from 0 to 1")
-        return Gate(**data)
 
-
-@dataclass(frozen=True, kw_only=True)
-class GateCurve:
+class GateCurve(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The gates of one relation."""
 
-    offsets: Mapping[int, Gate]
+    noun: ClassVar[str] = "curve of gates"
+
+    offsets: Mapping[GateOffset, Gate]
     """{1: …, 2: …, up to the last offset that has a gate of its own}"""
 
     beyond: Gate
     """Of all farther bars."""
 
+    def __post_init__(self) -> None:
+        if not self.offsets or sorted(self.offsets) != list(range(1, len(self.offsets) + 1)):
+            raise MeloError(f"offsets must hold gates 1 to n, n up to {MOST_GATES}; train again")
+
     @property
     def shown(self) -> list[int]:
-        """Offsets whose gate is open."""
-        return [k for k, gate in self.offsets.items() if gate.open]
+        """Offsets whose gate is open, ascending."""
+        return [k for k, gate in sorted(self.offsets.items()) if gate.open]
 
     @property
     def unused(self) -> list[int]:
-        """Offsets at which training had no pair of rows."""
-        return [k for k, gate in self.offsets.items() if not gate.work]
+        """Offsets at which training had no pair of rows, ascending."""
+        return [k for k, gate in sorted(self.offsets.items()) if not gate.density]
 
     @property
-    def everything(self) -> bool:
+    def all_open(self) -> bool:
         """Every gate is open, and so is the one for all farther bars."""
         return self.beyond.open and len(self.shown) == len(self.offsets)
 
     @property
-    def work(self) -> float:
-        """Share of dense causal attention's pairs that pass the gates shown."""
-        return sum(gate.work for gate in self.offsets.values() if gate.open) + self.beyond.work * self.everything
-
-    def to_json(self) -> dict[str, Any]:
-        """Part of the JSON object `meloctl.gates/1`."""
-        return {**{str(k): asdict(gate) for k, gate in self.offsets.items()}, _BEYOND: asdict(self.beyond)}
-
-    @staticmethod
-    def from_json(data: object, where: str) -> "GateCurve":
-        """A curve from parsed JSON. Raises MeloError for anything else."""
-        n = len(data) - 1 if isinstance(data, dict) else 0
-        expected = [*(str(k) for k in range(1, n + 1)), _BEYOND]
-        if not isinstance(data, dict) or not 1 <= n <= MOST_GATES or set(data) != set(expected):
-            raise MeloError(f'{where}: must hold gates 1 to n, n up to {MOST_GATES}, and "{_BEYOND}"; train again')
-        *offsets, beyond = (Gate.from_json(data[key], f"{where}: {key}") for key in expected)
-        return GateCurve(offsets=dict(enumerate(offsets, 1)), beyond=beyond)
+    def density(self) -> float:
+        """Share of dense causal attention's pairs of rows that pass the gates of the offsets shown."""
+        return sum(gate.density for gate in self.offsets.values() if gate.open) + self.beyond.density * self.all_open
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearnedGates:
-    """What a model with gates learned."""
+class LearnedGates(
+    JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="meloctl.gates/2"
+):
+    """The gates of a trained model."""
+
+    noun: ClassVar[str] = "file of gates"
+    made_by: ClassVar[str] = "meloctl train --gates"
 
     same: GateCurve
     cross: GateCurve
@@ -119,41 +105,24 @@ class LearnedGates:
     """exempt: pairs of drums with another part passed no gate."""
 
     summaries: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object `meloctl.gates/1`."""
-        curves = {"same": self.same.to_json(), "cross": self.cross.to_json()}
-        return {"format": FORMAT, **curves, "drums": self.drums, "summaries": self.summaries}
-
-    @staticmethod
-    def from_json(data: object, *, where: str = "gates") -> "LearnedGates":
-        """Gates from parsed JSON. Raises MeloError for anything else."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise MeloError(
-                f'{where}: no gates (its "format" is not "{FORMAT}"); make them with: meloctl train --gates'
-            )
-        refuse_unknown(data, _KEYS, where)
-        if data.get("drums") not in DRUMS or type(data.get("summaries")) is not bool:
-            raise MeloError(f'{where}: "drums" must be one of {", ".join(DRUMS)}, "summaries" true or false')
-        same, cross = (GateCurve.from_json(data.get(name), f"{where}: {name}") for name in ("same", "cross"))
-        return LearnedGates(same=same, cross=cross, drums=data["drums"], summaries=data["summaries"])
+    """Rows also attended to one summary vector of each earlier bar."""
 
 
 def learned_mask(gates: LearnedGates) -> MaskSpec:
-    """The mask that the gates ended as, with a reason for each choice; a next training may start its gates from it."""
+    """The mask of the offsets whose gates ended open, with a reason for each choice, and what the gates learned as its priors."""
     near, far = near_and_far(gates.cross.shown)
-    work = gates.same.work + gates.cross.work
+    density = gates.same.density + gates.cross.density
     return MaskSpec(
-        same="full" if gates.same.everything else tuple(gates.same.shown),
-        near=MOST_OFFSET if gates.cross.everything else near,
-        far=() if gates.cross.everything else far,
+        same="full" if gates.same.all_open else tuple(gates.same.shown),
+        near=MOST_OFFSET if gates.cross.all_open else near,
+        far=() if gates.cross.all_open else far,
         drums=gates.drums,
         summaries=gates.summaries,
         same_prior=_prior(gates.same),
         cross_prior=_prior(gates.cross),
         reasons=(
             f"Learned: an offset is shown when its gate ended at least {HALF:g} open. Of dense causal attention's pairs of rows "
-            f"{work:.3f} pass the gates shown; one's own bar passes none.",
+            f"{density:.3f} pass the gates shown; one's own bar passes none.",
             *_unmoved(gates),
             *_reasons("Own part", gates.same),
             *_reasons("Other parts", gates.cross),
@@ -165,28 +134,28 @@ def learned_mask(gates: LearnedGates) -> MaskSpec:
 
 
 def _prior(curve: GateCurve) -> dict[int, float]:
-    return {0: 1.0, **{k: gate.learned for k, gate in curve.offsets.items()}}
+    return {0: 1.0, **{k: gate.learned for k, gate in sorted(curve.offsets.items())}}
 
 
 def _unmoved(gates: LearnedGates) -> list[str]:
     """A warning where the gates are still what they began as."""
     moved = max(abs(g.learned - g.prior) for c in (gates.same, gates.cross) for g in c.offsets.values())
     return [f"Careful: no gate moved by more than {moved:.2f}. This is still the prior; train longer."] * (
-        moved < _STILL
+        moved < _MOVED
     )
 
 
 def _reasons(name: str, curve: GateCurve) -> list[str]:
-    """What was opened, shut and never used."""
+    """Lines that name the offsets whose gates are open, were shut, and were never used."""
     shown = curve.shown
-    shut = [k for k, gate in curve.offsets.items() if gate.prior >= HALF and gate.work and not gate.open]
+    shut = [k for k, gate in sorted(curve.offsets.items()) if gate.prior >= HALF and gate.density and not gate.open]
     verb = "is" if len(shown) < 2 else "are"
     lines = [f"{name}: {_moves(curve, shown) or 'no offset'} {verb} shown (open at the start → at the end)."]
     if shut:
         lines.append(f"{name}: {_moves(curve, shut)} began open and {'was' if len(shut) == 1 else 'were'} shut.")
     if curve.unused:
         lines.append(f"{name}: {format_offsets(curve.unused)} hidden: no pair of rows in training passed those gates.")
-    if curve.beyond.open and not curve.everything:
+    if curve.beyond.open and not curve.all_open:
         lines.append(
             f"{name}: the gate for all farther bars ended {curve.beyond.learned:.2f} open. Those bars are hidden all the same: "
             "a mask can show them only together with every nearer one."

@@ -148,3 +148,19 @@ def outcome(run: "Run", files: list[str] | None = None) -> str:
     if run.reused:
         return f"Unchanged since {run.time}, nothing redone: {run.folder}/"
     return wrote(run.folder, files or run.files)
+
+
+def page_outcome(run: "Run", page: str, out: Path | None) -> tuple[Path, list[str]]:
+    """Copy a run's page to where --out says, if it says so.
+
+    Returns:
+        The page to open, and lines for people on what was written and how to open it.
+    """
+    from analysis.atomic_write import atomic_write_text
+
+    lines = [outcome(run)]
+    if out is not None:
+        atomic_write_text(out, (run.folder / page).read_text(encoding="utf-8"))
+        lines.append(f"Wrote {out}")
+    path = out or run.folder / page
+    return path, [*lines, f"Open it in a browser: {path.resolve().as_uri()}"]

@@ -81,7 +81,8 @@ def generate(
     Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
     """
     from meloctl.generation.options import GenerateOptions, Sampling
-    from meloctl.generation.session import generate_pieces, plan_generation
+    from meloctl.generation.plan import plan_generation
+    from meloctl.generation.session import generate_pieces
 
     options = GenerateOptions(
         bars=bars,

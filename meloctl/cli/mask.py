@@ -158,13 +158,13 @@ def show(
     from analysis.errors import MeloError
     from masks.describe import describe_mask
     from masks.mask_picture import draw_mask
-    from masks.spec import read_spec
+    from masks.spec import MaskSpec
 
     if out and (out.suffix.lower() != ".png" or out.is_dir()):
         raise MeloError("give a file whose name ends in .png", field="out", given=out)
     space = workspace(work)
     path = mask or space.latest("mask").folder / "mask.json"
-    spec = read_spec(path)
+    spec = MaskSpec.read(path)
     name = path.parent.name if path.name == "mask.json" and path.parent.name else path.stem
     picture = out or space.root / "mask" / f"{name}.png"
     draw_mask(spec, picture)

@@ -1,11 +1,11 @@
-"""meloctl play: a piece to look at and listen to, in a browser."""
+"""meloctl play: piano rolls and sound of pieces, on one HTML page."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, progress, report, workspace
+from meloctl.cli.common import Json, Work, page_name, page_outcome, progress, report, workspace
 from meloctl.formatting import piece_line
 
 
@@ -31,24 +31,13 @@ def play(
 
     Example: meloctl play song.mid --out song.html
     """
-    from analysis.atomic_write import atomic_write_text
     from meloctl.play.session import PAGE, plan_play, write_page
 
     page_name(out)
     space = workspace(work)
     plan = plan_play(space, source)
-    run = space.finished(plan.recipe)
-    path = space.folder(plan.recipe) / PAGE
-    if run:
-        said = [f"Unchanged since {run.time}, nothing redone: {path}"]
-    else:
-        with progress() as reporter:
-            reporter.stage("rendering pieces", len(plan.pieces))
-            run = write_page(space, plan, on_piece=reporter.advance)
-        said = [f"Wrote {path}"]
-    if out is not None:
-        atomic_write_text(out, path.read_text(encoding="utf-8"))
-        said.append(f"Wrote {out}")
-    shown, pieces = out or path, run.manifest_value("results", "pieces")
-    said.append(f"Open it in a browser: {shown.resolve().as_uri()}")
-    report([*map(piece_line, pieces), *said], {"path": str(shown), "pieces": pieces}, as_json=as_json)
+    with progress() as reporter:
+        run = write_page(space, plan, reporter)
+    pieces = run.manifest_value("results", "pieces")
+    path, lines = page_outcome(run, PAGE, out)
+    report([*map(piece_line, pieces), *lines], {"path": str(path), "pieces": pieces}, as_json=as_json)

@@ -1,8 +1,8 @@
-"""One `meloctl generate`: options → a plan → pieces as rows → files."""
+"""One `meloctl generate`: a plan → pieces as rows → files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +11,27 @@ import numpy as np
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Piece
-from meloctl.generation.constraints import MOST_PARTS, MOST_PITCHED, Constraints, check_bars
-from meloctl.generation.continuation import Prompt, encode_prompt
-from meloctl.generation.infill import Infill, encode_infill, infilled_piece
+from meloctl.generation.continuation import Prompt
+from meloctl.generation.infill import Infill, infilled_piece
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
-from meloctl.generation.options import GenerateOptions, Sampling
-from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
 from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.plan import GenerationPlan
 from meloctl.generation.sampler import generate
 from meloctl.machine import computes_in_half
-from meloctl.model.checkpoint import load_model, read_about
+from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows, decode
-from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.parts import PartId, part_ids, part_names
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
+from meloctl.rows.parts import part_names
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.score.editing import append_bars
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
 from meloctl.score.render import write_sound
-from meloctl.score.soundfont import find_soundfont, tuned_soundfont
-from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GenerationPlan:
-    """Pieces to be generated."""
-
-    recipe: Recipe
-    model_folder: Path
-    source: Prompt | Infill | None
-    """What the new notes join: a prompt before them, a piece around them, or nothing."""
-
-    constraints: Constraints
-    """What new bars must be; of an infill only the key."""
-
-    sampling: Sampling
-    seeds: range
-    sound: str
-    """One of SOUNDS."""
-
-    soundfont: Path | None
-    """What to render with; None where there is no sound."""
-
-    messages: tuple[str, ...]
-    """What the user should know."""
-
-    @property
-    def new_bars(self) -> int:
-        """Bars to be written of all pieces, as rows count them."""
-        each = len(self.source.row_bars) if isinstance(self.source, Infill) else self.constraints.bars
-        return each * len(self.seeds)
+from meloctl.score.soundfont import tuned_soundfont
+from meloctl.workspace import Run, RunOutput, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,36 +50,6 @@ class GeneratedPiece:
 
     grammar_errors: list[str]
     """What its rows break of the grammar: nothing, if all is well."""
-
-
-def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPlan:
-    """What `meloctl generate` will do; nothing is written.
-
-    Raises:
-        MeloError: an option names nothing or is out of range, a file cannot be used, there is no model yet or it cannot do
-            infill, or there is no soundfont.
-    """
-    vocabulary = default_vocabulary()
-    constraints = parse_constraints(options, vocabulary)
-    source = _read_source(options, vocabulary)
-    if isinstance(source, Prompt):
-        check_bars(constraints.bars, source.row_bars)
-    model = space.latest("model").folder
-    if options.infill and not read_about(model).infill:
-        raise MeloError(
-            f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
-        )
-    return GenerationPlan(
-        recipe=_recipe(options, model),
-        model_folder=model,
-        source=source,
-        constraints=constraints,
-        sampling=options.sampling,
-        seeds=range(options.seed, options.seed + options.count),
-        sound=options.sound,
-        soundfont=find_soundfont() if options.sound != "none" else None,
-        messages=_new_part_messages(source, vocabulary) if isinstance(source, Infill) else (),
-    )
 
 
 def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressReporter) -> Run:
@@ -142,64 +79,6 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     return space.once(plan.recipe, make)
 
 
-def _read_source(options: GenerateOptions, vocabulary: Vocabulary) -> Prompt | Infill | None:
-    """What new notes join, read from the file that the options name."""
-    if options.prompt is not None:
-        prompt = encode_prompt(_read("prompt", options.prompt), options.keep_bars, vocabulary)
-        _check_channels(part_ids(prompt.piece.parts, vocabulary), options.prompt, vocabulary)
-        return prompt
-    if options.infill is None:
-        return None
-    piece = _read("infill", options.infill)
-    bars = None if options.bars_range is None else parse_bars_range(options.bars_range, piece.n_bars)
-    parts = None if options.parts is None else parse_infill_parts(options.parts, piece, vocabulary)
-    infill = encode_infill(piece, bars, parts, vocabulary)
-    _check_channels([*{*part_ids(piece.parts, vocabulary), *infill.parts}], options.infill, vocabulary)
-    return infill
-
-
-def _read(option: str, path: Path) -> Piece:
-    try:
-        return read_midi(path)
-    except MeloError as error:
-        raise MeloError(str(error), field=option, given=path) from error
-
-
-def _check_channels(parts: list[PartId], path: Path, vocabulary: Vocabulary) -> None:
-    """Raises MeloError for more parts, or more pitched ones, than MIDI has channels for."""
-    pitched = sum(instrument != vocabulary.drums for instrument, _ in parts)
-    if len(parts) > MOST_PARTS or pitched > MOST_PITCHED:
-        raise MeloError(f"{path}: {len(parts)} parts; MIDI has room for {MOST_PITCHED} and drums: give fewer")
-
-
-def _recipe(options: GenerateOptions, model: Path) -> Recipe:
-    files = {"prompt": options.prompt, "infill": options.infill}
-    given = asdict(options if options.infill else replace(options, bars=options.new_bars))
-    sampling, paths = given.pop("sampling"), {name: str(path) if path else None for name, path in files.items()}
-    pieces = f"-{options.count}pieces" if options.count > 1 else ""
-    what = f"infill-{options.infill.stem[:40]}" if options.infill else f"{options.new_bars}bars"
-    return Recipe(
-        stage="out",
-        command="generate",
-        inputs={
-            "model": model.name,
-            "weights": file_hash(model / "model.safetensors"),
-            **{name: file_hash(path) for name, path in files.items() if path},
-        },
-        options={**given, **sampling, **paths},
-        label=f"{model.name}-seed{options.seed}-{what}{pieces}",
-    )
-
-
-def _new_part_messages(infill: Infill, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """That parts are new to the piece."""
-    ids = set(part_ids(infill.piece.parts, vocabulary))
-    new = [instrument_name(*vocabulary.program_of(part[0])) for part in infill.parts if part not in ids]
-    if not new:
-        return ()
-    return (f"The file has no {', no '.join(new)}: added as {'a new part' if len(new) == 1 else 'new parts'}",)
-
-
 def _compose(
     model: Model, plan: GenerationPlan, prompt: Prompt | None, folder: Path, on_bar: Callable[[], None]
 ) -> tuple[list[GeneratedPiece], int]:
@@ -213,25 +92,19 @@ def _compose(
         )
         for seed in plan.seeds
     ]
-    first = prompt.bars if prompt else 0
-    n_bars = first + plan.constraints.bars
-
-    def finished(rows: Rows) -> Piece:
-        if prompt:
-            return append_bars(prompt.piece, prompt.row_bars, prompt.end_tick, rows, model.vocabulary)
-        piece = decode(rows, model.vocabulary)
-        return playable(piece, int((rows[:, INSTRUMENT] == model.vocabulary.bar).sum()))
 
     def unfinished(writer: PieceWriter) -> Piece | None:
         rows = writer.complete_bars()
-        has_new_bars = (rows[:, INSTRUMENT] == model.vocabulary.bar).sum() > writer.prompt_bars
-        return finished(rows) if has_new_bars else None
+        has_new_bars = _count_bars(rows, model.vocabulary) > writer.prompt_bars
+        return _piece_of(rows, prompt, model.vocabulary) if has_new_bars else None
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(writer) for writer in writers]):
         decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
+    first = prompt.bars if prompt else 0
+    n_bars = first + plan.constraints.bars
     pieces = [
         GeneratedPiece(
-            piece=finished(rows),
+            piece=_piece_of(rows, prompt, model.vocabulary),
             n_bars=n_bars,
             new_bars=range(first, n_bars),
             facts={},
@@ -240,6 +113,17 @@ def _compose(
         for rows in (np.stack(writer.rows) for writer in writers)
     ]
     return pieces, decoder.most_bytes
+
+
+def _piece_of(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> Piece:
+    """The piece of generated rows (L, F), which begin with the prompt's, behind the prompt's own bars."""
+    if prompt:
+        return append_bars(prompt.piece, prompt.row_bars, prompt.end_tick, rows, vocabulary)
+    return playable(decode(rows, vocabulary), _count_bars(rows, vocabulary))
+
+
+def _count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
+    return int((rows[:, INSTRUMENT] == vocabulary.bar).sum())
 
 
 def _infill(

@@ -72,11 +72,6 @@ def ticks(low: float, high: float, *, step: float) -> list[tuple[float, str]]:
     return [(n * step, f"{n * step:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")) if n else (0.0, "0") for n in marks]
 
 
-def offset_ticks(last: int) -> range:
-    """Every fourth offset from 0 to `last`; fewer where there are many."""
-    return range(0, last + 1, 4 * (1 + last // 64))
-
-
 def axes(frame: Frame, *, step: float, offsets: Iterable[int], across: str | None, up: str | None) -> list[Html]:
     """Grid lines and their numbers, a line a `step` and one for each of the offsets that the frame has.
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
+from analysis.labels import offset_ticks
 from meloctl.html.axes import (
     LEFT,
     RIGHT,
     Frame,
     axes,
-    offset_ticks,
     path_of,
     readout_column,
     svg_chart,

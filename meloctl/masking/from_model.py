@@ -1,10 +1,10 @@
 """The gates that a training run learned, as a mask: `meloctl derive-mask --from-model`."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from analysis.errors import MeloError
-from analysis.json_file import read_json
 from masks.rules.learned import GATES_FILE, LearnedGates, learned_mask
 from masks.spec import MaskSpec
 from meloctl import __version__
@@ -28,7 +28,7 @@ def read_gates(run: Path) -> LearnedGates:
     if not path.is_file():
         reason = "not a finished run; give the same meloctl train --gates again to go on"
         raise MeloError(reason, field="from_model", given=run)
-    return LearnedGates.from_json(read_json(path, what="gates"), where=str(path))
+    return LearnedGates.read(path)
 
 
 def learned_recipe(run: Path) -> Recipe:

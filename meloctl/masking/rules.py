@@ -1,11 +1,12 @@
 """The rules of `meloctl derive-mask --rule`: the options that belong to each, and what it makes of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import Curves, read_curves
@@ -13,7 +14,7 @@ from masks.cost.row_pairs import RowPairs, mean_pairs
 from masks.rules.baselines import Drums, causal_mask, museformer_mask, random_mask, window_mask, with_priors
 from masks.rules.budget import budget_mask
 from masks.rules.seed import derive_mask
-from masks.spec import DRUMS, MOST_OFFSET, MaskSpec, read_spec
+from masks.spec import DRUMS, MOST_OFFSET, MaskSpec
 from meloctl import __version__
 from meloctl.masking.costed_corpus import CostedCorpus, costed_corpus
 from meloctl.progress import ProgressReporter
@@ -78,7 +79,7 @@ def plan_rule(rule: str, options: RuleOptions, table: Path, *, named: bool) -> R
     curves = read_curves(table, both=rule not in _WITHOUT_CURVES)
     name = table.stem if named else table.parent.name
     label = name if named else name.rsplit("-", 1)[0]
-    like = read_spec(options.like) if options.like else None
+    like = MaskSpec.read(options.like) if options.like else None
     corpus = costed_corpus(table, options.corpus) if "corpus" in RULE_OPTIONS[rule] else None
     values = {**vars(options), **{k: v for k, v in _DEFAULTS.items() if getattr(options, k) is None}}
     inputs: dict[str, Any] = {"table": str(table.resolve()), "numbers": curves.table_hash}

@@ -13,7 +13,7 @@ from masks.cost.compare_masks import MaskCost, compare_masks, conclusion, rules_
 from masks.describe import describe_mask, reach
 from masks.mask_picture import draw_gates, draw_mask
 from masks.rules.learned import LearnedGates
-from masks.spec import MaskSpec, read_spec, spec_text
+from masks.spec import MaskSpec
 from meloctl.masking.costed_corpus import costed_corpus
 from meloctl.masking.from_model import learned_recipe, learned_spec, read_gates
 from meloctl.masking.rules import RuleOptions, parse_drums, plan_rule
@@ -79,7 +79,7 @@ def mask_lines(spec: MaskSpec) -> list[str]:
 
 
 def _write_mask(folder: Path, spec: MaskSpec, gates: LearnedGates | None = None) -> RunOutput:
-    atomic_write_text(folder / "mask.json", spec_text(spec))
+    atomic_write_text(folder / "mask.json", spec.to_text())
     draw_mask(spec, folder / "mask.png")
     if gates is None:
         return RunOutput(files=["mask.json", "mask.png"], results={"mask": spec.to_json()})
@@ -160,7 +160,7 @@ def compare_on_corpus(options: CompareOptions, *, progress: ProgressReporter) ->
     """
     if not 1 <= options.pieces <= MAX_PIECES:
         raise MeloError(f"give how many pieces to take, 1 to {MAX_PIECES}", field="pieces", given=options.pieces)
-    given = {str(path): [read_spec(path)] for path in options.masks}
+    given = {str(path): [MaskSpec.read(path)] for path in options.masks}
     drums = parse_drums(options.drums)
     curves = read_curves(options.table)
     corpus = costed_corpus(options.table, options.corpus)

@@ -1,1 +1,1 @@
-"""A piece as a page that shows and plays it."""
+"""One HTML page that draws pieces as piano rolls and plays them."""

@@ -1,43 +1,43 @@
-"""The page: one HTML file that needs nothing else, on any screen, in a light and a dark room."""
+"""The page that shows and plays pieces: one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.piece import Piece
-from meloctl.formatting import count
+from meloctl.formatting import clock, count
 from meloctl.html.document import document, resource
 from meloctl.html.markup import Html, tag
 
 COLOURS = 12
-"""Colours of parts in style.css; the 13th part has the first one again."""
+"""Colours of parts in player.css; the 13th part has the first one again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PieceOnPage:
-    """A piece on a page."""
+class PlayedPiece:
+    """A piece with its piano roll and its sound."""
 
     name: str
-    """Of its file."""
+    """Name of its file."""
 
     piece: Piece
     roll: dict[str, Any]
-    """What is drawn (see `roll_of`)."""
+    """JSON values, see `meloctl.play.roll.piano_roll`."""
 
     audio: str
-    """A data URI."""
+    """Its sound as a data URI."""
 
     audio_seconds: float
 
 
-def page(title: str, shown: Sequence[PieceOnPage]) -> str:
-    """The whole document; with several pieces a list to choose from."""
-    data = [{**s.roll, "audio": s.audio, "audio_seconds": round(s.audio_seconds, 3)} for s in shown]
+def play_page(title: str, pieces: Sequence[PlayedPiece]) -> str:
+    """The whole document; where there are several pieces, one chooses from a list."""
+    data = [{**p.roll, "audio": p.audio, "audio_seconds": round(p.audio_seconds, 3)} for p in pieces]
     return document(
         f"{title}: piano roll",
-        tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(shown)),
+        tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(pieces)),
         tag("noscript", tag("p", "The piano roll and the sound need JavaScript, which is switched off here.")),
-        tag("main", *(_facts(i, s) for i, s in enumerate(shown)), _player(shown)),
+        tag("main", *(_facts(i, p) for i, p in enumerate(pieces)), _player(pieces)),
         style=resource("meloctl.play", "player.css"),
         script=resource("meloctl.play", "player.js"),
         data={"pieces": data},
@@ -45,19 +45,19 @@ def page(title: str, shown: Sequence[PieceOnPage]) -> str:
     )
 
 
-def _choice(shown: Sequence[PieceOnPage]) -> Html | None:
-    if len(shown) == 1:
+def _choice(pieces: Sequence[PlayedPiece]) -> Html | None:
+    if len(pieces) == 1:
         return None
-    options = [tag("option", s.name, value=str(i)) for i, s in enumerate(shown)]
+    options = [tag("option", p.name, value=str(i)) for i, p in enumerate(pieces)]
     return tag("label", "Piece ", tag("select", *options, id="choice", autocomplete="off"))
 
 
-def _facts(index: int, shown: PieceOnPage) -> Html:
-    said = facts_of(shown.piece) + form_of(shown.roll["sections"])
-    return tag("p", said, class_="facts", data_piece=str(index), hidden=index > 0)
+def _facts(index: int, piece: PlayedPiece) -> Html:
+    text = piece_in_words(piece.piece) + sections_in_words(piece.roll["sections"])
+    return tag("p", text, class_="facts", data_piece=str(index), hidden=index > 0)
 
 
-def _legend(index: int, shown: PieceOnPage) -> Html:
+def _legend(index: int, piece: PlayedPiece) -> Html:
     """A button for each part of a piece, which shows and hides it."""
     buttons = [
         tag(
@@ -68,7 +68,7 @@ def _legend(index: int, shown: PieceOnPage) -> Html:
             aria_pressed="true",
             data_part=str(i),
         )
-        for i, part in enumerate(shown.roll["parts"])
+        for i, part in enumerate(piece.roll["parts"])
     ]
     return tag(
         "div",
@@ -81,7 +81,7 @@ def _legend(index: int, shown: PieceOnPage) -> Html:
     )
 
 
-def _player(shown: Sequence[PieceOnPage]) -> Html:
+def _player(pieces: Sequence[PlayedPiece]) -> Html:
     controls = tag(
         "div",
         tag("button", "Play", type="button", id="play"),
@@ -98,9 +98,9 @@ def _player(shown: Sequence[PieceOnPage]) -> Html:
         aria_label="Piano roll: time from left to right, pitch from bottom to top, drums below",
     )
     seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
-    legends = [_legend(i, s) for i, s in enumerate(shown)]
-    going = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
-    keys = tag("p", going, class_="keys")
+    legends = [_legend(i, p) for i, p in enumerate(pieces)]
+    help_text = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
+    keys = tag("p", help_text, class_="keys")
     hint = tag("p", "A part's button hides it in the roll; it still sounds.", class_="hint")
     trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
     return tag(
@@ -115,9 +115,8 @@ def _named(name: str, label: str) -> dict[str, str]:
 _WIDER = tag("button", "+", **_named("wider", "Wider bars"))
 
 
-def facts_of(piece: Piece) -> str:
-    """ "32 bars of 4/4, 563 notes in 4 parts, 1:33, 96 quarter notes a minute"."""
-    minutes, seconds = divmod(round(piece.seconds), 60)
+def piece_in_words(piece: Piece) -> str:
+    """A piece in a sentence: "32 bars of 4/4, 563 notes in 4 parts, 1:33, 96 quarter notes a minute"."""
     bars, notes, parts = (
         count(piece.n_bars, "bar"),
         count(len(piece.notes), "note"),
@@ -128,19 +127,19 @@ def facts_of(piece: Piece) -> str:
     slow, fast = round(float(tempos.min())), round(float(tempos.max()))
     tempo = f"{slow}" if slow == fast else f"{slow} to {fast}"
     return (
-        f"{bars} of {_meters(piece, last)}, {notes} in {parts}, {minutes}:{seconds:02d}, {tempo} quarter notes a minute"
+        f"{bars} of {_meters(piece, last)}, {notes} in {parts}, {clock(piece.seconds)}, {tempo} quarter notes a minute"
     )
 
 
-def form_of(sections: list[dict[str, Any]]) -> str:
-    """ ". Sections: A from bar 1, B from bar 9", and nothing where there is one alone."""
+def sections_in_words(sections: list[dict[str, Any]]) -> str:
+    """The form of a piece: ". Sections: A from bar 1, B from bar 9"; nothing where there is only one."""
     if len(sections) == 1:
         return ""
     return ". Sections: " + ", ".join(f"{s['letter']} from bar {s['bar'] + 1}" for s in sections)
 
 
 def _meters(piece: Piece, last: int) -> str:
-    """Its time signatures in order of appearance, three at most."""
+    """The time signatures up to tick `last`, three at most, in order of appearance."""
     bars = piece.bars
     pairs = zip(bars.numerator.tolist(), bars.denominator.tolist(), bars.stretch_tick.tolist(), strict=True)
     found = list(dict.fromkeys(f"{n}/{d}" for n, d, tick in pairs if tick <= last))

@@ -1,4 +1,4 @@
-"""A piece as the page's script draws it: seconds of bars and notes, part by part."""
+"""The piano roll of a piece as JSON: seconds of its bars and notes, part by part."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from meloctl.rows.parts import part_names
 from meloctl.score.sections import sections_of
 
 
-def roll_of(piece: Piece) -> dict[str, Any]:
-    """What is drawn of a piece, as plain JSON values.
+def piano_roll(piece: Piece) -> dict[str, Any]:
+    """A piece as the JSON values that player.js draws.
 
     Returns:
         `bars`, the n + 1 seconds at which n bars start and the last one ends; `seconds`, to the end of the last bar or note;
@@ -24,13 +24,13 @@ def roll_of(piece: Piece) -> dict[str, Any]:
     bars = piece.seconds_at(piece.bars.start_tick(range(piece.n_bars + 1))).round(4)
     parts = []
     for index, (part, name) in enumerate(zip(piece.parts, part_names(piece), strict=True)):
-        mine = np.flatnonzero(notes.part == index)
+        own = np.flatnonzero(notes.part == index)
         columns = {"start": start, "end": end, "pitch": notes.pitch, "velocity": notes.velocity}
-        parts.append({"name": name, "drums": part.is_drum, **{k: c[mine].tolist() for k, c in columns.items()}})
+        parts.append({"name": name, "drums": part.is_drum, **{k: c[own].tolist() for k, c in columns.items()}})
     sections = [{"bar": section.first_bar, "letter": section.letter} for section in sections_of(piece)]
-    return {"bars": bars.tolist(), "seconds": round(seconds_of(piece), 4), "sections": sections, "parts": parts}
+    return {"bars": bars.tolist(), "seconds": round(length_in_seconds(piece), 4), "sections": sections, "parts": parts}
 
 
-def seconds_of(piece: Piece) -> float:
-    """Seconds to the end of its last bar, or of its last note where that sounds on."""
+def length_in_seconds(piece: Piece) -> float:
+    """Seconds to the end of a piece's last bar, or of its last note where that sounds on."""
     return max(piece.seconds, float(piece.seconds_at(piece.bars.start_tick(piece.n_bars))))

@@ -1,6 +1,5 @@
 """One `meloctl play`: from MIDI files to a page."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,18 @@ from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.piece import Piece
-from meloctl.play.play_page import PieceOnPage, page
-from meloctl.play.roll import roll_of, seconds_of
-from meloctl.play.sound import data_uri
+from meloctl.play.play_page import PlayedPiece, play_page
+from meloctl.play.roll import length_in_seconds, piano_roll
+from meloctl.play.sound import audio_data_uri
+from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import part_names
 from meloctl.score.soundfont import find_soundfont, tuned_soundfont
-from meloctl.workspace import Recipe, Run, Workspace, file_hash
+from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
 
 PAGE = "play.html"
 
 MOST_SECONDS = 30 * 60
-"""Of music on one page: that makes 34 MB, and 2.2 GB of memory while it is rendered."""
+"""Longest music on one page, in seconds: it makes 34 MB, and takes 2.2 GB of memory while it is rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class PlayPlan:
 
 
 def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
-    """What `meloctl play` will do; nothing is written.
+    """Read the pieces of a page; nothing is written.
 
     Args:
         space: the workspace.
@@ -54,21 +54,27 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
     return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont)
 
 
-def write_page(space: Workspace, plan: PlayPlan, *, on_piece: Callable[[], None] = lambda: None) -> Run:
-    """Render every piece and write the page; `on_piece` is called after each."""
-    font = tuned_soundfont(plan.soundfont, space.cache)
-    shown = []
-    for path, piece in plan.pieces.items():
-        audio, seconds = data_uri(piece, soundfont=font)
-        shown.append(PieceOnPage(name=path.name, piece=piece, roll=roll_of(piece), audio=audio, audio_seconds=seconds))
-        on_piece()
-    atomic_write_text(space.folder(plan.recipe) / PAGE, page(plan.recipe.label, shown))
-    told = [_facts(path.name, piece) for path, piece in plan.pieces.items()]
-    return space.finish(plan.recipe, files=[PAGE], results={"pieces": told})
+def write_page(space: Workspace, plan: PlayPlan, reporter: ProgressReporter) -> Run:
+    """Render every piece and write the page, unless an equal one is there."""
+
+    def make(folder: Path) -> RunOutput:
+        reporter.stage("rendering pieces", len(plan.pieces))
+        font = tuned_soundfont(plan.soundfont, space.cache)
+        played = []
+        for path, piece in plan.pieces.items():
+            audio, seconds = audio_data_uri(piece, soundfont=font)
+            roll = piano_roll(piece)
+            played.append(PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds))
+            reporter.advance()
+        atomic_write_text(folder / PAGE, play_page(plan.recipe.label, played))
+        entries = [_manifest_entry(path.name, piece) for path, piece in plan.pieces.items()]
+        return RunOutput(files=[PAGE], results={"pieces": entries})
+
+    return space.once(plan.recipe, make)
 
 
 def _files(place: Path) -> list[Path]:
-    """The MIDI files that a name stands for, piece-3 before piece-10."""
+    """The MIDI file at `place`, or those of a folder, piece-3 before piece-10."""
     if not place.is_dir():
         if not place.exists():
             raise MeloError(f"{place}: no such file; give a MIDI file or a folder that meloctl generate wrote")
@@ -80,7 +86,7 @@ def _files(place: Path) -> list[Path]:
 
 
 def _read(files: list[Path]) -> dict[Path, Piece]:
-    """The pieces, as long as they fit on one page."""
+    """The pieces of the files. Raises MeloError when a file cannot be read or they are too long for one page."""
     pieces: dict[Path, Piece] = {}
     seconds = 0.0
     for path in files:
@@ -88,7 +94,7 @@ def _read(files: list[Path]) -> dict[Path, Piece]:
             pieces[path] = read_midi(path)
         except MeloError as error:
             raise MeloError(f"{path}: {error}") from error
-        seconds += seconds_of(pieces[path])
+        seconds += length_in_seconds(pieces[path])
         if seconds > MOST_SECONDS and len(files) == 1:
             raise MeloError(
                 f"{path}: {seconds / 60:,.0f} minutes of music; a page holds {MOST_SECONDS // 60}: cut the file, or listen to "
@@ -102,7 +108,7 @@ def _read(files: list[Path]) -> dict[Path, Piece]:
     return pieces
 
 
-def _facts(name: str, piece: Piece) -> dict[str, Any]:
+def _manifest_entry(name: str, piece: Piece) -> dict[str, Any]:
     return {
         "file": name,
         "bars": piece.n_bars,

@@ -14,38 +14,38 @@ from meloctl.score.render import write_sound
 
 _SAMPLE_RATE = 44_100
 _BLOCK = 1 << 16
-"""Frames that are encoded at a time."""
+"""Frames encoded at a time."""
 
 _COMPRESSION = 0.7
-"""Between the most bits (0) and the fewest (1); for two channels at 44.1 kHz that is 112 kbit/s."""
+"""From most bits (0) to fewest (1); for two channels at 44.1 kHz this gives 112 kbit/s."""
 
 
-def data_uri(piece: Piece, *, soundfont: Path) -> tuple[str, float]:
-    """What is heard of a piece as a data URI, and its seconds.
+def audio_data_uri(piece: Piece, *, soundfont: Path) -> tuple[str, float]:
+    """The sound of a piece as a data URI, and its length in seconds.
 
-    It is the piece as it was read and drawn, not the file, that is rendered: a hostile file reaches no synthesizer.
+    The piece as it was read and drawn is rendered, not its file: a hostile file reaches no synthesizer.
     """
     with TemporaryDirectory() as folder:
         midi, wav, mp3 = (Path(folder) / f"piece.{ending}" for ending in ("mid", "wav", "mp3"))
-        write_midi(_heard(piece), midi)
+        write_midi(audible_notes(piece), midi)
         seconds = write_sound(midi, wav, soundfont=soundfont, sample_rate=_SAMPLE_RATE)
         _encode(wav, mp3)
         return f"data:audio/mpeg;base64,{base64.b64encode(mp3.read_bytes()).decode()}", seconds
 
 
-def _heard(piece: Piece) -> Piece:
-    """The piece as a synthesizer can play it: every note lasts a tick or more, none overlaps its own pitch, and nothing
-    but notes and the tempos under them is left."""
+def audible_notes(piece: Piece) -> Piece:
+    """A piece reduced to what a synthesizer plays: its notes, each a tick or longer and none over another of its part and
+    pitch, and the tempos under them."""
     notes = piece.notes
     longer = replace(piece, notes=replace(notes, duration_tick=np.maximum(notes.duration_tick, 1)))
     last_tick = int((notes.onset_tick + longer.notes.duration_tick).max()) - 1
     cut = playable(longer, int(piece.bars.bar_of(last_tick)) + 1).notes
-    heard = cut.duration_tick > 0  # of equal onsets of one pitch only one is left
+    audible = cut.duration_tick > 0  # of equal onsets of one pitch only one is left
     columns = (cut.onset_tick, cut.duration_tick, cut.pitch, cut.velocity, cut.part)
     under = piece.tempo_tick <= last_tick
     return Piece(
         parts=tuple(replace(part, name="") for part in piece.parts),
-        notes=Notes.of(*(column[heard] for column in columns)),
+        notes=Notes.of(*(column[audible] for column in columns)),
         bars=Bars.of([], piece.ticks_per_quarter),
         tempo_tick=piece.tempo_tick[under],
         tempo=piece.tempo[under],
@@ -53,7 +53,7 @@ def _heard(piece: Piece) -> Piece:
 
 
 def _encode(wav: Path, mp3: Path) -> None:
-    """A WAV file as MP3 at a constant bit rate, so that a browser finds any second of it exactly."""
+    """Write a WAV file as MP3 at a constant bit rate, so that a browser finds any second of it exactly."""
     import soundfile
 
     with (

@@ -1,1 +1,1 @@
-"""A page of HTML that holds everything a reader needs: what was measured, whether it is real, and the mask made of it."""
+"""The report: one HTML page on what was measured, whether it is more than chance, and the mask derived from it."""

@@ -1,4 +1,4 @@
-"""What a report says of the corpus: sizes of its pieces, skipped files by reason, findings of the corpus check."""
+"""Facts about the corpus: sizes of its pieces, skipped files by reason, findings of the corpus check."""
 
 import re
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Of the pieces in which at least two cells could be compared."""
+class CorpusSizes:
+    """Sizes of the pieces in which at least two cells could be compared."""
 
     pieces: int
     bars: Spread
@@ -40,10 +40,10 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason:
+class SkipReason:
     """Skipped files with one reason; reasons that differ only in numbers are one."""
 
-    said: str
+    text: str
     paths: tuple[str, ...]
 
 
@@ -54,23 +54,25 @@ class CheckFinding:
     files: int
     what: str
     advice: str
-    mend: bool
+    fix: bool
+    """It should be fixed before training."""
+
     examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckFound:
-    """What `meloctl corpus check` found."""
+class CheckResult:
+    """What `meloctl corpus check` reports."""
 
-    verdict: str
+    summary: str
     findings: tuple[CheckFinding, ...]
 
 
-def read_sizes(path: Path) -> Sizes | None:
-    """Sizes from pieces.parquet, piece by piece, without holding its rows; None when it holds no piece.
+def read_sizes(path: Path) -> CorpusSizes | None:
+    """Read the sizes of pieces from pieces.parquet in batches of rows; None when it holds no piece.
 
     Raises:
-        MeloError: not such a file.
+        MeloError: it is not such a file.
     """
     found: list[np.ndarray[Any, Any]] = []
     last = None
@@ -91,28 +93,28 @@ def read_sizes(path: Path) -> Sizes | None:
     rows = np.concatenate(found)
     bars, parts, notes, seconds = (_spread(rows[:, i]) for i in range(4))
     with_drums = int((rows[:, 4] > 0).sum())
-    return Sizes(pieces=len(rows), bars=bars, parts=parts, notes=notes, seconds=seconds, with_drums=with_drums)
+    return CorpusSizes(pieces=len(rows), bars=bars, parts=parts, notes=notes, seconds=seconds, with_drums=with_drums)
 
 
-def by_reason(skipped: tuple[tuple[str, str], ...]) -> list[Reason]:
-    """Skipped files by reason, the commonest first."""
-    alike: dict[str, list[tuple[str, str]]] = {}
+def group_by_reason(skipped: tuple[tuple[str, str], ...]) -> list[SkipReason]:
+    """Group (path, reason) of skipped files by reason, the commonest first."""
+    groups: dict[str, list[tuple[str, str]]] = {}
     for path, reason in skipped:
-        alike.setdefault(re.sub(r"\d[\d,.]*", "#", reason), []).append((path, reason))
-    groups = sorted(alike.values(), key=len, reverse=True)
-    return [Reason(said=group[0][1], paths=tuple(path for path, _ in group)) for group in groups]
+        groups.setdefault(re.sub(r"\d[\d,.]*", "#", reason), []).append((path, reason))
+    ranked = sorted(groups.values(), key=len, reverse=True)
+    return [SkipReason(text=group[0][1], paths=tuple(path for path, _ in group)) for group in ranked]
 
 
-def read_check(path: Path) -> CheckFound:
-    """The findings in a check.json. Raises MeloError when it is none."""
+def read_check(path: Path) -> CheckResult:
+    """Read a check.json. Raises MeloError when it is none."""
     data = read_json(path, what="corpus check", max_bytes=1 << 30)
     findings = data.get("findings") if isinstance(data, dict) else None
-    verdict = data.get("verdict") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or data.get("format") != CHECK_FORMAT or not isinstance(verdict, str):
+    summary = data.get("verdict") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or data.get("format") != CHECK_FORMAT or not isinstance(summary, str):
         raise MeloError(f"{path}: not a corpus check of this version; run again: meloctl corpus check FOLDER")
     if not isinstance(findings, list) or not all(isinstance(f, dict) for f in findings):
         raise MeloError(f'{path}: "findings" must be a list of objects; run again: meloctl corpus check FOLDER')
-    return CheckFound(verdict=verdict, findings=tuple(_finding(f) for f in findings))
+    return CheckResult(summary=summary, findings=tuple(_finding(f) for f in findings))
 
 
 def _finding(data: dict[str, Any]) -> CheckFinding:
@@ -121,7 +123,7 @@ def _finding(data: dict[str, Any]) -> CheckFinding:
         files=files if isinstance(files, int) else 0,
         what=str(data.get("what", "")),
         advice=str(data.get("advice", "")),
-        mend=data.get("mend") is True,
+        fix=data.get("mend") is True,
         examples=tuple(map(str, examples)) if isinstance(examples, list) else (),
     )
 

@@ -1,21 +1,20 @@
-"""The section on the corpus: its sizes, what was skipped and why, what the corpus check found."""
+"""The section on the corpus: sizes of its pieces, skipped files by reason, findings of the corpus check."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from meloctl.formatting import count, whole
+from meloctl.formatting import count, examples, one_decimal, whole
 from meloctl.html.blocks import code, details, items, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
-from meloctl.report.corpus_facts import CheckFinding, CheckFound, Reason, Sizes, Spread
-from meloctl.report.report_facts import Facts
+from meloctl.report.corpus_facts import CheckFinding, CheckResult, CorpusSizes, SkipReason, Spread
+from meloctl.report.report_facts import ReportFacts
 
-_EXAMPLES = 3
 _MOST_NAMED = 200
-"""Files of one reason that are named; the rest is in skipped.csv."""
+"""Files of one reason that are named; skipped.csv has all."""
 
 
-def corpus_section(facts: Facts) -> Html:
-    """Pieces, notes, bars, parts; skipped files; findings."""
+def corpus_section(facts: ReportFacts) -> Html:
+    """The section, as far as the facts are known."""
     return section(
         "corpus",
         "The corpus",
@@ -26,18 +25,18 @@ def corpus_section(facts: Facts) -> Html:
     )
 
 
-def _sizes(sizes: Sizes) -> Html:
+def _sizes(sizes: CorpusSizes) -> Html:
     minutes = [v / 60 for v in (sizes.seconds.least, sizes.seconds.median, sizes.seconds.most)]
     rows = [
-        ("Notes", *_of(sizes.notes)),
-        ("Bars", *_of(sizes.bars)),
-        ("Parts", *_of(sizes.parts)),
-        ("Minutes", *(f"{m:,.1f}" for m in minutes), f"{sizes.seconds.total / 60:,.0f}"),
+        ("Notes", *_cells(sizes.notes)),
+        ("Bars", *_cells(sizes.bars)),
+        ("Parts", *_cells(sizes.parts)),
+        ("Minutes", *map(one_decimal, minutes), whole(sizes.seconds.total / 60)),
     ]
     drums = (
         f"all {whole(sizes.pieces)}"
         if sizes.with_drums == sizes.pieces
-        else f"{sizes.with_drums:,} of {sizes.pieces:,}"
+        else f"{whole(sizes.with_drums)} of {whole(sizes.pieces)}"
     )
     return tag(
         "div",
@@ -46,12 +45,12 @@ def _sizes(sizes: Sizes) -> Html:
     )
 
 
-def _of(spread: Spread) -> tuple[str, str, str, str]:
-    median = f"{spread.median:,.1f}".removesuffix(".0")
-    return whole(int(spread.least)), median, whole(int(spread.most)), whole(int(spread.total))
+def _cells(spread: Spread) -> tuple[str, str, str, str]:
+    median = one_decimal(spread.median).removesuffix(".0")
+    return whole(spread.least), median, whole(spread.most), whole(spread.total)
 
 
-def _not_compared(facts: Facts) -> Html | None:
+def _not_compared(facts: ReportFacts) -> Html | None:
     pieces, sizes = facts.table.pieces, facts.sizes
     if pieces is None or sizes is None or pieces <= sizes.pieces:
         return None
@@ -62,15 +61,18 @@ def _not_compared(facts: Facts) -> Html | None:
     )
 
 
-def _skipped(reasons: Sequence[Reason]) -> list[Html]:
+def _skipped(reasons: Sequence[SkipReason]) -> list[Html]:
     if not reasons:
         return []
     files = sum(len(r.paths) for r in reasons)
-    named = [tag("div", paragraph(r.said), items(_paths(r.paths))) for r in reasons]
+    named = [tag("div", paragraph(r.text), items(_paths(r.paths))) for r in reasons]
     return [
         tag("h3", f"Skipped: {count(files, 'file')}"),
         items(
-            [[tag("strong", count(len(r.paths), "file")), f": {r.said}", _examples(_names(r.paths))] for r in reasons]
+            [
+                [tag("strong", count(len(r.paths), "file")), f": {r.text}", _example_line(r.paths, len(r.paths))]
+                for r in reasons
+            ]
         ),
         details("Their names", *named),
     ]
@@ -78,27 +80,20 @@ def _skipped(reasons: Sequence[Reason]) -> list[Html]:
 
 def _paths(paths: Sequence[str]) -> list[Content]:
     more = len(paths) - _MOST_NAMED
-    return [*paths[:_MOST_NAMED], *([f"and {more:,} more, all in skipped.csv"] if more > 0 else [])]
+    return [*paths[:_MOST_NAMED], *([f"and {whole(more)} more, all in skipped.csv"] if more > 0 else [])]
 
 
-def _names(paths: Sequence[str], count: int | None = None) -> str:
-    more = (count or len(paths)) > _EXAMPLES
-    return ", ".join(Path(p).name for p in paths[:_EXAMPLES]) + (", …" if more else "")
-
-
-def _check(facts: Facts) -> list[Content]:
-    found: CheckFound | None = facts.check
+def _check(facts: ReportFacts) -> list[Content]:
+    found: CheckResult | None = facts.check
     if found is None:
         folder = facts.table.corpus or "FOLDER"
-        said = paragraph(
-            "What in these files would hurt training, this command says: ", code(f"meloctl corpus check {folder}")
-        )
-        return [said]
-    kinds = (("To mend before training", True), ("Good to know", False))
-    chosen = [(title, [f for f in found.findings if f.mend is mend]) for title, mend in kinds]
+        command = code(f"meloctl corpus check {folder}")
+        return [paragraph("This command reports what in these files would hurt training: ", command)]
+    kinds = (("To fix before training", True), ("Good to know", False))
+    chosen = [(title, [f for f in found.findings if f.fix is fix]) for title, fix in kinds]
     return [
         tag("h3", "Checked for training"),
-        paragraph(found.verdict + "."),
+        paragraph(found.summary + "."),
         *(
             [tag("p", title, class_="caption"), items(map(_finding, findings))]
             for title, findings in chosen
@@ -108,9 +103,11 @@ def _check(facts: Facts) -> list[Content]:
 
 
 def _finding(finding: CheckFinding) -> list[Content]:
-    names = _names(finding.examples, finding.files)
-    return [tag("strong", count(finding.files, "file")), f": {finding.what}. → {finding.advice}.", _examples(names)]
+    example_line = _example_line(finding.examples, finding.files)
+    return [tag("strong", count(finding.files, "file")), f": {finding.what}. → {finding.advice}.", example_line]
 
 
-def _examples(names: str) -> Html | None:
-    return tag("span", names, class_="examples") if names else None
+def _example_line(paths: Sequence[str], of: int) -> Html | None:
+    """Names of the first of `of` files; None where no path is known."""
+    names = (Path(p).name for p in paths)
+    return tag("span", examples(names, of=of), class_="examples") if paths else None

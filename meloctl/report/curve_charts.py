@@ -4,14 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from analysis.labels import RELATION_WORDS, offset_ticks
 from analysis.offsets import RELATIONS
 from analysis.significance import LEAST_PEAK, Peak
 from meloctl.formatting import interval, number, one_decimal
-from meloctl.html.axes import LEFT, RIGHT, Frame, axes, offset_ticks, readout_column, svg_chart, tick_step
+from meloctl.html.axes import LEFT, RIGHT, Frame, axes, readout_column, svg_chart, tick_step
 from meloctl.html.markup import Html, tag
 from meloctl.html.offset_chart import OffsetLine, offset_chart
 from meloctl.report.report_table import Curve, Point, Table
-from meloctl.report.report_text import RELATION_WORDS, p_equals, period_in_short, title_of
+from meloctl.report.report_text import p_equals, period_in_short, title_of
 
 _LANE, _TOP = 130, 20
 

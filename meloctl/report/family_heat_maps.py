@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from analysis.family_map import FEW_PAIRS, MOST_LINES, FamilyMap, MapCell, MapLine
 from meloctl.formatting import number, whole
 from meloctl.html.blocks import scroll_box
 from meloctl.html.markup import Html, tag
 from meloctl.html.shades import shade_class, shade_scale
-from meloctl.report.family_maps import FEW_PAIRS, MOST_LINES, FamilyMap, MapCell, MapLine
 
 
 def same_bar_map(families: FamilyMap, caption: str) -> Html:

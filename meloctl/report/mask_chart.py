@@ -1,8 +1,10 @@
-"""A mask as SVG: who sees whom in a small band, and which of the measured offsets are shown."""
+"""A mask as SVG: which cells of a small band attend to which, and which of the measured offsets it shows."""
 
 from collections.abc import Mapping
 
+from analysis.labels import RELATION_WORDS, offset_ticks
 from analysis.offsets import MAX_OFFSET
+from masks.small_band import PARTS, bars_to_draw, cell_kind, numbered_bars
 from masks.spec import MaskSpec
 from meloctl.formatting import number
 from meloctl.html.axes import (
@@ -12,48 +14,44 @@ from meloctl.html.axes import (
     axes,
     name_across,
     name_up,
-    offset_ticks,
     readout_column,
     svg_chart,
     tick_step,
 )
 from meloctl.html.markup import Html, coordinate, tag
-from meloctl.report.report_text import RELATION_WORDS
 
-_PARTS = 3
-_MOST_BARS = 36
+_LEAST_SCALE = 0.001
+"""The axis of similarity reaches at least so high."""
 
 
 def band_chart(spec: MaskSpec) -> Html:
-    """Cells that attend to cells: a row of the picture looks back along it. Bars count from 1, for musicians."""
-    offsets = () if spec.same == "full" else spec.same
-    bars = min(_MOST_BARS, max(12, spec.near + 4, *(k + 4 for k in (*spec.far, *offsets))))
+    """The cells that each cell attends to; a row of the chart is the bar that attends. Bars count from 1, for musicians."""
+    bars = bars_to_draw(spec)
     top, block = 6, (RIGHT - LEFT) / bars
     drawn = [tag("defs", *(_block(spec, k, block) for k in range(bars)))]
     for bar in range(bars):
-        for heard in range(bar + 1):
-            place = (LEFT + heard * block, top + bar * block)
-            drawn.append(tag("use", href=f"#mask-{bar - heard}", x=place[0], y=place[1]))
-    every = 1 if bars <= 16 else 4
+        for earlier in range(bar + 1):
+            x, y = LEFT + earlier * block, top + bar * block
+            drawn.append(tag("use", href=f"#mask-{bar - earlier}", x=x, y=y))
     bottom = top + bars * block
-    for bar in range(0, bars, every):
+    for bar in numbered_bars(bars):
         middle = (bar + 0.5) * block
         drawn.append(tag("text", str(bar + 1), x=LEFT + middle, y=bottom + 15, text_anchor="middle"))
         drawn.append(tag("text", str(bar + 1), x=LEFT - 6, y=top + middle + 4, text_anchor="end"))
     drawn.append(name_across("bar that is attended to", (LEFT + RIGHT) / 2, bottom))
     drawn.append(name_up("bar that attends", (top + bottom) / 2))
     drums = ", the first of them drums" if spec.drums == "exempt" else ""
-    label = f"The mask among the cells of {bars} bars of {_PARTS} parts{drums}: which earlier bar each bar listens to."
+    label = f"The mask among the cells of {bars} bars of {PARTS} parts{drums}: which earlier bars each bar attends to."
     return svg_chart(bottom + 38, *drawn, label=label)
 
 
-def shown_chart(spec: MaskSpec) -> Html | None:
-    """The similarities that the mask was made of: filled where it shows the offset. None where it records none."""
+def prior_chart(spec: MaskSpec) -> Html | None:
+    """The similarities recorded in a mask, filled where it shows the offset; None where it records none."""
     priors = [(r, p) for r, p in (("same", spec.same_prior), ("cross", spec.cross_prior)) if p]
     if not priors:
         return None
     last = min(max(k for _, prior in priors for k in prior), 2 * MAX_OFFSET)
-    highest = max(v for _, prior in priors for v in prior.values())
+    highest = max(_LEAST_SCALE, *(v for _, prior in priors for v in prior.values()))
     step = tick_step(highest, most=4)
     drawn: list[Html] = []
     for i, (relation, prior) in enumerate(priors):
@@ -68,14 +66,12 @@ def shown_chart(spec: MaskSpec) -> Html | None:
 
 
 def _block(spec: MaskSpec, offset: int, size: float) -> Html:
-    """What the parts of one bar see of those of another, that many bars earlier; drawn once, used in each place."""
-    side = size * 0.88 / _PARTS  # what is left is the gap between bars
+    """The cells of one bar that see those of another, `offset` bars earlier; drawn once, used in each place."""
+    side = size * 0.88 / PARTS  # what is left is the gap between bars
     squares: dict[str, str] = {}
-    for part in range(_PARTS):
-        for other in range(_PARTS if offset else part + 1):
-            drums = spec.drums == "exempt" and 0 in (part, other)
-            relation = "same" if part == other else "drums" if drums else "cross"
-            kind = relation if spec.sees(relation, offset) else "hidden"
+    for part in range(PARTS):
+        for other in range(PARTS if offset else part + 1):
+            kind = cell_kind(spec, part, other, offset)
             x, y, s = (coordinate(v) for v in (other * side, part * side, side))
             squares[kind] = squares.get(kind, "") + f"M{x} {y}h{s}v{s}h-{s}z"
     return tag("g", *(tag("path", class_=f"cell {k}", d=d) for k, d in squares.items()), id=f"mask-{offset}")

@@ -1,4 +1,4 @@
-"""What masks cost on pieces of the corpus and how much of what is alike they show: the columns that need no planning."""
+"""Density, similarity recall and reach of the mask and of each rule's masks, on pieces of the corpus."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class MaskCostRow:
     """Share of dense causal attention's pairs of rows that is shown."""
 
     similarity_recall: float
-    """Share of the measured likeness that is shown (`masks.cost.similarity_recall`)."""
+    """Share of the measured similarity that is shown (`masks.cost.similarity_recall`)."""
 
     reach: tuple[tuple[float, float], ...]
-    """After each of LAYERS, how many of the offsets 0..32 are heard in one's own part, and in another."""
+    """After each of LAYERS, how many of the offsets 0..32 reach a row from its own part, and from another."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The rules' masks on some pieces of the corpus, and the mask of the report where there is one."""
+class RuleComparison:
+    """Each rule's masks, and the report's mask where there is one, on the same pieces."""
 
     pieces: int
     mask: MaskCostRow | None
@@ -43,11 +43,20 @@ class Comparison:
     rules: tuple[MaskCostRow, ...]
 
 
-def compare_costs(spec: MaskSpec | None, curves: Curves, pieces: Sequence[PieceRows]) -> Comparison:
-    """Cost a mask and every rule's; rules of equal cost are drawn as `meloctl mask compare` draws them."""
+def compare_costs(spec: MaskSpec | None, curves: Curves, pieces: Sequence[PieceRows]) -> RuleComparison:
+    """Compare a mask with every rule's, those of equal cost sampled as `meloctl mask compare` samples them.
+
+    Args:
+        spec: the report's mask, if any; it also says what becomes of drums.
+        curves: similarity by offset, from which rules make masks.
+        pieces: rows of the pieces on which pairs are counted.
+
+    Raises:
+        MeloError: no offset of 1 or more in one of the curves.
+    """
     pairs = mean_pairs(pieces)
     rules = rules_to_compare(curves, pieces, random=np.random.default_rng(0), drums=spec.drums if spec else "masked")
-    return Comparison(
+    return RuleComparison(
         pieces=len(pieces),
         mask=_cost("mask", [spec], curves, pairs) if spec else None,
         planned=planned_work(spec, [piece.cells() for piece in pieces]) if spec else None,
@@ -56,8 +65,8 @@ def compare_costs(spec: MaskSpec | None, curves: Curves, pieces: Sequence[PieceR
 
 
 def _cost(name: str, masks: Sequence[MaskSpec], curves: Curves, pairs: RowPairs) -> MaskCostRow:
-    heard = [[reach(spec, n) for n in LAYERS] for spec in masks]
-    counts = np.mean([[(len(h["same"]), len(h["cross"])) for h in mine] for mine in heard], axis=0)
+    reached = [[reach(spec, n) for n in LAYERS] for spec in masks]
+    counts = np.mean([[(len(r["same"]), len(r["cross"])) for r in layers] for layers in reached], axis=0)
     return MaskCostRow(
         name=name,
         density=float(np.mean([density(spec, pairs) for spec in masks])),

@@ -1,4 +1,4 @@
-"""The section on how everything was measured: definitions, versions, dates, hashes, command lines."""
+"""The section on the method: definitions, command lines, and the origin of every number (files, hashes, versions, dates)."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from meloctl import __version__
 from meloctl.formatting import count
 from meloctl.html.blocks import code, items, paragraph, section, table
 from meloctl.html.markup import Html, tag
-from meloctl.report.report_facts import Facts
+from meloctl.report.report_facts import ReportFacts
 from meloctl.report.report_text import DEFINITIONS, title_of
-from meloctl.report.sources import Sources
+from meloctl.report.sources import ReportSources
 
-_WORDS = {
+_TERMS = {
     "Part, cell, offset": "A part is one instrument's line in one piece. A cell is one part's notes in one bar; an empty one is "
-    "compared with nothing. Offset k is the bar k before mine, offset 0 my own bar.",
+    "compared with nothing. Offset k is the bar k before a bar, offset 0 the bar itself.",
     "Own part, other parts": "Own part compares two bars of one part. Other parts compares bar b of one part with bar b − k of "
     "another, in both directions; in the same bar each pair of parts counts once.",
     "All pairs, mean of pieces": "The mean over all pairs lets long pieces weigh more; the mean of the pieces' own means lets "
     "every piece weigh the same.",
-    "95 % interval": "A thousand corpora were drawn from these pieces with replacement; 95 % of their means lie inside. It "
-    "tells how far the number would move with other pieces of the kind.",
+    "95 % interval": "A thousand corpora were sampled from these pieces with replacement; 95 % of their means lie inside. It "
+    "shows how far the number would move with other pieces of the kind.",
     "Chance": "The bars of each part were shuffled inside their piece and measured again. What is left is how alike bars are "
     "that merely belong to one piece.",
     "Peak, effect size, p": "The height of a peak is its similarity less the mean of its two neighbours'. Effect size is the "
@@ -32,15 +32,15 @@ _WORDS = {
 _ORIGIN = "Where the numbers come from"
 
 
-def method_section(facts: Facts) -> Html:
-    """Words, measures, and where every number comes from."""
+def method_section(facts: ReportFacts) -> Html:
+    """Definitions of measures and terms, the commands, and the origin of every number."""
     sources = facts.sources
     measures = [
         [tag("dt", f"{title_of(m)} ", code(m)), tag("dd", d)]
         for m, d in DEFINITIONS.items()
         if m in sources.table.measures
     ]
-    terms = [*measures, *([tag("dt", name), tag("dd", said)] for name, said in _WORDS.items())]
+    terms = [*measures, *([tag("dt", term), tag("dd", meaning)] for term, meaning in _TERMS.items())]
     return section(
         "method",
         "How this was measured",
@@ -53,14 +53,14 @@ def method_section(facts: Facts) -> Html:
     )
 
 
-def _shuffles(sources: Sources) -> Html | None:
+def _shuffles(sources: ReportSources) -> Html | None:
     shuffled, draws = sources.table.shuffled, sources.table.draws
     if not shuffled or not draws:
         return None
     return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(draws, 'time')} each.")
 
 
-def _commands(sources: Sources) -> list[str]:
+def _commands(sources: ReportSources) -> list[str]:
     lines = []
     if sources.manifest:
         options = {"meter": sources.manifest["options"].get("meter")}
@@ -72,15 +72,15 @@ def _commands(sources: Sources) -> list[str]:
 
 
 def _command(name: str, arguments: Sequence[str], options: Mapping[str, Any]) -> str:
-    """As one types it."""
-    told = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
-    return " ".join([name, *map(shlex.quote, [*arguments, *chain.from_iterable(told)])])
+    """A command line, quoted for a shell; options of None are left out."""
+    given = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
+    return " ".join([name, *map(shlex.quote, [*arguments, *chain.from_iterable(given)])])
 
 
-def _origin(sources: Sources) -> dict[str, str]:
+def _origin(sources: ReportSources) -> dict[str, str]:
     table, manifest, mask = sources.table, sources.manifest or {}, sources.mask
     versions = manifest.get("versions", {})
-    found = {
+    origin = {
         "Corpus": table.corpus,
         "Fingerprint of its files": table.fingerprint,
         "Table": str(sources.table_path),
@@ -93,4 +93,4 @@ def _origin(sources: Sources) -> dict[str, str]:
         "Corpus check": str(sources.check_path) if sources.check_path else None,
         "Report written by": f"meloctl {__version__}",
     }
-    return {name: str(said) for name, said in found.items() if said is not None}
+    return {what: str(which) for what, which in origin.items() if which is not None}

@@ -1,13 +1,13 @@
-"""The findings in a few sentences that a musician understands, most important first."""
+"""The conclusions: the results in a few sentences that a musician understands, most important first."""
 
 from dataclasses import dataclass
 
 from masks.cost.compare_masks import NO_SAVING
 from masks.describe import format_offsets
 from masks.spec import MOST_OFFSET, MaskSpec
-from meloctl.formatting import count, interval, number, one_decimal, percent, whole
-from meloctl.report.mask_costs import Comparison, MaskCostRow
-from meloctl.report.report_facts import Facts
+from meloctl.formatting import count, count_range, interval, listed, number, one_decimal, percent, whole
+from meloctl.report.mask_costs import MaskCostRow, RuleComparison
+from meloctl.report.report_facts import ReportFacts
 from meloctl.report.report_table import Curve, Point, Table
 from meloctl.report.report_text import caution, p_equals, title_of, why_none
 
@@ -21,27 +21,27 @@ _PLAIN = 0.5
 """A period of a smaller effect size is called faint: half of a standard deviation is a medium one (Cohen 1988, section 2.2)."""
 
 _LIKE_COST = 0.1
-"""Masks whose costs differ by a smaller share are said to cost the same."""
+"""Masks whose costs differ by a smaller share count as equal in cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Conclusions:
     """The top of the page."""
 
     headline: str
     lines: tuple[tuple[str, str], ...]
-    """(what it is about, what was found)"""
+    """(subject, sentence)"""
 
     figures: tuple[tuple[str, str], ...]
-    """(figure, what it is)"""
+    """(number, its meaning)"""
 
-    def said(self) -> list[str]:
-        """The lines as text."""
-        return [f"{about}: {found}" for about, found in self.lines]
+    def as_text(self) -> list[str]:
+        """The lines for a terminal."""
+        return [f"{subject}: {sentence}" for subject, sentence in self.lines]
 
 
-def verdict_of(facts: Facts) -> Verdict:
-    """What the facts come to."""
+def conclusions_of(facts: ReportFacts) -> Conclusions:
+    """Draw the conclusions from the facts of a report."""
     table = facts.table
     lines = (
         ("Period", _period(table)),
@@ -51,21 +51,21 @@ def verdict_of(facts: Facts) -> Verdict:
         ("Corpus", _corpus(facts)),
         ("Caution", caution(table)),
     )
-    return Verdict(
+    return Conclusions(
         headline=_headline(table),
-        lines=tuple((about, found) for about, found in lines if found),
+        lines=tuple((subject, sentence) for subject, sentence in lines if sentence),
         figures=tuple(_figures(facts)),
     )
 
 
-def shown_offset(table: Table) -> int:
-    """The offset at which own part and other parts are held side by side: the period, else the best of one's own part."""
+def lead_offset(table: Table) -> int:
+    """The offset at which own part and other parts are compared: the period, else the most similar one of the own part."""
     curve = _lead(table)
     return curve.period or _highest(curve).offset
 
 
 def mask_in_words(spec: MaskSpec) -> str:
-    """To what a bar listens, after "a bar listens"."""
+    """What a mask shows, after "a bar attends"."""
     own = "to its own part in this bar alone"
     if spec.same == "full":
         own = "to the whole past of its own part"
@@ -76,12 +76,12 @@ def mask_in_words(spec: MaskSpec) -> str:
     others = ["in the same bar", *([f"up to {count(spec.near, 'bar')} back"] if spec.near else [])]
     others += [f"{format_offsets(spec.far)} back"] if spec.far else []
     drums = "; between drums and other parts nothing is hidden" if spec.drums == "exempt" else ""
-    summaries = "; of every other bar it hears a summary" if spec.summaries else ""
-    return f"{own}; to other parts {_listed(others)}{drums}{summaries}"
+    summaries = "; of every other bar it attends to a summary" if spec.summaries else ""
+    return f"{own}; to other parts {listed(others)}{drums}{summaries}"
 
 
 def _lead(table: Table) -> Curve:
-    """The curve that the verdict is about: one's own part, if it was measured."""
+    """The curve that the conclusions are about: the own part's, if it was measured."""
     return table.curve(table.lead, "same") or table.curves[table.lead, "cross"]
 
 
@@ -104,17 +104,16 @@ def _headline(table: Table) -> str:
     return f"Bars are most alike {_back(_highest(curve).offset)}"
 
 
-def _corpus(facts: Facts) -> str:
+def _corpus(facts: ReportFacts) -> str:
     table, sizes = facts.table, facts.sizes
     if table.pieces is None:
         return "how many pieces were measured is not recorded."
     line = count(table.pieces, "piece")
     if sizes:
         parts = sizes.parts
-        few, many = whole(int(parts.least)), whole(int(parts.most))
         line += (
             f", {count(int(sizes.notes.total), 'note')} in {count(int(sizes.bars.total), 'bar')}, "
-            f"{few if few == many else f'{few} to {many}'} {'part' if many == '1' else 'parts'} a piece"
+            f"{count_range(int(parts.least), int(parts.most), 'part')} a piece"
         )
     skipped = len(table.skipped)
     return f"{line}. " + (f"{count(skipped, 'file')} could not be read." if skipped else "No file was skipped.")
@@ -140,7 +139,7 @@ def _period(table: Table) -> str:
     )
     return (
         f"a bar is more like the one {k} before it than like those {k - 1} and {k + 1} before it, by {number(peak.height)} "
-        f"({spread}{what}). Shuffled bars seldom show so clear a peak: "
+        f"({spread}{what}). Shuffled bars rarely show so clear a peak: "
         f"{p_equals(peak.p)}.{_between_parts(table, curve, peak.height)}"
     )
 
@@ -159,7 +158,7 @@ def _between_parts(table: Table, own: Curve, height: float) -> str:
 
 
 def _rhythm(table: Table) -> str | None:
-    """Said only where rhythm goes its own way."""
+    """A sentence where the period of rhythm is another than that of pitch; else None."""
     lead = _lead(table)
     rhythm = table.curve("onset-jaccard", lead.relation)
     if rhythm is None or rhythm is lead or not rhythm.peaks or rhythm.period == lead.period:
@@ -174,7 +173,7 @@ def _parts(table: Table) -> str:
     if own is None or other is None:
         missing = "two different parts" if other is None else "two bars of one part"
         return f"no piece has {missing} that could be compared, so there is nothing to say."
-    k = shown_offset(table)
+    k = lead_offset(table)
     mine, theirs, now = own.at(k), other.at(k), other.at(0)
     if mine is None or theirs is None:
         return f"they were not both measured {_back(k)}."
@@ -188,34 +187,34 @@ def _parts(table: Table) -> str:
     return f"{line}." + (f" In the same bar, two parts share {number(now.mean)}." if now and shared else "")
 
 
-def _mask(facts: Facts) -> str | None:
+def _mask(facts: ReportFacts) -> str | None:
     spec, comparison = facts.sources.mask, facts.comparison
     if spec is None:
         return None
-    line = f"a bar listens {mask_in_words(spec)}."
+    line = f"a bar attends {mask_in_words(spec)}."
     if comparison is None or comparison.mask is None or comparison.planned is None:
         return line
     return f"{line} {_cost(comparison, comparison.mask, comparison.planned)}"
 
 
-def _cost(comparison: Comparison, mask: MaskCostRow, planned: float) -> str:
+def _cost(comparison: RuleComparison, mask: MaskCostRow, planned: float) -> str:
     line = (
-        f"That is {percent(mask.density)} of what full attention reads, and it holds {percent(mask.similarity_recall)} of the "
-        "likeness that was measured"
+        f"That is {percent(mask.density)} of the pairs that full attention computes, and it shows "
+        f"{percent(mask.similarity_recall)} of the measured similarity"
     )
-    lot = next((r for r in comparison.rules if r.name == "random"), None)
-    if lot and abs(lot.density - mask.density) <= _LIKE_COST * mask.density:
-        line += f" (offsets drawn by lot at the same cost: {percent(lot.similarity_recall)})"
+    chance = next((r for r in comparison.rules if r.name == "random"), None)
+    if chance and abs(chance.density - mask.density) <= _LIKE_COST * mask.density:
+        line += f" (random offsets of the same cost: {percent(chance.similarity_recall)})"
     short = ": on pieces as short as these it saves nothing" if planned >= NO_SAVING else ""
     return f"{line}. As planned, it takes {percent(planned)} of full attention's work{short}."
 
 
-def _figures(facts: Facts) -> list[tuple[str, str]]:
+def _figures(facts: ReportFacts) -> list[tuple[str, str]]:
     table, curve, found = facts.table, _lead(facts.table), []
     if curve.peaks:
-        said = count(curve.period, "bar") if curve.period else "none"
-        found.append((said, f"period, {title_of(curve.measure).lower()}"))
-    k = shown_offset(table)
+        period = count(curve.period, "bar") if curve.period else "none"
+        found.append((period, f"period, {title_of(curve.measure).lower()}"))
+    k = lead_offset(table)
     own, other = (table.curve(table.lead, r) for r in ("same", "cross"))
     mine, theirs = own.at(k) if own else None, other.at(k) if other else None
     if mine and theirs:
@@ -223,15 +222,14 @@ def _figures(facts: Facts) -> list[tuple[str, str]]:
     if facts.comparison and facts.comparison.mask:
         mask = facts.comparison.mask
         found.append(
-            (percent(mask.density), f"of full attention shown, with {percent(mask.similarity_recall)} of the likeness")
+            (
+                percent(mask.density),
+                f"of full attention shown, with {percent(mask.similarity_recall)} of the similarity",
+            )
         )
     if table.pieces is not None:
         found.append((whole(table.pieces), "piece measured" if table.pieces == 1 else "pieces measured"))
     return found
-
-
-def _listed(items: list[str]) -> str:
-    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]
 
 
 def _back(offset: int) -> str:

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, on any screen, on paper, in a light and a dark room."""
+"""The page of a report: its top with the conclusions, then its sections."""
 
 from meloctl.formatting import capitalised
 from meloctl.html.blocks import items, paragraph
@@ -7,8 +7,8 @@ from meloctl.html.markup import Html, tag
 from meloctl.report.corpus_section import corpus_section
 from meloctl.report.mask_section import mask_section, rules_section
 from meloctl.report.method_section import method_section
-from meloctl.report.report_conclusions import Verdict
-from meloctl.report.report_facts import Facts
+from meloctl.report.report_conclusions import Conclusions
+from meloctl.report.report_facts import ReportFacts
 from meloctl.report.similarity_section import curves_section, families_section, period_section
 
 _CONTENTS = (
@@ -22,7 +22,7 @@ _CONTENTS = (
 )
 
 
-def page(facts: Facts, verdict: Verdict) -> str:
+def report_page(facts: ReportFacts, conclusions: Conclusions) -> str:
     """The whole document."""
     main = tag(
         "main",
@@ -34,19 +34,19 @@ def page(facts: Facts, verdict: Verdict) -> str:
         rules_section(facts),
         method_section(facts),
     )
-    return chart_document(f"{facts.sources.name}: how alike its bars are", _top(facts, verdict), main)
+    return chart_document(f"{facts.sources.name}: how alike its bars are", _top(facts, conclusions), main)
 
 
-def _top(facts: Facts, verdict: Verdict) -> Html:
-    figures = [tag("div", tag("dt", what), tag("dd", said)) for said, what in verdict.figures]
+def _top(facts: ReportFacts, conclusions: Conclusions) -> Html:
+    figures = [tag("div", tag("dt", what), tag("dd", value)) for value, what in conclusions.figures]
     links = [tag("a", title, href=f"#{name}") for name, title in _CONTENTS]
     notes = facts.sources.notes
     return tag(
         "header",
         paragraph("meloctl report", class_="kicker"),
-        tag("h1", tag("span", facts.sources.name, class_="corpus"), " ", tag("span", verdict.headline)),
+        tag("h1", tag("span", facts.sources.name, class_="corpus"), " ", tag("span", conclusions.headline)),
         tag("dl", *figures, class_="figures") if figures else None,
-        items([tag("strong", about), " ", tag("span", capitalised(found))] for about, found in verdict.lines),
+        items([tag("strong", subject), " ", tag("span", capitalised(text))] for subject, text in conclusions.lines),
         tag("div", *(paragraph(note) for note in notes), class_="notes", role="note") if notes else None,
         tag("nav", *([link, " "] for link in links), aria_label="Contents"),
     )

@@ -1,13 +1,10 @@
-"""Numbers and findings as people read them."""
+"""Titles of measures, and results of the test of periods in words."""
 
 import math
 
-from analysis.families import FAMILIES
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
 from meloctl.report.report_table import Curve, Table
-
-RELATION_WORDS = {"same": "own part", "cross": "other parts"}
 
 TITLES = {
     "pc-jaccard": "Pitch classes",
@@ -31,11 +28,11 @@ FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
 
 LEAST_P = LEVEL / 20
-"""No smaller p is told: a corpus of chance was drawn about two thousand times."""
+"""No smaller p is written: about two thousand corpora of shuffled bars were compared."""
 
 
 def p_value(p: float | None) -> str:
-    """p to three decimals; never 0."""
+    """A p-value with three decimals, never 0: "0.012", "≤ 0.0005"."""
     if p is None or not math.isfinite(p):
         return NOTHING
     return f"≤ {LEAST_P:.4f}" if p <= LEAST_P else f"{max(p, 0.001):.3f}"
@@ -43,20 +40,13 @@ def p_value(p: float | None) -> str:
 
 def p_equals(p: float) -> str:
     """ "p = 0.012" or "p ≤ 0.0005"."""
-    said = p_value(p)
-    return f"p {said}" if said.startswith("≤") else f"p = {said}"
+    value = p_value(p)
+    return f"p {value}" if value.startswith("≤") else f"p = {value}"
 
 
 def title_of(measure: str) -> str:
-    """What a measure listens to; its own name where we do not know it."""
+    """What a measure compares, as a title; its name where it is none of ours."""
     return TITLES.get(measure, measure)
-
-
-def family_pair(later: str, earlier: str) -> str:
-    """Two families in the order of General MIDI, so that either order reads the same."""
-    rank = {name: i for i, name in enumerate(FAMILIES)}
-    first, second = sorted((later, earlier), key=lambda f: (rank.get(f, len(rank)), f))
-    return f"{first}, two parts" if first == second else f"{first} – {second}"
 
 
 def period_in_short(curve: Curve | None) -> str:
@@ -67,7 +57,7 @@ def period_in_short(curve: Curve | None) -> str:
 
 
 def period_in_words(curve: Curve) -> str:
-    """What the test of a curve says, in one or two sentences."""
+    """The result of the test of a curve's peaks, in one or two sentences."""
     if not curve.peaks:
         return "not tested: too few bars, or a table without evidence."
     at = {p.offset: p for p in curve.peaks}
@@ -82,7 +72,7 @@ def period_in_words(curve: Curve) -> str:
 
 
 def why_none(curve: Curve) -> str:
-    """Why the highest peak of a curve without a period is not real, in a sentence; nothing where none was measured."""
+    """Why the highest peak of a curve without a period is not real, in a sentence; empty where no peak was measured."""
     known = [p for p in curve.peaks if math.isfinite(p.height)]
     if not known:
         return ""
@@ -91,7 +81,7 @@ def why_none(curve: Curve) -> str:
     if best.p <= LEVEL:
         why = "a few pieces carry it"
         if best.height < LEAST_PEAK:
-            why = f"certain ({p_equals(best.p)}), but below the {LEAST_PEAK:g} from which one hears it"
+            why = f"certain ({p_equals(best.p)}), but below the {LEAST_PEAK:g} that a period must have"
     return f"The highest peak is {best.offset} back, by {number(best.height)}; {why}."
 
 
@@ -104,17 +94,17 @@ def _peak_in_words(peak: Peak) -> str:
 
 
 def caution(table: Table) -> str | None:
-    """What a reader should know before trusting the evidence, or None."""
+    """A warning where the evidence is weak or missing, else None."""
     if not table.knows_intervals and not table.knows_chance:
         return (
             "This table holds means only: how far they would move with other pieces, and what chance would give, is unknown. "
-            "To know it, measure the files themselves: meloctl stats FOLDER."
+            "To find out, measure the files themselves: meloctl stats FOLDER."
         )
     if table.pieces == 1:
         return (
-            "This is one piece. What is found here holds for it; intervals over pieces need more than one, and those shown "
+            "This is one piece. The results hold for it alone; intervals over pieces need more than one, and those shown "
             "have no width."
         )
     if table.pieces is not None and table.pieces < FEW_PIECES:
-        return f"Only {table.pieces} pieces: intervals drawn from so few are rough, and other pieces may say otherwise."
+        return f"Only {table.pieces} pieces: intervals over so few are rough, and other pieces may give other results."
     return None

@@ -1,93 +1,88 @@
-"""The sections on what was measured: the curves, the test of their periods, the breakdown by instrument family."""
+"""The sections on similarity: its curves by offset, the test of their periods, the breakdown by instrument family."""
 
 from collections.abc import Iterator
 from itertools import chain
 
+from analysis.labels import RELATION_WORDS
 from analysis.offsets import RELATIONS
 from meloctl.formatting import NOTHING, interval, number, whole
 from meloctl.html.blocks import code, details, figure, paragraph, section, table
 from meloctl.html.markup import Content, Html, tag
 from meloctl.report.curve_charts import curve_chart, peak_chart
 from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
-from meloctl.report.report_facts import Facts
+from meloctl.report.report_facts import ReportFacts
 from meloctl.report.report_table import Curve, Table
-from meloctl.report.report_text import RELATION_WORDS, p_value, period_in_short, period_in_words, title_of
+from meloctl.report.report_text import p_value, period_in_short, period_in_words, title_of
 
 _BY_FAMILY = ("pc-jaccard", "onset-jaccard")
 
+_TEST = (
+    "Each offset is compared with the mean of its two neighbours: the height is how far it stands out. A peak is real "
+    "when it is certain (p of 0.01 or less, corrected for the number of offsets), at least 0.005 high, and its interval "
+    "lies above zero. The period is the smallest offset whose peak is real and at least half as high as the peaks at "
+    "twice, three times … that distance, up to 16 bars."
+)
 
-def curves_section(facts: Facts) -> Html:
-    """A chart a measure, and its numbers."""
-    found = facts.table
-    charts = [figure(curve_chart(found, m), [tag("strong", title_of(m)), " ", code(m)]) for m in found.measures]
+
+def curves_section(facts: ReportFacts) -> Html:
+    """A chart for each measure, and a table of its numbers."""
+    offsets = facts.table
+    charts = [figure(curve_chart(offsets, m), [tag("strong", title_of(m)), " ", code(m)]) for m in offsets.measures]
     return section(
         "curves",
         "How alike bars are, by offset",
         paragraph(
             "Each point compares all pairs of bars that lie so many bars apart, within one part (blue, round) and between two "
-            "different parts of a piece (red, square). Higher is more alike; 1 would be equal. Where a curve rises above its "
+            "different parts of a piece (red, square). Higher is more alike; 1 is equal. Where a curve rises above its "
             "neighbours, the music returns."
         ),
-        _legend(found),
+        _curve_legend(offsets),
         tag("div", *charts, class_="charts"),
-        details("The numbers behind the curves", *(_numbers(found, m) for m in found.measures)),
+        details("The numbers behind the curves", *(_numbers(offsets, m) for m in offsets.measures)),
     )
 
 
-def period_section(facts: Facts) -> Html:
-    """The test in words, in bars, and in numbers."""
-    found = facts.table
-    if not any(c.peaks for c in found.curves.values()):
+def period_section(facts: ReportFacts) -> Html:
+    """The test of periods in words, charts and tables."""
+    offsets = facts.table
+    if not any(c.peaks for c in offsets.curves.values()):
         return section(
             "period",
             "Is there a period?",
             paragraph("This table holds no test of its peaks, so whether the curves rise by chance is unknown."),
         )
-    level = "Each offset is held against the mean of its two neighbours: the height tells how far it stands out. A peak is real "
-    level += "when it is certain (p of 0.01 or less, corrected for the number of offsets), at least 0.005 high, and its interval "
-    level += "lies above zero. The period is the smallest offset whose peak is real and at least half as high as the peaks at "
-    level += "twice, three times … that distance, up to 16 bars."
     charts = []
-    for m in found.measures:
-        chart = peak_chart(found, m)
+    for m in offsets.measures:
+        chart = peak_chart(offsets, m)
         if chart:
-            words = [paragraph(tag("strong", title_of(m)), " ", code(m)), *_in_words(found, m)]
+            words = [paragraph(tag("strong", title_of(m)), " ", code(m)), *_in_words(offsets, m)]
             charts.append(figure(chart, words))
     return section(
         "period",
         "Is there a period?",
-        paragraph(level),
-        _periods(found),
-        paragraph(
-            tag("span", tag("span", class_="swatch bar same"), tag("span", class_="swatch bar cross"), " real peak"),
-            tag(
-                "span",
-                tag("span", class_="swatch bar same unsure"),
-                tag("span", class_="swatch bar cross unsure"),
-                " not real",
-            ),
-            tag("span", tag("span", class_="swatch whisker"), " 95 % interval over pieces"),
-            tag("span", "the two relations have scales of their own"),
-            class_="legend",
-        ),
+        paragraph(_TEST),
+        _periods(offsets),
+        _peak_legend(),
         tag("div", *charts, class_="charts"),
-        details("Every offset that was tested", *(_peaks(found, m) for m in found.measures)),
+        details("Every offset that was tested", *(_peaks(offsets, m) for m in offsets.measures)),
     )
 
 
-def families_section(facts: Facts) -> Html:
+def families_section(facts: ReportFacts) -> Html:
     """Heat maps of two measures."""
     maps = []
     for measure in _BY_FAMILY:
-        found = facts.families.get(measure)
-        if found is None:
+        family_map = facts.families.get(measure)
+        if family_map is None:
             continue
         maps.append(tag("h3", tag("span", title_of(measure)), " ", code(measure)))
-        if found.families:
-            maps.append(same_bar_map(found, f"{title_of(measure)}: two parts in the same bar"))
-        if found.own or found.across:
+        if family_map.families:
+            maps.append(same_bar_map(family_map, f"{title_of(measure)}: two parts in the same bar"))
+        if family_map.own or family_map.across:
             maps.append(
-                by_offset_map(found, f"{title_of(measure)}: by offset in bars back, the families compared most often")
+                by_offset_map(
+                    family_map, f"{title_of(measure)}: by offset in bars back, the families compared most often"
+                )
             )
     missing = paragraph("The table stands alone: no families.csv lies beside it.") if not maps else None
     return section(
@@ -102,9 +97,22 @@ def families_section(facts: Facts) -> Html:
     )
 
 
-def _legend(found: Table) -> Html:
-    """Of what is drawn, no more."""
-    relations = [r for r in RELATIONS if any(relation == r for _, relation in found.curves)]
+def _peak_legend() -> Html:
+    def swatches(kind: str) -> list[Html]:
+        return [tag("span", class_=f"swatch bar {relation}{kind}") for relation in RELATIONS]
+
+    return paragraph(
+        tag("span", *swatches(""), " real peak"),
+        tag("span", *swatches(" unsure"), " not real"),
+        tag("span", tag("span", class_="swatch whisker"), " 95 % interval over pieces"),
+        tag("span", "the two relations have scales of their own"),
+        class_="legend",
+    )
+
+
+def _curve_legend(offsets: Table) -> Html:
+    """A legend of what the curves' charts hold."""
+    relations = [r for r in RELATIONS if any(relation == r for _, relation in offsets.curves)]
 
     def swatches(kind: str) -> list[Html]:
         return [tag("span", class_=f"swatch {kind} {r}") for r in relations]
@@ -112,18 +120,18 @@ def _legend(found: Table) -> Html:
     lines = [
         tag("span", s, f" {RELATION_WORDS[r]}, all pairs") for r, s in zip(relations, swatches("line"), strict=True)
     ]
-    if found.knows_intervals:
+    if offsets.knows_intervals:
         lines.append(tag("span", *swatches("band"), " 95 % interval over pieces"))
-    if any(p.piece_mean is not None for c in found.curves.values() for p in c.points):
+    if any(p.piece_mean is not None for c in offsets.curves.values() for p in c.points):
         lines.append(tag("span", *swatches("ring"), " mean of pieces"))
-    if found.knows_chance:
+    if offsets.knows_chance:
         lines.append(tag("span", *swatches("chance"), " chance: bars shuffled"))
     else:
         lines.append(tag("span", "chance and intervals: unknown, not in this table"))
     return paragraph(*lines, class_="legend")
 
 
-def _numbers(found: Table, measure: str) -> Html:
+def _numbers(offsets: Table, measure: str) -> Html:
     head = [
         "Relation",
         "bars back",
@@ -147,22 +155,22 @@ def _numbers(found: Table, measure: str) -> Html:
             number(p.chance),
             interval(p.chance_interval),
         )
-        for curve in _both(found, measure)
+        for curve in _both(offsets, measure)
         for p in curve.points
     ]
     return table(head, rows, caption=f"{title_of(measure)} ({measure})")
 
 
-def _in_words(found: Table, measure: str) -> list[Html]:
+def _in_words(offsets: Table, measure: str) -> list[Html]:
     return [
         paragraph(f"{RELATION_WORDS[curve.relation].capitalize()}: ", period_in_words(curve))
-        for curve in _both(found, measure)
+        for curve in _both(offsets, measure)
     ]
 
 
-def _periods(found: Table) -> Html:
+def _periods(offsets: Table) -> Html:
     head = ["Measure", "relation", "period", "height", "95 % over pieces", "effect size", "p", "pieces", "highest at"]
-    rows = [_period_row(curve) for m in found.measures for curve in _both(found, m)]
+    rows = [_period_row(curve) for m in offsets.measures for curve in _both(offsets, m)]
     return table(head, rows, caption="The period of each curve, in bars", words=3)
 
 
@@ -176,19 +184,19 @@ def _period_row(curve: Curve) -> tuple[Content, ...]:
     if not peaks:
         return *named, *([NOTHING] * 6)
     highest = max(curve.peaks, key=lambda p: p.height if p.height == p.height else -1.0)
-    told = peaks[curve.period] if curve.period else highest
+    peak = peaks[curve.period] if curve.period else highest
     return (
         *named,
-        number(told.height),
-        interval(told.interval),
-        number(told.effect),
-        p_value(told.p),
-        whole(told.pieces),
+        number(peak.height),
+        interval(peak.interval),
+        number(peak.effect),
+        p_value(peak.p),
+        whole(peak.pieces),
         highest.offset,
     )
 
 
-def _peaks(found: Table, measure: str) -> Html:
+def _peaks(offsets: Table, measure: str) -> Html:
     head = ["Relation", "bars back", "height", "95 % over pieces", "effect size", "p", "pieces", "real"]
     rows = [
         (
@@ -201,10 +209,10 @@ def _peaks(found: Table, measure: str) -> Html:
             whole(p.pieces),
             "yes" if p.real else "no",
         )
-        for p in chain.from_iterable(curve.peaks for curve in _both(found, measure))
+        for p in chain.from_iterable(curve.peaks for curve in _both(offsets, measure))
     ]
     return table(head, rows, caption=f"{title_of(measure)} ({measure}): every peak")
 
 
-def _both(found: Table, measure: str) -> Iterator[Curve]:
-    return (c for relation in RELATIONS if (c := found.curve(measure, relation)))
+def _both(offsets: Table, measure: str) -> Iterator[Curve]:
+    return (c for relation in RELATIONS if (c := offsets.curve(measure, relation)))

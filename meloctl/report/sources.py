@@ -1,4 +1,4 @@
-"""What a report is made of: files of finished runs, found in the workspace or named, each optional but the table."""
+"""The files of finished runs that a report is written from, found in the workspace or named; all optional but the table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,57 +9,57 @@ from analysis.errors import MeloError
 from analysis.json_file import read_json
 from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
-from masks.spec import MaskSpec, read_spec
+from masks.spec import MaskSpec
 from meloctl.report.report_table import Table, table_view
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
 TABLE_FILE = "offsets.json"
 _BESIDE = ("families.csv", "pieces.parquet", "skipped.csv")
 _MEASURE = "pc-jaccard"
-"""The measure that masks are derived from."""
+"""The similarity that masks are derived from."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where a report's facts are; what was not found is None."""
+class ReportSources:
+    """Files of a report, the smaller ones read; what was not found is None."""
 
     table: Table
     table_path: Path
     curves: Curves | None
     """The numbers that a mask is derived from; None where the table lacks one of the relations."""
 
-    beside: dict[str, Path]
+    stats_files: dict[str, Path]
     """{name: path} of the files that `meloctl stats` wrote beside the table."""
 
     manifest: dict[str, Any] | None
-    """Of the run that wrote the table."""
+    """Manifest of the run that wrote the table."""
 
     mask: MaskSpec | None
     mask_path: Path | None
     mask_manifest: dict[str, Any] | None
     check_path: Path | None
     notes: tuple[str, ...]
-    """Lines that a reader must know about: files that were changed, a mask that belongs to another table."""
+    """Warnings: files that were changed, a mask that belongs to another table."""
 
     @property
     def name(self) -> str:
-        """What the report is called after: the corpus, or the table's file."""
+        """The name of the corpus, or of the table's file."""
         return Path(self.table.corpus).name if self.table.corpus else self.table_path.stem
 
     def inputs(self) -> dict[str, Any]:
         """Every file that is read, with its hash, for the report's own manifest."""
-        read = {"table": self.table_path, **self.beside, "mask": self.mask_path, "check": self.check_path}
+        read = {"table": self.table_path, **self.stats_files, "mask": self.mask_path, "check": self.check_path}
         paths = {name: path for name, path in read.items() if path}
         manifests = {"stats manifest": self.manifest, "mask manifest": self.mask_manifest}
         return {
             **{name: {"path": str(path.resolve()), "hash": file_hash(path)} for name, path in paths.items()},
-            **{name: told.get("key") for name, told in manifests.items() if told},
+            **{name: manifest.get("key") for name, manifest in manifests.items() if manifest},
             "notes": list(self.notes),
         }
 
 
-def gather(space: Workspace, *, stats: Path | None, mask: Path | None) -> Sources:
-    """Find what a report is made of.
+def find_sources(space: Workspace, *, stats: Path | None, mask: Path | None) -> ReportSources:
+    """Find the files of a report.
 
     Args:
         stats: a folder that `meloctl stats` wrote or a table file; None is the latest run.
@@ -73,19 +73,19 @@ def gather(space: Workspace, *, stats: Path | None, mask: Path | None) -> Source
     table = table_view(file, where=str(path))
     complete = all(table.curve(_MEASURE, relation) for relation in RELATIONS)
     curves = curves_of(file, where=str(path), measure=_MEASURE) if complete else None
-    ours = path.name == TABLE_FILE
-    beside = {n: path.parent / n for n in _BESIDE if ours and (path.parent / n).is_file()}
-    manifest = _manifest(path.parent) if ours else None
+    by_stats = path.name == TABLE_FILE
+    stats_files = {n: path.parent / n for n in _BESIDE if by_stats and (path.parent / n).is_file()}
+    manifest = _manifest(path.parent) if by_stats else None
     notes = list(_changed(manifest, path.parent))
     mask_path, note = (mask, None) if mask else _latest_mask(space, curves)
-    spec = read_spec(mask_path) if mask_path else None
+    spec = MaskSpec.read(mask_path) if mask_path else None
     if spec and curves and spec.source.get("table") not in (None, curves.table_hash):
         note = f"The mask {mask_path} was derived from other numbers than this table's."
-    return Sources(
+    return ReportSources(
         table=table,
         table_path=path,
         curves=curves,
-        beside=beside,
+        stats_files=stats_files,
         manifest=manifest,
         mask=spec,
         mask_path=mask_path,
@@ -115,7 +115,7 @@ def _latest_mask(space: Workspace, curves: Curves | None) -> tuple[Path | None, 
     if run is None or curves is None:
         return None, None
     path = run.folder / "mask.json"
-    if read_spec(path).source.get("table") == curves.table_hash:
+    if MaskSpec.read(path).source.get("table") == curves.table_hash:
         return path, None
     return None, f"The latest mask, {path}, was derived from other numbers, so it is left out; --mask {path} shows it."
 
@@ -123,7 +123,7 @@ def _latest_mask(space: Workspace, curves: Curves | None) -> tuple[Path | None, 
 def _check_path(space: Workspace, table: Table) -> Path | None:
     """The latest corpus check, if it is of the same files."""
     run = _latest(space, "check")
-    if run is None or table.fingerprint is None or run.manifest["inputs"].get("fingerprint") != table.fingerprint:
+    if run is None or table.fingerprint is None or run.manifest.inputs.get("fingerprint") != table.fingerprint:
         return None
     path = run.folder / "check.json"
     return path if path.is_file() else None

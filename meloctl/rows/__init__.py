@@ -1,1 +1,1 @@
-"""Rows: one step of the model each. A header row opens a bar; every other row is one note."""
+"""Rows: a piece as the model reads it, one row a step. A header row opens a bar; a note row is one note."""

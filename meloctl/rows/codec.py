@@ -1,6 +1,6 @@
-"""Piece → rows → piece, exact on the grid.
+"""Piece → rows → piece, exact on the grid, which has 12 steps a quarter and restarts at every bar line.
 
-The grid restarts at every bar line: 12 steps a quarter from the bar's first tick. What the grid does to a piece is counted.
+Shape letters: N notes, L rows, F fields, T bars as rows count them.
 """
 
 import math
@@ -29,7 +29,7 @@ from meloctl.rows.vocabulary import (
 )
 
 Rows = npt.NDArray[np.int16]
-"""(L, 8) the rows of a piece in generation order, columns as in FIELDS, ABSENT where a field has no meaning."""
+"""(L, F) rows in generation order, columns as in FIELDS, ABSENT where a row's kind lacks a field."""
 
 TICKS_PER_QUARTER = 480
 """Of decoded pieces: every step, and every bar down to 1/64, is a whole number of ticks."""
@@ -37,7 +37,7 @@ TICKS_PER_QUARTER = 480
 
 @dataclass(frozen=True, kw_only=True)
 class GridLoss:
-    """What the grid did to one piece's notes. Counts add with +."""
+    """How many notes the grid changed. Counts add with +."""
 
     notes: int = 0
     moved: int = 0
@@ -60,25 +60,25 @@ class GridLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class GridBars:
-    """Bars as the vocabulary can name them: those of the header rows."""
+    """Bars as rows count them: each has a time signature of the vocabulary."""
 
     start_tick: Ints
-    """(T,) in the piece."""
+    """(T,) the tick of the piece on which each bar begins."""
 
     time_signature: Ints
-    """(T,) as the vocabulary numbers them."""
+    """(T,) index of each bar's time signature."""
 
 
 def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
-    """The rows of a piece, and what the grid cost it.
+    """(L, F) the rows of a piece, and what the grid changed.
 
     Onsets go to the nearest step; one that rounds to its bar's end opens the next bar. Two notes of a part that meet in
     onset and pitch become one, with the longer length and the louder velocity. A bar that no signature of the vocabulary
     names (79/4, or one cut short by an odd length) is written as the signatures that add up to it.
 
     Args:
-        piece: a piece with at least one note.
-        vocabulary: its grid.
+        piece: of one note or more.
+        vocabulary: what the values of rows mean.
     """
     notes, tpq, steps = piece.notes, piece.ticks_per_quarter, vocabulary.steps_per_quarter
     bars = grid_bars(piece, vocabulary)
@@ -104,17 +104,16 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
         merged=len(notes) - len(rows),
     )
     headers = _headers(piece, bars, int(bar.max()) + 1, vocabulary)
-    every = np.concatenate([headers, rows])
     order = np.argsort(np.concatenate([np.arange(len(headers)), bar]), kind="stable")  # a header comes before its notes
     end = np.full((1, len(FIELDS)), ABSENT, dtype=np.int16)
     end[0, INSTRUMENT] = vocabulary.end
-    return np.concatenate([every[order], end]), loss
+    return np.concatenate([np.concatenate([headers, rows])[order], end]), loss
 
 
 def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
-    """The piece that rows describe, on a grid of 480 ticks a quarter; an end row may be missing.
+    """The piece of rows (L, F) at 480 ticks a quarter; an end row may be missing.
 
-    Parts come in the order of (instrument, instance); a bar at the end without notes leaves no trace.
+    Parts come in the order of (instrument, instance). A piece ends with its last note, so empty bars at the end are lost.
     """
     rows = rows.astype(np.int64)
     rows = rows[rows[:, INSTRUMENT] != vocabulary.end]
@@ -125,27 +124,30 @@ def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     start = np.concatenate([[0], np.cumsum(ticks, dtype=np.int64)])
     note, note_bar = rows[~header], bar[~header]
     ids, part = np.unique(row_parts(note, vocabulary), return_inverse=True)
+    position, duration, pitch, velocity = note_values(note, vocabulary)
     step = TICKS_PER_QUARTER // vocabulary.steps_per_quarter
     tempo = np.array(vocabulary.tempos)[rows[header, TEMPO]]
     changes = np.flatnonzero(np.diff(tempo, prepend=0.0))
-    news = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
+    new_signature = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
     return Piece(
         parts=tuple(general_midi_part(divmod(i, vocabulary.instances), vocabulary) for i in ids.tolist()),
-        notes=Notes.of(
-            start[note_bar] + note[:, POSITION] * step,
-            np.array(vocabulary.durations)[note[:, DURATION]] * step,
-            note[:, PITCH],
-            np.array(vocabulary.velocities)[note[:, VELOCITY]],
-            part,
-        ),
-        bars=Bars.of([(int(start[b]), *signatures[b]) for b in news], TICKS_PER_QUARTER),
+        notes=Notes.of(start[note_bar] + position * step, duration * step, pitch, velocity, part),
+        bars=Bars.of([(int(start[b]), *signatures[b]) for b in new_signature], TICKS_PER_QUARTER),
         tempo_tick=start[changes],
         tempo=tempo[changes],
     )
 
 
+def note_values(notes: Rows, vocabulary: Vocabulary) -> tuple[Ints, Ints, Ints, Ints]:
+    """(N,) position and duration in steps, MIDI pitch and velocity of note rows (N, F)."""
+    values: Ints = notes.astype(np.int64)
+    duration: Ints = np.array(vocabulary.durations)[values[:, DURATION]]
+    velocity: Ints = np.array(vocabulary.velocities)[values[:, VELOCITY]]
+    return values[:, POSITION], duration, values[:, PITCH], velocity
+
+
 def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
-    """(T, 8) one header row a bar; a bar after the last known one, opened by rounding, repeats its signature."""
+    """(n_bars, F) header rows of the bars (T,); a bar behind the last one, opened by rounding, repeats its signature."""
     known = np.minimum(np.arange(n_bars), len(bars.start_tick) - 1)
     rows = np.full((n_bars, len(FIELDS)), ABSENT, dtype=np.int16)
     rows[:, INSTRUMENT] = vocabulary.bar
@@ -161,7 +163,7 @@ def nearest_tempo(tempo: Floats, vocabulary: Vocabulary) -> Ints:
 
 
 def grid_bars(piece: Piece, vocabulary: Vocabulary) -> GridBars:
-    """The piece's bars, each under a signature of the vocabulary that has its true length."""
+    """The bars of a piece as rows count them: each with a time signature of the vocabulary that has its true length."""
     index = {s: i for i, s in enumerate(vocabulary.signatures)}
     start = piece.bars.start_tick(range(piece.n_bars + 1))
     ticks, signature = [], []
@@ -177,7 +179,13 @@ def grid_bars(piece: Piece, vocabulary: Vocabulary) -> GridBars:
 def _named(
     nominal: tuple[int, int], ticks: int, ticks_per_quarter: int, index: dict[tuple[int, int], int]
 ) -> list[tuple[int, int]]:
-    """Signatures of the vocabulary that add up to a bar of `ticks`, itself where it is full and has a name."""
+    """Signatures of the vocabulary that add up to a bar.
+
+    Args:
+        nominal: the bar's own signature, which is taken where the bar is full and the vocabulary has it.
+        ticks: length of the bar.
+        index: {(numerator, denominator): index} of the vocabulary.
+    """
     n, d = nominal
     if abs(Fraction(4 * ticks_per_quarter * n, d) - ticks) >= 1:  # cut short by the next signature
         whole = Fraction(ticks, ticks_per_quarter)
@@ -188,7 +196,15 @@ def _named(
 
 
 def _merged(rows: Rows, bar: Ints) -> tuple[Rows, Ints]:
-    """Rows in order of (bar, instrument, instance, position, pitch), one for each, the longest and the loudest kept."""
+    """Note rows sorted by (bar, instrument, instance, position, pitch), those equal in all five merged; and the bar of each.
+
+    Args:
+        rows: (N, F) note rows.
+        bar: (N,) of each.
+
+    Returns:
+        (M, F) rows with the longest duration and the highest velocity of those merged, and (M,) their bars.
+    """
     order = np.lexsort((rows[:, PITCH], rows[:, POSITION], rows[:, INSTANCE], rows[:, INSTRUMENT], bar))
     rows, bar = rows[order], bar[order]
     key = np.column_stack([bar, rows[:, [INSTRUMENT, INSTANCE, POSITION, PITCH]]])
@@ -200,7 +216,7 @@ def _merged(rows: Rows, bar: Ints) -> tuple[Rows, Ints]:
 
 
 def _closest(values: Ints | Floats, levels: tuple[float, ...]) -> Ints:
-    """Index of the level nearest to each value, the lower of two."""
+    """(…) index of the ascending level that is nearest to each value (…), the lower of two."""
     table = np.asarray(levels)
     right = np.clip(np.searchsorted(table, values), 1, len(table) - 1)
     return np.where(values - table[right - 1] <= table[right] - values, right - 1, right)

@@ -133,5 +133,5 @@ PROGRAMS = [
 
 
 def instrument_name(program: int, is_drum: bool) -> str:
-    """ "drums", or the program's name in lower case."""
+    """Name of a part's instrument: "drums", or that of its program 0..127 in lower case."""
     return "drums" if is_drum else PROGRAMS[program]

@@ -20,7 +20,7 @@ PartId = tuple[int, int]
 """(instrument, instance) of a part."""
 
 _LONGEST_NAME = 40
-"""Characters of a part's name that are shown; a file may name a part with a novel."""
+"""Characters of a part's name that are shown; files may hold very long ones."""
 
 
 def part_fields(parts: tuple[Part, ...], vocabulary: Vocabulary) -> tuple[Ints, Ints]:

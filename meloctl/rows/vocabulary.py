@@ -1,6 +1,6 @@
-"""The vocabulary: what each index of each field means. It is JSON and lives inside the checkpoint.
+"""The vocabulary: what each value of each field of a row means. It is JSON and lives inside the checkpoint.
 
-A row is eight integers, one a field, -1 where the field has no meaning for that row:
+A row is eight integers, one a field, −1 where its kind lacks the field:
 
     header         instrument = "bar", time_signature, tempo
     note           instrument, instance, position, pitch, duration, velocity
@@ -40,7 +40,7 @@ ABSENT = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Meaning of every index. Index i of a field is entry i of its list; positions, instances and pitches count from 0."""
+    """Meaning of every value. Value i of a field is entry i of its list; positions, instances and pitches count from 0."""
 
     steps_per_quarter: int
     """Grid: steps in a quarter note, for positions and durations."""
@@ -69,7 +69,7 @@ class Vocabulary:
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """How many values each field has, in the order of FIELDS."""
+        """(F,) how many values each field has, in the order of FIELDS."""
         return (
             len(self.instruments),
             self.instances,

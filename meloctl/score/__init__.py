@@ -1,1 +1,1 @@
-"""What is done to a finished piece: ranges, keys, sections, piano roll, sound."""
+"""What is done to a finished piece: new notes in it, ranges, keys, sections, piano roll, sound."""

@@ -12,20 +12,10 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.errors import MeloError
 from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
-from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, nearest_tempo
+from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, nearest_tempo, note_values
 from meloctl.rows.grammar import Row
 from meloctl.rows.parts import PartId, general_midi_part, part_ids, row_part_ids
-from meloctl.rows.vocabulary import (
-    DURATION,
-    INSTANCE,
-    INSTRUMENT,
-    PITCH,
-    POSITION,
-    TEMPO,
-    TIME_SIGNATURE,
-    VELOCITY,
-    Vocabulary,
-)
+from meloctl.rows.vocabulary import FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE, Vocabulary
 from meloctl.score.playable import playable
 
 NewNote = tuple[int, Row]
@@ -172,15 +162,18 @@ def _joined_bars(bars: Bars, end_tick: int, header: Rows, bar_tick: Ints, vocabu
 
 
 def _placed(
-    new: Iterable[NewNote], bar_tick: Ints, step: int, part_index: dict[PartId, int], vocabulary: Vocabulary
+    new: Sequence[NewNote], bar_tick: Ints, step: int, part_index: dict[PartId, int], vocabulary: Vocabulary
 ) -> Iterator[_PlacedNote]:
     """New notes in ticks; `bar_tick` (T + 1,) as in `insert_notes`, `step` in ticks. A note beyond its bar's end is dropped."""
-    for bar, row in new:
-        onset = int(bar_tick[bar]) + int(row[POSITION]) * step
-        if onset < bar_tick[bar + 1]:  # the signature of a bar may name it a little too long
-            end = min(onset + vocabulary.durations[row[DURATION]] * step, int(bar_tick[-1]))
-            part = part_index[int(row[INSTRUMENT]), int(row[INSTANCE])]
-            yield part, int(row[PITCH]), onset, end, vocabulary.velocities[row[VELOCITY]]
+    rows = np.array([row for _, row in new], dtype=np.int16).reshape(-1, len(FIELDS))
+    bar = np.array([bar for bar, _ in new], dtype=np.int64)
+    position, duration, pitch, velocity = note_values(rows, vocabulary)
+    onset = bar_tick[bar] + position * step
+    end = np.minimum(onset + duration * step, bar_tick[-1])
+    part = [part_index[instrument, instance] for instrument, instance in rows[:, [INSTRUMENT, INSTANCE]].tolist()]
+    inside = onset < bar_tick[bar + 1]  # the signature of a bar may name it a little too long
+    columns = (np.array(part, dtype=np.int64), pitch, onset, end, velocity)
+    return zip(*(column[inside].tolist() for column in columns), strict=True)
 
 
 def _fitted(placed: Sequence[_PlacedNote], kept: Notes) -> Iterator[_PlacedNote]:

@@ -1,4 +1,4 @@
-"""From generated rows to files: MIDI, piano roll, sound."""
+"""The piano roll of a piece, as a picture."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str, new: range | None =
     """Draw every note against bars, parts in colours, drums on an axis of their own below, sections in a band above.
 
     Args:
-        new: bars on a tinted ground; None, or all of them, for none.
+        new: bars that get a tinted background; None, or all bars, for none.
     """
     sections, n_bars = sections_of(piece), piece.n_bars
     pitched = [i for i, p in enumerate(piece.parts) if not p.is_drum]
@@ -47,7 +47,7 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str, new: range | None =
 
 
 def _draw_notes(axes: Axes, piece: Piece, colours: dict[int, Any]) -> None:
-    """The notes of some parts over a line for each bar."""
+    """Draw the notes of some parts, {part: colour}, over a line for each bar."""
     n_bars, notes = piece.n_bars, piece.notes
     axes.vlines(
         piece.bars.start_tick(range(n_bars + 1)),
@@ -64,7 +64,7 @@ def _draw_notes(axes: Axes, piece: Piece, colours: dict[int, Any]) -> None:
 
 
 def _draw_sections(axes: Axes, piece: Piece, sections: tuple[Section, ...]) -> None:
-    """A band with the letter of each section, those of one letter in one shade."""
+    """Draw a band with the letter of each section, those of one letter in one shade."""
     starts = piece.bars.start_tick([s.first_bar for s in sections] + [piece.n_bars]).tolist()
     letters = [section.letter.rstrip("′") for section in sections]
     shade = {letter: f"{0.88 - 0.1 * (i % 4):.2f}" for i, letter in enumerate(dict.fromkeys(letters))}

@@ -1,4 +1,4 @@
-"""A piece as a synthesizer can play it."""
+"""Notes cut so that a synthesizer can play a piece and a reader can pair each note with its end."""
 
 from dataclasses import replace
 
@@ -8,9 +8,10 @@ from analysis.piece import Piece
 
 
 def playable(piece: Piece, n_bars: int) -> Piece:
-    """The piece as a synthesizer can play it: no note of a part overlaps its own pitch, none outlasts the last bar.
+    """The piece with notes shortened: none overlaps the next one of its part and pitch, none outlasts the last bar.
 
-    A note that is struck again ends where the next one starts, so a reader pairs every note with its own end.
+    Args:
+        n_bars: of the piece, empty ones at its end among them.
     """
     notes = piece.notes
     order = np.lexsort((notes.onset_tick, notes.pitch, notes.part))

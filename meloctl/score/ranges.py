@@ -1,4 +1,4 @@
-"""The pitches that each General MIDI program and the drums can sound.
+"""Ranges: the pitches that each General MIDI program and the drums can play.
 
 Policy: the widest of what General MIDI 2 recommends (specification 1.2, appendix A: "recommended key range") and what a good
 player reaches on the instrument, its larger and smaller relatives that go by the same program among them (sounding ranges, as
@@ -89,14 +89,14 @@ RANGES: tuple[tuple[int, int, int, int], ...] = (
 
 
 def range_of(program: int, *, is_drum: bool = False) -> tuple[int, int]:
-    """(lowest, highest) pitch of a program, or of the drums."""
+    """(lowest, highest) MIDI pitch of a program 0..127, or of the drums."""
     if is_drum:
         return DRUM_KEYS
     return next((low, high) for first, last, low, high in RANGES if first <= program <= last)
 
 
 def pitches_in_range(vocabulary: Vocabulary) -> Bools:
-    """(instruments, 128) which pitches each instrument of the vocabulary can sound; none for "bar" and "end"."""
+    """(instruments, 128) which pitches each instrument of the vocabulary can play; none for headers and ends."""
     within = np.zeros((len(vocabulary.instruments), 128), dtype=np.bool_)
     for instrument in range(vocabulary.drums, vocabulary.end):
         program, is_drum = vocabulary.program_of(instrument)

@@ -9,10 +9,12 @@ from analysis.midi import render_midi
 
 
 def write_sound(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
-    """Render a MIDI file to 16-bit sound, whole; the loudest sample at -1 dB. Returns its seconds.
+    """Render a MIDI file to 16-bit stereo sound, the loudest sample at −1 dB; returns its seconds.
 
     Args:
-        path: a name that ends in .wav or .flac; the samples are the same in both.
+        midi: file to render.
+        path: ends in .wav or .flac; the samples are the same in both.
+        sample_rate: in hertz.
     """
     import soundfile
 

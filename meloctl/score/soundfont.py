@@ -1,8 +1,8 @@
-"""A soundfont that symusic plays in tune.
+"""Soundfonts that symusic plays in tune.
 
 symusic 0.5.9 ignores a zone's overriding root key (SoundFont 2.04, section 8.1.3, generator 58) and takes the sample's
-own, which puts a piano's a' a semitone low. The copy made here says the same in the way that it understands: every zone
-with an overriding root key gets a sample header of its own whose root key it is. No sound is changed.
+own, which puts a piano's a' a semitone low. The copy made here holds the root key where symusic reads it: every zone with an
+overriding root key gets a sample header of its own with that root key. No sample is changed.
 """
 
 import struct
@@ -21,7 +21,7 @@ _HEADER = 46
 
 
 def find_soundfont() -> Path:
-    """The soundfont that an installed pretty_midi carries (it is GPL, so it is used where it lies and never shipped).
+    """Path of the soundfont inside an installed pretty_midi (it is GPL, so it is used from there and never shipped).
 
     Raises:
         MeloError: pretty_midi carries none.
@@ -29,12 +29,16 @@ def find_soundfont() -> Path:
     found = find_spec("pretty_midi")
     fonts = sorted(Path(found.origin).parent.glob("*.sf2")) if found and found.origin else []
     if not fonts:
-        raise MeloError("no soundfont found: pip install pretty_midi (meloctl generate does without: --sound none)")
+        raise MeloError("no soundfont found: pip install pretty_midi (meloctl generate needs none with `sound none`)")
     return fonts[0]
 
 
 def tuned_soundfont(source: Path, cache: Path) -> Path:
-    """A copy of a soundfont in `cache` whose root keys stand in its sample headers, made once.
+    """Path of a copy of a soundfont whose root keys are in its sample headers; made once.
+
+    Args:
+        source: a soundfont.
+        cache: folder of the copy.
 
     Raises:
         MeloError: `source` is not a soundfont.
@@ -48,7 +52,7 @@ def tuned_soundfont(source: Path, cache: Path) -> Path:
 
 
 def _tuned(data: bytes, where: str) -> bytes:
-    """The file's bytes with the change; pdta is the last list of a soundfont and shdr its last chunk."""
+    """Bytes of a soundfont with its root keys moved to sample headers; pdta is its last list, and shdr the last chunk of that."""
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
         raise MeloError(f"{where}: not a soundfont (.sf2)")
     try:

@@ -16,7 +16,7 @@ from masks.cost.row_pairs import mean_pairs
 from masks.cost.sample import read_piece_rows, sample_files
 from masks.describe import density
 from masks.rules.baselines import with_priors
-from masks.spec import MaskSpec, read_spec
+from masks.spec import MaskSpec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
@@ -190,11 +190,11 @@ def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> t
     if not takes_mask(name.architecture):
         return own_mask(name.architecture), []
     if mask is not None:
-        return read_spec(mask), []
+        return MaskSpec.read(mask), []
     derived, notes = space.latest("mask"), []
-    table = derived.manifest["inputs"].get("table")  # a mask that a model learned has none
+    table = derived.manifest.inputs.get("table")  # a mask that a model learned has none
     if table is not None and Path(table).parent.name != stats.folder.name:
         notes = [
             f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
         ]
-    return read_spec(derived.folder / "mask.json"), notes
+    return MaskSpec.read(derived.folder / "mask.json"), notes

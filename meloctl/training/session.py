@@ -1,6 +1,5 @@
 """One `meloctl train`: from the workspace's latest corpus and mask to a finished run."""
 
-import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -92,7 +91,7 @@ def run_session(
         draw_loss_curve(standing.history, levels, folder / "loss.png", averaged=session.config.ema is not None)
         files = list(FILES)
         if work is not None and isinstance(best, MeloFormer) and best.gates:
-            atomic_write_text(folder / GATES, json.dumps(best.gates.read_out(work).to_json(), indent=1) + "\n")
+            atomic_write_text(folder / GATES, best.gates.read_out(work).to_text())
             files.append(GATES)
         results = _results(session, data, model, standing, quality, levels, shown, accelerator)
         results["step"] = kept.get("step", standing.best_step)  # a death between model and state leaves the model newer

@@ -62,7 +62,7 @@ class Gates(nn.Module):
         curves = []
         for of_relation in zip(_initial_openness(self.spec), now, work, strict=True):
             *offsets, beyond = (
-                Gate(prior=float(initial), learned=float(learned), work=float(share))
+                Gate(prior=float(initial), learned=float(learned), density=float(share))
                 for initial, learned, share in zip(*of_relation, strict=True)
             )
             curves.append(GateCurve(offsets=dict(enumerate(offsets, 1)), beyond=beyond))

@@ -1,0 +1,137 @@
+"""What `meloctl generate` will do: options → a plan, with the prompt or the infill that its files hold."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from analysis.errors import MeloError
+from analysis.midi import read_midi
+from analysis.piece import Piece
+from meloctl.generation.constraints import MOST_PARTS, MOST_PITCHED, Constraints, check_bars
+from meloctl.generation.continuation import Prompt, encode_prompt
+from meloctl.generation.infill import Infill, encode_infill
+from meloctl.generation.options import GenerateOptions, Sampling
+from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
+from meloctl.model.checkpoint import read_about
+from meloctl.rows.general_midi import instrument_name
+from meloctl.rows.parts import PartId, part_ids
+from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+from meloctl.score.soundfont import find_soundfont
+from meloctl.workspace import Recipe, Workspace, file_hash
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GenerationPlan:
+    """Pieces to be generated."""
+
+    recipe: Recipe
+    model_folder: Path
+    source: Prompt | Infill | None
+    """What the new notes join: a prompt before them, a piece around them, or nothing."""
+
+    constraints: Constraints
+    """What new bars must be; of an infill only the key."""
+
+    sampling: Sampling
+    seeds: range
+    sound: str
+    """One of SOUNDS."""
+
+    soundfont: Path | None
+    """What to render with; None where there is no sound."""
+
+    messages: tuple[str, ...]
+    """What the user should know."""
+
+    @property
+    def new_bars(self) -> int:
+        """Bars to be written of all pieces, as rows count them."""
+        each = len(self.source.row_bars) if isinstance(self.source, Infill) else self.constraints.bars
+        return each * len(self.seeds)
+
+
+def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPlan:
+    """What `meloctl generate` will do; nothing is written.
+
+    Raises:
+        MeloError: an option names nothing or is out of range, a file cannot be used, there is no model yet or it cannot do
+            infill, or there is no soundfont.
+    """
+    vocabulary = default_vocabulary()
+    constraints = parse_constraints(options, vocabulary)
+    source = _read_source(options, vocabulary)
+    if isinstance(source, Prompt):
+        check_bars(constraints.bars, source.row_bars)
+    model = space.latest("model").folder
+    if options.infill and not read_about(model).infill:
+        raise MeloError(
+            f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
+        )
+    return GenerationPlan(
+        recipe=_recipe(options, model),
+        model_folder=model,
+        source=source,
+        constraints=constraints,
+        sampling=options.sampling,
+        seeds=range(options.seed, options.seed + options.count),
+        sound=options.sound,
+        soundfont=find_soundfont() if options.sound != "none" else None,
+        messages=_new_part_messages(source, vocabulary) if isinstance(source, Infill) else (),
+    )
+
+
+def _read_source(options: GenerateOptions, vocabulary: Vocabulary) -> Prompt | Infill | None:
+    """What new notes join, read from the file that the options name."""
+    if options.prompt is not None:
+        prompt = encode_prompt(_read("prompt", options.prompt), options.keep_bars, vocabulary)
+        _check_channels(part_ids(prompt.piece.parts, vocabulary), options.prompt, vocabulary)
+        return prompt
+    if options.infill is None:
+        return None
+    piece = _read("infill", options.infill)
+    bars = None if options.bars_range is None else parse_bars_range(options.bars_range, piece.n_bars)
+    parts = None if options.parts is None else parse_infill_parts(options.parts, piece, vocabulary)
+    infill = encode_infill(piece, bars, parts, vocabulary)
+    _check_channels([*{*part_ids(piece.parts, vocabulary), *infill.parts}], options.infill, vocabulary)
+    return infill
+
+
+def _read(option: str, path: Path) -> Piece:
+    try:
+        return read_midi(path)
+    except MeloError as error:
+        raise MeloError(str(error), field=option, given=path) from error
+
+
+def _check_channels(parts: list[PartId], path: Path, vocabulary: Vocabulary) -> None:
+    """Raises MeloError for more parts, or more pitched ones, than MIDI has channels for."""
+    pitched = sum(instrument != vocabulary.drums for instrument, _ in parts)
+    if len(parts) > MOST_PARTS or pitched > MOST_PITCHED:
+        raise MeloError(f"{path}: {len(parts)} parts; MIDI has room for {MOST_PITCHED} and drums: give fewer")
+
+
+def _recipe(options: GenerateOptions, model: Path) -> Recipe:
+    files = {"prompt": options.prompt, "infill": options.infill}
+    given = asdict(options if options.infill else replace(options, bars=options.new_bars))
+    sampling, paths = given.pop("sampling"), {name: str(path) if path else None for name, path in files.items()}
+    pieces = f"-{options.count}pieces" if options.count > 1 else ""
+    what = f"infill-{options.infill.stem[:40]}" if options.infill else f"{options.new_bars}bars"
+    return Recipe(
+        stage="out",
+        command="generate",
+        inputs={
+            "model": model.name,
+            "weights": file_hash(model / "model.safetensors"),
+            **{name: file_hash(path) for name, path in files.items() if path},
+        },
+        options={**given, **sampling, **paths},
+        label=f"{model.name}-seed{options.seed}-{what}{pieces}",
+    )
+
+
+def _new_part_messages(infill: Infill, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """That parts are new to the piece."""
+    ids = set(part_ids(infill.piece.parts, vocabulary))
+    new = [instrument_name(*vocabulary.program_of(part[0])) for part in infill.parts if part not in ids]
+    if not new:
+        return ()
+    return (f"The file has no {', no '.join(new)}: added as {'a new part' if len(new) == 1 else 'new parts'}",)
