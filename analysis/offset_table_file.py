@@ -15,6 +15,7 @@ from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from analysis.offsets import RELATIONS, Relation
 from analysis.significance import LEVEL, Evidence, Peak
+from analysis.similarity import PC_JACCARD
 from analysis.tables import OffsetRow
 
 MOST_SKIPPED = 1_000
@@ -227,7 +228,7 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def read_curves(path: Path, *, measure: str = "pc-jaccard", both: bool = True) -> Curves:
+def read_curves(path: Path, *, measure: str = PC_JACCARD.name, both: bool = True) -> Curves:
     """The curves of one measure from a table file, or from the folder that holds it as offsets.json.
 
     `both`: a table without either relation is refused.
@@ -239,7 +240,7 @@ def read_curves(path: Path, *, measure: str = "pc-jaccard", both: bool = True) -
     return curves_of(OffsetTableFile.read(path), where=str(path), measure=measure, both=both)
 
 
-def curves_of(table: OffsetTableFile, *, where: str, measure: str = "pc-jaccard", both: bool = True) -> Curves:
+def curves_of(table: OffsetTableFile, *, where: str, measure: str = PC_JACCARD.name, both: bool = True) -> Curves:
     """The curves of one measure of a table; `where` names the table in errors.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The README's tree names every module and nothing else, its twin in Chinese stays in step, links lead somewhere."""
+"""The tree of docs/architecture.md names every module and nothing else, both READMEs are in step, links lead somewhere."""
 
 import re
 
@@ -10,9 +10,9 @@ from meloctl.model.config import PRESETS
 READMES = ["README.md", "README.zh.md"]
 
 
-def tree(name):
-    """Every .py path that the indented tree of a README names."""
-    text = (ROOT / name).read_text(encoding="utf-8")
+def tree():
+    """Every .py path that the indented tree of docs/architecture.md names."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     start = re.search(r"^    analysis/ ", text, re.M).start()
     folders, found = [], set()
     for line in text[start:].splitlines():
@@ -30,21 +30,19 @@ def tree(name):
     return found
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_the_tree_names_every_module_and_nothing_else(name):
+def test_the_tree_names_every_module_and_nothing_else():
     modules = {
         str(p.relative_to(ROOT))
         for package in ("analysis", "masks", "meloctl")
         for p in (ROOT / package).rglob("*.py")
         if p.name != "__init__.py"
     }
-    assert tree(name) == modules
+    assert tree() == modules
 
 
 def code_blocks(name):
-    """Indented lines before the tree, comments left out: commands and what they print."""
+    """Indented lines, comments left out: commands and what they print."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    text = text[: re.search(r"^    analysis/ ", text, re.M).start()]
     return [line.split("  #")[0].rstrip() for line in text.splitlines() if line.startswith("    ")]
 
 
@@ -56,11 +54,35 @@ def test_the_chinese_readme_is_in_step():
     assert headings[0] == headings[1]
 
 
-@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_is_short(name):
+    assert (ROOT / name).read_text(encoding="utf-8").count("\n") <= 150
+
+
+@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md", "docs/architecture.md", "findings/README.md"])
 def test_links_lead_somewhere(name):
-    links = re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text(encoding="utf-8"))
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+
+
+def test_the_list_of_findings_is_complete():
+    listed = set(re.findall(r"\]\((\S+\.sh)\)", (ROOT / "findings" / "README.md").read_text(encoding="utf-8")))
+    assert listed == {path.name for path in (ROOT / "findings").glob("*.sh")} != set()
+
+
+def test_the_documented_commands_exist():
+    from meloctl.cli.main import app
+
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    names = {command.name for command in app.registered_commands}
+    for group, inner in groups.items():
+        names |= {f"{group} {c.name or c.callback.__name__}" for c in inner.registered_commands}
+    table = re.search(r"^\| command .*?\n\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)[0]
+    cells = [re.split(r"(?<!\\)\|", row)[1] for row in table.splitlines()[2:] if row]
+    words = [re.match(r"[a-z-]+(?: [a-z]+)?", code)[0] for cell in cells for code in re.findall(r"`([^`]*)`", cell)]
+    listed = set(words)
+    assert listed == names
 
 
 @pytest.mark.parametrize("name", READMES)

@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT, note, smf
 
 from analysis.midi import read_midi
+from analysis.similarity import MEASURES
 from meloctl import __version__
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
@@ -70,8 +71,7 @@ def test_stats_tells_and_writes(card):
     assert "not a MIDI file" in skipped["reason"]
     rows = {(r["measure"], r["relation"], r["offset"]): r for r in stats["offsets"]}
     curve = {("same", k) for k in range(1, 8)} | {("cross", k) for k in range(8)}
-    measures = ("pc-jaccard", "note-jaccard", "pc-cosine", "onset-jaccard")
-    assert set(rows) == {(m, *at) for m in measures for at in curve}
+    assert set(rows) == {(m.name, *at) for m in MEASURES for at in curve}
     again = rows["pc-jaccard", "same", 4]
     assert (again["mean"], again["interval"]) == (1.0, [1.0, 1.0])  # the tune is told again after four bars
     assert again["pairs"] == 24 * 2 * 4

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, note, smf
-from report_page import Page
+from html_page import Page
 from typer.testing import CliRunner
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves
+from analysis.similarity import MEASURES
 from masks.cost.compare_masks import rules_to_compare
 from masks.cost.row_pairs import mean_pairs
 from masks.cost.similarity_recall import similarity_recall
@@ -122,8 +123,7 @@ def test_every_number_of_the_table_is_on_the_page(folder, page):
         (label, row[0], int(row[1])): row[2:]
         for label, found in tables.items()
         for row in found
-        if label in {"Pitch classes (pc-jaccard)", "Exact notes (note-jaccard)", "Rhythm, drums too (onset-jaccard)"}
-        or label == "Pitch classes, weighed by length (pc-cosine)"
+        if label in {f"{m.title} ({m.name})" for m in MEASURES}
     }
     words = {"same": "own part", "cross": "other parts"}
     assert len(rows) == len(data["offsets"]) > 100
@@ -349,12 +349,12 @@ def every(element):
 
 def test_every_picture_says_what_it_shows(page):
     pictures = page.all("svg")
-    assert len(pictures) == 4 + 4 + 2
+    assert len(pictures) == 2 * len(MEASURES) + 2
     for picture in pictures:
         assert picture.attributes["role"] == "img"
         assert len(picture.attributes["aria-label"]) > 30
         assert picture.attributes["viewbox"].startswith("0 0 380 ")
-    for section, charts in (("curves", 4), ("period", 4)):
+    for section, charts in (("curves", len(MEASURES)), ("period", len(MEASURES))):
         assert len(list(page.section(section).all("svg"))) == charts
         assert len(list(page.section(section).all("details"))) == 1
 

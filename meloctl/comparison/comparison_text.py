@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from analysis.offsets import RELATIONS
+from analysis.similarity import ONSET_JACCARD, PC_JACCARD
 from meloctl.comparison.conclusions import is_marked
 from meloctl.evaluation.evaluation_text import Table, beyond_real, copying_rows, excludes_zero, variant_name
 from meloctl.formatting import (
@@ -18,12 +20,7 @@ from meloctl.formatting import (
     with_interval,
 )
 
-TERMINAL_VARIANTS = (
-    ("museformer", "same"),
-    ("pc-jaccard", "same"),
-    ("pc-jaccard", "cross"),
-    ("onset-jaccard", "same"),
-)
+TERMINAL_VARIANTS = (("museformer", "same"), *((PC_JACCARD.name, r) for r in RELATIONS), (ONSET_JACCARD.name, "same"))
 """Variants of Similarity Error that the terminal shows; the page shows all."""
 
 
@@ -35,7 +32,7 @@ def comparison_lines(comparison: dict[str, Any]) -> list[str]:
     lines = [f"{len(comparison['runs'])} runs on {comparison['corpus']['path']}; {pieces}", ""]
     lines += text_table(run_table(comparison))
     lines += ["", *(f"  {run['letter']}: {run['mask']}" for run in comparison["runs"])]
-    lines += ["", "Cost (times: of A's; all but training measured now, in turns):", *text_table(cost_table(comparison))]
+    lines += ["", "Cost (ratio: to A's; all but training measured now, in turns):", *text_table(cost_table(comparison))]
     lines += [f"  {line}" for line in generation_errors(comparison)]
     if comparison["music"]:
         pieces = count(comparison["music"]["pieces"], "piece")
@@ -117,8 +114,8 @@ def field_table(comparison: dict[str, Any]) -> Table:
 
 def cost_table(comparison: dict[str, Any]) -> Table:
     """Time and memory of each run: training, forward pass, generation."""
-    forward = ["s for 1,000 rows", "times", ""]
-    generation = ["generation, notes/s", "times", "", "keys and values", "a row"]
+    forward = ["s for 1,000 rows", "ratio", "quartiles"]
+    generation = ["generation, notes/s", "ratio", "quartiles", "keys and values", "a row"]
     rows = [["", "training, rows/s", *forward, *generation]]
     for run in comparison["runs"]:
         rows.append(

@@ -6,8 +6,8 @@ L_t is the mean similarity of bars that are t apart, over all such pairs of a se
 - `museformer`: the paper's. Two notes are equal if pitch, duration and onset in the bar are; of the sets N of two bars' notes
   l_ij = |N(i) ∩ N(j)| / |N(i) ∪ N(j)|. Here of each pitched part by itself, as the paper's own figure is of its melody track.
   A pair of which one bar is empty counts as 0; the formula says nothing (0/0) where both are, and such pairs are left out.
-- `note-jaccard`, `pc-jaccard`, `pc-cosine`, `onset-jaccard` in relation `same` or `cross`: this project's measures
-  (`analysis.similarity`), in which an empty cell is no cell: pairs of which either bar is empty are left out.
+- each of `analysis.similarity.MEASURES` in relation `same` or `cross`: in these an empty cell is no cell; pairs of which either
+  bar is empty are left out.
 
 Offsets that hardly any pair has are left out (`firm_curves`). Durations and onsets are compared on the grid of 12 steps a
 quarter. `analysis.offsets` measures the same up to 32 bars, in whole numbers for a million files; a test holds the two together.

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from analysis.similarity import MEASURES
 from meloctl import __version__
 from meloctl.formatting import count
 from meloctl.html.blocks import code, items, paragraph, section, table
 from meloctl.html.markup import Html, tag
 from meloctl.report.report_facts import ReportFacts
-from meloctl.report.report_text import DEFINITIONS, title_of
 from meloctl.report.sources import ReportSources
 
 _TERMS = {
@@ -36,9 +36,9 @@ def method_section(facts: ReportFacts) -> Html:
     """Definitions of measures and terms, the commands, and the origin of every number."""
     sources = facts.sources
     measures = [
-        [tag("dt", f"{title_of(m)} ", code(m)), tag("dd", d)]
-        for m, d in DEFINITIONS.items()
-        if m in sources.table.measures
+        [tag("dt", f"{m.title} ", code(m.name)), tag("dd", m.definition)]
+        for m in MEASURES
+        if m.name in sources.table.measures
     ]
     terms = [*measures, *([tag("dt", term), tag("dd", meaning)] for term, meaning in _TERMS.items())]
     return section(
@@ -54,10 +54,10 @@ def method_section(facts: ReportFacts) -> Html:
 
 
 def _shuffles(sources: ReportSources) -> Html | None:
-    shuffled, draws = sources.table.shuffled, sources.table.draws
-    if not shuffled or not draws:
+    shuffled, shuffles_of_each = sources.table.shuffled_pieces, sources.table.shuffles_of_each
+    if not shuffled or not shuffles_of_each:
         return None
-    return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(draws, 'time')} each.")
+    return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(shuffles_of_each, 'time')} each.")
 
 
 def _commands(sources: ReportSources) -> list[str]:

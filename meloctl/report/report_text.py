@@ -3,26 +3,9 @@
 import math
 
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
+from analysis.similarity import MEASURES
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
-from meloctl.report.report_table import Curve, Table
-
-TITLES = {
-    "pc-jaccard": "Pitch classes",
-    "note-jaccard": "Exact notes",
-    "pc-cosine": "Pitch classes, weighed by length",
-    "onset-jaccard": "Rhythm, drums too",
-}
-
-DEFINITIONS = {
-    "pc-jaccard": "Of the pitch classes (C, C sharp, … B; the octave does not matter) that start in either of two bars, "
-    "the share that starts in both. Drums are left out.",
-    "note-jaccard": "Of the notes in either of two bars, the share that stands in both with the same pitch, place in the bar "
-    "and length (Museformer's similarity). Drums are left out.",
-    "pc-cosine": "The cosine of two bars' histograms of pitch classes, each note weighed by how long it is held. "
-    "Drums are left out.",
-    "onset-jaccard": "Of the steps of the bar on which a note starts in either of two bars, the share on which one starts in "
-    "both. Pitch plays no part, so drums are compared too.",
-}
+from meloctl.report.report_table import Curve, ReportTable
 
 FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
@@ -46,7 +29,7 @@ def p_equals(p: float) -> str:
 
 def title_of(measure: str) -> str:
     """What a measure compares, as a title; its name where it is none of ours."""
-    return TITLES.get(measure, measure)
+    return next((m.title for m in MEASURES if m.name == measure), measure)
 
 
 def period_in_short(curve: Curve | None) -> str:
@@ -93,9 +76,9 @@ def _peak_in_words(peak: Peak) -> str:
     )
 
 
-def caution(table: Table) -> str | None:
+def caution(table: ReportTable) -> str | None:
     """A warning where the evidence is weak or missing, else None."""
-    if not table.knows_intervals and not table.knows_chance:
+    if not table.has_intervals and not table.has_chance:
         return (
             "This table holds means only: how far they would move with other pieces, and what chance would give, is unknown. "
             "To find out, measure the files themselves: meloctl stats FOLDER."

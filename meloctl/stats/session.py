@@ -13,9 +13,10 @@ from analysis.offset_table_file import table_json
 from analysis.piece import meter as parse_meter
 from analysis.plots import draw_families, draw_offset_curves
 from analysis.significance import weigh
+from analysis.similarity import BRIEF
 from analysis.table_files import FILES, write_tables
 from meloctl.progress import ProgressReporter
-from meloctl.stats.words import IN_WORDS, count_of_pieces, lines_of
+from meloctl.stats.words import count_of_pieces, lines_of
 from meloctl.workspace import Recipe, RunOutput
 
 PICTURES = ("offsets.png", "families.png")
@@ -112,7 +113,7 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
     write_tables(measured, evidence, table, folder)
     title = f"How alike bars are: {recipe.label}, {count_of_pieces(measured.pieces)}"
     draw_offset_curves(measured.table, evidence, folder / PICTURES[0], title=title)
-    draw_families(measured.table, folder / PICTURES[1], title=title, measures=IN_WORDS)
+    draw_families(measured.table, folder / PICTURES[1], title=title, measures=[m.name for m in BRIEF])
     return RunOutput(
         files=[*FILES, *PICTURES],
         results={"table": table, "lines": lines_of(measured, evidence, table["skipped"])},

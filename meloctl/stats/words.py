@@ -5,12 +5,9 @@ from typing import Any
 
 from analysis.measure_corpus import MeasuredCorpus
 from analysis.significance import LEAST_PEAK, LEVEL, Evidence, Peak, period_of
+from analysis.similarity import BRIEF, Measure
 
 _OFFSETS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
-
-
-IN_WORDS = ("pc-jaccard", "onset-jaccard")
-"""Measures that are described in words and whose families are drawn; the others are in the tables."""
 
 
 _MOST_NAMED = 10
@@ -40,33 +37,33 @@ def lines_of(measured: MeasuredCorpus, evidence: Evidence, skipped: list[dict[st
             f"  {beats:,} piece{'s have' if beats > 1 else ' has'} bars of one beat: there offsets count beats, not bars; "
             f"{fix}. meloctl corpus check tells more"
         )
-    for measure in IN_WORDS:
+    for measure in BRIEF:
         lines += _curve_lines(measured, evidence, measure)
     return lines
 
 
-def _curve_lines(measured: MeasuredCorpus, evidence: Evidence, measure: str) -> list[str]:
+def _curve_lines(measured: MeasuredCorpus, evidence: Evidence, measure: Measure) -> list[str]:
+    name = measure.name
     rows: dict[str, dict[int, Any]] = {"same": {}, "cross": {}}
     for row in measured.table.rows():
-        if row.measure == measure:
+        if row.measure == name:
             rows[row.relation][row.offset] = row
     if not any(rows.values()):
-        return [f"Similarity ({measure}): nothing to compare, no pitched part has two bars"]
-    what = "pitch classes" if measure == "pc-jaccard" else "rhythm, drums too"
-    lines = [f"Similarity ({measure}: {what}; mean over all pairs) by offset in bars:"]
+        return [f"Similarity ({name}): nothing to compare, no pitched part has two bars"]
+    lines = [f"Similarity ({name}: {measure.title.lower()}; mean over all pairs) by offset in bars:"]
     shown = [k for k in _OFFSETS if any(k in r for r in rows.values())]
     lines.append("  offset       " + "".join(f"{k:7d}" for k in shown))
-    m = evidence.measures.index(measure)
-    for r, (relation, name) in enumerate((("same", "own part"), ("cross", "other parts"))):
+    m = evidence.measures.index(name)
+    for r, (relation, label) in enumerate((("same", "own part"), ("cross", "other parts"))):
         mine = rows[relation]
         if not mine:
             continue
         cells = (f"{mine[k].mean:7.3f}" if k in mine else "      -" for k in shown)
         chance = (f"{evidence.chance[m, r, k]:7.3f}" if k in mine and measured.shuffled else "      -" for k in shown)
-        lines.append(f"  {name:13s}" + "".join(cells))
+        lines.append(f"  {label:13s}" + "".join(cells))
         lines.append(f"  {'  by chance':13s}" + "".join(chance))
         lines.append(
-            f"    {period_sentence([p for p in evidence.peaks if (p.measure, p.relation) == (measure, relation)])}"
+            f"    {period_sentence([p for p in evidence.peaks if (p.measure, p.relation) == (name, relation)])}"
         )
     return lines
 
