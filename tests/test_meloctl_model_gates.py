@@ -19,7 +19,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
 from meloctl.training.data import window_pairs
-from meloctl.training.ngram_baselines import CountingBaseline
+from meloctl.training.ngram_baselines import NgramBaseline
 
 FOUR = MaskSpec(
     same=(4,),
@@ -113,7 +113,7 @@ def learned(steps, *, price=0.02, phrase=6):
     spec = MaskSpec(same=(4,), near=0, far=(4,), summaries=False, same_prior=prior, cross_prior=prior)
     sizes = {"layers": 1, "width": 64, "heads": 4, "kv_heads": 2, "hidden": 128, "field_hidden": 48, "dropout": 0.0}
     model = MeloFormer(ModelConfig(**sizes, context=700), V, spec, gated=True)
-    model.heads.init_biases(CountingBaseline(pieces, V).unigram)
+    model.heads.init_biases(NgramBaseline(pieces, V).unigram)
     others = [p for name, p in model.named_parameters() if name != "gates.value"]
     groups = [{"params": others, "lr": 3e-3}, {"params": [model.gates.value], "lr": 0.02, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))
@@ -134,7 +134,7 @@ def test_gates_find_the_period_that_was_planted():
     gates, work = learned(1200)
     found = gates.read_out(work)
     assert found.same.offsets[4].prior == pytest.approx(0.7)
-    own = {k: gate.learned for k, gate in found.same.offsets.items() if gate.work}
+    own = {k: gate.learned for k, gate in found.same.offsets.items() if gate.density}
     assert max(own, key=own.__getitem__) == 6
     assert own[6] > 0.8
     assert own[4] < 0.2
@@ -148,10 +148,10 @@ def test_what_does_not_help_is_shut_by_its_price():
     # too short to learn what recurs: the price alone moves the gates, those most that cost most
     gates, work = learned(40, price=3.0)
     offsets = gates.read_out(work).same.offsets
-    used = [gate for gate in offsets.values() if gate.work > 0.001]
+    used = [gate for gate in offsets.values() if gate.density > 0.001]
     assert used
     assert all(gate.learned < gate.prior - 0.01 for gate in used)
-    unused = [gate for gate in offsets.values() if not gate.work]
+    unused = [gate for gate in offsets.values() if not gate.density]
     assert unused
     assert all(gate.learned == pytest.approx(gate.prior) for gate in unused)
 
@@ -166,7 +166,7 @@ def test_read_out_keeps_each_gate_apart():
         read = [*curve.offsets.values(), curve.beyond]
         assert list(curve.offsets) == list(range(1, LAST_OFFSET + 1))
         assert [g.learned for g in read] == pytest.approx(torch.sigmoid(logits).tolist())
-        assert [g.work for g in read] == spent.tolist()
+        assert [g.density for g in read] == spent.tolist()
     assert found.same.offsets[4].prior == pytest.approx(0.7)
     assert found.cross.offsets[9].prior == pytest.approx(0.6)
     assert found.cross.beyond.prior == pytest.approx(0.6)

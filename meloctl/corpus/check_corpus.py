@@ -1,4 +1,4 @@
-"""Checks a corpus before it is trained on: facts of each file, copies, and findings with what to do about them."""
+"""The check of a corpus before training: facts of each file, copies, and findings with what to do about them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from analysis.findings import Finding, piece_findings
 from analysis.midi import read_midi
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from analysis.piece_check import PieceCheck, check_piece, stated_in
+from meloctl.formatting import count, percent
 from meloctl.rows.codec import GridLoss, encode
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 
@@ -47,12 +48,12 @@ class Copies:
     """All hold exactly the same notes."""
 
     similarity: float
-    """0..1, the least over its files of a file's similarity to the one most like it; 1 for exact copies."""
+    """The least of each file's greatest similarity to another of them, 0 to 1; 1 for exact copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCheck:
-    """What was found in a corpus. Every file is in `files` or in `skipped`."""
+    """The check of a corpus. Every file is in `files` or in `skipped`."""
 
     files: tuple[FileFacts, ...]
     skipped: tuple[SkippedFile, ...]
@@ -98,8 +99,8 @@ def check_files(
     return found
 
 
-def corpus_check(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
-    """Copies, split and findings of a corpus, from the facts of its files."""
+def assess_files(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
+    """A corpus from the facts of its files."""
     read: list[FileFacts] = []
     skipped: list[SkippedFile] = []
     for facts in found:
@@ -160,7 +161,7 @@ def _of_copies(files: Sequence[FileFacts], copies: Sequence[Copies]) -> list[Fin
             name="near-copies",
             files=tuple(i for c in near for i in c.files),
             fix=True,
-            phrase=f"near copies of one another (in {len(near)} group{'s' * (len(near) != 1)})",
+            phrase=f"near copies of one another (in {count(len(near), 'group')})",
             what="one song in another key, tempo, arrangement or cut, named group by group",
             advice="training keeps each group on one side of the split; leave out what should not count twice (check.json)",
         ),
@@ -173,6 +174,6 @@ def _merging(files: Sequence[FileFacts]) -> Finding:
         files=tuple(i for i, f in enumerate(files) if f.grid.merged > OFTEN_MERGED * f.grid.notes),
         fix=False,
         phrase="that lose notes to the grid",
-        what=f"over {OFTEN_MERGED:.0%} of the notes fall on another of their part, same step and pitch, and become one",
+        what=f"over {percent(OFTEN_MERGED)} of the notes fall on another of their part, same step and pitch, and become one",
         advice="nothing: doubled or very fast notes",
     )

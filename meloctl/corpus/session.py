@@ -9,7 +9,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
-from meloctl.corpus.check_corpus import check_files, corpus_check
+from meloctl.corpus.check_corpus import assess_files, check_files
 from meloctl.corpus.check_report import check_json, check_lines, write_report
 from meloctl.progress import ProgressReporter
 from meloctl.workspace import Recipe, Run, RunOutput
@@ -63,7 +63,7 @@ def write_check(plan: CheckPlan, folder: Path, reporter: ProgressReporter) -> Ru
     corpus = plan.recipe.inputs["corpus"]
     reporter.stage("checking", len(plan.paths))
     override = parse_meter(plan.meter) if plan.meter else None
-    found = corpus_check(check_files(plan.paths, meter=override, on_file=reporter.advance))
+    found = assess_files(check_files(plan.paths, meter=override, on_file=reporter.advance))
     if not found.files:
         first = found.skipped[0]
         raise MeloError(
