@@ -16,7 +16,7 @@ from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, NOTE_FIELDS, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -178,7 +178,7 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
     note = rows[(rows[:, PITCH] != ABSENT).nonzero()[0]]
     state = torch.randn(1, 24, dtype=torch.float64)
     before = {f: x for f, (_, x) in heads.all_logits(state, note).items() if len(x)}
-    note_fields = [INSTRUMENT, INSTANCE, 2, PITCH, 4, 5]
+    note_fields = [INSTRUMENT, *NOTE_FIELDS]
     assert set(before) == set(note_fields)
     for changed in note_fields[1:]:
         other = note.clone()
