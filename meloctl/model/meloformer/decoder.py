@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from meloctl.dataset.packs import Pack
-from meloctl.dataset.windows import Reopened
+from meloctl.dataset.windows import Middle
 from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
@@ -109,16 +109,17 @@ class MeloFormerDecoder:
 
     def _pack(self, prompts: Sequence[Tensor]) -> Pack:
         """Prompts (L, 8) as windows of one pack."""
-        middle = []
+        middles = []
         for rows_LF in prompts:
             infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
             opened = len(infill) and self.first_masked_bar is not None
-            middle.append(Reopened(row=int(infill[0]), bar=self.first_masked_bar or 0, headers=()) if opened else None)
+            bar = self.first_masked_bar or 0
+            middles.append(Middle(row=int(infill[0]), bar=bar, masked_headers=()) if opened else None)
         return Pack(
             rows=np.concatenate([rows_LF.numpy() for rows_LF in prompts]),
             starts=np.cumsum([0, *map(len, prompts)]),
             first_bar=np.zeros(len(prompts), dtype=np.int64),
-            reopened=tuple(middle),
+            middles=tuple(middles),
         )
 
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
