@@ -7,20 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_meloctl_model_music_transformer import (
-    SEED,
-    V,
+from sibling_models import (
     config,
     n_parameters,
     pack,
-    sight,
+    receptive_field,
     silent_parameters,
     to_learn,
     trained_bits,
     window,
     windows_of,
 )
-from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
+from small_models import SEED, V
 
 from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of, padded
@@ -37,6 +35,8 @@ from meloctl.model.encoder_decoder.model import (
 )
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, POSITION
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(**change) -> EncoderDecoder:
@@ -115,7 +115,7 @@ def test_a_continuation_is_predicted_from_exactly_its_primer_and_the_rows_before
         for row in range(begin, last):
             expected[row] = set(range(first, row))
     assert expected[together.starts[4] - 1]  # a window of a single bar is a continuation too
-    assert sight(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
+    assert receptive_field(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
 
 
 def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():
