@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Ints
-from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
+from masks.spec import MOST_OFFSET, MaskSpec, visible_offsets
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from masks.tiling.tiles import true_ranges
 from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS
@@ -30,7 +30,7 @@ class OffsetReach:
     """The offsets that a mask shows, as intervals, and how many bars a row must be kept."""
 
     def __init__(self, spec: MaskSpec) -> None:
-        shown = np.array([[spec.sees(relation, k) for k in range(MOST_OFFSET + 1)] for relation in MASK_RELATIONS])
+        shown = visible_offsets(spec, MOST_OFFSET + 1)
         self.intervals = [
             [(low, _EVER if high > MOST_OFFSET else high) for low, high in true_ranges(row)][::-1] for row in shown
         ]
