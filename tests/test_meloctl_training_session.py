@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from command_line import facts, meloctl, mistake, write_corpus
 from rich.console import Console
 from rich.progress import Progress
-from test_meloctl_cli import facts, meloctl, mistake, write_corpus
 
 from analysis.errors import MeloError
 from meloctl.cli.common import TerminalReporter
