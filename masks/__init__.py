@@ -1,4 +1,4 @@
-"""Attention masks from measured similarity: the spec, the rule that derives it, the reference that defines it.
+"""Attention masks from measured similarity: the spec, the rules that derive one, the reference, costs, tiles.
 
 Runs without torch.
 """

@@ -1,4 +1,4 @@
-"""What a mask costs and how far it hears, from counts of rows alone, never from the L×L matrix."""
+"""A mask in words, its density and its receptive field, from counts of rows alone, never from the L×L matrix."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec, visible_offsets
 
 
 def describe_mask(spec: MaskSpec) -> str:
-    """The mask in one line."""
+    """What a mask shows, in one line."""
     own = (
         "every earlier bar"
         if spec.same == "full"
@@ -31,34 +31,44 @@ def describe_mask(spec: MaskSpec) -> str:
 
 
 def drums_reasons(drums: str) -> list[str]:
-    """The reason for exempt drums; none for masked ones, which are a part like any other."""
+    """The reason for exempt drums, as one line; an empty list for masked ones, which are a part like any other."""
     exempt = (
-        "Drums: they see, and are seen by, other parts at every earlier bar. Similarity of pitch says nothing of them."
+        "Drums and other parts attend to each other at every earlier bar: similarity of pitch says nothing about drums."
     )
     return [exempt] if drums == "exempt" else []
 
 
 def format_offsets(offsets: Sequence[int]) -> str:
-    """1, 2, 3, 4, 8 as "1–4, 8"."""
-    runs: list[list[int]] = []
+    """Offsets, ascending, as text: 1, 2, 3, 4, 8 as "1–4, 8"."""
+    ranges: list[list[int]] = []
     for k in offsets:
-        if runs and k == runs[-1][-1] + 1:
-            runs[-1].append(k)
+        if ranges and k == ranges[-1][-1] + 1:
+            ranges[-1].append(k)
         else:
-            runs.append([k])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+            ranges.append([k])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in ranges)
 
 
 def density(spec: MaskSpec, pairs: RowPairs) -> float:
-    """Share of dense causal attention's pairs of rows that the mask shows, 0..1; 0 where there are no rows."""
+    """Share of dense causal attention's pairs of rows that the mask shows, 0..1; 0 where there are no rows.
+
+    Args:
+        spec: the mask.
+        pairs: of the pieces.
+    """
     shown = float((pairs.counts * visible_offsets(spec, pairs.counts.shape[1])).sum())
     return shown / pairs.total if pairs.total else 0.0
 
 
 def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]]:
-    """Which offsets below `bars` a row hears from through `layers` layers of row attention, summaries left out.
+    """Receptive field of a row in bars: the offsets that reach it through several layers of row attention, without summaries.
 
     The piece has three pitched parts or more, and drums; the row is of a pitched part.
+
+    Args:
+        spec: the mask.
+        layers: of row attention.
+        bars: offsets 0..bars − 1 are looked at.
 
     Returns:
         {"same": offsets within its own part, "cross": offsets in a given other part, "drums": offsets in the drums}
@@ -76,10 +86,10 @@ def reach(spec: MaskSpec, layers: int, *, bars: int = 33) -> dict[str, list[int]
             _sum(drum, same) | _sum(own, drums) | _sum(other, drums),
         )
     return {
-        name: np.flatnonzero(heard).tolist() for name, heard in zip(MASK_RELATIONS, (own, other, drum), strict=True)
+        name: np.flatnonzero(reached).tolist() for name, reached in zip(MASK_RELATIONS, (own, other, drum), strict=True)
     }
 
 
 def _sum(a: Bools, b: Bools) -> Bools:
-    """Offsets that are one of `a` plus one of `b`."""
+    """(N,) True at the offsets that are the sum of one in `a` (N,) and one in `b` (N,)."""
     return np.convolve(a.astype(int), b.astype(int))[: len(a)] > 0

@@ -21,7 +21,7 @@ _LATER = "#ececec"
 
 
 def draw_mask(spec: MaskSpec, path: Path) -> None:
-    """Write a PNG: cells that attend to cells (3 parts), offsets shown with their similarity, and the reasons."""
+    """Write a PNG of a mask: the matrix of cells (3 parts), similarity by offset with what is shown of it, and the reasons."""
     figure = Figure(figsize=(13, 7), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.2, 1))
     _cells(figure.add_subplot(grid[:, 0]), spec)
@@ -31,7 +31,7 @@ def draw_mask(spec: MaskSpec, path: Path) -> None:
 
 
 def draw_gates(gates: LearnedGates, path: Path) -> None:
-    """Write a PNG: how open each gate was at the start and at the end, own part above other parts."""
+    """Write a PNG of learned gates: how open each was at the start and at the end, own part above other parts."""
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     for axes, curve, name, colour in (

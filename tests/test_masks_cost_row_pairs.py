@@ -60,17 +60,17 @@ def test_many_rows_are_counted_exactly():
 def test_pairs_add_up_over_pieces_of_any_length(a, b):
     both = row_pairs(a) + row_pairs(b)
     assert both.total == row_pairs(a).total + row_pairs(b).total
-    assert both.work("same", 1) == row_pairs(a).work("same", 1) + row_pairs(b).work("same", 1)
-    assert both.work("cross", 99) == 0.0
+    assert both.at("same", 1) == row_pairs(a).at("same", 1) + row_pairs(b).at("same", 1)
+    assert both.at("cross", 99) == 0.0
 
 
-def test_each_piece_counts_alike_in_the_mean():
+def test_each_piece_has_equal_weight_in_the_mean():
     # one piece of one bar, one of 100 bars: the mean of their shares of pairs at offset 0, 1 and 100 · 1 / 5050
     short, long = (PieceRows(rows=np.ones((1, n), dtype=np.int64), drums=()) for n in (1, 100))
     pairs = mean_pairs([short, long])
     assert pairs.total == pytest.approx(1)
-    assert pairs.work("same", 0) == pytest.approx((1 + 100 / 5050) / 2)
-    assert RowPairs.of(long).share().total == pytest.approx(1)
+    assert pairs.at("same", 0) == pytest.approx((1 + 100 / 5050) / 2)
+    assert RowPairs.of(long).normalized().total == pytest.approx(1)
 
 
 BAND = piece_of(

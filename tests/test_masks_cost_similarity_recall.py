@@ -1,4 +1,4 @@
-"""The likeness that a mask shows, by hand."""
+"""Similarity recall, by hand."""
 
 import numpy as np
 import pytest
@@ -18,19 +18,19 @@ ROWS = np.ones((2, 3), dtype=np.int64)
 TABLE = curves({1: 0.5, 2: 0.7}, {0: 0.9, 1: 0.2, 2: 0.3})
 
 
-def test_likeness_is_excess_times_pairs():
-    # the least alike is 0.2, across parts 1 back
+def test_excess_is_similarity_above_the_baseline_times_pairs():
+    # the least similar is 0.2, across parts 1 back
     assert (least_similar(TABLE).relation, least_similar(TABLE).offset, least_similar(TABLE).similarity) == (
         "cross",
         1,
         0.2,
     )
-    found = {(c.relation, c.offset): c.likeness for c in measured_offsets(TABLE, row_pairs(ROWS))}
+    found = {(c.relation, c.offset): c.excess for c in measured_offsets(TABLE, row_pairs(ROWS))}
     assert found == pytest.approx({("same", 1): 0.3 * 4, ("same", 2): 0.5 * 2, ("cross", 1): 0, ("cross", 2): 0.1 * 2})
 
 
-def test_captured_by_hand():
-    # 1.2 + 1.0 + 0 + 0.2 = 2.4 in all; offset 0 is no likeness
+def test_recall_by_hand():
+    # 1.2 + 1.0 + 0 + 0.2 = 2.4 in all; offset 0 does not count
     def share(same, near, far=()):
         spec = MaskSpec(same=same, near=near, far=far, summaries=True)
         return similarity_recall(spec, TABLE, row_pairs(ROWS))
@@ -42,7 +42,7 @@ def test_captured_by_hand():
     assert share("full", 2) == 1
 
 
-def test_headers_and_drums_carry_no_likeness():
+def test_headers_and_drums_do_not_count():
     with_more = row_pairs(np.concatenate([ROWS, 9 * ROWS]), drums={2}, headers={3})
     assert similarity_recall(SEED, TABLE, with_more) == similarity_recall(SEED, TABLE, row_pairs(ROWS))
 

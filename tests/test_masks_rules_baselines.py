@@ -42,7 +42,7 @@ def test_a_window_shows_the_last_bars(bars):
 
 @pytest.mark.parametrize("bars", [-1, 10_001])
 def test_a_window_out_of_range_is_refused(bars):
-    with pytest.raises(MeloError, match=f"bars {bars}: give how many earlier bars to see"):
+    with pytest.raises(MeloError, match=f"bars {bars}: give how many earlier bars to show"):
         window_mask(bars)
 
 
@@ -56,7 +56,7 @@ def test_causal_shows_everything():
 def test_drums_may_be_exempt():
     for spec in (museformer_mask(drums="exempt"), window_mask(2, drums="exempt")):
         assert all(spec.sees("drums", k) for k in range(99))
-        assert any(r.startswith("Drums:") for r in spec.reasons)
+        assert any(r.startswith("Drums") for r in spec.reasons)
         assert not spec.sees("cross", 3)
 
 

@@ -1,4 +1,4 @@
-"""The rule of a budget: the best buys by hand, and never more than was allowed."""
+"""The budget rule: what it chooses, by hand, and never more than its share."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ def shown(spec):
     return list(spec.same), [k for k in range(1, 33) if spec.sees("cross", k)]
 
 
-def test_the_most_alike_are_bought_first():
+def test_the_most_similar_are_chosen_first():
     table = curves({1: 0.5, 2: 0.6}, {1: 0.3, 2: 0.4, 3: 0.2})
-    prices = [3 * 38 / 7260, 3 * 39 / 7260, 6 * 38 / 7260, 6 * 39 / 7260, 6 * 37 / 7260]
-    bought = [([], []), ([2], []), ([1, 2], []), ([1, 2], [2]), ([1, 2], [1, 2]), ([1, 2], [1, 2, 3])]
-    for n, expected in enumerate(bought):
-        spec = budget_mask(table, LONG, share=OWN_BAR + sum(prices[:n]) + 1e-9)
+    costs = [3 * 38 / 7260, 3 * 39 / 7260, 6 * 38 / 7260, 6 * 39 / 7260, 6 * 37 / 7260]
+    chosen = [([], []), ([2], []), ([1, 2], []), ([1, 2], [2]), ([1, 2], [1, 2]), ([1, 2], [1, 2, 3])]
+    for n, expected in enumerate(chosen):
+        spec = budget_mask(table, LONG, share=OWN_BAR + sum(costs[:n]) + 1e-9)
         assert shown(spec) == expected
     assert (spec.near, spec.far) == (3, ())
 
@@ -39,26 +39,26 @@ def test_what_does_not_fit_is_passed_over():
     table = curves({1: 0.1, 2: 0.3}, {1: 0.9, 2: 0.2})
     spec = budget_mask(table, LONG, share=OWN_BAR + 3 * 39 / 7260)
     assert shown(spec) == ([2], [])
-    assert "does not pay for: other parts 1 back (0.900)" in spec.reasons[1]
+    assert "does not fit into the budget: other parts 1 back (0.900)" in spec.reasons[1]
 
 
-def test_of_two_equally_alike_the_nearer_is_taken_and_then_ones_own_part():
+def test_of_two_equally_similar_the_nearer_is_chosen_and_then_the_own_part():
     table = curves({1: 0.4, 2: 0.4}, {1: 0.4, 2: 0.4, 3: 0.1})
     one, two = (budget_mask(table, LONG, share=OWN_BAR + p / 7260) for p in (3 * 39, 9 * 39))
     assert shown(one) == ([1], [])
     assert shown(two) == ([1], [1])
 
 
-def test_thin_and_unmeasured_offsets_are_not_bought():
+def test_offsets_with_few_pairs_and_unmeasured_ones_are_not_chosen():
     pairs = {r: {1: 100, 2: 9, 3: 10} for r in ("same", "cross")}
     spec = budget_mask(curves({1: 0.5, 2: 0.9, 3: 0.4}, {1: 0.2, 2: 0.9, 3: 0.3}, pairs=pairs), LONG, share=1)
     assert shown(spec) == ([1, 3], [1, 3])
     assert spec.reasons[-1].startswith("Not considered, for too few pairs")
-    assert "It pays for every offset that was measured well enough" in spec.reasons[1]
+    assert "Every offset that was measured well enough fits" in spec.reasons[1]
 
 
-def test_masked_drums_make_other_parts_dearer():
-    # part 2 is drums, so of 6 pairs across parts 2 carry likeness: at equal similarity one's own part is the better buy
+def test_masked_drums_make_other_parts_cost_more():
+    # part 2 is drums, so of 6 pairs across parts 2 count: at equal similarity one's own part is the better buy
     drummed = row_pairs(np.ones((3, 40), dtype=np.int64), drums={2})
     table = curves({1: 0.35, 2: 0.1}, {1: 0.5, 2: 0.1})
     masked = budget_mask(table, drummed, share=OWN_BAR + 6 * 39 / 7260)
@@ -100,7 +100,7 @@ def test_the_share_is_never_exceeded_and_the_reasons_say_what_is_used(rows, shar
 
 def test_the_reasons():
     order, own, others, summaries = budget_mask(read_curves(DIARY), LONG, share=0.2).reasons[1:]
-    assert "the least alike offset (other parts 7 back, 0.231)" in order
+    assert "the least similar offset (other parts 7 back, 0.231)" in order
     assert "First own part 4 back (0.528)" in order
     assert own.startswith("Own part: 1–8, 12, 16, 24, ")
     assert own.endswith("(0.389 to 0.528).")

@@ -101,7 +101,7 @@ def test_drums_may_be_exempt_and_the_rest_stays():
     masked, exempt = (derive_mask(read_curves(DIARY), drums=drums) for drums in ("masked", "exempt"))
     assert (masked.drums, exempt.drums) == ("masked", "exempt")
     (reason,) = set(exempt.reasons) - set(masked.reasons)
-    assert reason.startswith("Drums: they see, and are seen by, other parts at every earlier bar")
+    assert reason.startswith("Drums and other parts attend to each other at every earlier bar")
     assert replace(exempt, drums="masked", reasons=masked.reasons) == masked
 
 

@@ -126,7 +126,7 @@ def test_nothing_is_redone_unless_the_rule_or_its_options_change(measured):
         (["--rule", "museformer", "--like", "x.json"], "--like: not for --rule museformer"),
         (["--corpus", "."], "--corpus: not for --rule seed"),
         (["--rule", "window"], "--rule window: give --bars N"),
-        (["--rule", "window", "--bars", "-1"], "--bars -1: give how many earlier bars to see, 0 to 10000"),
+        (["--rule", "window", "--bars", "-1"], "--bars -1: give how many earlier bars to show, 0 to 10000"),
         (["--rule", "budget", "--share", "0"], "--share 0: give a share"),
         (["--rule", "budget", "--share", "nan"], "--share nan: give a share"),
         (["--rule", "budget", "--share", "0.0001"], "--share 0.0001: too small: the bar itself costs"),

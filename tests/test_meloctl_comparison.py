@@ -56,16 +56,13 @@ LOSSES = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4), st.integers(1,
 
 @given(LOSSES)
 def test_swapping_two_runs_flips_the_sign_and_nothing_else(drawn):
-    ours, theirs = [loss(a, n) for a, _, n in drawn], [loss(b, n) for _, b, n in drawn]
-    weights = counts(len(drawn))
-    one, other = (
-        bits_per_note_difference(ours, theirs, weights).total,
-        bits_per_note_difference(theirs, ours, weights).total,
-    )
+    a, b = [loss(bits, n) for bits, _, n in drawn], [loss(bits, n) for _, bits, n in drawn]
+    resamples = counts(len(drawn))
+    one, other = bits_per_note_difference(a, b, resamples).total, bits_per_note_difference(b, a, resamples).total
     assert one.value == pytest.approx(-other.value, abs=1e-9)
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
-    apart = bits_per_note(ours, weights).total.value - bits_per_note(theirs, weights).total.value
-    assert one.value == pytest.approx(apart, abs=1e-7)
+    difference = bits_per_note(a, resamples).total.value - bits_per_note(b, resamples).total.value
+    assert one.value == pytest.approx(difference, abs=1e-7)
 
 
 @given(LOSSES)
@@ -103,8 +100,8 @@ def test_one_piece_gives_no_interval():
 
 
 def test_ratios_are_weighed_by_size():
-    weights = np.array([[2.0, 0.0], [1.0, 1.0]])
-    (found,) = ratio_estimates(np.array([[6.0], [1.0]]), np.array([2.0, 5.0]), weights)
+    resamples = np.array([[2.0, 0.0], [1.0, 1.0]])
+    (found,) = ratio_estimates(np.array([[6.0], [1.0]]), np.array([2.0, 5.0]), resamples)
     assert found.value == 1
     assert (found.low, found.high) == pytest.approx((1 + 0.025 * 2, 3 - 0.025 * 2))  # between 7 / 7 and 12 / 4
     assert resample_counts(4, np.random.default_rng(0)).shape == (RESAMPLES, 4)
@@ -143,10 +140,10 @@ def test_noisy_heads_are_worse_by_more_than_the_choice_of_pieces():
     torch.manual_seed(0)
     for head in noisy.heads.heads:
         head.outer.bias.data += torch.randn_like(head.outer.bias)
-    ours, theirs, uniform = paired_losses([known, noisy, with_constant_heads(fresh("dense"))], held_out, CONTEXT)
-    weights = counts(len(held_out))
-    assert bits_per_note_difference(theirs, ours, weights).total.low > 0
-    assert bits_per_note_difference(ours, uniform, weights).total.high < 0
+    good, bad, uniform = paired_losses([known, noisy, with_constant_heads(fresh("dense"))], held_out, CONTEXT)
+    resamples = counts(len(held_out))
+    assert bits_per_note_difference(bad, good, resamples).total.low > 0
+    assert bits_per_note_difference(good, uniform, resamples).total.high < 0
     assert pair_sentence("B", "A", 0.5, (0.25, 0.75)).startswith("B is worse than A by 0.500 bits")
 
 
@@ -161,13 +158,13 @@ def test_prefix_lengths_are_used_where_a_piece_is_longer_than_a_window():
 
 def test_a_prefix_is_one_window_of_each_piece():
     some, models = pieces(3), [fresh("dense").eval(), fresh("encoder-decoder").eval()]
-    (ours, theirs) = paired_prefix_losses(models, some, [30])[30]
-    for mine, other, rows in zip(ours, theirs, some, strict=True):
+    (dense, halves) = paired_prefix_losses(models, some, [30])[30]
+    for loss, other, rows in zip(dense, halves, some, strict=True):
         (window,) = windows([rows[:30]], 30, V)
         expected = window_loss(models[0], window, loss_mask=models[1].loss_mask)
-        assert mine == expected
-        assert (mine.rows, mine.notes) == (other.rows, other.notes)
-        assert mine.rows < len(window.rows)
+        assert loss == expected
+        assert (loss.rows, loss.notes) == (other.rows, other.notes)
+        assert loss.rows < len(window.rows)
 
 
 class Clock:

@@ -20,7 +20,7 @@ from compared_runs import (
     with_constant_heads,
 )
 from conftest import ROOT
-from report_page import Page
+from html_page import Page
 from train_small import V, fresh
 
 from analysis.errors import MeloError

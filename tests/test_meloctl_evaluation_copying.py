@@ -71,22 +71,22 @@ def test_steps_of_a_tune_and_a_chord():
 
 
 def test_ten_notes_in_another_key_at_another_place():
-    theirs = random_tune(1)
-    mine = [30, *(p + 5 for p in theirs[20:30]), 99]
-    found = one(piece_of(tune(*mine, start=37 * 12)), piece_of(tune(*random_tune(2))), piece_of(tune(*theirs)))
+    original = random_tune(1)
+    copied = [30, *(p + 5 for p in original[20:30]), 99]
+    found = one(piece_of(tune(*copied, start=37 * 12)), piece_of(tune(*random_tune(2))), piece_of(tune(*original)))
     assert (found.longest, found.source) == (10, 1)
     assert found.share == 0  # shorter than COPIED_NOTES
 
 
 def test_a_run_does_not_go_on_in_another_part():
-    theirs = random_tune(1, 20)
-    halves = piece_of([*tune(*theirs[:10]), *tune(*theirs[10:], part=1, start=120)])
-    assert one(piece_of(tune(*theirs)), halves).longest == 10
+    original = random_tune(1, 20)
+    halves = piece_of([*tune(*original[:10]), *tune(*original[10:], part=1, start=120)])
+    assert one(piece_of(tune(*original)), halves).longest == 10
 
 
 def test_another_rhythm_is_no_copy():
-    theirs = random_tune(1, 20)
-    assert one(piece_of(tune(*theirs, step=6)), piece_of(tune(*theirs))).longest == 0
+    original = random_tune(1, 20)
+    assert one(piece_of(tune(*original, step=6)), piece_of(tune(*original))).longest == 0
 
 
 def test_a_repeated_figure_counts_once():
@@ -109,14 +109,14 @@ def test_repeats_are_those_of_a_plain_search(steps):
 
 
 def test_share_of_copied_notes():
-    theirs = random_tune(1)
-    mine = [*theirs[:COPIED_NOTES], *random_tune(7, COPIED_NOTES)]
-    found = one(piece_of(tune(*mine)), piece_of(tune(*theirs)))
+    original = random_tune(1)
+    copied = [*original[:COPIED_NOTES], *random_tune(7, COPIED_NOTES)]
+    found = one(piece_of(tune(*copied)), piece_of(tune(*original)))
     assert found.longest == COPIED_NOTES
     assert found.share == pytest.approx((COPIED_NOTES - 1) / (2 * COPIED_NOTES - 1))
 
 
-def test_drums_alone_have_nothing_to_copy():
+def test_drums_alone_have_no_shared_notes():
     drums = piece_of(tune(*random_tune(1)), parts=(DRUMS,))
     found = one(drums, drums)
     assert (found.longest, found.source) == (0, -1)
@@ -142,20 +142,20 @@ def transposed(piece, by):
     )
 
 
-def test_a_copy_is_found_among_composed_pieces_and_strangers_are_not():
+def test_a_copy_is_found_among_composed_pieces_and_another_piece_is_not():
     random = np.random.default_rng(4)
     reference = [compose_piece(random) for _ in range(5)]
-    mine = [transposed(reference[3], 2), compose_piece(random)]
+    copied = [transposed(reference[3], 2), compose_piece(random)]
     steps, hashes = ([f(p) for p in reference] for f in (note_steps, shingles))
-    copy, stranger = shared_notes([note_steps(p) for p in mine], steps)
+    copy, another = shared_notes([note_steps(p) for p in copied], steps)
     assert (copy.source, copy.share) == (3, 1.0)
-    assert stranger.longest < copy.longest / 2
-    (similarity, index), (other, _) = nearest_pieces([shingles(p) for p in mine], hashes)
+    assert another.longest < copy.longest / 2
+    (similarity, index), (other, _) = nearest_pieces([shingles(p) for p in copied], hashes)
     assert (similarity, index) == (1.0, 3)
     assert other < NEAR
 
 
-def test_a_piece_of_the_reference_is_not_held_against_itself():
+def test_a_piece_of_the_reference_is_not_compared_with_itself():
     random = np.random.default_rng(4)
     reference = [compose_piece(random) for _ in range(3)]
     steps, hashes = ([f(p) for p in reference] for f in (note_steps, shingles))

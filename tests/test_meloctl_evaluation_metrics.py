@@ -103,14 +103,14 @@ def test_pitch_range_is_of_each_part():
     assert pitch_range(np.array([60, 72, 40, 45]), np.array([0, 0, 2, 2])) == pytest.approx((12 + 5) / 2)
 
 
-def test_empty_bars_are_neither_begun_nor_held_into():
+def test_empty_bars_are_those_without_a_sounding_note():
     notes = [(0, 0, 60, 60), (0, 4 * 48, 12, 60)]  # held into bar 1; bars 2 and 3 are silent
     assert empty_bars(piece_of(notes)) == pytest.approx(2 / 5)
     ends_on_the_line = [(0, 0, 48, 60), (0, 2 * 48, 12, 60)]
     assert empty_bars(piece_of(ends_on_the_line)) == pytest.approx(1 / 3)
 
 
-def test_all_numbers_of_a_small_piece():
+def test_all_metrics_of_a_small_piece():
     piece = piece_of([(0, 0, 24, 60), (0, 24, 24, 67), (1, 0, 12, 36), (1, 48, 12, 36)], parts=(PIANO, DRUMS))
     assert metrics_of(piece) == {
         "pitch-class entropy": 1,
@@ -133,7 +133,7 @@ def test_drums_alone_have_no_pitch():
 
 
 @given(pieces())
-def test_numbers_are_within_their_bounds(piece):
+def test_metrics_are_within_their_bounds(piece):
     numbers = metrics_of(piece)
     for name in ("scale consistency", "groove consistency", "polyphony rate", "empty bars"):
         assert math.isnan(numbers[name]) or 0 <= numbers[name] <= 1
@@ -142,7 +142,7 @@ def test_numbers_are_within_their_bounds(piece):
 
 
 @given(pieces())
-def test_polyphony_is_what_a_piano_roll_says(piece):
+def test_polyphony_is_that_of_a_piano_roll(piece):
     notes = piece.notes
     pitched = ~np.array([p.is_drum for p in piece.parts])[notes.part]
     end = notes.onset_tick + np.maximum(notes.duration_tick, 1)
@@ -174,11 +174,11 @@ MUSPY = [
 
 
 @pytest.mark.parametrize(("function", "value", "name"), MUSPY)
-def test_numbers_are_muspys_on_its_own_grid(function, value, name):
+def test_metrics_are_muspys_on_its_own_grid(function, value, name):
     assert metrics_of(muspy_piece())[name] == pytest.approx(value, abs=1e-12)
 
 
-def test_numbers_are_those_of_muspy_itself():
+def test_metrics_are_those_of_muspy_itself():
     muspy = pytest.importorskip("muspy", reason="muspy is not installed; its numbers are written down above")
     piece, notes = muspy_piece(), muspy_piece().notes
     tracks = [muspy.Track(is_drum=p.is_drum) for p in piece.parts]
@@ -211,7 +211,7 @@ def test_mean_over_pieces_with_an_interval():
     assert math.isnan(rare.high)
 
 
-def test_an_interval_holds_the_mean_as_often_as_it_says():
+def test_an_interval_holds_the_mean_in_95_of_100_cases():
     random = np.random.default_rng(1)
     held = 0
     for _ in range(200):
@@ -220,7 +220,7 @@ def test_an_interval_holds_the_mean_as_often_as_it_says():
     assert 175 <= held <= 198
 
 
-def test_what_no_piece_has_has_no_mean():
+def test_a_metric_that_no_piece_has_has_no_mean():
     (nothing,) = mean_estimates(np.full((3, 1), np.nan), np.random.default_rng(0))
     assert all(math.isnan(x) for x in (nothing.value, nothing.low, nothing.high))
 
@@ -233,8 +233,8 @@ def test_difference_of_means():
     assert none.value == 0
 
 
-def test_draws_hold_as_many_pieces_as_there_are():
-    weights = resample_counts(7, np.random.default_rng(0))
-    assert set(weights.sum(axis=1)) == {7}
+def test_resamples_hold_as_many_pieces_as_there_are():
+    counts = resample_counts(7, np.random.default_rng(0))
+    assert set(counts.sum(axis=1)) == {7}
     values = np.arange(7.0)[:, None]
     assert resample_means(values, np.ones((1, 7)))[0, 0] == 3

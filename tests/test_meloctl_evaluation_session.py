@@ -10,7 +10,7 @@ import pytest
 import torch
 from command_line import write_corpus
 from conftest import ROOT, note, smf
-from report_page import Page
+from html_page import Page
 from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
 
@@ -147,10 +147,11 @@ def test_histograms_count_each_piece_once(evaluated):
     for metric, histogram in zip(evaluation["metrics"], evaluation["histograms"], strict=True):
         assert (histogram["name"], histogram["unit"]) == (metric["name"], metric["unit"])
         assert len(histogram["edges"]) == HISTOGRAM_BINS + 1
-        assert sum(histogram["share"]) == pytest.approx(1)
-        assert sum(histogram["reference_share"]) == pytest.approx(1)
-        assert all(round(4 * share, 9).is_integer() for share in histogram["share"])  # of four pieces
-        assert histogram["edges"][0] <= metric["mean"] <= histogram["edges"][-1]
+        for key, pieces in (("share", 4), ("reference_share", 6)):
+            assert sum(histogram[key]) == pytest.approx(1)
+            assert all(round(pieces * share, 9).is_integer() for share in histogram[key])
+        for mean in (metric["mean"], metric["reference_mean"]):
+            assert histogram["edges"][0] <= mean <= histogram["edges"][-1]
 
 
 def test_without_a_reference_histograms_are_of_the_music_alone(evaluated, tmp_path):
@@ -205,7 +206,7 @@ def test_a_folder_against_itself_is_equal_and_no_piece_is_its_own_copy(evaluated
 def test_without_a_reference(evaluated, tmp_path):
     root, _ = evaluated
     printed = evaluate_lines(root / "ours", work=tmp_path)
-    assert "Reference: none; give one with --reference FOLDER" in printed
+    assert "Reference: none; give a folder of real music" in printed
     assert "Similarity Error" not in printed
 
 

@@ -50,14 +50,14 @@ def test_notes_are_equal_in_pitch_duration_and_onset(changed):
     assert curves(piece_of([(0, 0, 12, 60), (0, 48, 12, 60)]))[MUSEFORMER, 1] == 1
 
 
-def test_an_empty_bar_is_unlike_any_for_museformer_and_no_bar_for_us():
+def test_an_empty_bar_has_similarity_0_for_museformer_and_is_left_out_for_us():
     piece = piece_of([*bar(0, 60), *bar(2, 60), *bar(5, 60)])  # bars 1, 3 and 4 are empty
     pairs, total = curve_sums(piece)
     assert pairs[MUSEFORMER, 1] == 4  # (0,1) (1,2) (2,3) (4,5); 3 and 4 are both empty
     assert (pairs[MUSEFORMER, 2], total[MUSEFORMER, 2]) == (
         3,
         1,
-    )  # (0,2) equal, (2,4) and (3,5) unlike; (1,3) is left out
+    )  # (0,2) equal, (2,4) and (3,5) different; (1,3) is left out
     assert pairs[NOTE_SAME, 1] == 0
     assert (pairs[NOTE_SAME, 2], total[NOTE_SAME, 2]) == (1, 1)
 
@@ -71,7 +71,7 @@ def test_two_parts_across():
     assert curve[V(("onset-jaccard", "cross")), 1] == 1
 
 
-def test_drums_have_rhythm_alone():
+def test_drums_are_compared_by_onsets_alone():
     parts = (Part(program=0, is_drum=False), Part(program=0, is_drum=True))
     piece = piece_of([*bar(0, 60), *bar(0, 36, part=1), *bar(1, 36, part=1)], parts=parts)
     pairs, _ = curve_sums(piece)
@@ -81,7 +81,7 @@ def test_drums_have_rhythm_alone():
 
 @settings(max_examples=40)
 @given(pieces())
-def test_curves_are_those_of_the_statistics(piece):
+def test_curves_are_those_of_analysis_offsets(piece):
     pairs, total = curve_sums(piece)
     for kind in MEASURES:
         layout = CellBlocks.of(piece, drums=kind.drums, by_family=False)
@@ -101,7 +101,7 @@ def long_piece(bars, seed=0):
     )
 
 
-def test_stretches_of_a_long_piece_meet():
+def test_windows_of_a_long_piece_add_up():
     piece = long_piece(150)
     pairs, total = curve_sums(piece)
     layout = CellBlocks.of(piece, drums=False, by_family=False)
@@ -114,13 +114,13 @@ def test_stretches_of_a_long_piece_meet():
 
 
 def test_error_is_the_mean_distance_of_curves():
-    ours, theirs = np.full(T + 1, np.nan), np.zeros(T + 1)
-    ours[[0, 1, 3]] = 1.0, 0.5, 0.1
-    assert similarity_error(ours, theirs) == pytest.approx((0.5 + 0.1) / 2)  # offset 0 is no offset of the error
-    assert math.isnan(similarity_error(np.full(T + 1, np.nan), theirs))
+    curve, reference = np.full(T + 1, np.nan), np.zeros(T + 1)
+    curve[[0, 1, 3]] = 1.0, 0.5, 0.1
+    assert similarity_error(curve, reference) == pytest.approx((0.5 + 0.1) / 2)  # offset 0 is no offset of the error
+    assert math.isnan(similarity_error(np.full(T + 1, np.nan), reference))
 
 
-def test_offsets_that_hardly_any_pair_has_are_left_out():
+def test_offsets_with_few_pairs_are_left_out():
     pairs = np.zeros(T + 1)
     pairs[[0, 1, 2, 3]] = 900, 50, 5, 4.9
     firm = firm_curves(pairs, pairs / 2)
@@ -159,7 +159,7 @@ def test_a_corpus_against_itself_has_no_error_and_shuffled_bars_have():
         assert broken[V((name, "same"))] > 1.5 * honest[V((name, "same"))]
 
 
-def test_error_of_real_music_is_what_pieces_differ_by():
+def test_error_of_real_music_falls_with_the_number_of_pieces():
     one = curve_sums(composed(1, 5)[0])
     same = np.stack([one[0]] * 4), np.stack([one[1]] * 4)
     assert np.nanmax(error_of_real(*same, 3, np.random.default_rng(0))) == pytest.approx(0, abs=1e-12)

@@ -8,6 +8,7 @@ import torch
 from train_small import V, fresh, pieces
 
 from meloctl.dataset.windows import Window, windows
+from meloctl.evaluation import window_loss as window_loss_module
 from meloctl.evaluation.window_loss import NO_LOSS, bar_seconds, prefix_losses, window_loss
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
@@ -71,7 +72,21 @@ def test_loss_of_the_first_rows():
     assert by_length[100_000].rows == sum(map(len, some))
 
 
-def test_a_bar_counts_whose_header_is_given():
+def test_a_piece_that_fits_into_the_shorter_prefix_is_computed_once(monkeypatch):
+    (rows,), computed = pieces(1), []
+    loss = window_loss_module.window_loss
+
+    def recorded(model, window, **options):
+        computed.append(len(window.rows))
+        return loss(model, window, **options)
+
+    monkeypatch.setattr(window_loss_module, "window_loss", recorded)
+    losses = prefix_losses(uniform(), rows, (10, len(rows), 1000, 2000))
+    assert computed == [10, len(rows)]
+    assert losses[2000] == losses[1000] == losses[len(rows)]
+
+
+def test_a_bar_counts_where_its_header_is_not_predicted():
     (rows,) = pieces(1)
     second = int(np.flatnonzero(rows[:, INSTRUMENT] == V.bar)[1])
     loss = window_loss(uniform(), Window(rows=rows[second:], first_bar=1))
@@ -79,7 +94,7 @@ def test_a_bar_counts_whose_header_is_given():
     assert (loss.rows, loss.bars) == (len(rows) - second - 1, bars)  # what came before the first header is missing
 
 
-def test_what_comes_later_changes_nothing_before():
+def test_later_rows_do_not_change_the_loss_of_earlier_ones():
     (rows,), model = pieces(1), fresh().eval()
     first, both = (window_loss(model, Window(rows=rows[:n], first_bar=0)) for n in (15, 30))
     assert sum(first.nll) < sum(both.nll)

@@ -21,7 +21,17 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import KVSegment
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE
+from meloctl.rows.vocabulary import (
+    ABSENT,
+    FIELDS,
+    INSTANCE,
+    INSTRUMENT,
+    NOTE_FIELDS,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TIME_SIGNATURE,
+)
 
 
 def generated(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **constraints):
@@ -179,7 +189,13 @@ def bar_of(*, parts, notes):
     """A header row (1, 8), and so many note rows of each part."""
     header = torch.full((1, len(FIELDS)), ABSENT)
     header[0, [INSTRUMENT, TIME_SIGNATURE, TEMPO]] = torch.tensor([V.bar, 0, 0])
-    rows = [torch.tensor([[part, 0, i, 60, 0, 0, ABSENT, ABSENT]]) for part in parts for i in range(notes)]
+    rows = []
+    for part in parts:
+        for position in range(notes):
+            row = torch.full((1, len(FIELDS)), ABSENT)
+            row[0, list(NOTE_FIELDS)] = 0
+            row[0, [INSTRUMENT, POSITION, PITCH]] = torch.tensor([part, position, 60])
+            rows.append(row)
     return header, rows
 
 

@@ -19,7 +19,7 @@ from meloctl.generation.options import Sampling
 from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, TIME_SIGNATURE
+from meloctl.rows.vocabulary import ABSENT, DURATION, FIELDS, INSTANCE, INSTRUMENT, PITCH, POSITION, TIME_SIGNATURE
 from meloctl.score.editing import append_bars
 
 MODEL = small(SEED, layers=1)
@@ -110,13 +110,14 @@ def test_a_note_that_is_still_held_is_not_struck_again():
     # begins where it ends, up to where the third strikes again
     piece = piece_of([(0, 0, 96, 60)], ticks_per_quarter=12)
     prompt = encode_prompt(piece, 1, V)
-    end = np.array([V.end, *[-1] * 7])
+    end = np.full(len(FIELDS), ABSENT)
+    end[INSTRUMENT] = V.end
     header, note = prompt.rows[0], prompt.rows[1].copy()
     note[PITCH] = 60
 
     def at(position, duration):
         row = note.copy()
-        row[[2, 4]] = position, V.durations.index(duration)
+        row[[POSITION, DURATION]] = position, V.durations.index(duration)
         return row
 
     rows = np.stack([*prompt.rows, header, at(0, 6), at(24, 48), header, at(12, 6), end]).astype(np.int16)

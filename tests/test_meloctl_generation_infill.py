@@ -26,7 +26,7 @@ from meloctl.generation.sampler import generate
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_ids
-from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH
+from meloctl.rows.vocabulary import HEADER_FIELDS, INSTANCE, INSTRUMENT, PITCH, POSITION
 
 PARTS = (
     Part(program=0, is_drum=True, name="kit"),
@@ -159,7 +159,7 @@ def test_a_new_note_makes_room_for_what_is_kept():
 
     def placed(position):
         made = row.copy()
-        made[2] = position
+        made[POSITION] = position
         result = infilled_piece(infill, [(1, made)], V)
         mine = (result.notes.pitch == 60) & (result.notes.part == 0)
         return [x for x in columns(result.notes, mine) if x[0] not in (0, 96)]
@@ -221,7 +221,10 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     assert check_rows(rows, V) == []
     middle = rows[len(infill.rows) :]
     headers = middle[middle[:, INSTRUMENT] == V.infill_bar]
-    assert (headers[:, 6:] == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars, 6:]).all()
+    assert (
+        headers[:, HEADER_FIELDS]
+        == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars][:, HEADER_FIELDS]
+    ).all()
     assert len(headers) == n_bars == writer.bars_closed
     played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in middle if r[PITCH] >= 0}
     assert played == set(parts) if named else played <= set(ids)

@@ -1,4 +1,4 @@
-"""Training teaches a model to fill a gap from what comes after it: on music whose second bar is known only from the fourth."""
+"""A trained model infills a bar from what comes after it: music whose second bar is known only from the fourth."""
 
 import math
 
@@ -22,7 +22,7 @@ SIZES = {"layers": 2, "width": 64, "heads": 4, "kv_heads": 2, "hidden": 128, "fi
 
 
 def song(random):
-    """Four bars of four notes out of eight pitches, by lot; the fourth bar is the second one again."""
+    """Four bars of four notes out of eight pitches at random; the fourth bar equals the second."""
     tune = [random.integers(60, 68, 4) for _ in range(4)]
     tune[3] = tune[1]
     return encode(piece_of([(0, 48 * b + 12 * i, 12, int(tune[b][i])) for b in range(4) for i in range(4)]), V)[0]
@@ -36,7 +36,7 @@ def pitch_bits(model, window, chosen):
 
 
 @pytest.mark.slow
-def test_a_gap_is_filled_from_what_comes_after_it():
+def test_a_masked_bar_is_infilled_from_what_comes_after_it():
     random = np.random.default_rng(0)
     training = [Window(rows=song(random), first_bar=0) for _ in range(600)]
     torch.manual_seed(0)
@@ -51,12 +51,12 @@ def test_a_gap_is_filled_from_what_comes_after_it():
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    in_gap, in_order = [], []
+    infilled, in_order = [], []
     for rows in (song(random) for _ in range(60)):
         note, bar = rows[:, PITCH] >= 0, np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-        gap = rewritten(rows, range(1, 2), None, V)
-        behind = (gap.rows[:, PITCH] >= 0) & (np.arange(len(gap.rows)) > gap.reopened.row)
-        in_gap.append(pitch_bits(model, gap, behind))
+        window = rewritten(rows, range(1, 2), None, V)
+        behind = (window.rows[:, PITCH] >= 0) & (np.arange(len(window.rows)) > window.reopened.row)
+        infilled.append(pitch_bits(model, window, behind))
         in_order.append(pitch_bits(model, Window(rows=rows, first_bar=0), note & (bar == 1)))
-    assert np.mean(in_order) > 2.9  # eight pitches by lot: three bits, whatever has been heard
-    assert np.mean(in_gap) < 2.4  # but not for who has heard the fourth bar
+    assert np.mean(in_order) > 2.9  # eight random pitches: three bits, whatever came before
+    assert np.mean(infilled) < 2.4  # but not where the fourth bar is context

@@ -8,9 +8,9 @@ import re
 
 import pytest
 from conftest import ROOT
+from html_page import Page
 from hypothesis import given
 from hypothesis import strategies as st
-from report_page import Page
 
 from analysis.plots import CROSS, SAME
 from meloctl.html.axes import tick_step, ticks

@@ -16,7 +16,7 @@ from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, NOTE_FIELDS, PITCH, POSITION, default_vocabulary
 
 V = default_vocabulary()
 SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -178,7 +178,7 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
     note = rows[(rows[:, PITCH] != ABSENT).nonzero()[0]]
     state = torch.randn(1, 24, dtype=torch.float64)
     before = {f: x for f, (_, x) in heads.all_logits(state, note).items() if len(x)}
-    note_fields = [INSTRUMENT, INSTANCE, 2, PITCH, 4, 5]
+    note_fields = [INSTRUMENT, *NOTE_FIELDS]
     assert set(before) == set(note_fields)
     for changed in note_fields[1:]:
         other = note.clone()
@@ -343,7 +343,7 @@ def test_configs_round_trip_and_refuse():
     good = config.to_json()
     for change, message in (
         ({"width": 190}, "multiple of 4"),
-        ({"kv_heads": 4}, "kv_heads"),
+        ({"kv_heads": 4}, r"heads \(6\) must be a multiple of kv_heads \(4\)"),
         ({"layers": 0}, "layers is 0"),
         ({"layers": True}, "layers is True"),
         ({"dropout": 1.0}, "dropout is 1.0"),

@@ -13,7 +13,7 @@ from train_small import DATA, fresh
 
 from analysis.errors import MeloError
 from meloctl.dataset.packs import pack_of
-from meloctl.model.checkpoint import load_model, read_about, save_model
+from meloctl.model.checkpoint import load_model, read_description, save_model
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name, own_mask, takes_mask
 
@@ -37,7 +37,7 @@ def test_a_checkpoint_round_trips(tmp_path, architecture, gated):
     assert type(model) is type(made)
     assert torch.equal(model(model.layout(pack)), made(made.layout(pack)))
     assert (quality, model.config) == ({"bits_per_note": 5.0}, made.config)
-    about = read_about(tmp_path)
+    about = read_description(tmp_path)
     assert (about.architecture, about.gated) == (architecture, gated)
     assert about.spec == (SEED if architecture in MELOFORMERS else None)
 
@@ -50,23 +50,29 @@ def edit(saved, **change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "meloctl.checkpoint/1"}, "not a checkpoint"),
+        ({"format": "meloctl.checkpoint/1"}, "of another version of meloctl"),
+        ({"format": "meloctl.mask/1"}, "not a checkpoint"),
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"mask": {}}, "mask: not a mask"),
         ({"mask": None}, "mask: not a mask"),
         ({"model": {}}, "model: not a model"),
+        ({"model": None}, "model is None; it must be an object"),
         ({"vocabulary": {}}, "vocabulary: not a vocabulary"),
         ({"architecture": "perceiver"}, "its architecture 'perceiver' is none of meloformer"),
-        ({"architecture": ["meloformer"]}, "is none of"),
-        ({"architecture": "music-transformer"}, "a mask, which music-transformer does not take"),
+        ({"architecture": ["meloformer"]}, "architecture is .*; it must be a text"),
+        ({"architecture": "music-transformer"}, '"mask" is set, which music-transformer does not take'),
         ({"architecture": "music-transformer", "mask": None}, "weights do not fit"),
-        ({"architecture": "encoder-decoder", "mask": None, "gated": True}, "must be true or false, as encoder-decoder"),
-        ({"gated": "yes"}, "its \"gated\" is 'yes'"),
+        ({"architecture": "encoder-decoder", "mask": None, "gated": True}, '"gated" is set, which encoder-decoder'),
+        ({"gated": "yes"}, "gated is 'yes'; it must be true or false"),
         ({"gated": True}, "weights do not fit"),
-        ({"infill": 1.5}, 'its "infill" is .1.5'),
-        ({"infill": True}, 'its "infill" is .True'),
-        ({"infill": None}, 'its "infill" is .None'),
-        ({"architecture": "music-transformer", "mask": None, "infill": 0.5}, "as music-transformer allows"),
+        ({"infill": 1.5}, "infill is 1.5; it must be a number from 0 to 1"),
+        ({"infill": True}, "infill is True"),
+        ({"infill": None}, "infill is None"),
+        ({"quality": 5.0}, "quality is 5.0; it must be an object"),
+        (
+            {"architecture": "music-transformer", "mask": None, "infill": 0.5},
+            '"infill" is set, which music-transformer',
+        ),
         ({"model": {**fresh().config.to_json(), "hidden": 31}}, "weights do not fit"),
         ({"model": {**fresh().config.to_json(), "layers": 3}}, "weights do not fit"),
         ({"model": {**fresh().config.to_json(), "layers": 20_000}}, "weights do not fit"),
@@ -79,7 +85,7 @@ def test_a_description_that_is_not_true_is_refused(saved, change, says):
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_weights_may_be_read_by_whom_the_umask_lets(tmp_path, mask, mode):
+def test_files_have_the_permissions_of_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         save(fresh(), tmp_path)

@@ -231,8 +231,8 @@ def test_parameters_are_as_many_as_meloformers(preset):
 def test_sizes_at_which_it_would_be_larger_are_refused():
     # a layer of MeloFormer holds 2376 + 72 hidden; these two hold 7488, and 98 for each width of feed-forward layers
     assert hidden_width(config(layers=1, hidden=73)) == 1
-    expected = "encoder-decoder: its layers hold 7,586 parameters or more, those of a MeloFormer of this size 7,560, "
-    with pytest.raises(MeloError, match=f"^{expected}so it cannot be made as large; give a larger size$"):
+    expected = "encoder-decoder: its layers have at least 7,586 parameters, those of a MeloFormer of this size 7,560, "
+    with pytest.raises(MeloError, match=f"^{expected}so the sizes cannot match; give a larger size$"):
         small(layers=1, hidden=72)
 
 

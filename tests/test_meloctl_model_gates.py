@@ -134,7 +134,7 @@ def test_gates_find_the_period_that_was_planted():
     gates, work = learned(1200)
     found = gates.read_out(work)
     assert found.same.offsets[4].prior == pytest.approx(0.7)
-    own = {k: gate.learned for k, gate in found.same.offsets.items() if gate.work}
+    own = {k: gate.learned for k, gate in found.same.offsets.items() if gate.density}
     assert max(own, key=own.__getitem__) == 6
     assert own[6] > 0.8
     assert own[4] < 0.2
@@ -148,10 +148,10 @@ def test_what_does_not_help_is_shut_by_its_price():
     # too short to learn what recurs: the price alone moves the gates, those most that cost most
     gates, work = learned(40, price=3.0)
     offsets = gates.read_out(work).same.offsets
-    used = [gate for gate in offsets.values() if gate.work > 0.001]
+    used = [gate for gate in offsets.values() if gate.density > 0.001]
     assert used
     assert all(gate.learned < gate.prior - 0.01 for gate in used)
-    unused = [gate for gate in offsets.values() if not gate.work]
+    unused = [gate for gate in offsets.values() if not gate.density]
     assert unused
     assert all(gate.learned == pytest.approx(gate.prior) for gate in unused)
 
@@ -166,7 +166,7 @@ def test_read_out_keeps_each_gate_apart():
         read = [*curve.offsets.values(), curve.beyond]
         assert list(curve.offsets) == list(range(1, LAST_OFFSET + 1))
         assert [g.learned for g in read] == pytest.approx(torch.sigmoid(logits).tolist())
-        assert [g.work for g in read] == spent.tolist()
+        assert [g.density for g in read] == spent.tolist()
     assert found.same.offsets[4].prior == pytest.approx(0.7)
     assert found.cross.offsets[9].prior == pytest.approx(0.6)
     assert found.cross.beyond.prior == pytest.approx(0.6)

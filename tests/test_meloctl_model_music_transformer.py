@@ -1,11 +1,10 @@
 """The Music Transformer on packs: each row is predicted from exactly the rows of its window before it; what counts; it learns."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from conftest import piece_of
+from msgspec import structs
 from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
 
 from analysis.errors import MeloError
@@ -16,7 +15,7 @@ from meloctl.dataset.windows import Window
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.music_transformer.model import MusicTransformer, hidden_width, longest_distance
-from meloctl.model.sibling_sizes import meloformer_layer
+from meloctl.model.sibling_sizes import meloformer_layer_parameters
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, default_vocabulary
 
@@ -204,17 +203,19 @@ def test_parameters_are_as_many_as_meloformers(preset):
 def test_a_layer_of_meloformer_is_as_large_as_told(preset):
     with torch.device("meta"):
         model = MeloFormer(PRESETS[preset], V, SEED)
-    assert [n_parameters(layer) for layer in model.layers] == [meloformer_layer(PRESETS[preset])] * len(model.layers)
+    assert [n_parameters(layer) for layer in model.layers] == [meloformer_layer_parameters(PRESETS[preset])] * len(
+        model.layers
+    )
 
 
 def test_a_context_at_which_it_would_be_larger_is_refused():
     # a layer of MeloFormer holds 442,944; one of this 147,840, 192 for each distance and 576 for each width of its SwiGLU:
     # 1534 distances leave room for a width of 1, one more would make it 443,136
     tiny = PRESETS["tiny"]
-    assert hidden_width(replace(tiny, context=4 * 1534)) == 1
-    expected = "music-transformer: its layers hold 1,772,544 parameters or more, those of a MeloFormer of this size 1,771,776, "
+    assert hidden_width(structs.replace(tiny, context=4 * 1534)) == 1
+    expected = "music-transformer: its layers have at least 1,772,544 parameters, those of a MeloFormer of this size 1,771,776, "
     with pytest.raises(MeloError, match=f"^{expected}.*; give a larger size, or a context of fewer rows than 6,140$"):
-        MusicTransformer(replace(tiny, context=4 * 1535), V)
+        MusicTransformer(structs.replace(tiny, context=4 * 1535), V)
 
 
 def test_every_parameter_learns():

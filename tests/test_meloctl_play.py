@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import note, signature, smf
-from report_page import Page
+from html_page import Page
 from typer.testing import CliRunner
 
 from analysis.errors import MeloError

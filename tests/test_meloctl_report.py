@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, note, smf
-from report_page import Page
+from html_page import Page
 from typer.testing import CliRunner
 
 from analysis.errors import MeloError

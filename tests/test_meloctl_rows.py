@@ -21,6 +21,7 @@ from meloctl.rows.vocabulary import (
     FIELDS,
     INSTANCE,
     INSTRUMENT,
+    NOTE_FIELDS,
     PITCH,
     POSITION,
     TEMPO,
@@ -208,14 +209,28 @@ def test_every_real_piece_round_trips(real, set_name):
 
 # the grammar
 
-HEADER = [V.bar, _, _, _, _, _, V.time_signatures.index("2/4"), 0]
-INFILL_HEADER = [V.infill_bar, *HEADER[1:]]
-MASKED_HEADER = [V.masked_bar, *HEADER[1:]]
-END = [V.end, _, _, _, _, _, _, _]
+
+def row_of(**values):
+    """A row with these fields, the others absent."""
+    return [values.get(name, ABSENT) for name in FIELDS]
 
 
-def note_row(instrument=V.drums, instance=0, position=0, pitch=60):
-    return [instrument, instance, position, pitch, 0, 0, _, _]
+TWO_FOUR = V.time_signatures.index("2/4")
+
+
+def header_row(instrument=V.bar, time_signature=TWO_FOUR, tempo=0):
+    return row_of(instrument=instrument, time_signature=time_signature, tempo=tempo)
+
+
+def note_row(instrument=V.drums, instance=0, position=0, pitch=60, **others):
+    values = {FIELDS[field]: 0 for field in NOTE_FIELDS}
+    return row_of(
+        **{**values, "instrument": instrument, "instance": instance, "position": position, "pitch": pitch}, **others
+    )
+
+
+HEADER, INFILL_HEADER, MASKED_HEADER = (header_row(x) for x in (V.bar, V.infill_bar, V.masked_bar))
+END = row_of(instrument=V.end)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +259,8 @@ def note_row(instrument=V.drums, instance=0, position=0, pitch=60):
         ([HEADER, INFILL_HEADER, note_row(), HEADER, END], "row 3: header may not follow note"),
         ([HEADER, INFILL_HEADER, HEADER, END], "row 2: header may not follow infill header"),
         ([HEADER, INFILL_HEADER, note_row(position=24), END], "row 2: position 24 may not stand here"),
-        ([HEADER, [*note_row()[:7], 3], END], "row 1: a row of kind note has no tempo, yet it holds value 3"),
-        ([[V.bar, _, _, _, _, _, 1, _], END], "row 0: -1 is no value of tempo"),
+        ([HEADER, note_row(tempo=3), END], "row 1: a row of kind note has no tempo, yet it holds value 3"),
+        ([header_row(time_signature=1, tempo=ABSENT), END], "row 0: -1 is no value of tempo"),
     ],
 )
 def test_the_grammar_says_what_is_wrong(rows, problem):
@@ -339,6 +354,5 @@ def test_levels_hold_what_they_should():
 
 def test_a_row_where_none_may_stand_ends_the_check():
     # header, end, then a header whose time signature does not exist
-    header = [V.bar, *[ABSENT] * 5, 0, 0]
-    rows = np.array([header, [V.end, *[ABSENT] * 7], [V.bar, *[ABSENT] * 5, 9_999, 0], header], dtype=np.int16)
+    rows = np.array([HEADER, END, header_row(time_signature=9_999), HEADER], dtype=np.int16)
     assert check_rows(rows, V) == ["row 2: header may not follow end"]

@@ -158,8 +158,8 @@ def test_the_key_is_estimated_from_a_scale_and_a_chord():
 
 
 def test_the_key_that_was_asked_for_is_heard():
-    heard = [estimated_key(piece) for piece in pieces_in(KEYS)]
-    assert sum(a == b for a, b in zip(heard, KEYS, strict=True)) >= 22  # of 24
+    estimates = [estimated_key(piece) for piece in pieces_in(KEYS)]
+    assert sum(a == b for a, b in zip(estimates, KEYS, strict=True)) >= 22  # of 24
     by_chance = [estimated_key(piece) for piece in pieces_in([None] * len(KEYS))]
     assert sum(a == b for a, b in zip(by_chance, KEYS, strict=True)) <= 6
 

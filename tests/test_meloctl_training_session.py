@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from command_line import facts, meloctl, mistake, write_corpus
+from msgspec import structs
 from rich.console import Console
 from rich.progress import Progress
 
@@ -23,7 +24,7 @@ from analysis.errors import MeloError
 from meloctl.cli.common import TerminalReporter
 from meloctl.dataset.store import make_shard
 from meloctl.masking.from_model import read_gates
-from meloctl.model.checkpoint import read_about
+from meloctl.model.checkpoint import read_description
 from meloctl.model.config import PRESETS
 from meloctl.progress import SilentReporter
 from meloctl.rows.vocabulary import default_vocabulary
@@ -81,7 +82,7 @@ def test_a_sibling_needs_no_mask_and_is_told_apart(work, tmp_path):
     assert told["model"] == "encoder-decoder/tiny"
     assert told["density"] is None
     assert run.folder.name.startswith("encoder-decoder-tiny-")
-    assert read_about(run.folder).architecture == "encoder-decoder"
+    assert read_description(run.folder).architecture == "encoder-decoder"
     assert run.manifest_value("inputs", "mask") is None
     assert (run.manifest_value("options", "model"), run.manifest_value("options", "ema")) == (
         "encoder-decoder/tiny",
@@ -130,7 +131,7 @@ def test_padding_is_told_where_there_is_any(work, monkeypatch):
 
 
 def test_notes_that_no_window_holds_are_told(work, monkeypatch):
-    monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], context=4))
+    monkeypatch.setitem(PRESETS, "tiny", structs.replace(PRESETS["tiny"], context=4))
     run, shown = trained(work, epochs=1, seed=79)
     told = run.manifest_value("results", "training")
     # each of a song's 8 bars has a header row, four notes and a bass note: of its notes two do not fit into 4 rows
@@ -146,7 +147,7 @@ def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):
     run, _ = trained(work, gates=True)
     assert json.loads((run.folder / "gates.json").read_text())["format"] == "meloctl.gates/2"
     assert "gates.json" in run.files
-    assert read_about(run.folder).gated
+    assert read_description(run.folder).gated
     mask = facts("derive-mask", "--from-model", run.folder, work=work)
     assert mask["source"]["rule"] == "learned"
     assert session_of(work).spec.to_json() == mask

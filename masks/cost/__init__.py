@@ -1,1 +1,1 @@
-"""What a mask costs in pairs of rows and blocks, and how much measured similarity it shows."""
+"""Costs of a mask in pairs of rows and in blocks, and the share of the measured similarity that it shows."""

@@ -1,6 +1,6 @@
-"""How many pairs of rows lie at each relation and offset: what a mask's work is counted in, without the L×L matrix.
+"""Pairs of rows by relation and offset, the unit of a mask's cost, counted without the L×L matrix.
 
-A pair is a row and another (or itself) that is not later in generation order; dense causal attention sees all of them.
+A pair is a row and another (or itself) that is not later in generation order; dense causal attention shows all of them.
 """
 
 from collections.abc import Collection, Sequence
@@ -60,26 +60,26 @@ class RowPairs:
 
     @property
     def total(self) -> float:
-        """All pairs: what dense causal attention sees."""
+        """All pairs: those of dense causal attention."""
         return float(self.counts.sum())
 
-    def share(self) -> "RowPairs":
-        """The same as shares of all pairs, so that pieces count alike when they are added."""
+    def normalized(self) -> "RowPairs":
+        """Pairs as shares of all pairs, so that pieces have equal weight when they are added."""
         return RowPairs(counts=self.counts / self.total, pitched=self.pitched / self.total)
 
-    def work(self, relation: str, offset: int) -> float:
-        """Pairs at one relation and offset; 0 further back than any piece is long."""
+    def at(self, relation: str, offset: int) -> float:
+        """Pairs at one relation (of MASK_RELATIONS) and offset; 0 further back than any piece is long."""
         return float(self.counts[MASK_RELATIONS.index(relation), offset]) if offset < self.counts.shape[1] else 0.0
 
     def __add__(self, other: "RowPairs") -> "RowPairs":
-        return RowPairs(counts=_added(self.counts, other.counts), pitched=_added(self.pitched, other.pitched))
+        return RowPairs(counts=_padded_sum(self.counts, other.counts), pitched=_padded_sum(self.pitched, other.pitched))
 
 
 def row_pairs(rows: Ints, *, drums: Collection[int] = (), headers: Collection[int] = ()) -> RowPairs:
-    """The pairs of rows of one piece.
+    """Pairs of rows of one piece, by relation and offset.
 
     Args:
-        rows: (P, T) rows in each cell.
+        rows: (P, T) rows of part p in bar t.
         drums: the parts that are drums.
         headers: the parts that hold no notes.
     """
@@ -96,28 +96,30 @@ def row_pairs(rows: Ints, *, drums: Collection[int] = (), headers: Collection[in
 
 
 def mean_pairs(pieces: Sequence[PieceRows]) -> RowPairs:
-    """The mean of the pieces' shares: a long piece, whose pairs grow with its length squared, counts as much as a short one."""
-    shares = [RowPairs.of(piece).share() for piece in pieces]
+    """Mean over pieces, at least one, of their pairs as shares: a long piece, whose pairs grow with its length squared, has the
+    weight of a short one."""
+    shares = [RowPairs.of(piece).normalized() for piece in pieces]
     total = sum(shares[1:], start=shares[0])
     return RowPairs(counts=total.counts / len(shares), pitched=total.pitched / len(shares))
 
 
 def _same_and_different(rows: Ints) -> tuple[Floats, Floats]:
-    """(T,) pairs within a part, and between two parts, by offset."""
-    same, every = _products(rows).sum(axis=0), _products(rows.sum(axis=0, keepdims=True))[0]
+    """(P, T) rows a cell → (T,) pairs within a part and (T,) pairs of two parts, by offset."""
+    same, every = _autocorrelation(rows).sum(axis=0), _autocorrelation(rows.sum(axis=0, keepdims=True))[0]
     different = every - same
     different[0] /= 2  # of two rows of one bar, one comes first
-    same[0] = (same[0] + rows.sum()) / 2  # and each sees itself
+    same[0] = (same[0] + rows.sum()) / 2  # and each is paired with itself
     return same, different
 
 
-def _products(rows: Ints) -> Floats:
-    """(P, T) → (P, T): the sum over t of rows[t] · rows[t − k], for each k. Whole numbers, so rounding makes them exact."""
+def _autocorrelation(rows: Ints) -> Floats:
+    """(P, T) → (P, T): the sum over t of rows[p, t] · rows[p, t − k], for each k. Whole numbers, so rounding makes them exact."""
     bars = rows.shape[1]
     spectrum = np.fft.rfft(rows, 2 * bars, axis=1)
     return np.rint(np.fft.irfft(np.abs(spectrum) ** 2, 2 * bars, axis=1)[:, :bars])
 
 
-def _added(a: Floats, b: Floats) -> Floats:
+def _padded_sum(a: Floats, b: Floats) -> Floats:
+    """(3, N) + (3, M) → (3, the larger of N and M)."""
     n = max(a.shape[1], b.shape[1])
     return np.pad(a, ((0, 0), (0, n - a.shape[1]))) + np.pad(b, ((0, 0), (0, n - b.shape[1])))

@@ -1,4 +1,4 @@
-"""Pieces of a corpus, chosen by lot, as rows per cell: what masks are costed on. The one file of `masks` that reads a corpus."""
+"""A sample of a corpus as rows per cell, on which masks are costed. The one file of `masks` that reads a corpus."""
 
 import hashlib
 import os
@@ -10,19 +10,28 @@ from analysis.errors import MeloError
 from masks.cost.row_pairs import PieceRows
 
 
-def sample_files(paths: Sequence[Path], corpus: Path, most: int) -> list[Path]:
-    """At most `most` files by the hash of their names below the corpus, so that a file more or less changes few of them."""
+def sample_files(paths: Sequence[Path], corpus: Path, max_files: int) -> list[Path]:
+    """At most `max_files` files, by the hash of their paths relative to the corpus: one file more or less changes few of them."""
 
-    def lot(path: Path) -> bytes:
+    def path_hash(path: Path) -> bytes:
         return hashlib.sha256(os.fsencode(os.path.relpath(path, corpus))).digest()
 
-    return sorted(paths, key=lot)[:most]
+    return sorted(paths, key=path_hash)[:max_files]
 
 
 def read_piece_rows(
     paths: Sequence[Path], *, meter: tuple[int, int] | None, on_file: Callable[[], None] = lambda: None
 ) -> list[PieceRows]:
-    """Rows per cell of each file that can be read, in order. Raises MeloError when none can."""
+    """Rows per cell of each file that can be read, in order.
+
+    Args:
+        paths: MIDI files, at least one.
+        meter: (beats, beat unit) that overrides the files' own time signatures; None for their own.
+        on_file: called after each file.
+
+    Raises:
+        MeloError: no file can be read.
+    """
     found = list(read_files(paths, meter=meter, on_file=on_file))
     rows = [PieceRows.of(read.piece) for read in found if not isinstance(read, SkippedFile)]
     if not rows:

@@ -1,8 +1,10 @@
-"""How much of the likeness that was measured a mask shows.
+"""Similarity recall: the share of the measured similarity that a mask shows.
 
-Any two bars of a piece share some notes, for they are in one key. How many, the least alike offset tells (of both
-relations): that is the floor, and what an offset has above it is its excess. An offset's likeness is its excess times the
-pairs of pitched rows that lie at it; headers and drums, which a measure of pitch says nothing about, are left out.
+Any two bars of a piece share some notes, for they are in one key. So similarity is counted above a baseline, that of the least
+similar offset of both relations. The excess of an offset is its similarity above the baseline, times the pairs of pitched rows
+that lie at it; headers and drums, about which a measure of pitch says nothing, are left out.
+
+    recall = sum of the excess of the offsets that the mask shows / sum of the excess of all offsets
 """
 
 from dataclasses import dataclass
@@ -20,61 +22,70 @@ class RelationOffset:
 
     relation: str
     offset: int
+    """Bars back."""
+
     similarity: float
-    likeness: float
-    """Excess similarity times pairs of pitched rows."""
+    """Mean over pairs of bars, 0..1."""
+
+    excess: float
+    """Similarity above the baseline, times pairs of pitched rows."""
 
 
 def least_similar(curves: Curves) -> RelationOffset:
-    """The least alike of the well measured offsets ≥ 1, of both relations; the nearer of two equal ones.
+    """The baseline: the least similar of the well measured offsets ≥ 1, of both relations; the nearer of two equal ones.
 
     Raises:
         MeloError: no offset ≥ 1 in one of the curves.
     """
     measured = _measured(curves)
     relation, offset = min(measured, key=lambda at: (measured[at], at[1], at[0]))
-    return RelationOffset(relation=relation, offset=offset, similarity=measured[relation, offset], likeness=0.0)
+    return RelationOffset(relation=relation, offset=offset, similarity=measured[relation, offset], excess=0.0)
 
 
 def measured_offsets(curves: Curves, pairs: RowPairs) -> list[RelationOffset]:
-    """Every well measured offset ≥ 1 of both relations that has pairs of rows.
+    """Every well measured offset ≥ 1 of both relations at which there are pairs of rows, with its excess.
+
+    Args:
+        curves: similarity by offset.
+        pairs: of the pieces that a mask is for.
 
     Raises:
         MeloError: no offset ≥ 1 in one of the curves.
     """
-    least = least_similar(curves).similarity
+    baseline = least_similar(curves).similarity
     return [
         RelationOffset(
             relation=relation,
             offset=offset,
             similarity=mean,
-            likeness=(mean - least) * float(pairs.pitched[MASK_RELATIONS.index(relation), offset]),
+            excess=(mean - baseline) * float(pairs.pitched[MASK_RELATIONS.index(relation), offset]),
         )
         for (relation, offset), mean in _measured(curves).items()
-        if pairs.work(relation, offset)
+        if pairs.at(relation, offset)
     ]
 
 
 def similarity_recall(spec: MaskSpec, curves: Curves, pairs: RowPairs) -> float:
-    """Share of all measured likeness that lies at offsets the mask shows, 0..1; 0 where nothing lies above the floor.
+    """Share of the measured similarity that a mask shows, 0..1; 0 where no offset is above the baseline.
 
-    A mask that shows more captures more, and dense causal attention everything. So look at this share divided by the
-    mask's density as well: above 1, the mask shows what is alike rather than merely much.
+    A mask that shows more has a higher recall, and dense causal attention has 1. So look at recall divided by density as well:
+    above 1, the mask prefers similar offsets rather than many.
 
     Args:
         spec: the mask.
         curves: similarity by offset.
-        pairs: the pairs of rows of the pieces that it was measured on, or of others.
+        pairs: of the pieces that were measured, or of others.
 
     Raises:
         MeloError: no offset ≥ 1 in one of the curves.
     """
     every = measured_offsets(curves, pairs)
-    total = sum(c.likeness for c in every)
-    return sum(c.likeness for c in every if spec.sees(c.relation, c.offset)) / total if total > 0 else 0.0
+    total = sum(o.excess for o in every)
+    return sum(o.excess for o in every if spec.sees(o.relation, o.offset)) / total if total > 0 else 0.0
 
 
 def _measured(curves: Curves) -> dict[tuple[str, int], float]:
+    """{(relation, offset ≥ 1): similarity} of the well measured offsets."""
     measured = {(r, k): mean for r in ("same", "cross") for k, mean in well_measured(curves, r).items() if k >= 1}
     if {relation for relation, _ in measured} != {"same", "cross"}:
         raise MeloError(

@@ -1,4 +1,4 @@
-"""The rule of a budget: the most alike offsets that a given share of dense causal attention's work pays for."""
+"""The budget rule: the most similar offsets that fit into a given share of dense causal attention's pairs of rows."""
 
 from typing import Literal
 
@@ -18,20 +18,20 @@ _ROUNDING = 1e-12
 def budget_mask(
     curves: Curves, pairs: RowPairs, *, share: float, drums: Literal["masked", "exempt"] = "masked"
 ) -> MaskSpec:
-    """The offsets with the most likeness (see `masks.cost.similarity_recall`) for their work, as many as the share pays for.
+    """The mask of the offsets with the most excess similarity (see `masks.cost.similarity_recall`) per pair of rows.
 
-    One's own bar is always seen. Then offsets are taken one by one, the most likeness per pair of rows first, of equal
-    ones the nearer and then one's own part's; one that no longer fits is passed over. Offsets with too few pairs
-    are treated as the seed's rule treats them, unmeasured ones are not chosen.
+    The own bar is always shown. Then offsets are chosen one by one, the most excess per pair of rows first, of equal ones the
+    nearer and then the own part's; one that no longer fits is passed over. Offsets with too few pairs are treated as the
+    seed's rule treats them, unmeasured ones are not chosen.
 
     Args:
         curves: similarity by offset.
-        pairs: pairs of rows, of the pieces that the mask is for.
-        share: of the pairs of rows that dense causal attention sees, over 0 and up to 1; never exceeded.
-        drums: "exempt" shows drums everything, and the budget pays for it.
+        pairs: of the pieces that the mask is for.
+        share: of dense causal attention's pairs of rows, over 0 and up to 1; never exceeded.
+        drums: "exempt" shows every pair of drums with another part, at the cost of the share.
 
     Raises:
-        MeloError: no offset ≥ 1 in one of the curves, or a share that does not pay for one's own bar.
+        MeloError: no offset ≥ 1 in one of the curves, or a share that is smaller than that of the own bar.
     """
     if not 0 < share <= 1:
         reason = "give a share of dense causal attention's pairs of rows, over 0 and up to 1"
@@ -44,10 +44,10 @@ def budget_mask(
         raise MeloError(reason, field="share", given=share)
     taken: list[RelationOffset] = []
     passed: list[RelationOffset] = []
-    for choice in _by_worth(measured_offsets(curves, pairs), pairs, drums):
-        work = _work(choice, pairs, drums) / pairs.total
-        if spent + work <= share + _ROUNDING:
-            spent += work
+    for choice in _best_first(measured_offsets(curves, pairs), pairs, drums):
+        cost = _pairs_of(choice, pairs, drums) / pairs.total
+        if spent + cost <= share + _ROUNDING:
+            spent += cost
             taken.append(choice)
         else:
             passed.append(choice)
@@ -63,35 +63,36 @@ def budget_mask(
             _order(least_similar(curves), taken, passed),
             *(_chosen(name, relation, taken) for name, relation in (("Own part", "same"), ("Other parts", "cross"))),
             *drums_reasons(drums),
-            "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
+            "Summaries: on. Of what the mask hides, one vector for each earlier bar is left.",
             *left_out(curves),
         ),
         source={"rule": "budget", "share": share, "used": used},
     )
 
 
-def _work(choice: RelationOffset, pairs: RowPairs, drums: str) -> float:
-    """Pairs of rows that a choice costs: where drums are masked, another part may be drums."""
-    also = pairs.work("drums", choice.offset) if choice.relation == "cross" and drums == "masked" else 0.0
-    return pairs.work(choice.relation, choice.offset) + also
+def _pairs_of(choice: RelationOffset, pairs: RowPairs, drums: str) -> float:
+    """Pairs of rows that showing an offset adds: where drums are masked, another part may be drums."""
+    also = pairs.at("drums", choice.offset) if choice.relation == "cross" and drums == "masked" else 0.0
+    return pairs.at(choice.relation, choice.offset) + also
 
 
-def _by_worth(every: list[RelationOffset], pairs: RowPairs, drums: str) -> list[RelationOffset]:
-    worth = {c: c.likeness / _work(c, pairs, drums) for c in every}
-    return sorted(every, key=lambda c: (-worth[c], c.offset, c.relation != "same"))
+def _best_first(every: list[RelationOffset], pairs: RowPairs, drums: str) -> list[RelationOffset]:
+    """Offsets by excess similarity per pair of rows, highest first."""
+    per_pair = {c: c.excess / _pairs_of(c, pairs, drums) for c in every}
+    return sorted(every, key=lambda c: (-per_pair[c], c.offset, c.relation != "same"))
 
 
 def _order(least: RelationOffset, taken: list[RelationOffset], passed: list[RelationOffset]) -> str:
-    said = (
-        f"Order: the most alike first, by similarity above that of the least alike offset ({_name(least)}, "
-        f"{least.similarity:.3f}), for the pairs of rows that it costs."
+    text = (
+        f"Order: the most similar first, by similarity above that of the least similar offset ({_name(least)}, "
+        f"{least.similarity:.3f}), per pair of rows."
     )
     if taken:
-        said += f" First {_name(taken[0])} ({taken[0].similarity:.3f}), last {_name(taken[-1])} ({taken[-1].similarity:.3f})."
-    return said + (
-        f" The first that the budget does not pay for: {_name(passed[0])} ({passed[0].similarity:.3f})."
+        text += f" First {_name(taken[0])} ({taken[0].similarity:.3f}), last {_name(taken[-1])} ({taken[-1].similarity:.3f})."
+    return text + (
+        f" The first that does not fit into the budget: {_name(passed[0])} ({passed[0].similarity:.3f})."
         if passed
-        else " It pays for every offset that was measured well enough."
+        else " Every offset that was measured well enough fits."
     )
 
 

@@ -20,7 +20,7 @@ def derive_mask(
     version: str = "",
     corpus: str = "",
 ) -> MaskSpec:
-    """A MaskSpec by the seed's rule.
+    """The mask of the seed's rule.
 
     - `same` is full when the weakest similarity within a part is above the strongest one across parts (offsets ≥ 1);
       otherwise it holds the offsets above that one (and the best offset, should there be none).
@@ -62,7 +62,7 @@ def derive_mask(
             why_near,
             _far(far, near, across),
             *drums_reasons(drums),
-            "Summaries: on. What the mask hides is still heard through one vector for each earlier bar.",
+            "Summaries: on. Of what the mask hides, one vector for each earlier bar is left.",
             *left_out(curves),
         ),
         source={
@@ -77,24 +77,31 @@ def derive_mask(
 
 
 _THIN = 0.1
-"""Least share of the best measured offset's pairs that an offset needs."""
+"""An offset needs at least this share of the best measured offset's pairs."""
 
 
 def well_measured(curves: Curves, relation: str) -> dict[int, float]:
-    """{offset: mean similarity} of a relation without its thin offsets; a table without counts is taken whole."""
+    """{offset: mean similarity} of a relation (of `analysis.offsets.RELATIONS`) without the offsets that have too few pairs.
+
+    A table without counts of pairs is taken whole.
+    """
     means, pairs = getattr(curves, relation), curves.pairs.get(relation, {})
     least = _THIN * max(pairs.values(), default=0)
     return {k: v for k, v in means.items() if pairs.get(k, least) >= least}
 
 
 def left_out(curves: Curves) -> list[str]:
-    """A reason for the offsets that were not considered, if any."""
+    """The reason that names the offsets with too few pairs; an empty list where there are none."""
     thin = [
         (name, sorted(set(getattr(curves, relation)) - set(well_measured(curves, relation))))
         for name, relation in (("own part", "same"), ("other parts", "cross"))
     ]
-    said = "; ".join(f"{name} {format_offsets(offsets)}" for name, offsets in thin if offsets)
-    return [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {said}."] if said else []
+    listed = "; ".join(f"{name} {format_offsets(offsets)}" for name, offsets in thin if offsets)
+    return (
+        [f"Not considered, for too few pairs (under a tenth of the best measured offset's): {listed}."]
+        if listed
+        else []
+    )
 
 
 def _same(
@@ -103,19 +110,19 @@ def _same(
     low, high = same[weakest], across[strongest]
     if low > high:
         return "full", (
-            f"Own part: every earlier bar. Even the least alike offset ({_bars(weakest)} back, {low:.3f}) is more alike than "
-            f"the most alike across parts ({_bars(strongest)} back, {high:.3f})."
+            f"Own part: every earlier bar. Even the least similar offset ({_bars(weakest)} back, {low:.3f}) is more similar than "
+            f"the most similar across parts ({_bars(strongest)} back, {high:.3f})."
         )
     above = tuple(k for k in sorted(same) if same[k] > high)
     if above:
         return above, (
-            f"Own part: only the {len(above)} of {len(same)} offsets that are more alike than the best across parts "
+            f"Own part: only the {len(above)} of {len(same)} offsets that are more similar than the best across parts "
             f"({_bars(strongest)} back, {high:.3f}): {format_offsets(above)}. "
-            f"The least alike, {_bars(weakest)} back, has {low:.3f}."
+            f"The least similar, {_bars(weakest)} back, has {low:.3f}."
         )
     best = max(same, key=lambda k: (same[k], -k))
     return (best,), (
-        f"Own part: only {_bars(best)} back ({same[best]:.3f}), its best; no offset within a part is more alike than the "
+        f"Own part: only {_bars(best)} back ({same[best]:.3f}), its best; no offset within a part is more similar than the "
         f"best across parts ({_bars(strongest)} back, {high:.3f})."
     )
 
@@ -146,7 +153,7 @@ def _far(far: tuple[int, ...], near: int, across: dict[int, float]) -> str:
     if not far:
         return f"Other parts, further back: nothing beyond offset {near}."
     run = ", ".join(f"{k} bars back ({across[k]:.3f})" for k in far)
-    return f"Other parts, further back: {run}, the most alike beyond offset {near}."
+    return f"Other parts, further back: {run}, the most similar beyond offset {near}."
 
 
 def _bars(n: int) -> str:

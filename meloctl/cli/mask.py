@@ -23,7 +23,7 @@ Drums = Annotated[
     str | None,
     typer.Option(
         "--drums",
-        help="masked, or exempt: drums and other parts see each other at every earlier bar (default: masked).",
+        help="masked, or exempt: drums and other parts attend to each other at every earlier bar (default: masked).",
         show_default=False,
     ),
 ]
@@ -34,10 +34,16 @@ Far = Annotated[
 ]
 Share = Annotated[
     float | None,
-    typer.Option("--share", help="budget: share of dense causal work to spend (default: 0.3).", show_default=False),
+    typer.Option(
+        "--share",
+        help="budget: share of dense causal attention to spend (default: 0.3).",
+        show_default=False,
+    ),
 ]
-Bars = Annotated[int | None, typer.Option("--bars", help="window: how many earlier bars to see.", show_default=False)]
-Seed = Annotated[int | None, typer.Option("--seed", help="random: of the draw (default: 0).", show_default=False)]
+Bars = Annotated[int | None, typer.Option("--bars", help="window: how many earlier bars to show.", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="random: seed of the sampled offsets (default: 0).", show_default=False)
+]
 FromModel = Annotated[
     Path | None,
     typer.Option(
@@ -48,7 +54,7 @@ FromModel = Annotated[
 ]
 Like = Annotated[
     Path | None,
-    typer.Option("--like", help="random: a mask whose cost to meet (default: the seed rule's).", show_default=False),
+    typer.Option("--like", help="random: a mask whose density to meet (default: the seed rule's).", show_default=False),
 ]
 
 
@@ -118,7 +124,7 @@ def compare(
 ) -> None:
     """Compare the masks of all rules on pieces of the corpus.
 
-    Those of budget, window and random are made to cost what the seed rule's costs. random is the mean of five draws.
+    Those of budget, window and random are made to cost what the seed rule's costs. random is the mean of five masks.
 
     Example: meloctl mask compare
 

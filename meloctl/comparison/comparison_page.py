@@ -122,7 +122,7 @@ def _cost_section(comparison: dict[str, Any]) -> Html:
     bf16 = ", matrix products in bf16" if machine["bf16"] else ""
     text = (
         f"Seconds for 1,000 rows of the full forward pass: the median of {rounds} rounds on this machine's CPU "
-        f"({count(machine['threads'], 'thread')}{bf16}), in each of which every run computes the same rows. Times: ratio to "
+        f"({count(machine['threads'], 'thread')}{bf16}), in each of which every run computes the same rows. Ratio: to "
         f"{first}'s, round by round, the median and the quartiles. Training speed is what each run recorded, on whatever machine "
         "it had. Keys and values: the most memory they took while a batch of pieces was generated, and the same divided by the "
         "rows of those pieces."

@@ -32,7 +32,7 @@ def comparison_lines(comparison: dict[str, Any]) -> list[str]:
     lines = [f"{len(comparison['runs'])} runs on {comparison['corpus']['path']}; {pieces}", ""]
     lines += text_table(run_table(comparison))
     lines += ["", *(f"  {run['letter']}: {run['mask']}" for run in comparison["runs"])]
-    lines += ["", "Cost (times: of A's; all but training measured now, in turns):", *text_table(cost_table(comparison))]
+    lines += ["", "Cost (ratio: to A's; all but training measured now, in turns):", *text_table(cost_table(comparison))]
     lines += [f"  {line}" for line in generation_errors(comparison)]
     if comparison["music"]:
         pieces = count(comparison["music"]["pieces"], "piece")
@@ -114,8 +114,8 @@ def field_table(comparison: dict[str, Any]) -> Table:
 
 def cost_table(comparison: dict[str, Any]) -> Table:
     """Time and memory of each run: training, forward pass, generation."""
-    forward = ["s for 1,000 rows", "times", ""]
-    generation = ["generation, notes/s", "times", "", "keys and values", "a row"]
+    forward = ["s for 1,000 rows", "ratio", "quartiles"]
+    generation = ["generation, notes/s", "ratio", "quartiles", "keys and values", "a row"]
     rows = [["", "training, rows/s", *forward, *generation]]
     for run in comparison["runs"]:
         rows.append(

@@ -123,7 +123,7 @@ def _unequal_runs(runs: Sequence[dict[str, Any]]) -> list[str]:
         time = f" in {one_decimal(min(minutes))} to {one_decimal(max(minutes))} minutes" if minutes else ""
         lines.append(
             f"Training took {min(steps):,} to {max(steps):,} steps{time}: a run may be better only because it took more. Where "
-            "minutes are the limit, a busy machine takes fewer; train with --epochs for equal ones"
+            "minutes are the limit, a busy machine takes fewer; train for equal epochs instead"
         )
     sizes = [run["parameters"] / 1e6 for run in runs]
     if max(sizes) > UNEQUAL * min(sizes):
@@ -133,7 +133,7 @@ def _unequal_runs(runs: Sequence[dict[str, Any]]) -> list[str]:
         each = ", ".join(f"{run['letter']} {percent(share)}" for run, share in zip(runs, shares, strict=True))
         lines.append(
             f"Share of training windows with masked bars: {each}. Learning to infill takes from plain music; for equal terms "
-            "train with --infill 0"
+            "train all with the same share"
         )
     return lines
 
@@ -148,5 +148,5 @@ def _training_seeds(comparison: dict[str, Any]) -> str:
         if {pair["run"], pair["baseline"]} <= set(group) and pair["difference"] is not None
     ]
     if not differences:
-        return f"{text} (train one again with --seed 1 to see)"
+        return f"{text} (train one again with another seed to see)"
     return f"{text}. Runs that differ in their seed alone differ as well: {', '.join(differences)} bits a note"

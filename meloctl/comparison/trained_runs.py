@@ -10,7 +10,7 @@ from analysis.errors import MeloError
 from analysis.json_file import read_json
 from masks.describe import describe_mask
 from meloctl.evaluation.held_out import TrainedOn, trained_on
-from meloctl.model.checkpoint import About, read_about
+from meloctl.model.checkpoint import ModelDescription, read_description
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.workspace import MANIFEST, Workspace, file_hash
 
@@ -28,7 +28,7 @@ class TrainedRun:
     """Names it in tables and charts; the first is A."""
 
     folder: Path
-    about: About
+    about: ModelDescription
     """Its model.json."""
 
     on: TrainedOn
@@ -153,7 +153,7 @@ def _read(folder: Path, letter: str) -> TrainedRun:
     return TrainedRun(
         letter=letter,
         folder=folder,
-        about=read_about(folder),
+        about=read_description(folder),
         on=on,
         inputs=manifest["inputs"],
         options=manifest["options"],

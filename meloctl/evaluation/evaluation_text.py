@@ -149,7 +149,7 @@ def _set_lines(evaluation: dict[str, Any]) -> list[str]:
             f"  Fewer than {FEW_PIECES} pieces: intervals are too narrow, and what is marked with * is a hint at most"
         )
     if not evaluation["reference"]:
-        lines.append("Reference: none; give one with --reference FOLDER, or run first: meloctl stats FOLDER")
+        lines.append("Reference: none; give a folder of real music as reference, or run first: meloctl stats FOLDER")
     return lines
 
 

@@ -11,7 +11,7 @@ from analysis.piece import meter as parse_meter
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.window_loss import NO_LOSS, PREFIX_LENGTHS, prefix_losses, window_loss
-from meloctl.model.checkpoint import About, load_model, read_about
+from meloctl.model.checkpoint import ModelDescription, load_model, read_description
 from meloctl.model.registry import ModelName, model_name
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
@@ -78,7 +78,7 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
     Raises:
         MeloError: see `trained_on`; damaged weights or rows.
     """
-    about, trained = read_about(run), trained_on(run, field="model")
+    about, trained = read_description(run), trained_on(run, field="model")
     model, _ = load_model(run)
     pieces = held_out_pieces(space, trained, about, reporter)
     cut = {name: windows(some, about.config.context, about.vocabulary) for name, some in pieces.items()}
@@ -104,7 +104,7 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
 
 
 def held_out_pieces(
-    space: Workspace, trained: TrainedOn, about: About, reporter: ProgressReporter
+    space: Workspace, trained: TrainedOn, about: ModelDescription, reporter: ProgressReporter
 ) -> dict[str, list[Rows]]:
     """{side: (L, 8) rows of each piece} of a run's corpus; rows that training has cached are used again.
 

@@ -11,7 +11,7 @@ from meloctl.generation.continuation import Prompt, encode_prompt
 from meloctl.generation.infill import Infill, encode_infill
 from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
-from meloctl.model.checkpoint import read_about
+from meloctl.model.checkpoint import read_description
 from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.parts import PartId, part_ids
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
@@ -62,7 +62,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     if isinstance(source, Prompt):
         check_bars(constraints.bars, source.row_bars)
     model = space.latest("model").folder
-    if options.infill and not read_about(model).infill:
+    if options.infill and not read_description(model).infill:
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
         )

@@ -145,10 +145,10 @@ def _check(rule: str, options: RuleOptions) -> None:
             "not beside `like`, whose mask says what becomes of drums; leave one of them out", field="drums"
         )
     if rule == "window" and options.bars is None:
-        raise MeloError("give `bars N`, how many earlier bars to see", field="rule", given=rule)
+        raise MeloError("give `bars N`, how many earlier bars to show", field="rule", given=rule)
     for option, value, low, high, what in (
         ("far", options.far, 0, 32, "how many far offsets to show"),
-        ("bars", options.bars, 0, MOST_OFFSET, "how many earlier bars to see"),
+        ("bars", options.bars, 0, MOST_OFFSET, "how many earlier bars to show"),
         ("seed", options.seed, 0, 2**63 - 1, "a whole number"),
     ):
         if value is not None and not low <= value <= high:

@@ -1,79 +1,60 @@
-"""Sizes of a model, as a small frozen spec with a JSON form."""
+"""ModelConfig: the sizes of a model, a frozen spec with a JSON form; and the presets by name."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from analysis.errors import MeloError
-from analysis.json_file import refuse_unknown
+from analysis.json_spec import JsonSpec
 
-FORMAT = "meloctl.model/1"
-_MOST = 1 << 20
+Size = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Sizes of a model: of a MeloFormer, or of the MeloFormer that a sibling is made as large as (`meloctl.model.sibling_sizes`).
+class ModelConfig(
+    JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="meloctl.model/1"
+):
+    """Sizes of a MeloFormer, or of the MeloFormer whose parameter count a sibling matches (`meloctl.model.sibling_sizes`).
 
     Raises:
-        MeloError: on sizes that do not fit together.
+        MeloError: on sizes out of range, or that do not fit together.
     """
 
-    layers: int
-    width: int
-    """Of rows and summaries between the layers."""
+    noun: ClassVar[str] = "model"
+    made_by: ClassVar[str] = "meloctl train"
 
-    heads: int
+    layers: Size
+    width: Size
+    """Channels of rows and summaries between the layers (C)."""
+
+    heads: Size
     """Query heads; each is width / heads wide."""
 
-    kv_heads: int
+    kv_heads: Size
     """Key and value heads; each serves heads / kv_heads query heads."""
 
-    hidden: int
+    hidden: Size
     """Width inside the SwiGLU."""
 
-    field_hidden: int
+    field_hidden: Size
     """Width inside each field's head."""
 
-    dropout: float = 0.1
-    """Share of each branch's outputs dropped in training."""
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    """Share of each branch's outputs that is dropped in training."""
 
-    context: int
-    """Rows in a training window."""
+    context: Size
+    """Rows of a training window."""
 
     def __post_init__(self) -> None:
-        sizes = asdict(self)
-        for name in ("layers", "width", "heads", "kv_heads", "hidden", "field_hidden", "context"):
-            if type(sizes[name]) is not int or not 1 <= sizes[name] <= _MOST:
-                raise MeloError(f"model: {name} is {sizes[name]!r}; it must be a whole number, 1 to {_MOST:,}")
-        if self.width % (4 * self.heads) or self.heads % self.kv_heads:
-            raise MeloError(
-                f"model: width {self.width} must be a multiple of 4 × heads ({self.heads}), "
-                f"and heads of kv_heads ({self.kv_heads})"
-            )
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise MeloError(f"model: dropout is {self.dropout!r}; it must lie in 0 to 1")
+        self.check()
+        if self.width % (4 * self.heads):
+            raise MeloError(f"width {self.width} must be a multiple of 4 × heads ({self.heads})")
+        if self.heads % self.kv_heads:
+            raise MeloError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
 
     @property
     def head_width(self) -> int:
-        """Width of one head."""
+        """Width of one head (D)."""
         return self.width // self.heads
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object `meloctl.model/1`."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @staticmethod
-    def from_json(data: object, *, where: str = "model") -> "ModelConfig":
-        """A config from parsed JSON. Raises MeloError for anything else."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise MeloError(f'{where}: not a model (its "format" is not "{FORMAT}")')
-        sizes = {k: v for k, v in data.items() if k != "format"}
-        names = set(ModelConfig.__dataclass_fields__)
-        refuse_unknown(sizes, names, where)
-        missing = sorted(names - set(sizes))
-        if missing:
-            raise MeloError(f"{where}: no {missing[0]!r} in it")
-        return ModelConfig(**sizes)
 
 
 PRESETS = {

@@ -1,4 +1,4 @@
-"""Which models there are, by name: an architecture and a size, as `museformer/small`. All are trained and measured alike."""
+"""The models by name, an architecture and a size, as in `museformer/small`: what each is, and how to build it."""
 
 import re
 from dataclasses import dataclass
@@ -9,12 +9,10 @@ from analysis.errors import MeloError
 from masks.rules.baselines import museformer_mask
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.model.config import PRESETS, ModelConfig
-from meloctl.model.encoder_decoder import model as encoder_decoder
-from meloctl.model.encoder_decoder.model import EncoderDecoder
-from meloctl.model.meloformer import layout
+from meloctl.model.encoder_decoder.model import EncoderDecoder, EncoderDecoderLayout
+from meloctl.model.meloformer.layout import MeloFormerLayout
 from meloctl.model.meloformer.model import MeloFormer
-from meloctl.model.music_transformer import model as music_transformer
-from meloctl.model.music_transformer.model import MusicTransformer
+from meloctl.model.music_transformer.model import MusicTransformer, MusicTransformerLayout
 from meloctl.rows.vocabulary import Vocabulary
 
 ARCHITECTURES = {
@@ -24,21 +22,20 @@ ARCHITECTURES = {
     "music-transformer": "decoder with relative attention over all earlier rows (Huang et al., 2018)",
     "encoder-decoder": "primer bars → continuation, standard Transformer blocks",
 }
-"""{architecture: what it is}; the first is the default."""
+"""{name: what it is}; the first is the default."""
 
 MELOFORMERS = ("meloformer", "museformer", "dense")
-"""Architectures that are a MeloFormer; they differ in the mask. The others have none."""
+"""Architectures of the class MeloFormer, which differ in the mask. The others have no mask."""
 
 Model = MeloFormer | MusicTransformer | EncoderDecoder
-"""Any of them: layout(pack) says what a pack looks like to it, forward(layout) what each field of each row costs, and
-counted(pack), at once, which rows' costs count."""
+"""Each has layout(pack), the model's input; forward(layout), the −ln p (N, F) of each field of each row; and loss_mask(pack),
+(N,) the rows whose loss counts."""
 
-
-Layout = layout.MeloFormerLayout | music_transformer.MusicTransformerLayout | encoder_decoder.EncoderDecoderLayout
-"""What a pack looks like to one of them."""
+Layout = MeloFormerLayout | MusicTransformerLayout | EncoderDecoderLayout
+"""A pack as one of the models reads it."""
 
 _LAYER = re.compile(r"(^|\.)layers\.\d+$")
-"""Names of a model's layers: `layers.0`, `encoder.layers.0`."""
+"""Matches the names of a model's layers: `layers.0`, `encoder.layers.0`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class ModelName:
     size: str
 
     def __str__(self) -> str:
-        """As --model takes it, in its shortest form."""
+        """The shortest text that `model_name` reads as this model."""
         return self.size if self.architecture == "meloformer" else f"{self.architecture}/{self.size}"
 
     @property
@@ -59,11 +56,11 @@ class ModelName:
 
 
 def model_name(text: str | None, *, size: str) -> ModelName:
-    """The model that --model names: "large", "museformer" or "museformer/large".
+    """The model that a text names: "large", "museformer" or "museformer/large".
 
     Args:
-        text: what was given; None is the default architecture.
-        size: where none is named.
+        text: the name; None for the default architecture.
+        size: the size where the text has none.
 
     Raises:
         MeloError: no such architecture or size.
@@ -73,24 +70,26 @@ def model_name(text: str | None, *, size: str) -> ModelName:
     given = next((w for w in words if w in PRESETS), size)
     if words not in ([], [architecture], [given], [architecture, given]):
         raise MeloError(
-            f"--model {text}: no such model; choose one of {', '.join(PRESETS)}, or an architecture "
-            f"({', '.join(ARCHITECTURES)}), or both, as museformer/small"
+            f"no such model; choose one of {', '.join(PRESETS)}, or an architecture "
+            f"({', '.join(ARCHITECTURES)}), or both, as museformer/small",
+            field="model",
+            given=text,
         )
     return ModelName(architecture=architecture, size=given)
 
 
 def takes_mask(architecture: str) -> bool:
-    """Does it work under a mask of the user's?"""
+    """True where the user chooses the mask."""
     return architecture == "meloformer"
 
 
 def infills(architecture: str) -> bool:
-    """Can it learn to fill gaps? The others do not know which bar a row that is written last belongs to."""
+    """True where it can learn to infill; the others do not know which bar a row of the middle belongs to."""
     return architecture in MELOFORMERS
 
 
 def own_mask(architecture: str) -> MaskSpec | None:
-    """The mask that belongs to an architecture; None where it has none. `meloformer` takes any, so none is its own."""
+    """The mask that an architecture always has; None for `meloformer`, which takes any, and for those without a mask."""
     if architecture == "museformer":
         return museformer_mask()
     if architecture == "dense":
@@ -106,18 +105,19 @@ def own_mask(architecture: str) -> MaskSpec | None:
 
 
 def spec_of(model: Model) -> MaskSpec | None:
-    """The mask that a model works under; None for one that has none."""
+    """The mask of a model; None for one without a mask."""
     return model.spec if isinstance(model, MeloFormer) else None
 
 
 def build(
     architecture: str, config: ModelConfig, vocabulary: Vocabulary, spec: MaskSpec | None, *, gated: bool = False
 ) -> Model:
-    """A fresh model; its first weights come from torch's random state.
+    """A model with initial weights from torch's random state.
 
     Args:
-        spec: of a MeloFormer; None for the others.
-        gated: a MeloFormer hears all earlier rows through learnable gates.
+        architecture: one of ARCHITECTURES.
+        spec: the mask of a MeloFormer; None for the others.
+        gated: rows of a MeloFormer attend to all earlier rows through learnable gates.
 
     Raises:
         MeloError: a mask is missing, or given to an architecture that has none.
@@ -134,5 +134,5 @@ def build(
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """A model's layers, in order: what is compiled, checkpointed and put together one at a time."""
+    """A model's layers in order: the units of activation checkpointing and of sharding."""
     return [m for name, m in model.named_modules() if _LAYER.search(name)]

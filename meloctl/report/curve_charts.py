@@ -11,7 +11,7 @@ from meloctl.formatting import interval, number, one_decimal
 from meloctl.html.axes import LEFT, RIGHT, Frame, axes, readout_column, svg_chart, tick_step
 from meloctl.html.markup import Html, tag
 from meloctl.html.offset_chart import OffsetLine, offset_chart
-from meloctl.report.report_table import Curve, Point, Table
+from meloctl.report.report_table import Curve, Point, ReportTable
 from meloctl.report.report_text import p_equals, period_in_short, title_of
 
 _LANE, _TOP = 130, 20
@@ -19,7 +19,7 @@ _LANE, _TOP = 130, 20
 _T = TypeVar("_T")
 
 
-def curve_chart(table: Table, measure: str) -> Html:
+def curve_chart(table: ReportTable, measure: str) -> Html:
     """Similarity by offset of both relations: means with intervals, means of pieces, and chance."""
     curves = _curves(table, measure)
     offsets = sorted({p.offset for c in curves for p in c.points})
@@ -28,7 +28,7 @@ def curve_chart(table: Table, measure: str) -> Html:
     return offset_chart(lines, last=offsets[-1], readouts=readouts, label=_label(curves, measure))
 
 
-def peak_chart(table: Table, measure: str) -> Html | None:
+def peak_chart(table: ReportTable, measure: str) -> Html | None:
     """The height of each offset's peak, a lane with a scale of its own for each relation; None where nothing was tested."""
     curves = [c for c in _curves(table, measure) if any(math.isfinite(p.height) for p in c.peaks)]
     if not curves:
@@ -49,7 +49,7 @@ def peak_chart(table: Table, measure: str) -> Html | None:
     return svg_chart(_TOP + _LANE * len(curves) + 12, *drawn, label=label)
 
 
-def _curves(table: Table, measure: str) -> list[Curve]:
+def _curves(table: ReportTable, measure: str) -> list[Curve]:
     return [c for relation in RELATIONS if (c := table.curve(measure, relation))]
 
 

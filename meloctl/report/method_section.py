@@ -54,10 +54,10 @@ def method_section(facts: ReportFacts) -> Html:
 
 
 def _shuffles(sources: ReportSources) -> Html | None:
-    shuffled, draws = sources.table.shuffled, sources.table.draws
-    if not shuffled or not draws:
+    shuffled, shuffles_of_each = sources.table.shuffled_pieces, sources.table.shuffles_of_each
+    if not shuffled or not shuffles_of_each:
         return None
-    return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(draws, 'time')} each.")
+    return paragraph(f"For chance, {count(shuffled, 'piece')} were shuffled {count(shuffles_of_each, 'time')} each.")
 
 
 def _commands(sources: ReportSources) -> list[str]:

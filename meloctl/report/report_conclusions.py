@@ -9,7 +9,7 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.formatting import count, count_range, interval, listed, number, one_decimal, percent, whole
 from meloctl.report.mask_costs import MaskCostRow, RuleComparison
 from meloctl.report.report_facts import ReportFacts
-from meloctl.report.report_table import Curve, Point, Table
+from meloctl.report.report_table import Curve, Point, ReportTable
 from meloctl.report.report_text import caution, p_equals, title_of, why_none
 
 _PLAIN = 0.5
@@ -53,7 +53,7 @@ def conclusions_of(facts: ReportFacts) -> Conclusions:
     )
 
 
-def lead_offset(table: Table) -> int:
+def lead_offset(table: ReportTable) -> int:
     """The offset at which own part and other parts are compared: the period, else the most similar one of the own part."""
     curve = _lead(table)
     return curve.period or _highest(curve).offset
@@ -75,7 +75,7 @@ def mask_in_words(spec: MaskSpec) -> str:
     return f"{own}; to other parts {listed(others)}{drums}{summaries}"
 
 
-def _lead(table: Table) -> Curve:
+def _lead(table: ReportTable) -> Curve:
     """The curve that the conclusions are about: the own part's, if it was measured."""
     return table.curve(table.lead, "same") or table.curves[table.lead, "cross"]
 
@@ -84,7 +84,7 @@ def _highest(curve: Curve) -> Point:
     return max(curve.points, key=lambda p: (p.mean, -p.offset))
 
 
-def _headline(table: Table) -> str:
+def _headline(table: ReportTable) -> str:
     curve = _lead(table)
     if curve.period:
         peak = next(p for p in curve.peaks if p.offset == curve.period)
@@ -114,7 +114,7 @@ def _corpus(facts: ReportFacts) -> str:
     return f"{line}. " + (f"{count(skipped, 'file')} could not be read." if skipped else "No file was skipped.")
 
 
-def _period(table: Table) -> str:
+def _period(table: ReportTable) -> str:
     curve = _lead(table)
     what = f"{title_of(curve.measure).lower()}, {'own part' if curve.relation == 'same' else 'other parts'}"
     if not curve.peaks:
@@ -139,7 +139,7 @@ def _period(table: Table) -> str:
     )
 
 
-def _between_parts(table: Table, own: Curve, height: float) -> str:
+def _between_parts(table: ReportTable, own: Curve, height: float) -> str:
     other = table.curve(own.measure, "cross") if own.relation == "same" else None
     if other is None or not other.peaks:
         return ""
@@ -152,7 +152,7 @@ def _between_parts(table: Table, own: Curve, height: float) -> str:
     )
 
 
-def _rhythm(table: Table) -> str | None:
+def _rhythm(table: ReportTable) -> str | None:
     """A sentence where the period of rhythm is another than that of pitch; else None."""
     lead = _lead(table)
     rhythm = table.curve(ONSET_JACCARD.name, lead.relation)
@@ -163,7 +163,7 @@ def _rhythm(table: Table) -> str | None:
     return f"in onsets alone, drums too, the period is {count(rhythm.period, 'bar')}."
 
 
-def _parts(table: Table) -> str:
+def _parts(table: ReportTable) -> str:
     own, other = (table.curve(table.lead, relation) for relation in ("same", "cross"))
     if own is None or other is None:
         missing = "two different parts" if other is None else "two bars of one part"

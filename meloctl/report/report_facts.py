@@ -8,7 +8,7 @@ from masks.cost.row_pairs import PieceRows
 from meloctl.report.corpus_facts import CheckResult, CorpusSizes, SkipReason, group_by_reason, read_check, read_sizes
 from meloctl.report.family_maps import read_families
 from meloctl.report.mask_costs import RuleComparison, compare_costs
-from meloctl.report.report_table import Table
+from meloctl.report.report_table import ReportTable
 from meloctl.report.sources import ReportSources
 
 
@@ -26,7 +26,7 @@ class ReportFacts:
     """Why the rules are not compared, if they are not."""
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ReportTable:
         """The table of offsets."""
         return self.sources.table
 

@@ -1,4 +1,4 @@
-"""A table of offsets as the report shows it: every curve with all that speaks for it."""
+"""A table of offsets as the report shows it: each curve with its intervals, chance and peaks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,21 +14,29 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One offset of one curve. None where the table does not say."""
+    """One offset of one curve; None where the table does not say. Similarities are 0 to 1, intervals 95 % over pieces."""
 
     offset: int
+    """Bars back."""
+
     mean: float
+    """Over all pairs of bars."""
+
     pairs: int | None
     interval: Interval | None
     piece_mean: float | None
+    """Mean of the pieces' own means."""
+
     piece_interval: Interval | None
     chance: float | None
+    """Mean when the bars of each part are shuffled."""
+
     chance_interval: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One measure and relation."""
+    """Similarity by offset of one measure and relation."""
 
     measure: str
     relation: str
@@ -36,7 +44,7 @@ class Curve:
     """By offset, ascending."""
 
     peaks: tuple[Peak, ...]
-    """Of the offsets that were tested; empty where none was."""
+    """The tests of offsets; empty where none was tested."""
 
     @property
     def period(self) -> int | None:
@@ -49,26 +57,26 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """A finished table."""
+class ReportTable:
+    """A table of offsets by curve."""
 
     pieces: int | None
     skipped: tuple[tuple[str, str], ...]
     """(path, reason) of each file that was not read."""
 
     measures: tuple[str, ...]
-    """Those with a curve: ours in our order, then others."""
+    """Names of the measures that have a curve: those of `analysis.similarity` in its order, then others."""
 
     curves: dict[tuple[str, str], Curve]
     """{(measure, relation): curve}; a relation that was not measured is missing."""
 
     corpus: str | None
     fingerprint: str | None
-    shuffled: int | None
-    """Pieces that were shuffled to learn what chance gives."""
+    shuffled_pieces: int | None
+    """Pieces whose bars were shuffled for `Point.chance`."""
 
-    draws: int | None
-    """Shuffles of each."""
+    shuffles_of_each: int | None
+    """Shuffles of each of them."""
 
     def curve(self, measure: str, relation: str) -> Curve | None:
         """A curve, if it was measured."""
@@ -76,21 +84,21 @@ class Table:
 
     @property
     def lead(self) -> str:
-        """The measure that the verdict is about."""
+        """The measure that the conclusions are about."""
         return self.measures[0]
 
     @property
-    def knows_chance(self) -> bool:
-        """Does any point say what chance gives?"""
+    def has_chance(self) -> bool:
+        """Whether any point has a mean by chance."""
         return any(p.chance is not None for c in self.curves.values() for p in c.points)
 
     @property
-    def knows_intervals(self) -> bool:
-        """Has any point an interval?"""
+    def has_intervals(self) -> bool:
+        """Whether any point has an interval."""
         return any(p.interval is not None for c in self.curves.values() for p in c.points)
 
 
-def table_view(file: OffsetTableFile, *, where: str) -> Table:
+def table_view(file: OffsetTableFile, *, where: str) -> ReportTable:
     """A table file by curve, as the report shows it; `where` names the file in errors.
 
     Raises:
@@ -101,15 +109,15 @@ def table_view(file: OffsetTableFile, *, where: str) -> Table:
     names: list[tuple[str, str]] = list(dict.fromkeys((entry.measure, entry.relation) for entry in file.offsets))
     curves = {name: _curve(file, *name) for name in names}
     ours = [m.name for m in MEASURES]
-    return Table(
+    return ReportTable(
         pieces=file.pieces,
         skipped=tuple((one.path, one.reason) for one in file.skipped),
         measures=tuple(sorted({m for m, _ in curves}, key=lambda m: (ours.index(m) if m in ours else len(ours), m))),
         curves=curves,
         corpus=_text(file.source, "corpus"),
         fingerprint=_text(file.source, "fingerprint"),
-        shuffled=file.evidence.shuffled,
-        draws=file.evidence.shuffles_of_each,
+        shuffled_pieces=file.evidence.shuffled,
+        shuffles_of_each=file.evidence.shuffles_of_each,
     )
 
 

@@ -5,7 +5,7 @@ import math
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
 from analysis.similarity import MEASURES
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
-from meloctl.report.report_table import Curve, Table
+from meloctl.report.report_table import Curve, ReportTable
 
 FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
@@ -76,9 +76,9 @@ def _peak_in_words(peak: Peak) -> str:
     )
 
 
-def caution(table: Table) -> str | None:
+def caution(table: ReportTable) -> str | None:
     """A warning where the evidence is weak or missing, else None."""
-    if not table.knows_intervals and not table.knows_chance:
+    if not table.has_intervals and not table.has_chance:
         return (
             "This table holds means only: how far they would move with other pieces, and what chance would give, is unknown. "
             "To find out, measure the files themselves: meloctl stats FOLDER."

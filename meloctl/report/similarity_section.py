@@ -12,7 +12,7 @@ from meloctl.html.markup import Content, Html, tag
 from meloctl.report.curve_charts import curve_chart, peak_chart
 from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
 from meloctl.report.report_facts import ReportFacts
-from meloctl.report.report_table import Curve, Table
+from meloctl.report.report_table import Curve, ReportTable
 from meloctl.report.report_text import p_value, period_in_short, period_in_words, title_of
 
 _TEST = (
@@ -109,7 +109,7 @@ def _peak_legend() -> Html:
     )
 
 
-def _curve_legend(offsets: Table) -> Html:
+def _curve_legend(offsets: ReportTable) -> Html:
     """A legend of what the curves' charts hold."""
     relations = [r for r in RELATIONS if any(relation == r for _, relation in offsets.curves)]
 
@@ -119,18 +119,18 @@ def _curve_legend(offsets: Table) -> Html:
     lines = [
         tag("span", s, f" {RELATION_WORDS[r]}, all pairs") for r, s in zip(relations, swatches("line"), strict=True)
     ]
-    if offsets.knows_intervals:
+    if offsets.has_intervals:
         lines.append(tag("span", *swatches("band"), " 95 % interval over pieces"))
     if any(p.piece_mean is not None for c in offsets.curves.values() for p in c.points):
         lines.append(tag("span", *swatches("ring"), " mean of pieces"))
-    if offsets.knows_chance:
+    if offsets.has_chance:
         lines.append(tag("span", *swatches("chance"), " chance: bars shuffled"))
     else:
         lines.append(tag("span", "chance and intervals: unknown, not in this table"))
     return paragraph(*lines, class_="legend")
 
 
-def _numbers(offsets: Table, measure: str) -> Html:
+def _numbers(offsets: ReportTable, measure: str) -> Html:
     head = [
         "Relation",
         "bars back",
@@ -160,14 +160,14 @@ def _numbers(offsets: Table, measure: str) -> Html:
     return table(head, rows, caption=f"{title_of(measure)} ({measure})")
 
 
-def _in_words(offsets: Table, measure: str) -> list[Html]:
+def _in_words(offsets: ReportTable, measure: str) -> list[Html]:
     return [
         paragraph(f"{RELATION_WORDS[curve.relation].capitalize()}: ", period_in_words(curve))
         for curve in _both(offsets, measure)
     ]
 
 
-def _periods(offsets: Table) -> Html:
+def _periods(offsets: ReportTable) -> Html:
     head = ["Measure", "relation", "period", "height", "95 % over pieces", "effect size", "p", "pieces", "highest at"]
     rows = [_period_row(curve) for m in offsets.measures for curve in _both(offsets, m)]
     return table(head, rows, caption="The period of each curve, in bars", words=3)
@@ -195,7 +195,7 @@ def _period_row(curve: Curve) -> tuple[Content, ...]:
     )
 
 
-def _peaks(offsets: Table, measure: str) -> Html:
+def _peaks(offsets: ReportTable, measure: str) -> Html:
     head = ["Relation", "bars back", "height", "95 % over pieces", "effect size", "p", "pieces", "real"]
     rows = [
         (
@@ -213,5 +213,5 @@ def _peaks(offsets: Table, measure: str) -> Html:
     return table(head, rows, caption=f"{title_of(measure)} ({measure}): every peak")
 
 
-def _both(offsets: Table, measure: str) -> Iterator[Curve]:
+def _both(offsets: ReportTable, measure: str) -> Iterator[Curve]:
     return (c for relation in RELATIONS if (c := offsets.curve(measure, relation)))

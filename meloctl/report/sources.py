@@ -11,7 +11,7 @@ from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
 from analysis.similarity import PC_JACCARD
 from masks.spec import MaskSpec
-from meloctl.report.report_table import Table, table_view
+from meloctl.report.report_table import ReportTable, table_view
 from meloctl.workspace import LATEST, MANIFEST, Run, Workspace, file_hash
 
 TABLE_FILE = "offsets.json"
@@ -24,7 +24,7 @@ _MEASURE = PC_JACCARD.name
 class ReportSources:
     """Files of a report, the smaller ones read; what was not found is None."""
 
-    table: Table
+    table: ReportTable
     table_path: Path
     curves: Curves | None
     """The numbers that a mask is derived from; None where the table lacks one of the relations."""
@@ -121,7 +121,7 @@ def _latest_mask(space: Workspace, curves: Curves | None) -> tuple[Path | None, 
     return None, f"The latest mask, {path}, was derived from other numbers, so it is left out; --mask {path} shows it."
 
 
-def _check_path(space: Workspace, table: Table) -> Path | None:
+def _check_path(space: Workspace, table: ReportTable) -> Path | None:
     """The latest corpus check, if it is of the same files."""
     run = _latest(space, "check")
     if run is None or table.fingerprint is None or run.manifest.inputs.get("fingerprint") != table.fingerprint:

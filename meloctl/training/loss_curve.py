@@ -1,4 +1,4 @@
-"""The loss curve of a run, against what others achieve on the same music."""
+"""The loss curve of a training run, beside the losses of baselines, as PNG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,12 @@ from analysis.plots import CROSS, GRID, INK, SAME, save
 def draw_loss_curve(
     history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path, *, averaged: bool = False
 ) -> None:
-    """Draw bits a note against steps, training and validation, with the levels of others as lines.
+    """Draw bits a note against steps, of training and validation, with the baselines as dotted lines.
 
     Args:
-        history: entries of a standing's history, one or more.
-        levels: {name: bits a note} of what there is to beat, counting alone or other models.
+        history: one or more entries with "step", "train_bits_per_note" and "validation_bits_per_note".
+        levels: {name: bits a note} of the baselines.
+        path: of the PNG.
         averaged: validation is of a running mean of the weights.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -25,9 +26,9 @@ def draw_loss_curve(
     steps = [h["step"] for h in history]
     validation = [h["validation_bits_per_note"] for h in history]
     training = [h["train_bits_per_note"] for h in history]
-    named = "validation (mean of the weights)" if averaged else "validation"
+    validation_label = "validation (mean of the weights)" if averaged else "validation"
     axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training (with dropout)")
-    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label=named)
+    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label=validation_label)
     best = min(range(len(validation)), key=validation.__getitem__)
     axes.annotate(
         f"{validation[best]:.2f}",
@@ -51,7 +52,7 @@ def draw_loss_curve(
 
 
 def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """A dotted line for each, its name at the right: above it, or below where the next line above is too near."""
+    """A dotted line for each baseline, its name at the right: above the line, or below where the next line is too near."""
     near = 0.05 * axes.get_ylim()[1]
     ascending = sorted(levels.items(), key=lambda level: level[1])
     shift = 0.0

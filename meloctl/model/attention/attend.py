@@ -1,4 +1,4 @@
-"""The protocol of attention backends: a planner turns the positions of a pack's rows into plans, a plan computes attention.
+"""The protocol of attention backends: a planner turns the places of a pack's rows into plans, a plan computes attention.
 
 A backend is a folder beside this file: `tiled` for CPUs, `flex` for CUDA. `meloctl.model.attention.backends` chooses one by
 device, and each is tested equal to `meloctl.model.attention.reference`. Polarity of every mask: True = may attend.
