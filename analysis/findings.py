@@ -17,7 +17,7 @@ from analysis.piece_check import (
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that a user should know before training."""
+    """A property of some files that a user should know before training."""
 
     name: str
     """For programs."""
@@ -25,11 +25,11 @@ class Finding:
     files: tuple[int, ...]
     """Numbers of the pieces."""
 
-    mend: bool
-    """It hurts training; otherwise it is good to know."""
+    fix: bool
+    """It hurts training and should be fixed before; otherwise it is good to know."""
 
-    said: str
-    """For the verdict, after a count: "with bars of one beat"."""
+    phrase: str
+    """For the summary, after a count of files: "with bars of one beat"."""
 
     what: str
     """What it means, in one line."""
@@ -69,8 +69,8 @@ def _one_beat_bars(pieces: Sequence[PieceCheck], where: _Where) -> Finding:
     return Finding(
         name="one-beat-bars",
         files=files,
-        mend=True,
-        said="with bars of one beat" + (f": pass --meter {meter}" if meter else ""),
+        fix=True,
+        phrase="with bars of one beat" + (f": pass --meter {meter}" if meter else ""),
         what="bars of one beat, so offsets count beats; by their accents "
         f"{told.count(4)} are in twos or fours, {told.count(3)} in threes, {told.count(0)} unclear",
         advice=f"pass --meter {meter}; it overrides every file, so keep those of another metre (accents in check.csv) elsewhere"
@@ -84,16 +84,16 @@ def _of_timing(where: _Where) -> list[Finding]:
         Finding(
             name="beside-the-beat",
             files=where(lambda p: p.timing.shift > 0),
-            mend=True,
-            said="beside their own beats",
+            fix=True,
+            phrase="beside their own beats",
             what="the notes keep a steady beat beside the file's, so bar lines fall between their beats",
-            advice="move all notes by `shift` quarters (check.csv) in an editor; --meter does not mend it",
+            advice="move all notes by `shift` quarters (check.csv) in an editor; --meter does not fix it",
         ),
         Finding(
             name="played-freely",
             files=where(lambda p: p.timing.scattered >= SCATTERED),
-            mend=True,
-            said="played without a click",
+            fix=True,
+            phrase="played without a click",
             what="onsets lie anywhere in the beat: bars and positions mean little",
             advice="leave them out, or track the beat and quantise them",
         ),
@@ -102,8 +102,8 @@ def _of_timing(where: _Where) -> list[Finding]:
             files=where(
                 lambda p: p.timing.off_grid >= OFF_GRID and p.timing.shift == 0 and p.timing.scattered < SCATTERED
             ),
-            mend=False,
-            said="off the grid",
+            fix=False,
+            phrase="off the grid",
             what=f"over {OFF_GRID:.0%} of the notes lie between the 12 steps of a quarter: 32nds, swing, small delays",
             advice="nothing: each note moves by at most 1/24 of a quarter",
         ),
@@ -115,32 +115,32 @@ def _of_metre(where: _Where) -> list[Finding]:
         Finding(
             name="doubtful-metre",
             files=where(_doubtful_metre),
-            mend=False,
-            said="perhaps in another metre",
+            fix=False,
+            phrase="perhaps in another metre",
             what="accents every third beat in bars of two or four, or every second in bars of three (1 in 100 by mistake)",
             advice="listen to them; put those that are wrong in a folder of their own and pass --meter there",
         ),
         Finding(
             name="no-metre",
             files=where(lambda p: not p.metre.stated),
-            mend=False,
-            said="without a time signature",
+            fix=False,
+            phrase="without a time signature",
             what="no time signature in the file: bars of 4/4 are taken",
             advice="put those of another metre in a folder of their own and pass --meter there",
         ),
         Finding(
             name="short-bars",
             files=where(lambda p: not p.metre.one_beat and (p.metre.pickup or p.metre.short_bars > 0)),
-            mend=False,
-            said="with pickups or split bars",
+            fix=False,
+            phrase="with pickups or split bars",
             what="pickups, or bars cut in two (repeats, changes of signature): each half counts as a bar of its own",
             advice="nothing, when they are few a piece (pickup and short_bars in check.csv)",
         ),
         Finding(
             name="no-tempo",
             files=where(lambda p: not p.timing.tempo_stated),
-            mend=False,
-            said="without a tempo",
+            fix=False,
+            phrase="without a tempo",
             what="no tempo in the file: 120 quarters a minute are taken",
             advice="set it in the file if speed matters",
         ),
@@ -152,24 +152,24 @@ def _of_parts(where: _Where) -> list[Finding]:
         Finding(
             name="hidden-drums",
             files=where(lambda p: p.instruments.hidden_drums > 0),
-            mend=True,
-            said="with drums outside channel 10",
+            fix=True,
+            phrase="with drums outside channel 10",
             what="a part named like drums is not on channel 10, so its drums are read as pitches",
             advice="put the part on channel 10, unless it is pitched (a timpani, a marimba)",
         ),
         Finding(
             name="many-parts",
             files=where(lambda p: p.instruments.parts > MOST_PARTS),
-            mend=False,
-            said=f"of more than {MOST_PARTS} parts",
+            fix=False,
+            phrase=f"of more than {MOST_PARTS} parts",
             what=f"more than {MOST_PARTS} parts: MIDI has {MOST_PARTS} channels, and generated pieces keep to them",
             advice="nothing, or join doubled parts",
         ),
         Finding(
             name="sparse-parts",
             files=where(lambda p: p.instruments.sparse > 0),
-            mend=False,
-            said="with nearly silent parts",
+            fix=False,
+            phrase="with nearly silent parts",
             what=f"a part of fewer than {FEW_NOTES} notes",
             advice="nothing, or delete the part",
         ),
@@ -181,24 +181,24 @@ def _of_size(where: _Where) -> list[Finding]:
         Finding(
             name="long",
             files=where(lambda p: p.seconds > LONG_SECONDS),
-            mend=True,
-            said="of over half an hour",
+            fix=True,
+            phrase="of over half an hour",
             what="over half an hour: a whole album in one file, or one note far off the end",
             advice="cut them into pieces",
         ),
         Finding(
             name="short",
             files=where(lambda p: p.bars < SHORT_BARS),
-            mend=False,
-            said=f"of fewer than {SHORT_BARS} bars",
+            fix=False,
+            phrase=f"of fewer than {SHORT_BARS} bars",
             what=f"fewer than {SHORT_BARS} bars: little that could return",
             advice="nothing when they are few; leave out jingles and loops",
         ),
         Finding(
             name="dense",
             files=where(lambda p: p.busiest_bar > DENSE_BAR),
-            mend=False,
-            said="with an extremely dense bar",
+            fix=False,
+            phrase="with an extremely dense bar",
             what=f"over {DENSE_BAR} notes in one bar: few such bars fit the context",
             advice="look for doubled tracks, or for a bar that is really many",
         ),

@@ -189,7 +189,7 @@ def test_meter_is_only_advised_where_most_files_need_it():
     assert meter_to_pass([in_three]) == "3/4"
     (found,) = [f for f in piece_findings([beats, whole]) if f.name == "one-beat-bars"]
     assert "overrides every file" in found.advice
-    assert "--meter" not in found.said
+    assert "--meter" not in found.phrase
 
 
 @given(pieces())

@@ -12,8 +12,8 @@ from conftest import note, signature, smf
 
 from analysis.corpus import SkippedFile, find_files, split_of
 from analysis.errors import MeloError
-from meloctl.corpus.check_corpus import FileFacts, check_file, check_files, judge
-from meloctl.corpus.check_report import check_json, check_lines, verdict
+from meloctl.corpus.check_corpus import FileFacts, assess_files, check_file, check_files
+from meloctl.corpus.check_report import check_json, check_lines, summary
 from meloctl.dataset.store import make_shard
 from meloctl.rows.vocabulary import default_vocabulary
 
@@ -58,11 +58,11 @@ def run(corpus, tmp_path_factory):
     return work, folder, json.loads(done.stdout)
 
 
-def test_the_verdict_counts_every_file_once(run):
+def test_the_summary_counts_every_file_once(run):
     _, _, data = run
     assert (data["files"], data["usable"], len(data["skipped"])) == (10, 7, 3)
-    assert data["verdict"].startswith("10 files: 7 usable, 3 skipped; 1 with the notes of another; 2 near copies")
-    assert data["format"] == "meloctl.check/1"
+    assert data["summary"].startswith("10 files: 7 usable, 3 skipped; 1 with the notes of another; 2 near copies")
+    assert data["format"] == "meloctl.check/2"
 
 
 def test_copies_are_named_and_stay_together(run):
@@ -72,7 +72,7 @@ def test_copies_are_named_and_stay_together(run):
         "exact": {"song1.mid", "song1 again.mid"},
         "near": {"song2.mid", "song2 higher.mid"},
     }
-    assert [c["likeness"] for c in data["copies"]] == [1, 1]  # a transposed copy has the same shingles
+    assert [c["similarity"] for c in data["copies"]] == [1, 1]  # a transposed copy has the same shingles
     findings = {f["name"]: f["files"] for f in data["findings"]}
     assert findings == {"exact-copies": 1, "near-copies": 2, "one-beat-bars": 1, "no-tempo": 1}
 
@@ -106,11 +106,11 @@ def test_the_composition_adds_up(run):
     assert sum(made_of["split"].values()) == 7
 
 
-def test_people_read_the_verdict_first_and_reasons_once(run, corpus):
+def test_people_read_the_summary_first_and_reasons_once(run, corpus):
     work, folder, data = run
     done = check(corpus, work=work)
     lines = done.stdout.splitlines()
-    assert lines[0] == data["verdict"]
+    assert lines[0] == data["summary"]
     assert sum("not a MIDI file" in line for line in lines) == 1
     assert any(line.startswith("      2  not a MIDI file") for line in lines)
     assert any("Unchanged" in line for line in lines)
@@ -121,9 +121,9 @@ def test_people_read_the_verdict_first_and_reasons_once(run, corpus):
 
 def test_meter_overrides_and_a_damaged_run_is_named(run, corpus, tmp_path):
     done = check(corpus, "--meter", "4/4", "--json", work=tmp_path)
-    told = json.loads(done.stdout)
-    assert told["meter"] == "4/4"
-    assert "one-beat-bars" not in {f["name"] for f in told["findings"]}
+    data = json.loads(done.stdout)
+    assert data["meter"] == "4/4"
+    assert "one-beat-bars" not in {f["name"] for f in data["findings"]}
     (folder,) = [p for p in (tmp_path / "check").iterdir() if p.is_dir()]
     (folder / "check.json").write_text("{}")
     done = check(corpus, "--meter", "4/4", work=tmp_path)
@@ -139,31 +139,31 @@ def test_nothing_to_read_is_an_error_of_one_line(tmp_path):
     assert not (tmp_path / "melo").exists()
 
 
-def test_a_clean_corpus_is_said_to_be_clean(tmp_path):
+def test_a_clean_corpus_is_reported_as_clean(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.mid").write_bytes(tune(i))
-    found = judge(check_files(find_files(tmp_path)))
-    assert verdict(found) == "3 files: 3 usable, 0 skipped; nothing found that hurts training"
+    found = assess_files(check_files(find_files(tmp_path)))
+    assert summary(found) == "3 files: 3 usable, 0 skipped; nothing found that hurts training"
     lines = check_lines(check_json(found, corpus="x", meter=None))
-    assert "Mend before training" not in lines
+    assert "Fix before training" not in lines
     assert "What it is made of" in lines
 
 
 def test_reasons_that_differ_in_numbers_are_one(tmp_path, corpus):
     skipped = [SkippedFile(path=tmp_path / f"{i}.mid", reason=f"{i},000 bars; at most 10 are read") for i in range(5)]
-    found = judge([*skipped, check_file(corpus / "song0.mid", V)])
+    found = assess_files([*skipped, check_file(corpus / "song0.mid", V)])
     lines = check_lines(check_json(found, corpus="x", meter=None))
     assert "      5  0,000 bars; at most 10 are read: 0.mid, 1.mid, 2.mid, …" in lines
 
 
-def test_nothing_at_all_can_be_judged():
-    found = judge([])
+def test_nothing_at_all_can_be_checked():
+    found = assess_files([])
     assert check_lines(check_json(found, corpus="x", meter=None)) == [
         "0 files: 0 usable, 0 skipped; nothing found that hurts training"
     ]
 
 
-def test_a_file_is_judged_alone_and_calls_are_counted(corpus):
+def test_a_file_is_checked_alone_and_calls_are_counted(corpus):
     calls = []
     found = check_files(find_files(corpus), on_file=lambda: calls.append(1))
     assert len(calls) == len(found) == 10
@@ -185,7 +185,7 @@ def test_near_copies_never_lie_on_two_sides_and_adding_them_moves_nothing(tmp_pa
     names = {f.path.stem: f.name for f in check_files(paths)}
     assert any(split_of(names[f"{i:02d}"]) != split_of(names[f"{i:02d} higher"]) for i in range(40))
     assert [split[f"{i:02d}"] for i in range(40)] == [split[f"{i:02d} higher"] for i in range(40)] == list(alone)
-    assert judge(check_files(paths)).split == tuple(split[p.stem] for p in paths)
+    assert assess_files(check_files(paths)).split == tuple(split[p.stem] for p in paths)
 
 
 def test_the_help_has_an_example_and_wrong_use_is_one_line(tmp_path):

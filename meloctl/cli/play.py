@@ -1,11 +1,12 @@
 """meloctl play: piano rolls and sound of pieces, on one HTML page."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, page_outcome, progress, report, workspace
+from meloctl.cli.common import Json, Work, page_name, page_outcome, report, run_once, workspace
 from meloctl.formatting import piece_line
 
 
@@ -36,8 +37,7 @@ def play(
     page_name(out)
     space = workspace(work)
     plan = plan_play(space, source)
-    with progress() as reporter:
-        run = write_page(space, plan, reporter)
+    run = run_once(space, plan.recipe, partial(write_page, plan))
     pieces = run.manifest_value("results", "pieces")
     path, lines = page_outcome(run, PAGE, out)
     report([*map(piece_line, pieces), *lines], {"path": str(path), "pieces": pieces}, as_json=as_json)

@@ -1,11 +1,12 @@
 """meloctl report: all results on one HTML page."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, page_outcome, progress, workspace
+from meloctl.cli.common import Json, Work, page_name, page_outcome, run_once, workspace
 from meloctl.cli.common import report as print_result
 
 
@@ -42,8 +43,7 @@ def report(
     page_name(out)
     space = workspace(work)
     plan = plan_report(space, stats=stats, mask=mask)
-    with progress() as reporter:
-        run = write_report(space, plan, reporter)
+    run = run_once(space, plan.recipe, partial(write_report, plan))
     headline, conclusions = (run.manifest_value("results", key) for key in ("headline", "conclusions"))
     path, lines = page_outcome(run, PAGE, out)
     data = {"path": str(path), "headline": headline, "conclusions": conclusions}

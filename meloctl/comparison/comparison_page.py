@@ -51,7 +51,7 @@ def _runs_section(comparison: dict[str, Any]) -> Html:
             [
                 full_name(run),
                 run["architecture"],
-                tag("span", run["mask"], class_="sight"),
+                tag("span", run["mask"], class_="mask-words"),
                 millions(run["parameters"]),
                 percent(run["density"]),
                 one_decimal(training["minutes"]),

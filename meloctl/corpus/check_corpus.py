@@ -1,4 +1,4 @@
-"""A corpus, judged before it is trained on: facts of each file, copies, and findings with what to do about them."""
+"""The check of a corpus before training: facts of each file, copies, and findings with what to do about them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from analysis.findings import Finding, piece_findings
 from analysis.midi import read_midi
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from analysis.piece_check import PieceCheck, check_piece, stated_in
+from meloctl.formatting import count, percent
 from meloctl.rows.codec import GridLoss, encode
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 
@@ -46,13 +47,13 @@ class Copies:
     exact: bool
     """All hold exactly the same notes."""
 
-    likeness: float
-    """The weakest of each file's strongest likeness to another of them; 1 for exact copies."""
+    similarity: float
+    """The least of each file's greatest similarity to another of them, 0 to 1; 1 for exact copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCheck:
-    """A corpus, judged. Every file is in `files` or in `skipped`."""
+    """The check of a corpus. Every file is in `files` or in `skipped`."""
 
     files: tuple[FileFacts, ...]
     skipped: tuple[SkippedFile, ...]
@@ -98,7 +99,7 @@ def check_files(
     return found
 
 
-def judge(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
+def assess_files(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
     """A corpus from the facts of its files."""
     read: list[FileFacts] = []
     skipped: list[SkippedFile] = []
@@ -136,7 +137,7 @@ def _copies(files: Sequence[FileFacts]) -> tuple[tuple[Copies, ...], list[int]]:
         Copies(
             files=tuple(group),
             exact=len({names[i] for i in group}) == 1,
-            likeness=min(1.0 if twins[names[i]] > 1 else float(best[i]) for i in group),
+            similarity=min(1.0 if twins[names[i]] > 1 else float(best[i]) for i in group),
         )
         for group in members.values()
         if len(group) > 1
@@ -151,16 +152,16 @@ def _of_copies(files: Sequence[FileFacts], copies: Sequence[Copies]) -> list[Fin
         Finding(
             name="exact-copies",
             files=tuple(i for i, f in enumerate(files) if first[f.name] != i),
-            mend=True,
-            said="with the notes of another",
+            fix=True,
+            phrase="with the notes of another",
             what="exactly the notes of an earlier file, so that song weighs double in statistics and training",
             advice="leave them out; the groups are in check.json",
         ),
         Finding(
             name="near-copies",
             files=tuple(i for c in near for i in c.files),
-            mend=True,
-            said=f"near copies of one another (in {len(near)} group{'s' * (len(near) != 1)})",
+            fix=True,
+            phrase=f"near copies of one another (in {count(len(near), 'group')})",
             what="one song in another key, tempo, arrangement or cut, named group by group",
             advice="training keeps each group on one side of the split; leave out what should not weigh double (check.json)",
         ),
@@ -171,8 +172,8 @@ def _merging(files: Sequence[FileFacts]) -> Finding:
     return Finding(
         name="merged",
         files=tuple(i for i, f in enumerate(files) if f.grid.merged > OFTEN_MERGED * f.grid.notes),
-        mend=False,
-        said="that lose notes to the grid",
-        what=f"over {OFTEN_MERGED:.0%} of the notes fall on another of their part, same step and pitch, and become one",
+        fix=False,
+        phrase="that lose notes to the grid",
+        what=f"over {percent(OFTEN_MERGED)} of the notes fall on another of their part, same step and pitch, and become one",
         advice="nothing: doubled or very fast notes",
     )

@@ -13,15 +13,16 @@ from analysis.corpus import printable
 from analysis.families import FAMILIES
 from analysis.findings import meter_to_pass
 from meloctl.corpus.check_corpus import CorpusCheck, FileFacts
+from meloctl.formatting import count, duration, examples, percent, whole
 from meloctl.rows.general_midi import PROGRAMS
 
-FORMAT = "meloctl.check/1"
+FORMAT = "meloctl.check/2"
 
 _EXAMPLES = 3
 
 
 def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[str, Any]:
-    """The JSON object `meloctl.check/1`."""
+    """The JSON object `meloctl.check/2`."""
     paths = [printable(f.path) for f in check.files]
     return {
         "format": FORMAT,
@@ -29,13 +30,13 @@ def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[st
         "meter": meter,
         "files": len(check.files) + len(check.skipped),
         "usable": len(check.files),
-        "verdict": verdict(check),
+        "summary": summary(check),
         "meter_to_pass": meter_to_pass([f.piece for f in check.files]),
         "skipped": [{"path": printable(s.path), "reason": s.reason} for s in check.skipped],
         "copies": [
             {
                 "kind": "exact" if c.exact else "near",
-                "likeness": round(c.likeness, 3),
+                "similarity": round(c.similarity, 3),
                 "split": check.split[c.files[0]],
                 "paths": [paths[i] for i in c.files],
             }
@@ -45,7 +46,7 @@ def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[st
             {
                 "name": f.name,
                 "files": len(f.files),
-                "mend": f.mend,
+                "fix": f.fix,
                 "examples": [paths[i] for i in f.files[:_EXAMPLES]],
                 "what": f.what,
                 "advice": f.advice,
@@ -76,21 +77,21 @@ def write_csv(check: CorpusCheck, path: Path) -> None:
         table.to_csv(partial, index=False, float_format="%.4g", errors="backslashreplace")
 
 
-def verdict(check: CorpusCheck) -> str:
+def summary(check: CorpusCheck) -> str:
     """The corpus in one line."""
     files = len(check.files) + len(check.skipped)
-    line = f"{files:,} file{'s' * (files != 1)}: {len(check.files):,} usable, {len(check.skipped):,} skipped"
-    told = [f"{len(f.files):,} {f.said}" for f in check.findings if f.mend]
-    return line + "; " + "; ".join(told or ["nothing found that hurts training"])
+    line = f"{count(files, 'file')}: {whole(len(check.files))} usable, {whole(len(check.skipped))} skipped"
+    phrases = [f"{whole(len(f.files))} {f.phrase}" for f in check.findings if f.fix]
+    return line + "; " + "; ".join(phrases or ["nothing found that hurts training"])
 
 
 def check_lines(data: dict[str, Any]) -> list[str]:
     """The page for people, from the JSON object."""
-    lines = [data["verdict"]]
+    lines = [data["summary"]]
     if data["skipped"]:
         lines += ["", f"Skipped ({len(data['skipped']):,})", *_reasons(data["skipped"])]
-    for title, mend in (("Mend before training", True), ("Good to know", False)):
-        chosen = [f for f in data["findings"] if f["mend"] is mend]
+    for title, fix in (("Fix before training", True), ("Good to know", False)):
+        chosen = [f for f in data["findings"] if f["fix"] is fix]
         if chosen:
             lines += ["", title, *(line for f in chosen for line in _finding_lines(f))]
     return [*lines, "", "What it is made of", *_composition_lines(data["composition"])] if data["usable"] else lines
@@ -169,10 +170,10 @@ def _spread(values: Sequence[float]) -> list[float]:
 
 def _reasons(skipped: list[dict[str, str]]) -> list[str]:
     """Reasons with how many files they stopped; reasons that differ only in numbers are one."""
-    alike: dict[str, list[dict[str, str]]] = {}
+    groups: dict[str, list[dict[str, str]]] = {}
     for s in skipped:
-        alike.setdefault(re.sub(r"\d[\d,.]*", "#", s["reason"]), []).append(s)
-    ranked = sorted(alike.values(), key=len, reverse=True)
+        groups.setdefault(re.sub(r"\d[\d,.]*", "#", s["reason"]), []).append(s)
+    ranked = sorted(groups.values(), key=len, reverse=True)
     lines = [f"{len(group):7,}  {group[0]['reason']}: {_names([s['path'] for s in group])}" for group in ranked[:10]]
     rest = sum(map(len, ranked[10:]))
     return [*lines, f"{rest:7,}  for other reasons, all in check.json"] if rest else lines
@@ -183,28 +184,27 @@ def _finding_lines(finding: dict[str, Any]) -> list[str]:
     return [f"{finding['files']:7,}  {finding['what']}", f"         {names}", f"         → {finding['advice']}"]
 
 
-def _names(paths: Sequence[str], count: int | None = None) -> str:
-    count = count or len(paths)
-    return ", ".join(Path(p).name for p in paths[:_EXAMPLES]) + (", …" if count > _EXAMPLES else "")
+def _names(paths: Sequence[str], files: int | None = None) -> str:
+    return examples((Path(p).name for p in paths), of=files or len(paths), most=_EXAMPLES)
 
 
 def _composition_lines(c: dict[str, Any]) -> list[str]:
     families = Counter[str]()
-    for program, count in c["programs"].items():
-        families[FAMILIES[int(program) // 8]] += count
+    for program, n in c["programs"].items():
+        families[FAMILIES[int(program) // 8]] += n
     programs = sorted(c["programs"].items(), key=lambda item: -item[1])[:6]
     files = sum(c["split"].values())
+    moved, resized, merged = (percent(c["grid"][k], decimals=1) for k in ("moved", "resized", "merged"))
     facts = {
-        "size": f"{c['notes']:,} notes in {c['bars']:,} bars, {_clock(c['seconds'])}; {c['rows']:,} rows",
+        "size": f"{c['notes']:,} notes in {c['bars']:,} bars, {duration(c['seconds'])}; {c['rows']:,} rows",
         "a piece": f"{_range(c['bars_a_piece'])} bars, {_range(c['parts_a_piece'])} parts, "
         f"{_range(c['notes_a_bar'])} notes a bar, tempo {_range(c['tempo'])} (least, median, most)",
         "bars of": _counts(c["meters"].items(), 6) + f"; changing within {c['meter_changes']:,} of {files:,}",
         "parts": _counts(families.most_common(), 6) + f"; drums in {c['drums']:,} of {files:,} files",
         "programs": _counts([(PROGRAMS[int(p)], n) for p, n in programs], 6)
         + f"; parts of one program in {c['sharing']:,} files (kept apart)",
-        "empty cells": f"{c['empty_cells']:.0%} of all (bar, part) pairs",
-        "the grid": "12 steps a quarter: moves {moved:.1%} of the notes, changes the length of {resized:.1%}, "
-        "merges {merged:.1%}".format(**c["grid"]),
+        "empty cells": f"{percent(c['empty_cells'])} of all (bar, part) pairs",
+        "the grid": f"12 steps a quarter: moves {moved} of the notes, changes the length of {resized}, merges {merged}",
         "split": ", ".join(f"{n:,} {side}" for side, n in c["split"].items()),
     }
     return [f"  {name:12s} {text}" for name, text in facts.items()]
@@ -219,7 +219,3 @@ def _counts(items: Any, most: int) -> str:
 def _range(spread: Sequence[float]) -> str:
     least, median, most = (f"{v:,.0f}" for v in spread)
     return least if least == most else f"{least}–{median}–{most}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"

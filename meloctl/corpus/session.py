@@ -9,7 +9,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
-from meloctl.corpus.check_corpus import check_files, judge
+from meloctl.corpus.check_corpus import assess_files, check_files
 from meloctl.corpus.check_report import check_json, check_lines, write_report
 from meloctl.progress import ProgressReporter
 from meloctl.workspace import Recipe, Run, RunOutput
@@ -63,14 +63,14 @@ def write_check(plan: CheckPlan, folder: Path, reporter: ProgressReporter) -> Ru
     corpus = plan.recipe.inputs["corpus"]
     reporter.stage("checking", len(plan.paths))
     override = parse_meter(plan.meter) if plan.meter else None
-    found = judge(check_files(plan.paths, meter=override, on_file=reporter.advance))
+    found = assess_files(check_files(plan.paths, meter=override, on_file=reporter.advance))
     if not found.files:
         first = found.skipped[0]
         raise MeloError(
             f"no file in {corpus} could be read ({len(plan.paths)} tried); the first, {first.path.name}: {first.reason}"
         )
     data = check_json(found, corpus=corpus, meter=plan.meter)
-    return RunOutput(files=write_report(data, found, folder), results={"verdict": data["verdict"]})
+    return RunOutput(files=write_report(data, found, folder), results={"summary": data["summary"]})
 
 
 def read_check(run: Run) -> tuple[list[str], dict[str, Any]]:

@@ -14,7 +14,7 @@ from meloctl.play.sound import audio_data_uri
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import part_names
 from meloctl.score.soundfont import find_soundfont, tuned_soundfont
-from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
+from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash
 
 PAGE = "play.html"
 
@@ -29,6 +29,8 @@ class PlayPlan:
     recipe: Recipe
     pieces: dict[Path, Piece]
     soundfont: Path
+    cache: Path
+    """Folder of the tuned copy of the soundfont."""
 
 
 def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
@@ -51,26 +53,22 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
         options={},
         label=place.name if place.is_dir() else place.stem,
     )
-    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont)
+    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont, cache=space.cache)
 
 
-def write_page(space: Workspace, plan: PlayPlan, reporter: ProgressReporter) -> Run:
-    """Render every piece and write the page, unless an equal one is there."""
-
-    def make(folder: Path) -> RunOutput:
-        reporter.stage("rendering pieces", len(plan.pieces))
-        font = tuned_soundfont(plan.soundfont, space.cache)
-        played = []
-        for path, piece in plan.pieces.items():
-            audio, seconds = audio_data_uri(piece, soundfont=font)
-            roll = piano_roll(piece)
-            played.append(PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds))
-            reporter.advance()
-        atomic_write_text(folder / PAGE, play_page(plan.recipe.label, played))
-        entries = [_manifest_entry(path.name, piece) for path, piece in plan.pieces.items()]
-        return RunOutput(files=[PAGE], results={"pieces": entries})
-
-    return space.once(plan.recipe, make)
+def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Render every piece and write the page into a folder; `reporter` gets one stage, a step a piece."""
+    reporter.stage("rendering pieces", len(plan.pieces))
+    font = tuned_soundfont(plan.soundfont, plan.cache)
+    played = []
+    for path, piece in plan.pieces.items():
+        audio, seconds = audio_data_uri(piece, soundfont=font)
+        roll = piano_roll(piece)
+        played.append(PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds))
+        reporter.advance()
+    atomic_write_text(folder / PAGE, play_page(plan.recipe.label, played))
+    entries = [_manifest_entry(path.name, piece) for path, piece in plan.pieces.items()]
+    return RunOutput(files=[PAGE], results={"pieces": entries})
 
 
 def _files(place: Path) -> list[Path]:

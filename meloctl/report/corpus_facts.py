@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from analysis.errors import MeloError
 from analysis.json_file import read_json
 
-CHECK_FORMAT = "meloctl.check/1"
+CHECK_FORMAT = "meloctl.check/2"
 
 _SIZES = ("bars", "parts", "notes", "seconds")
 
@@ -109,7 +109,7 @@ def read_check(path: Path) -> CheckResult:
     """Read a check.json. Raises MeloError when it is none."""
     data = read_json(path, what="corpus check", max_bytes=1 << 30)
     findings = data.get("findings") if isinstance(data, dict) else None
-    summary = data.get("verdict") if isinstance(data, dict) else None
+    summary = data.get("summary") if isinstance(data, dict) else None
     if not isinstance(data, dict) or data.get("format") != CHECK_FORMAT or not isinstance(summary, str):
         raise MeloError(f"{path}: not a corpus check of this version; run again: meloctl corpus check FOLDER")
     if not isinstance(findings, list) or not all(isinstance(f, dict) for f in findings):
@@ -123,7 +123,7 @@ def _finding(data: dict[str, Any]) -> CheckFinding:
         files=files if isinstance(files, int) else 0,
         what=str(data.get("what", "")),
         advice=str(data.get("advice", "")),
-        fix=data.get("mend") is True,
+        fix=data.get("fix") is True,
         examples=tuple(map(str, examples)) if isinstance(examples, list) else (),
     )
 

@@ -12,7 +12,7 @@ from meloctl.report.report_conclusions import conclusions_of
 from meloctl.report.report_facts import read_facts
 from meloctl.report.report_page import report_page
 from meloctl.report.sources import ReportSources, find_sources
-from meloctl.workspace import Recipe, Run, RunOutput, Workspace
+from meloctl.workspace import Recipe, RunOutput, Workspace
 
 PAGE = "report.html"
 
@@ -54,18 +54,17 @@ def plan_report(space: Workspace, *, stats: Path | None, mask: Path | None) -> R
     return ReportPlan(recipe=recipe, sources=sources, corpus=corpus, why_no_comparison=why_not)
 
 
-def write_report(space: Workspace, plan: ReportPlan, reporter: ProgressReporter) -> Run:
-    """Write the page, unless an equal one is there. Raises MeloError when a file is damaged."""
+def write_report(plan: ReportPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Write the page into a folder; `reporter` gets one stage, the pieces on which masks are costed.
 
-    def make(folder: Path) -> RunOutput:
-        pieces = plan.corpus.read(PIECES, progress=reporter) if plan.corpus else None
-        facts = read_facts(plan.sources, pieces, plan.why_no_comparison)
-        conclusions = conclusions_of(facts)
-        atomic_write_text(folder / PAGE, report_page(facts, conclusions))
-        results = {"headline": conclusions.headline, "conclusions": conclusions.as_text()}
-        return RunOutput(files=[PAGE], results=results)
-
-    return space.once(plan.recipe, make)
+    Raises:
+        MeloError: a file is damaged.
+    """
+    pieces = plan.corpus.read(PIECES, progress=reporter) if plan.corpus else None
+    facts = read_facts(plan.sources, pieces, plan.why_no_comparison)
+    conclusions = conclusions_of(facts)
+    atomic_write_text(folder / PAGE, report_page(facts, conclusions))
+    return RunOutput(files=[PAGE], results={"headline": conclusions.headline, "conclusions": conclusions.as_text()})
 
 
 def _find_corpus(sources: ReportSources) -> tuple[CostedCorpus | None, str | None]:
