@@ -145,9 +145,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one object, for programs")
     parser.add_argument("--quick", action="store_true", help="fewer contexts and rounds: under two minutes")
     parser.add_argument("--cuda", action="store_true", help="measure `large` on a GPU instead")
-    parser.add_argument(
-        "--compile", action="store_true", help="--cuda: compile the layers, as meloctl train --compile does"
-    )
+    parser.add_argument("--compile", action="store_true", help="--cuda: compile whole layers too, not attention alone")
     parser.add_argument("--peak-tflops", type=float, help="--cuda: of the card in bf16, where its name is not known")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     for name in ("seed", "rounds", "parameters", "layers", "width", "heads"):

@@ -17,7 +17,7 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 
 def states_step_by_step(model, windows):
     """Each window's states, several windows side by side."""
-    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].reopened.bar)
+    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].middle.bar)
     states = [[s] for s in decoder.prefill([torch.empty(0, 8, dtype=torch.int64)] * len(windows))]
     going = list(range(len(windows)))
     for i in range(max(len(w.rows) for w in windows) - 1):
