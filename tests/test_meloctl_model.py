@@ -65,7 +65,7 @@ def pack_of(*windows, first_bar=None):
     )
 
 
-def nats_of(model, *windows, first_bar=None):
+def nll_of(model, *windows, first_bar=None):
     return model(model.layout(pack_of(*windows, first_bar=first_bar)))
 
 
@@ -199,9 +199,9 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
 def test_windows_of_a_pack_are_as_if_alone(spec):
     model = small(spec)
     several = [music(seed, bars=bars)[0] for seed, bars in ((1, 3), (2, 8), (3, 1))]
-    nats = nats_of(model, *several, first_bar=[0, 5, 0])
-    alone = torch.cat([nats_of(model, rows, first_bar=[bar]) for rows, bar in zip(several, (0, 5, 0), strict=True)])
-    torch.testing.assert_close(nats, alone)
+    nll = nll_of(model, *several, first_bar=[0, 5, 0])
+    alone = torch.cat([nll_of(model, rows, first_bar=[bar]) for rows, bar in zip(several, (0, 5, 0), strict=True)])
+    torch.testing.assert_close(nll, alone)
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -222,9 +222,9 @@ def test_padding_changes_nothing():
     pack = pack_of(music(seed=1)[0], music(seed=2)[0])
     longer = padded(pack, pack.n_rows + 7)
     layout = model.layout(longer)
-    nats = model(layout)
-    torch.testing.assert_close(nats[: pack.n_rows], model(model.layout(pack)))
-    assert not nats[pack.n_rows :].any()
+    nll = model(layout)
+    torch.testing.assert_close(nll[: pack.n_rows], model(model.layout(pack)))
+    assert not nll[pack.n_rows :].any()
     assert (layout.n_rows, layout.n_notes) == (pack.n_rows, pack.n_notes)
 
 
@@ -239,7 +239,7 @@ def loud(model):
 def test_only_differences_of_bar_numbers_matter_but_for_the_first_row():
     model = loud(small(SEED))
     rows, *_ = music(seed=4)
-    at_0, at_9 = (nats_of(model, rows, first_bar=[bar]) for bar in (0, 9))
+    at_0, at_9 = (nll_of(model, rows, first_bar=[bar]) for bar in (0, 9))
     torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
     assert at_0[0].any()
     assert not at_9[0].any()
@@ -261,9 +261,9 @@ def test_rows_and_summaries_stand_at_their_true_bars():
 def test_mixed_precision_is_near(gated):
     model = small(SEED, gated=gated).float()
     rows, *_ = music(seed=6)
-    plain = nats_of(model, rows)
+    plain = nll_of(model, rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = nats_of(model, rows)
+        mixed = nll_of(model, rows)
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, plain, rtol=0.02, atol=0.02)
 
@@ -293,16 +293,16 @@ def test_recomputing_layers_changes_no_gradient():
 def test_nats_are_of_the_fields_that_a_row_has():
     model = small(SEED)
     rows, *_ = music(seed=5)
-    nats = nats_of(model, rows)
-    assert ((nats > 0) == (rows != ABSENT)).all()
+    nll = nll_of(model, rows)
+    assert ((nll > 0) == (rows != ABSENT)).all()
 
 
 def test_an_untrained_model_is_near_uniform():
     model = small(SEED)
     rows, *_ = music(seed=6)
-    nats = nats_of(model, rows).detach()
+    nll = nll_of(model, rows).detach()
     for field, size in enumerate(V.sizes):
-        mine = nats[rows[:, field] != ABSENT, field]
+        mine = nll[rows[:, field] != ABSENT, field]
         if len(mine):
             assert abs(float(mine.mean()) - np.log(size)) < 0.2
 
@@ -332,7 +332,7 @@ def test_presets_have_the_seeds_sizes(preset, millions):
 def test_every_parameter_learns(gated):
     model = small(SEED, layers=3, gated=gated).train()
     rows, *_ = music(seed=7)
-    nats_of(model, rows).sum().backward()
+    nll_of(model, rows).sum().backward()
     silent = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
     assert silent == set()
 
