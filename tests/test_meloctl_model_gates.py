@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from test_masks_dense import layouts
-from test_meloctl_model import V, nats_of, pack_of, small
+from test_meloctl_model import V, nll_of, pack_of, small
 
 from masks.cost.row_pairs import row_pairs
 from masks.rules.learned import learned_mask
@@ -99,7 +99,7 @@ def test_a_shut_gate_hides_and_an_open_one_shows():
     ):
         with torch.no_grad():
             gated.gates.value.copy_(open_)
-        torch.testing.assert_close(nats_of(gated, rows), nats_of(small(plain), rows))
+        torch.testing.assert_close(nll_of(gated, rows), nll_of(small(plain), rows))
 
 
 def learned(steps, *, price=0.02, phrase=6):
