@@ -38,7 +38,7 @@ def windows_of(together: Pack) -> list[Window]:
     return [Window(rows=together.rows[a:b], first_bar=int(bar)) for a, b, bar in cuts]
 
 
-def receptive_field(model, together: Pack) -> list[set[int]]:
+def visible_rows(model, together: Pack) -> list[set[int]]:
     """Which rows the cost of each row depends on, but for its own fields: by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))

@@ -8,8 +8,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from command_line import only, write_corpus
+from conftest import DIARY
 from small_masks import LEARNED_GATES
-from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run

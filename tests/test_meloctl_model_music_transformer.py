@@ -8,10 +8,10 @@ from sibling_models import (
     config,
     n_parameters,
     pack,
-    receptive_field,
     silent_parameters,
     to_learn,
     trained_bits,
+    visible_rows,
     window,
     windows_of,
 )
@@ -44,7 +44,7 @@ def test_each_row_is_predicted_from_exactly_the_rows_of_its_window_before_it(lay
     expected = [set(range(first[i], i)) for i in range(together.n_rows)]
     expected[together.starts[1]] = set()  # not counted
     padding = [set()] * (len(together.rows) - together.n_rows)
-    assert receptive_field(small(layers=layers), together) == expected + padding
+    assert visible_rows(small(layers=layers), together) == expected + padding
 
 
 def test_a_window_costs_the_same_alone_and_in_company():

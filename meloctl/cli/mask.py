@@ -141,9 +141,9 @@ def compare(
 
     Example: meloctl mask compare melo/mask/*/mask.json --pieces 50
     """
-    from meloctl.masking.session import CompareOptions, compare_on_corpus, latest_table
+    from meloctl.masking.session import MaskCompareOptions, compare_on_corpus, latest_table
 
-    options = CompareOptions(
+    options = MaskCompareOptions(
         masks=tuple(masks or ()),
         table=table or latest_table(workspace(work)),
         corpus=corpus,
