@@ -8,8 +8,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from command_line import DIARY, only, write_corpus
 from test_masks_rules_learned import SIX
-from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run

@@ -1,4 +1,4 @@
-"""Windows, keys and tempos, packs. The store and the stream have files of their own."""
+"""Windows, augmentation, packs. The store and the stream have files of their own."""
 
 from itertools import combinations
 
@@ -25,7 +25,7 @@ def rows_of(notes, tempo=120.0):
 
 
 def bars_of(count, notes_each):
-    """A piece of `count` bars with so many notes each, drums and piano in turn."""
+    """A piece of `count` bars with so many notes each, drums and piano alternating."""
     return rows_of([(i % 2, 48 * b + i, 6, 50 + i) for b in range(count) for i in range(notes_each)])
 
 
@@ -82,7 +82,7 @@ def test_what_long_bars_lose_is_counted():
         assert kept + left_out([piece], context, V).notes == len(notes)
 
 
-# keys and tempos
+# augmentation
 
 
 def test_transposition_moves_pitches_and_leaves_drums():
@@ -129,8 +129,8 @@ def test_every_key_and_tempo_comes():
     made = [augment(rows, V, np.random.default_rng(i)) for i in range(300)]
     assert {int(m[1, PITCH]) - 60 for m in made} == set(TRANSPOSITIONS)
     assert {int(m[0, TEMPO]) - 72 for m in made} == set(TEMPO_MOVES)
-    heard = [V.tempos[m[0, TEMPO]] / 120 for m in made]
-    assert (min(heard), max(heard)) == pytest.approx((2 ** (-3 / 24), 2 ** (3 / 24)))
+    factors = [V.tempos[m[0, TEMPO]] / 120 for m in made]
+    assert (min(factors), max(factors)) == pytest.approx((2 ** (-3 / 24), 2 ** (3 / 24)))
 
 
 @given(pieces(), st.integers(0, 2**32 - 1))

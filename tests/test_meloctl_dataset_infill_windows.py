@@ -161,9 +161,9 @@ def packs_of(infill, length=90):
 def test_a_stream_rewrites_about_the_share_that_is_asked_for_and_still_fits():
     packs = packs_of(0.4)
     assert all(pack.n_rows <= 90 for pack in packs)
-    told = [bool(middle) for pack in packs for middle in pack.middles]
-    assert len(told) == 2 * len(many())
-    assert np.mean(told) == pytest.approx(0.4, abs=0.12)
+    is_infill = [bool(middle) for pack in packs for middle in pack.middles]
+    assert len(is_infill) == 2 * len(many())
+    assert np.mean(is_infill) == pytest.approx(0.4, abs=0.12)
 
 
 def test_without_a_share_nothing_is_drawn_for_it():

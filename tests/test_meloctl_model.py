@@ -92,7 +92,7 @@ def test_rotary_scores_depend_on_differences_in_time_alone():
 # no leak
 
 
-def expected_sight(spec, bar, part, layers):
+def expected_visible_rows(spec, bar, part, layers):
     """Which rows each row's state has heard of after some layers, by sets and plain loops over the four blocks."""
     see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
     rows = [{i} for i in range(len(bar))]
@@ -113,18 +113,18 @@ def expected_sight(spec, bar, part, layers):
     return rows
 
 
-def measured_sight(model, rows):
+def measured_visible_rows(model, rows):
     """Which rows the state that predicts the next row depends on, by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
     states = states_of(model, rows)
     hook.remove()
     probe = torch.randn(states.shape[1], dtype=states.dtype)
-    sight = []
+    visible_rows = []
     for i in range(1, len(rows)):
         (grad,) = torch.autograd.grad(states[i] @ probe, kept["rows"], retain_graph=True)
-        sight.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
-    return sight
+        visible_rows.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
+    return visible_rows
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -142,8 +142,8 @@ def measured_sight(model, rows):
 )
 def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, layers):
     rows, bar, part = music(seed=layers, bars=9)
-    expected = expected_sight(spec, bar, part, layers)
-    assert measured_sight(small(spec, layers), rows) == expected[:-1]
+    expected = expected_visible_rows(spec, bar, part, layers)
+    assert measured_visible_rows(small(spec, layers), rows) == expected[:-1]
     if layers == 1 and not spec.summaries:
         assert any(len(s) < i + 1 for i, s in enumerate(expected))  # the spec hides something
 
@@ -154,7 +154,7 @@ def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, layers):
 def test_a_mask_broken_by_one_bar_is_noticed(broken):
     rows, bar, part = music(seed=3, bars=9)
     wrong = MaskSpec(**{"same": BARE.same, "near": BARE.near, "far": BARE.far, "summaries": False, **broken})
-    assert measured_sight(small(wrong, 1), rows) != expected_sight(BARE, bar, part, 1)[:-1]
+    assert measured_visible_rows(small(wrong, 1), rows) != expected_visible_rows(BARE, bar, part, 1)[:-1]
 
 
 def test_an_exemption_that_is_not_honoured_is_noticed():
@@ -162,7 +162,7 @@ def test_an_exemption_that_is_not_honoured_is_noticed():
     drums = {p for p in part if p // 100 == V.drums}
     masked = MaskSpec(same=EXEMPT.same, near=EXEMPT.near, far=EXEMPT.far, summaries=False)
     assert (dense_mask(EXEMPT, bar, part, drums) != dense_mask(masked, bar, part, drums)).any()
-    assert measured_sight(small(masked, 1), rows) != expected_sight(EXEMPT, bar, part, 1)[:-1]
+    assert measured_visible_rows(small(masked, 1), rows) != expected_visible_rows(EXEMPT, bar, part, 1)[:-1]
 
 
 def test_the_first_state_is_the_same_for_every_piece():

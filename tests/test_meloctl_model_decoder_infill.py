@@ -51,7 +51,7 @@ def test_states_equal_the_full_forward_under_gates(drums, summaries):
 
 
 def held_bars(same, far, first, last):
-    """Bars whose rows are still remembered when the last row of a window has been heard, of 40 bars."""
+    """Bars whose rows are still cached after the last row of a window of 40 bars."""
     model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
     made = window(1, bars=40, first=first, last=last)
     decoder = MeloFormerDecoder(model, first_masked_bar=first)

@@ -13,10 +13,10 @@ from test_meloctl_model_music_transformer import (
     config,
     n_parameters,
     pack,
-    sight,
     silent_parameters,
     to_learn,
     trained_bits,
+    visible_rows,
     window,
     windows_of,
 )
@@ -115,7 +115,7 @@ def test_a_continuation_is_predicted_from_exactly_its_primer_and_the_rows_before
         for row in range(begin, last):
             expected[row] = set(range(first, row))
     assert expected[together.starts[4] - 1]  # a window of a single bar is a continuation too
-    assert sight(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
+    assert visible_rows(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
 
 
 def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():

@@ -48,7 +48,7 @@ def windows_of(together: Pack) -> list[Window]:
     return [Window(rows=together.rows[a:b], first_bar=int(bar)) for a, b, bar in cuts]
 
 
-def sight(model, together: Pack) -> list[set[int]]:
+def visible_rows(model, together: Pack) -> list[set[int]]:
     """Which rows the cost of each row depends on, but for its own fields: by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
@@ -108,7 +108,7 @@ def test_each_row_is_predicted_from_exactly_the_rows_of_its_window_before_it(lay
     expected = [set(range(first[i], i)) for i in range(together.n_rows)]
     expected[together.starts[1]] = set()  # not counted
     padding = [set()] * (len(together.rows) - together.n_rows)
-    assert sight(small(layers=layers), together) == expected + padding
+    assert visible_rows(small(layers=layers), together) == expected + padding
 
 
 def test_a_window_costs_the_same_alone_and_in_company():

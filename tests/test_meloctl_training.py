@@ -1,7 +1,10 @@
 """Training: baselines by hand, evaluation, plans, and whole runs."""
 
+import json
 import math
+from dataclasses import fields
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +19,7 @@ from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
 from meloctl.training.ngram_baselines import NgramBaseline
+from meloctl.training.options import TrainConfig, TrainOptions, train_config
 from meloctl.training.processes import start_accelerator
 from meloctl.training.schedule import TrainProgress, initial_progress, learning_rate, replan, stop_reason
 from meloctl.training.validation import validation_loss
@@ -166,6 +170,31 @@ def test_settings_out_of_range_are_refused(change, says):
     with pytest.raises(MeloError) as caught:
         config(**change)
     assert caught.value.for_command_line().startswith(says)
+
+
+def test_options_become_settings_under_the_same_name():
+    settings = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(TrainOptions)}
+    assert len(settings) >= 10
+    given = {"seed": 7, "packs": 3, "pack_rows": 4000, "learning_rate": 0.5, "minutes": 2.0, "epochs": 9, "infill": 0.5}
+    given |= {"gates": True, "gate_price": 0.5, "checkpointing": True}
+    assert set(given) == settings  # a new option has its value here
+    defaults = {"packs": 1, "pack_rows": 2048, "learning_rate": 1e-3}
+    config = train_config(TrainOptions(**given, model="tiny"), defaults)
+    assert {name: getattr(config, name) for name in given} == given
+    plain = train_config(TrainOptions(), defaults)
+    assert (plain.packs, plain.pack_rows, plain.learning_rate) == (1, 2048, 1e-3)
+    assert (plain.gate_price, plain.infill, plain.minutes) == (0.02, 0.0, 30.0)
+
+
+def test_progress_survives_its_json():
+    progress = TrainProgress(steps=3, max_steps=9, history=[{"step": 1, "seconds": 2.0}])
+    again = msgspec.convert(json.loads(json.dumps(msgspec.to_builtins(progress))), TrainProgress)
+    assert again == progress  # an infinite loss before the first evaluation too
+    assert [type(value) for value in again.history[0].values()] == [
+        int,
+        float,
+    ]  # or metrics.csv would change on resuming
+    assert TrainProgress(steps=3, max_steps=9).history == []
 
 
 def test_the_learning_rate_rises_and_falls():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from test_meloctl_cli import everything_under, facts, meloctl, write_corpus
+from command_line import everything_under, facts, meloctl, write_corpus
 
 from analysis.errors import MeloError
 from meloctl.cli.train import _next, train

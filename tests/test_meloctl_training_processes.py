@@ -1,4 +1,4 @@
-"""Several processes are as good as one: two that torchrun starts hear the same losses and end with the same weights."""
+"""Several processes are as good as one: two that torchrun starts have the same losses and end with the same weights."""
 
 import json
 import os

@@ -16,10 +16,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from command_line import facts, meloctl, write_corpus
 from msgspec import structs
 from rich.console import Console
 from rich.progress import Progress
-from test_meloctl_cli import facts, meloctl, write_corpus
 
 from analysis.errors import MeloError
 from meloctl.cli.common import TerminalReporter

@@ -21,8 +21,8 @@ def train(
         str | None,
         typer.Option(
             "--model",
-            help="A size: tiny, small, base or large (default: tiny on a CPU, small on a GPU); a model to compare with: "
-            "museformer, dense, music-transformer or encoder-decoder; or both, as dense/small.",
+            help="A size: tiny, small, base or large (default: tiny on a CPU, small on a GPU); a baseline model: "
+            "museformer, dense, music-transformer or encoder-decoder; or both, such as dense/small.",
             show_default=False,
         ),
     ] = None,
@@ -47,13 +47,17 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float, typer.Option("--minutes", help="Time budget; training ends sooner when validation no longer improves.")
+        float,
+        typer.Option(
+            "--minutes", help="Time budget in minutes; training ends sooner when validation no longer improves."
+        ),
     ] = 30.0,
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="Most passes over the pieces, should the time hold more.")
-    ] = 100,
+    epochs: Annotated[int, typer.Option("--epochs", help="Most passes over the training pieces.")] = 100,
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the initial weights, the order of the pieces and their transpositions.")
+        int,
+        typer.Option(
+            "--seed", help="Random seed of the initial weights, the order of the pieces and their transpositions."
+        ),
     ] = 0,
     learning_rate: Annotated[
         float | None,
@@ -63,22 +67,21 @@ def train(
         int | None,
         typer.Option(
             "--packs",
-            help="Packs of pieces in an optimizer step, shared by all processes (default: one for each process).",
+            help="Number of packs per optimizer step, over all processes (default: one per process).",
             show_default=False,
         ),
     ] = None,
     pack_rows: Annotated[
         int | None,
         typer.Option(
-            "--pack-rows", help="Most rows of a pack (default: twice the model's context).", show_default=False
+            "--pack-rows", help="Length of a pack, in rows (default: twice the model's context).", show_default=False
         ),
     ] = None,
     infill: Annotated[
         float | None,
         typer.Option(
             "--infill",
-            help="Share of windows that train infilling, which meloctl generate --infill needs (default: 0.25; 0 for a model "
-            "that cannot).",
+            help="Share of training windows with infill, 0 to 1; meloctl generate --infill needs some (default: 0.25).",
             show_default=False,
         ),
     ] = None,
@@ -93,7 +96,7 @@ def train(
         bool | None,
         typer.Option(
             "--shard/--no-shard",
-            help="Under torchrun: shard the model over all processes, for less memory (default: for large, on several GPUs).",
+            help="Under torchrun: shard the model over all processes, for less memory (default: only large, on several GPUs).",
             show_default=False,
         ),
     ] = None,

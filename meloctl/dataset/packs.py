@@ -1,4 +1,4 @@
-"""Windows → packs: several windows end to end as one sequence, so that hardly a row is padding.
+"""Windows → packs: several windows end to end as one sequence, with little or no padding.
 
 Letters: N rows, W windows, 8 fields.
 """
@@ -23,7 +23,7 @@ class Pack:
     """Some windows end to end; rows never attend across windows."""
 
     rows: Ints
-    """(N, 8) windows in generation order, then padding where a fixed length was asked for: ABSENT in every field."""
+    """(N, 8) windows in generation order, then padding up to a fixed length, if any: ABSENT in every field."""
 
     starts: Ints
     """(W + 1,) where each window starts; the last entry is the number of real rows."""

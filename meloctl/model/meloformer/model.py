@@ -64,7 +64,7 @@ class LayerKV(NamedTuple):
     """(T, G, D) each, as rows see them: the second projection."""
 
 
-class LayerProjections(Protocol):
+class MeloFormerLayer(Protocol):
     """The weights of one layer, as `layer_forward` uses them: a `Layer`, or `fused.LayerWeights`."""
 
     @property
@@ -138,7 +138,7 @@ class Layer(nn.Module):
 
 
 def layer_forward(
-    layer: LayerProjections, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
+    layer: MeloFormerLayer, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
 ) -> tuple[Tensor, Tensor, LayerKV]:
     """The four blocks and the feed-forward layer, with the weights of `layer`: of training, or fused for decoding.
 

@@ -56,7 +56,7 @@ class MusicTransformerLayout:
         return replace(self, **moved)
 
 
-class LayerProjections(Protocol):
+class MusicTransformerLayer(Protocol):
     """The weights of one layer, as `layer_forward` uses them: a `Layer`, or those of the decoder."""
 
     @property
@@ -105,7 +105,7 @@ class Layer(nn.Module):
         return layer_forward(self, x_NC, layout.starts)[0]
 
 
-def layer_forward(layer: LayerProjections, x_NC: Tensor, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
+def layer_forward(layer: MusicTransformerLayer, x_NC: Tensor, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
     """One layer, with the weights of `layer`: of training, or fused for decoding.
 
     Args:
