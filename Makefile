@@ -21,12 +21,15 @@ demo: $(VENV)/installed
 	$(RUN)/meloctl train --minutes 5
 	$(RUN)/meloctl generate --bars 32
 
-# one thread: what the tests compute is too small to be shared out
+# Two processes, the tests of one file in one of them, since they share what they train; one thread each, since what they compute is
+# too small to be shared out.
+TEST = OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadscope
+
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q
+	$(TEST)
 
 test-all: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -m 'slow or not slow'
+	$(TEST) -m 'slow or not slow'
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check .

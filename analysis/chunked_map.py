@@ -82,7 +82,7 @@ def map_chunks(
     Args:
         folder: where they are kept. Results of another key are thrown away, those of this one are not made again.
         key: changes whenever the task or the files do.
-        on_files: told how many more files are done.
+        on_files: called with how many more files are done.
     """
     size = chunk_size(len(paths))
     starts = range(0, len(paths), size)
@@ -106,10 +106,10 @@ def read_chunk(path: Path) -> ChunkResult:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            told = json.loads(file.metadata()["told"])
-        if _checksum(arrays, told["facts"]) != told["sum"]:
+            record = json.loads(file.metadata()["record"])
+        if _checksum(arrays, record["facts"]) != record["sum"]:
             raise ValueError("other numbers than were written")
-        return ChunkResult(arrays=arrays, facts=json.loads(told["facts"]))
+        return ChunkResult(arrays=arrays, facts=json.loads(record["facts"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise MeloError(f"{path}: damaged; delete {path.parent} and run again") from error
 
@@ -121,11 +121,11 @@ def forget_chunks(folder: Path) -> None:
 
 def _write(path: Path, result: ChunkResult) -> None:
     facts = json.dumps(result.facts)
-    told = json.dumps(
+    record = json.dumps(
         {"sum": _checksum(result.arrays, facts), "facts": facts}
     )  # several entries would come in any order
     with atomic_write(path) as partial:
-        save_file(result.arrays, partial, metadata={"told": told})
+        save_file(result.arrays, partial, metadata={"record": record})
 
 
 def _checksum(arrays: dict[str, Ints], facts: str) -> int:

@@ -94,7 +94,7 @@ def split_of(group: str) -> str:
 
     So it never changes as files are added.
     """
-    share = _lot(group) % 100
+    share = _hash_number(group) % 100
     return "train" if share < 80 else "validation" if share < 90 else "test"
 
 
@@ -120,11 +120,11 @@ def merged_groups(groups: Sequence[str], cluster: Iterable[int]) -> list[str]:
 def split_groups(groups: Sequence[str]) -> list[str]:
     """Side of each piece by its group, as `split_of` says.
 
-    In a corpus so small that no group falls on validation, the training group with the highest lot is moved there,
+    In a corpus so small that no group falls on validation, the training group with the highest hash is moved there,
     provided that another stays to train on.
     """
     sides = {group: split_of(group) for group in groups}
-    training = sorted((g for g, side in sides.items() if side == "train"), key=_lot)
+    training = sorted((g for g, side in sides.items() if side == "train"), key=_hash_number)
     if "validation" not in sides.values() and len(training) > 1:
         sides[training[-1]] = "validation"
     return [sides[group] for group in groups]
@@ -132,10 +132,10 @@ def split_groups(groups: Sequence[str]) -> list[str]:
 
 def _from_training(group: str) -> tuple[int, str]:
     """Smaller for names that lie farther inside training."""
-    return _lot(group) % 100, group
+    return _hash_number(group) % 100, group
 
 
-def _lot(group: str) -> int:
+def _hash_number(group: str) -> int:
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16)
 
 

@@ -24,7 +24,7 @@ METHOD = "meloctl.statistics/2"
 CRASHED = "the reader crashed on it"
 
 MOST_SHUFFLED = 400
-"""At most this many pieces are shuffled, drawn by lot."""
+"""At most this many pieces are shuffled, a random sample."""
 
 SHUFFLES = 2_000
 """Shuffles in all, spread over those pieces; no piece gets fewer than 8 or more than 999."""
@@ -50,7 +50,7 @@ class PieceFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureChunk:
-    """The task: read each file of a chunk, measure it, shuffle those on which the lot fell."""
+    """The task: read each file of a chunk, measure it, shuffle those that were sampled."""
 
     measures: tuple[str, ...] = tuple(m.name for m in MEASURES)
     meter: tuple[int, int] | None = None
@@ -67,9 +67,9 @@ class MeasureChunk:
     def of(n_files: int, *, meter: tuple[int, int] | None = None, seed: int = 0) -> "MeasureChunk":
         """All measures, with families and shuffles, of a corpus of that many files."""
         rng = np.random.default_rng([seed, n_files])
-        lot = rng.choice(n_files, min(n_files, MOST_SHUFFLED), replace=False, shuffle=False)
-        draws = min(max(-(-SHUFFLES // max(len(lot), 1)), 8), 999)
-        return MeasureChunk(meter=meter, seed=seed, shuffled=frozenset(lot.tolist()), draws=draws)
+        sampled = rng.choice(n_files, min(n_files, MOST_SHUFFLED), replace=False, shuffle=False)
+        draws = min(max(-(-SHUFFLES // max(len(sampled), 1)), 8), 999)
+        return MeasureChunk(meter=meter, seed=seed, shuffled=frozenset(sampled.tolist()), draws=draws)
 
     def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
         """Sums of each piece, of the chunk, and of the shuffles; facts of each piece; skipped files with their reasons."""
@@ -144,7 +144,7 @@ class _PieceSums:
     """(M, 2, OFFSETS) similarity by chance; None where it was not asked for, or the piece is too long."""
 
     shuffles: tuple[Ints, Ints] | None
-    """(draws, M, 2, OFFSETS) pairs and similarity; None for a piece on which the lot did not fall."""
+    """(draws, M, 2, OFFSETS) pairs and similarity; None for a piece that was not sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)

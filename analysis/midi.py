@@ -128,7 +128,7 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        raise MeloError(f"cannot be opened: {_told(error)}") from error
+        raise MeloError(f"cannot be opened: {_os_message(error)}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -137,12 +137,12 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
             raise MeloError(f"{status.st_size:,} bytes; at most {limits.file_bytes:,} are read")
         return os.read(handle, status.st_size)
     except OSError as error:
-        raise MeloError(f"cannot be read: {_told(error)}") from error
+        raise MeloError(f"cannot be read: {_os_message(error)}") from error
     finally:
         os.close(handle)
 
 
-def _told(error: OSError | ValueError) -> str:
+def _os_message(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
@@ -180,8 +180,8 @@ _COMPLAINTS = {
 
 def _second_opinion(data: bytes, complaint: str, limits: Limits) -> _Raw:
     """miditoolkit's reading of a file that symusic refused, data bytes above 127 brought down to 127."""
-    told = " ".join(complaint.removeprefix("MiniMidi: ").split())[:160]
-    reason = f"damaged: {next((plain for start, plain in _COMPLAINTS.items() if told.startswith(start)), told)}"
+    message = " ".join(complaint.removeprefix("MiniMidi: ").split())[:160]
+    reason = f"damaged: {next((plain for start, plain in _COMPLAINTS.items() if message.startswith(start)), message)}"
     if len(data) > limits.forgiven_bytes:
         raise MeloError(reason)
     from miditoolkit import MidiFile

@@ -1,13 +1,13 @@
-"""The bytes of a MIDI file, looked through before a library reads them. No library is used here.
+"""Checks the bytes of a MIDI file before a library reads them. No library is used here.
 
-symusic 0.5.9 trusts what it reads (its src/io/midi.cpp and minimidi's MiniMidi.hpp), and a hostile file can do this to it:
+symusic 0.5.9 trusts what it reads (its src/io/midi.cpp and minimidi's MiniMidi.hpp). On these classes of damaged or unusual
+files it crashes, takes memory without bound, or gives wrong times, so they are refused or rewritten first:
 
-    a chunk that runs past the end of the file       it reads on, and crashes
-    a pitch byte above 127 on channel 16             it writes behind a table, and crashes
-    ticks past 2^31 or 2^32 in one track             they wrap: onsets are wrong, long notes vanish
-    thousands of programs, each with a note          room for a whole track's notes is set aside for each: gigabytes
-    a long track name in a track of many programs    a copy for each
-    an escape event (status F7)                      its bytes are taken for delta times: onsets are wrong
+    chunks that run past the end of the file         it may crash
+    data bytes out of range on one channel           it may crash
+    more ticks in a track than 31 bits hold          times wrap: onsets are wrong, long notes vanish
+    programs, or copies of a name, by the thousand   it takes gigabytes
+    escape events (status F7)                        read as delta times: onsets are wrong
 
 A quick look at the whole file rules all of these out for nearly every file; a track that it does not clear is walked event
 by event, as symusic would.
@@ -38,6 +38,9 @@ MOST_WALKED = 8 << 20
 
 _MOST_PAIRS = 1 << 20
 """Pairs of bytes above 127 that are looked at one by one."""
+
+_UNCHECKED_NOTES = (0x8F, 0x9F)
+"""Status bytes of the channel on which symusic does not check a note's pitch."""
 
 _SMALL = 64 << 10
 """A file of this size cannot hold enough programs to do harm."""
@@ -75,7 +78,7 @@ class Track:
 def prepare(data: bytes) -> bytes:
     """The file as symusic may read it: its header, then its chunks, then zeros; escape events turned into plain ones (F0).
 
-    Raises MeloError: not a MIDI file, damaged, or more than symusic can bear.
+    Raises MeloError: not a MIDI file, damaged, or more than symusic can read.
     """
     _check_header(data)
     data = _with_plain_header(data)
@@ -94,7 +97,7 @@ def walk(data: bytes, bounds: Bounds) -> Track:
     """Follow the events of one track. Some bytes must come after it.
 
     Stops early where symusic gives up too (an event that runs past the track's end, no status to repeat).
-    Raises MeloError for a pitch byte above 127 on channel 16.
+    Raises MeloError for a pitch above 127 that symusic would not check.
     """
     at, end = bounds
     ticks = size = name = status = 0
@@ -136,7 +139,7 @@ def walk(data: bytes, bounds: Bounds) -> Track:
             at += size
             if at > end:
                 break
-            if byte in (0x8F, 0x9F) and data[start + 1] > 0x7F:
+            if byte in _UNCHECKED_NOTES and data[start + 1] > 0x7F:
                 raise MeloError("damaged: a pitch above 127")
             if byte & 0xF0 == 0x90:
                 used.add((byte & 0xF, programs[byte & 0xF]))
@@ -246,9 +249,9 @@ def _most_singles(column: Column) -> int:
 
 
 def _odd_pairs(column: Column, pairs: Positions) -> Positions:
-    """Where a note of channel 16 with a pitch above 127 may stand, or a name of more than MOST_NAME bytes."""
+    """Where a note with an unchecked pitch above 127 may stand, or a name of more than MOST_NAME bytes."""
     first, before, kind = column[pairs], column[pairs - 2], column[pairs - 1]
-    odd: Bools = ((first & 0xEF) == 0x8F) | ((before == 0xFF) & (kind == 0x03))
+    odd: Bools = ((first & 0xEF) == _UNCHECKED_NOTES[0]) | ((before == 0xFF) & (kind == 0x03))
     return pairs[odd]
 
 
@@ -273,7 +276,7 @@ def _most_programs(data: bytes, column: Column, tracks: int) -> int:
 
 
 def _walked(data: bytes, tracks: list[Bounds]) -> bytes:
-    """The same bytes with escape events turned into plain ones, once no track holds what symusic cannot bear."""
+    """The same bytes with escape events turned into plain ones, once no track holds what symusic cannot read."""
     size = sum(end - start for start, end in tracks)
     if size > MOST_WALKED:
         raise MeloError(f"{size:,} bytes of tracks that must be followed event by event; at most {MOST_WALKED:,} are")

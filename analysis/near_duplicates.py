@@ -1,7 +1,7 @@
 """Near copies: one song in another key, tempo, arrangement or cut, found without comparing every file with every other.
 
-A piece is the set of its shingles: short runs of a part's top line, told by intervals and by how each note's wait compares
-with the one before, so that key, tempo, resolution, program and the place in the piece make no difference. The likeness of
+A piece is the set of its shingles: short runs of a part's top line, described by intervals and by how each note's wait compares
+with the one before, so that key, tempo, resolution, program and the place in the piece make no difference. The similarity of
 two pieces is the Jaccard index of their sets, estimated from min-hash signatures of a fixed size (Broder 1997). Its largest
 parts have signatures of their own: another arrangement may share nothing but the tune. Candidates are files that agree
 in one of many small slices of a signature (locality-sensitive hashing), and each is checked before it counts.
@@ -21,11 +21,11 @@ from analysis.grid import nearest_step
 from analysis.piece import Piece
 
 NEAR = 0.2
-"""Likeness from which two pieces are near copies. Unrelated pieces stay under 0.1; a copy with every twentieth note
+"""Similarity from which two pieces are near copies. Unrelated pieces stay under 0.1; a copy with every twentieth note
 changed has about 0.5."""
 
 SAME_PART = 0.35
-"""Likeness from which a part makes two pieces near copies. Two stock accompaniments reach 0.17, one tune sung twice 0.6."""
+"""Similarity from which a part makes two pieces near copies. Two stock accompaniments reach 0.17, one tune sung twice 0.6."""
 
 FEWEST = 24
 """Shingles that a piece must have to be compared; below, a few shared turns would make strangers copies."""
@@ -43,10 +43,10 @@ _VARIETY = 3
 """Different intervals that a shingle must hold: scales, trills and repeated notes are in everything."""
 
 _REPEATS = 3
-"""How often one shingle counts in a piece: what returns weighs more than what an edit broke once."""
+"""How often one shingle counts in a piece: what returns counts more than what an edit broke once."""
 
 _HASHES, _ROWS = 128, 2
-"""Min-hashes in a signature, and how many of them a slice holds: at likeness 0.2 a pair is found in 93 of 100 cases, at
+"""Min-hashes in a signature, and how many of them a slice holds: at similarity 0.2 a pair is found in 93 of 100 cases, at
 0.25 in 98."""
 
 _WINDOW = 32
@@ -108,7 +108,7 @@ def shingles(piece: Piece) -> Hashes:
 
 
 def estimated_similarity(a: Sketch, b: Sketch) -> float:
-    """Estimated likeness of two whole pieces, 0..1; 0 where one of them has too few shingles."""
+    """Estimated similarity of two whole pieces, 0..1; 0 where one of them has too few shingles."""
     if not a.whole or not b.whole:
         return 0.0
     return float((np.frombuffer(a.whole, dtype="<u2") == np.frombuffer(b.whole, dtype="<u2")).mean())
@@ -145,7 +145,7 @@ def clusters(links: Links, names: Sequence[str]) -> Ints:
 
 
 def _links_in_slice(signature: Codes, key: npt.NDArray[np.uint32], owner: Ints, threshold: Floats) -> list[Floats]:
-    """Links (3, M) among signatures with equal keys: the lower file, the higher file, likeness."""
+    """Links (3, M) among signatures with equal keys: the lower file, the higher file, similarity."""
     found = []
     order = np.argsort(key, kind="stable")
     key = key[order]

@@ -148,8 +148,8 @@ def measure(layout: CellBlocks, contents: Contents, kind: Measure) -> tuple[Offs
         if len(layout.blocks) > 1:
             used, of_cell = np.unique(of_cell, return_inverse=True)
             items = items[used]
-        likeness, of_cell = kind.similarity(items, items), of_cell + 1
-        tables = [table_of(likeness), table_of(np.square(likeness, out=likeness))]
+        similarity, of_cell = kind.similarity(items, items), of_cell + 1
+        tables = [table_of(similarity), table_of(np.square(similarity, out=similarity))]
         everything[1:] += group_sums(block, tables, of_cell)
         within[1:] += part_sums(block, tables, of_cell)
         itself[1:] += self_sums(block, tables, of_cell)
@@ -159,11 +159,11 @@ def measure(layout: CellBlocks, contents: Contents, kind: Measure) -> tuple[Offs
     return _offset_sums(everything, within, itself), families
 
 
-def table_of(likeness: Floats) -> Floats:
+def table_of(similarity: Floats) -> Floats:
     """(D, D) similarities as (D + 1, D + 1) whole multiples of 1 / UNIT; index 0 is silence, like nothing."""
-    n = len(likeness)
+    n = len(similarity)
     table = np.zeros((n + 1, n + 1))
-    np.multiply(likeness, UNIT, out=table[1:, 1:])
+    np.multiply(similarity, UNIT, out=table[1:, 1:])
     return np.rint(table, out=table)
 
 

@@ -20,7 +20,7 @@ DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One instrument's line. Parts of one piece are told apart by their index, never by program alone."""
+    """One instrument's line. Parts of one piece are distinguished by their index, never by program alone."""
 
     program: int
     """General MIDI program 0..127; for drums the kit, which names no instrument."""

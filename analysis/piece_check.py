@@ -35,7 +35,7 @@ SCATTERED = 0.3
 
 _STEPS = 12
 _PLACES = 96
-"""Places told apart in a quarter note."""
+"""Places distinguished in a quarter note."""
 
 _BEAT_ROOM = 2
 """Places to either side that still count as on the beat: 1/48 of a quarter."""
@@ -69,7 +69,7 @@ class MeterFacts:
     """More than half of the bars last one quarter or less, so that offsets count beats."""
 
     accents: int
-    """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes do not tell."""
+    """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes leave it open."""
 
     pickup: bool
     """The first bar is shorter than the second."""
@@ -147,7 +147,7 @@ class PieceCheck:
 
 
 def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> PieceCheck:
-    """The facts of a piece with notes; `stated_in` tells whether its file names a metre and a tempo."""
+    """The facts of a piece with notes; `stated_in` says whether its file names a metre and a tempo."""
     bar = piece.note_bar
     occupied = np.unique(bar * len(piece.parts) + piece.notes.part)
     return PieceCheck(
@@ -172,9 +172,9 @@ def stated_in(data: bytes) -> tuple[bool, bool]:
 
 
 def accents(piece: Piece) -> int:
-    """3 where every third quarter is marked, 4 where every second or fourth is, 0 where the notes do not tell.
+    """3 where every third quarter is marked, 4 where every second or fourth is, 0 where the notes leave it open.
 
-    Each beat's weight is told three ways: how long its notes last, how many there are, and how new its pitch classes are
+    Each beat's weight is measured three ways: how long its notes last, how many there are, and how new its pitch classes are
     after the beat before. The autocorrelations of the three at 3 and 6 beats are compared with those at 4 and 8.
     """
     tpq, notes = piece.ticks_per_quarter, piece.notes

@@ -23,7 +23,7 @@ LEVEL = 0.01
 """A peak counts as real at this p or below: of a hundred corpora without any, about one shows one."""
 
 LEAST_PEAK = 0.005
-"""A peak that is lower than this is none, however certain: nobody hears it."""
+"""A peak that is lower than this is none, however certain: it is too small to be audible."""
 
 _RESAMPLES, _CHANCES = 1_000, 1_999
 _PERCENT = (2.5, 97.5)
@@ -106,7 +106,7 @@ def period_of(peaks: list[Peak]) -> int | None:
     return None
 
 
-def weigh(measured: MeasuredCorpus, *, seed: int = 0) -> Evidence:
+def evidence_of(measured: MeasuredCorpus, *, seed: int = 0) -> Evidence:
     """Evidence for a measured corpus, in one pass over its chunks for the intervals and one for chance."""
     with threadpool_limits(1):  # the same bits on any number of cores
         means, piece_means, heights, chance, deviation, counts = _intervals(measured, seed)
@@ -207,8 +207,8 @@ def _p_values(measured: MeasuredCorpus, seed: int) -> Floats:
             d = peak_heights(arrays["of_piece.pairs"][i], arrays["of_piece.similarity"][i])
             observed += np.stack([np.isfinite(d), np.nan_to_num(d)])
             d = np.concatenate([peak_heights(pairs, similarity), d[None]])  # its own order is one of all that could be
-            lot = rng.integers(0, len(d), _CHANCES)
-            chance += np.stack([np.isfinite(d), np.nan_to_num(d)])[:, lot]
+            drawn = rng.integers(0, len(d), _CHANCES)
+            chance += np.stack([np.isfinite(d), np.nan_to_num(d)])[:, drawn]
     with np.errstate(invalid="ignore", divide="ignore"):
         return _corrected_p(observed[1] / observed[0], chance[1] / chance[0])
 

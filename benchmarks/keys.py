@@ -1,4 +1,4 @@
-"""How often is the key that was asked for the estimated key of a generated piece? Three pieces of each key, by the latest model.
+"""How often is the key of --key the estimated key of a generated piece? Three pieces of each key, by the latest model.
 
     python benchmarks/keys.py [--work DIR] [--bars N]
 

@@ -145,9 +145,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one object, for programs")
     parser.add_argument("--quick", action="store_true", help="fewer contexts and rounds: under two minutes")
     parser.add_argument("--cuda", action="store_true", help="measure `large` on a GPU instead")
-    parser.add_argument(
-        "--compile", action="store_true", help="--cuda: compile the layers, as meloctl train --compile does"
-    )
+    parser.add_argument("--compile", action="store_true", help="--cuda: compile whole layers too, not attention alone")
     parser.add_argument("--peak-tflops", type=float, help="--cuda: of the card in bf16, where its name is not known")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     for name in ("seed", "rounds", "parameters", "layers", "width", "heads"):
@@ -162,17 +160,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     from analysis.errors import MeloError
 
-    told = arguments(argv)
+    options = arguments(argv)
     given = {
-        name: value for name, value in vars(told).items() if name in Setting.__dataclass_fields__ and value is not None
+        name: value
+        for name, value in vars(options).items()
+        if name in Setting.__dataclass_fields__ and value is not None
     }
-    setting = replace(Setting(threads=told.threads), **{**(QUICK if told.quick else {}), **given})
+    setting = replace(Setting(threads=options.threads), **{**(QUICK if options.quick else {}), **given})
     try:
-        if told.cuda:
+        if options.cuda:
             from train_cuda import on_cuda
 
             on_cuda(
-                told.folder, seed=setting.seed, peak_tflops=told.peak_tflops, compiled=told.compile, as_json=told.json
+                options.folder,
+                seed=setting.seed,
+                peak_tflops=options.peak_tflops,
+                compiled=options.compile,
+                as_json=options.json,
             )
             return
         missing = [name for name in ("miditok", "transformers") if not installed(name)]
@@ -180,10 +184,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise MeloError(f"not installed: {', '.join(missing)}; install the extra: pip install -e '.[bench]'")
         if (load := os.getloadavg()[0]) > 1:
             progress(f"other work is running here (load {load:.1f}): times will be off")
-        found = measured(told.folder, setting)
+        found = measured(options.folder, setting)
     except MeloError as error:
         raise SystemExit(f"error: {error}") from error
-    if told.json:
+    if options.json:
         print(json.dumps(found))
     else:
         printed(found, setting)

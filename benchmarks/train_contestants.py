@@ -95,7 +95,7 @@ def filled(build: Callable[[int], nn.Module], parameters: int) -> nn.Module:
 def gpt2(shape: Shape) -> nn.Module:
     """Hugging Face's GPT-2 with random weights and SDPA attention, positions for the longest context.
 
-    `gpt2` drops attention weights as that library does unless told otherwise; on a CPU PyTorch has no flash kernel with
+    `gpt2` drops attention weights as that library does by default; on a CPU PyTorch has no flash kernel with
     dropout, so the whole matrix is formed. `gpt2-flash` drops none, so SDPA takes its flash kernel, as it does for ours.
     Both drop a tenth of what the branches add, like ours, and keep no cache of keys.
     """

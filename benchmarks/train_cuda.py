@@ -134,7 +134,7 @@ def measured(
     Args:
         name: meloformer or dense.
         packs: all of one length; the first `warm` are not counted.
-        compiled: layers are compiled whole, as `meloctl train --compile` does; attention under a mask always is.
+        compiled: layers are compiled whole; attention under a mask always is.
     """
     on_gpu = device.type == "cuda"
     if on_gpu:

@@ -38,7 +38,7 @@ class Excerpt:
     window: Window
 
     bars: tuple[TokenBar, ...] = ()
-    """The same bars as tokens; empty where none were asked for."""
+    """The same bars as tokens; empty where they are not needed."""
 
     @property
     def tokens(self) -> Tokens:

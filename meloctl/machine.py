@@ -1,4 +1,4 @@
-"""What this machine has for a run: the memory that is free, and how fast it computes and copies."""
+"""Free memory, and speed of computing and copying, of this machine."""
 
 import time
 from collections.abc import Callable
@@ -9,43 +9,43 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 _UNLIMITED = 1 << 60
-"""A control group without a limit says so with a number near the largest there is (version 1)."""
+"""A control group (version 1) without a limit reports a number near the largest there is."""
 
 _SECONDS = 0.25
-"""How long each of the two rates is measured."""
+"""Time for which each of the two rates is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One device, as training finds it."""
+    """The device that a model is trained on."""
 
     device: str
     """"cpu" or "cuda"."""
 
     memory_bytes: int
-    """Free for this process: of the GPU where there is one."""
+    """Free for this process, on the GPU where there is one."""
 
     flops_per_second: float
-    """Of a matrix product of the model's width, in the precision of training."""
+    """Speed of a matrix product of the model's width, in the precision of training."""
 
     bytes_per_second: float
-    """Read and written by an elementwise function of float32."""
+    """Bytes read and written per second by an elementwise function of float32."""
 
     processes: int = 1
-    """That share the work and, on a CPU, the memory and the cores."""
+    """Processes that share the work and, on a CPU, the memory and the cores."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """ "GPU" or "CPU"."""
         return "GPU" if self.device == "cuda" else "CPU"
 
 
 def this_machine(width: int, *, processes: int = 1) -> Machine:
-    """Measure this machine, in half a second.
+    """Measure this machine in half a second.
 
     Args:
         width: of the model's rows; narrow matrix products are slower for each operation.
-        processes: that train together.
+        processes: processes that train together.
     """
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
@@ -60,35 +60,35 @@ def this_machine(width: int, *, processes: int = 1) -> Machine:
 
 
 def computes_in_half(device: str) -> bool:
-    """Are matrix products of training computed in bf16 here, from float32 weights? On GPUs, and on CPUs with instructions for it.
+    """Whether training computes matrix products in bf16, from float32 weights: on GPUs, and on CPUs with instructions for it.
 
     Args:
         device: "cpu" or "cuda".
     """
     if device == "cuda":
         return True
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not tell: float32 is right everywhere
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch: float32 works everywhere
         return False
-    told = torch.cpu.get_capabilities()
-    return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that this process may still take: what the system has, or what its control group leaves if that is less.
+    """Bytes that this process can still allocate: those of the system, or those that its control groups leave if fewer.
 
     Args:
         root: of the file system; another one in tests.
     """
     try:
-        told = dict(line.split(":", 1) for line in (root / "proc/meminfo").read_text().splitlines())
-        free = int(told["MemAvailable"].split()[0]) * 1024
+        info = dict(line.split(":", 1) for line in (root / "proc/meminfo").read_text().splitlines())
+        free = int(info["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         free = int(psutil.virtual_memory().available)
     return max(0, min([free, *_left_in_groups(root)]))
 
 
 def _left_in_groups(root: Path) -> list[int]:
-    """Bytes left in each control group above this process that has a limit; pages of files can be taken back."""
+    """Bytes left in each control group of this process that has a limit; cached pages of files count as free."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -112,7 +112,7 @@ def _left_in_groups(root: Path) -> list[int]:
 
 
 def _left_in_group(folder: Path, limit: str, usage: str, cache: str) -> int | None:
-    """Bytes left in one group; None where it has no limit, or does not tell."""
+    """Bytes left in one group; None where it has no limit, or cannot be read."""
     try:
         most = int((folder / limit).read_text())
         used = int((folder / usage).read_text())
@@ -123,7 +123,7 @@ def _left_in_group(folder: Path, limit: str, usage: str, cache: str) -> int | No
 
 
 def _flops_per_second(width: int, device: torch.device) -> float:
-    """Of (1024, C) × (C, 2C), both C the width."""
+    """Speed of (1024, C) × (C, 2C), C being the width."""
     kind = torch.bfloat16 if computes_in_half(device.type) else torch.float32
     a = torch.ones(1024, width, device=device, dtype=kind)
     b = torch.ones(width, 2 * width, device=device, dtype=kind)
@@ -131,13 +131,13 @@ def _flops_per_second(width: int, device: torch.device) -> float:
 
 
 def _bytes_per_second(device: torch.device) -> float:
-    """Of exp(x) for 8 MB of x: each element is read once and written once, where new memory is taken."""
+    """Speed of exp(x) for 8 MB of x: each element is read once and written once, to new memory."""
     x = torch.ones(1 << 21, device=device)
     return 2.0 * x.nbytes * _calls_per_second(x.exp, device)
 
 
 def _calls_per_second(call: Callable[[], object], device: torch.device) -> float:
-    """How often something is done in a second, after two calls that warm up."""
+    """Calls per second, after two that warm up."""
     for _ in range(2):
         call()
     _wait(device)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from test_meloctl_cli import write_corpus
+from command_line import write_corpus
 from train_small import V, fresh
 from typer.testing import CliRunner
 

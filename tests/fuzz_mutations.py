@@ -227,8 +227,8 @@ ODD: tuple[Callable[[Random], bytes], ...] = (
     lambda rng: rng.choice(
         (b"\xf0\x7f", b"\xf0", b"\xf0\x8f\xff\xff\x7f", b"\xf7\x03\x43\x12\x00", b"\xf7", b"\xf4", b"\xf6")
     ),
-    lambda rng: bytes([0x90 | rng.choice((0, 9, 15)), rng.choice((127, 128, 150, 255)), rng.choice((0, 1, 127, 200))]),
-    lambda rng: bytes([0x80 | rng.choice((0, 9, 15)), rng.choice((127, 128, 150, 255)), 0]),
+    lambda rng: bytes([0x90 | rng.randrange(16), rng.choice((127, 128, 150, 255)), rng.choice((0, 1, 127, 200))]),
+    lambda rng: bytes([0x80 | rng.randrange(16), rng.choice((127, 128, 150, 255)), 0]),
     lambda rng: bytes([0xC0 | rng.randrange(16), rng.randrange(256)]) + b"\0\x90\x3c\x40\x05\x3c\x00",
     lambda rng: bytes([0x90 | rng.randrange(16), rng.randrange(128), 64]),
 )

@@ -1,4 +1,4 @@
-"""Slow and obvious reference for the four measures of likeness: by offset, by families of instruments, and peaks.
+"""Slow and obvious reference for the four measures of similarity: by offset, by families of instruments, and peaks.
 
 Sums are exact Fractions; only pc-cosine, whose values are not rational, is in floats. One call does it all:
 

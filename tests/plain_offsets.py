@@ -1,4 +1,4 @@
-"""Slow and obvious reference for the likeness of parts' pitch-class sets (pc-jaccard) at bar offsets: mido and loops.
+"""Slow and obvious reference for the similarity of parts' pitch-class sets (pc-jaccard) at bar offsets: mido and loops.
 
 The other measures, families and peaks are in plain_evidence.py, which reads files with what is here.
 

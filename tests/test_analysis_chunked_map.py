@@ -17,7 +17,7 @@ from conftest import note, smf
 from analysis.chunked_map import ChunkResult, Workers, chunk_size, forget_chunks, map_chunks, read_chunk
 from analysis.errors import MeloError
 from analysis.measure_corpus import CRASHED, MeasureChunk, measure_corpus
-from analysis.significance import weigh
+from analysis.significance import evidence_of
 from analysis.table_files import write_tables
 
 
@@ -94,7 +94,7 @@ def test_a_mistake_in_a_task_is_not_taken_for_a_death(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:40], lambda data: data[:-1] + bytes([data[-1] ^ 1])])
-def test_a_damaged_chunk_is_told(tmp_path, damage):
+def test_a_damaged_chunk_is_named(tmp_path, damage):
     (path,) = run(Count(), names(3), tmp_path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(MeloError, match="damaged; delete"):
@@ -131,7 +131,7 @@ def write_corpus(folder, files, seed=0):
 def tables(paths, folder, workers):
     """The bytes of everything that a run writes."""
     measured = measure_corpus(paths, MeasureChunk.of(len(paths)), folder / "chunks", key="k", workers=workers)
-    evidence = weigh(measured)
+    evidence = evidence_of(measured)
     write_tables(
         measured, evidence, {"offsets": [vars(r) for r in measured.table.rows()], "peaks": str(evidence.peaks)}, folder
     )

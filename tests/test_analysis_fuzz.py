@@ -1,4 +1,4 @@
-"""The fuzzer: what it finds in the reader (nothing), and that it finds what is planted."""
+"""The fuzzer: what it finds in the reader (nothing), and that it finds the faults of faulty readers."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ def test_many_damaged_files_are_read_or_refused(real):
 
 
 @pytest.mark.parametrize(
-    ("plant", "told"),
+    ("reader", "finding"),
     [
         ("throws", "KeyError: 'no such key'"),
         ("dies", "died with status -11"),
@@ -62,17 +62,17 @@ def test_many_damaged_files_are_read_or_refused(real):
         ("mumbles", "not one line"),
     ],
 )
-def test_what_is_planted_is_found(plant, told):
-    summary = fuzz(Setting(through=f"fuzz_plants:{plant}", silence=1.0 if plant == "hangs" else 60.0), 3)
+def test_the_fault_of_a_reader_is_found(reader, finding):
+    summary = fuzz(Setting(through=f"fuzz_faulty_readers:{reader}", silence=1.0 if reader == "hangs" else 60.0), 3)
     ((index, what),) = summary.findings
     assert index == 1
-    assert told in what
+    assert finding in what
     assert summary.files == 3  # a new child went on after it
 
 
 def test_a_reader_that_does_not_start_is_no_finding():
     with pytest.raises(RuntimeError, match="does not start"):
-        fuzz(Setting(through="fuzz_plants:nothing_of_this_name"), 3)
+        fuzz(Setting(through="fuzz_faulty_readers:nothing_of_this_name"), 3)
 
 
 def test_two_processes_read_each_file_once():

@@ -141,7 +141,7 @@ def test_what_returns_counts_up_to_three_times():
 
 
 @given(pieces())
-def test_likeness_is_one_with_itself_and_a_sketch_travels(piece):
+def test_similarity_is_one_with_itself_and_a_sketch_travels(piece):
     own = sketch(piece)
     assert estimated_similarity(own, own) == float(len(shingles(piece)) >= FEWEST)
     assert pickle.loads(pickle.dumps(own)) == own

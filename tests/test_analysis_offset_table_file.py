@@ -10,7 +10,7 @@ from analysis.errors import MeloError
 from analysis.measure_corpus import MeasureChunk, measure_corpus
 from analysis.midi import write_midi
 from analysis.offset_table_file import OffsetTableFile, PeakEntry, curves_of, read_curves, table_json
-from analysis.significance import weigh
+from analysis.significance import evidence_of
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
@@ -51,7 +51,7 @@ def test_what_stats_prints_is_what_derive_mask_reads(tmp_path):
     for path in paths:
         write_midi(piece, Path(path))
     corpus = measure_corpus(paths, MeasureChunk.of(3), tmp_path / "c", key="k", workers=Workers(processes=0))
-    data = table_json(corpus.table.rows(), weigh(corpus), pieces=3, skipped=[], source={"corpus": "x"})
+    data = table_json(corpus.table.rows(), evidence_of(corpus), pieces=3, skipped=[], source={"corpus": "x"})
     data = json.loads(json.dumps(data, allow_nan=False))
     curves = curves_of(OffsetTableFile.from_json(data), where="table")
     assert curves.same == {k: float(k % 3 == 0) for k in range(1, 9)}

@@ -15,7 +15,7 @@ from analysis.families import FAMILIES
 from analysis.measure_corpus import MeasureChunk, measure_corpus
 from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, CellBlocks, count_pairs, measure
 from analysis.piece import Part
-from analysis.significance import weigh
+from analysis.significance import evidence_of
 from analysis.similarity import MEASURES, PC_JACCARD
 from analysis.tables import OffsetTable, total_of
 
@@ -87,7 +87,7 @@ def test_a_piece_of_drums_alone_has_rhythm_alone():
     assert {r.measure for r in table_of(piece).rows()} == {"onset-jaccard"}
 
 
-def test_piece_means_weigh_pieces_alike():
+def test_piece_means_count_pieces_alike():
     short = table_of(piece_of([(0, 0, 6, 60), (0, 48, 6, 61)]))
     long = table_of(piece_of([(0, 48 * b, 6, 60) for b in range(4)]))
     (row,) = (r for r in (short + long).rows() if r.offset == 1 and r.measure == "pc-jaccard")
@@ -225,7 +225,7 @@ def assert_agrees_with_plain_loops(paths, folder, *, least=60):
     assert families.keys() == plain["families"].keys()
     for key, row in plain["families"].items():
         assert families[key] == (row["pairs"], pytest.approx(row["mean"], abs=3e-8)), key
-    peaks = {(p.measure, p.relation, p.offset): p for p in weigh(corpus).peaks if p.measure in known}
+    peaks = {(p.measure, p.relation, p.offset): p for p in evidence_of(corpus).peaks if p.measure in known}
     assert peaks.keys() == plain["peaks"].keys()
     for key, row in plain["peaks"].items():
         assert peaks[key].pieces == row["pieces"], key

@@ -50,7 +50,7 @@ def test_sizes_and_cells_are_counted():
     assert own.tempo == 120
 
 
-def test_the_metre_of_most_bars_is_told_and_its_changes():
+def test_the_metre_of_most_bars_is_reported_and_its_changes():
     piece = quarters(20, signatures=[(0, 4, 4), (4 * 48, 3, 4), (13 * 48, 4, 4)])
     metre = facts(piece).metre
     assert (metre.commonest, metre.changes, metre.one_beat) == ("3/4", 2, False)
@@ -130,7 +130,7 @@ def test_free_playing_is_scattered_and_a_score_is_not():
 
 @pytest.mark.parametrize(("period", "expected"), [(3, 3), (4, 4), (2, 4)])
 @pytest.mark.parametrize("shift", [0, 5])
-def test_accents_are_heard_wherever_the_beat_lies(period, expected, shift):
+def test_accents_are_found_wherever_the_beat_lies(period, expected, shift):
     assert accents(marked(period, shift=shift)) == expected
 
 

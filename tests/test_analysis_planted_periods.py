@@ -12,11 +12,11 @@ from conftest import piece_of
 from analysis.chunked_map import Workers
 from analysis.measure_corpus import MeasureChunk, measure_corpus
 from analysis.midi import write_midi
-from analysis.significance import Evidence, weigh
+from analysis.significance import Evidence, evidence_of
 from meloctl.corpus.composer.compose import compose_corpus
 
 
-def evidence_of(folder: Path, *, pieces: int, seed: int, phrase: int) -> Evidence:
+def composed_evidence(folder: Path, *, pieces: int, seed: int, phrase: int) -> Evidence:
     form = "AABA" if phrase else "ABCD"
     compose_corpus(folder / "midi", pieces=pieces, seed=seed, form=form, phrase=phrase)
     paths = sorted(map(str, (folder / "midi").glob("*.mid")))
@@ -27,12 +27,12 @@ def evidence_of(folder: Path, *, pieces: int, seed: int, phrase: int) -> Evidenc
 def evidence_of_files(folder: Path, *, seed: int) -> Evidence:
     paths = sorted(map(str, (folder / "midi").glob("*.mid")))
     task = MeasureChunk.of(len(paths), seed=seed)
-    return weigh(measure_corpus(paths, task, folder / "chunks", key="k", workers=Workers(processes=0)))
+    return evidence_of(measure_corpus(paths, task, folder / "chunks", key="k", workers=Workers(processes=0)))
 
 
 @pytest.mark.parametrize("phrase", [4, 6, 8, 0])
 def test_the_period_of_a_composed_corpus_is_found(tmp_path, phrase):
-    evidence = evidence_of(tmp_path, pieces=16, seed=phrase, phrase=phrase)
+    evidence = composed_evidence(tmp_path, pieces=16, seed=phrase, phrase=phrase)
     for measure in ("pc-jaccard", "pc-cosine", "onset-jaccard"):
         assert evidence.period(measure, "same") == (phrase or None), measure
     real = {p.offset for p in evidence.peaks if p.real and p.relation == "same" and p.measure == "pc-jaccard"}
@@ -62,7 +62,7 @@ def false_periods(kind: str, folder: str, seed: int) -> list[tuple[str, str]]:
         random_bars(here / "midi", pieces=12, seed=seed)
         evidence = evidence_of_files(here, seed=seed)
     else:
-        evidence = evidence_of(here, pieces=12, seed=seed, phrase=0)
+        evidence = composed_evidence(here, pieces=12, seed=seed, phrase=0)
     return [(m, r) for m in evidence.measures for r in ("same", "cross") if evidence.period(m, r) is not None]
 
 
@@ -81,5 +81,5 @@ def test_a_hundred_corpora_without_a_period_show_none_beyond_the_level(tmp_path,
 @pytest.mark.parametrize("phrase", [4, 6, 8])
 @pytest.mark.parametrize("seed", [11, 12, 13, 14, 15])
 def test_the_period_is_found_each_time(tmp_path, phrase, seed):
-    evidence = evidence_of(tmp_path, pieces=24, seed=seed, phrase=phrase)
+    evidence = composed_evidence(tmp_path, pieces=24, seed=seed, phrase=phrase)
     assert evidence.period("pc-jaccard", "same") == phrase

@@ -17,7 +17,7 @@ from analysis.midi import write_midi
 from analysis.offsets import OFFSETS, UNIT, CellBlocks, measure
 from analysis.piece import Notes, Part
 from analysis.shuffle import _bar_sums, _in_orders, chance_sums, shuffled_sums, whole_table
-from analysis.significance import LEVEL, Peak, _corrected_p, peak_heights, period_of, weigh
+from analysis.significance import LEVEL, Peak, _corrected_p, evidence_of, peak_heights, period_of
 from analysis.similarity import MEASURES
 
 
@@ -196,14 +196,14 @@ def loop(rng, bars, period, *, copied=0.9):
 @pytest.mark.parametrize("period", [None, 3, 4, 6, 8])
 def test_a_planted_period_is_found(tmp_path, period):
     rng = np.random.default_rng(period or 0)
-    evidence = weigh(corpus_of([loop(rng, 40, period) for _ in range(10)], tmp_path))
+    evidence = evidence_of(corpus_of([loop(rng, 40, period) for _ in range(10)], tmp_path))
     assert evidence.period("pc-jaccard", "same") == period
     real = {p.offset for p in evidence.peaks if p.real and p.measure == "pc-jaccard"}
     assert all(k % period == 0 for k in real) if period else not real
 
 
 def test_one_piece_is_enough_for_a_clear_period(tmp_path):
-    evidence = weigh(corpus_of([loop(np.random.default_rng(1), 64, 4)], tmp_path))
+    evidence = evidence_of(corpus_of([loop(np.random.default_rng(1), 64, 4)], tmp_path))
     assert evidence.period("pc-jaccard", "same") == 4
     assert evidence.draws == 999
 
@@ -211,7 +211,7 @@ def test_one_piece_is_enough_for_a_clear_period(tmp_path):
 def test_the_interval_of_a_mean_over_pieces_is_that_of_the_textbook(tmp_path):
     """Every piece has one pair at offset 1, alike in a third of them: the interval of a proportion."""
     many = [piece_of([(0, 0, 12, 60), (0, 48, 12, 60 if i % 3 == 0 else 61)]) for i in range(90)]
-    evidence = weigh(corpus_of(many, tmp_path))
+    evidence = evidence_of(corpus_of(many, tmp_path))
     low, high = evidence.mean_interval[:, 0, 0, 1]
     spread = 1.96 * (1 / 3 * 2 / 3 / 90) ** 0.5
     assert (low, high) == (pytest.approx(1 / 3 - spread, abs=0.02), pytest.approx(1 / 3 + spread, abs=0.02))
@@ -223,7 +223,7 @@ def test_the_same_corpus_gives_the_same_evidence(tmp_path):
     many = [loop(np.random.default_rng(i), 20, 4) for i in range(12)]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    a, b = weigh(corpus_of(many, tmp_path / "a")), weigh(corpus_of(many, tmp_path / "b"))
+    a, b = evidence_of(corpus_of(many, tmp_path / "a")), evidence_of(corpus_of(many, tmp_path / "b"))
     assert a.peaks == b.peaks
     assert np.array_equal(a.mean_interval, b.mean_interval, equal_nan=True)
 
@@ -231,6 +231,6 @@ def test_the_same_corpus_gives_the_same_evidence(tmp_path):
 def test_chance_has_the_height_of_the_bars_of_a_piece(tmp_path):
     """Two bars that alternate: shuffled, a pair is alike in (n/2 - 1) / (n - 1) of all cases."""
     piece = piece_of([(0, 48 * b, 12, 60 + b % 2) for b in range(16)])
-    evidence = weigh(corpus_of([piece] * 9, tmp_path))
+    evidence = evidence_of(corpus_of([piece] * 9, tmp_path))
     for found in (evidence.chance, *evidence.chance_interval):
         assert found[0, 0, 1:12] == pytest.approx(np.full(11, 7 / 15), abs=1e-8)

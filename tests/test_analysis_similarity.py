@@ -64,18 +64,18 @@ C_CHORD = [(0, 12, 60), (0, 12, 64), (24, 24, 67)]
 BROKEN = [(0, 12, 60), (12, 12, 64), (24, 12, 67), (36, 12, 72)]  # the same chord, one note at a time
 
 
-def test_pc_jaccard_hears_pitch_classes_alone():
+def test_pc_jaccard_compares_pitch_classes_alone():
     assert similarity_of_two_bars(PC_JACCARD, C_CHORD, BROKEN) == 1
 
 
-def test_note_jaccard_hears_pitch_place_and_length():
+def test_note_jaccard_compares_pitch_place_and_length():
     assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, BROKEN) == 1 / 6  # only c' on the first beat
     assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, C_CHORD) == 1
     octave_up = [(onset, length, pitch + 12) for onset, length, pitch in C_CHORD]
     assert similarity_of_two_bars(NOTE_JACCARD, C_CHORD, octave_up) == 0
 
 
-def test_pc_cosine_weighs_by_length():
+def test_pc_cosine_is_weighted_by_length():
     # c 12, e 12, g 24 against c 24, e 12, g 12: 12·24 + 12·12 + 24·12 = 720 over 12² + 12² + 24² = 864
     assert similarity_of_two_bars(PC_COSINE, C_CHORD, BROKEN) == pytest.approx(720 / 864, abs=1e-7)
 
@@ -84,7 +84,7 @@ def test_a_note_of_no_length_counts_one_tick():
     assert similarity_of_two_bars(PC_COSINE, [(0, 0, 60)], [(0, 9, 72)]) == pytest.approx(1, abs=1e-7)
 
 
-def test_onset_jaccard_hears_rhythm_alone():
+def test_onset_jaccard_compares_rhythm_alone():
     assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN) == 2 / 4
     assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN, drums=True) == 2 / 4
 

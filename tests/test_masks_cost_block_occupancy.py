@@ -28,9 +28,9 @@ def test_blocks_are_those_of_the_matrix(spec, layout, drums, size):
     bar, part = layout
     see = dense_mask(spec, bar, part, drums)
     orders = np.arange(len(bar)), np.lexsort((bar, part))
-    ways = [BlockGrid(rows=size, part_major=by_part) for by_part in (False, True)]
+    grids = [BlockGrid(rows=size, part_major=by_part) for by_part in (False, True)]
     expected = [by_the_matrix(see, order, size) for order in orders]
-    assert block_occupancy(spec, cells_of_rows(bar, part, drums), ways) == pytest.approx(expected)
+    assert block_occupancy(spec, cells_of_rows(bar, part, drums), grids) == pytest.approx(expected)
 
 
 def test_many_cells_are_taken_some_at_a_time(monkeypatch):
@@ -38,22 +38,22 @@ def test_many_cells_are_taken_some_at_a_time(monkeypatch):
     rows = sorted((int(b), int(p)) for b, p in zip(rng.integers(0, 20, 90), rng.integers(0, 4, 90), strict=True))
     cells = cells_of_rows(*zip(*rows, strict=True), drums={1})
     spec = MaskSpec(same=(2, 5), near=1, far=(4,), summaries=True, drums="exempt")
-    ways = [BlockGrid(rows=8, part_major=by_part) for by_part in (False, True)]
-    whole = block_occupancy(spec, cells, ways)
+    grids = [BlockGrid(rows=8, part_major=by_part) for by_part in (False, True)]
+    whole = block_occupancy(spec, cells, grids)
     monkeypatch.setattr(occupancy, "_AT_ONCE", 7)
-    assert block_occupancy(spec, cells, ways) == whole
+    assert block_occupancy(spec, cells, grids) == whole
 
 
 def test_by_hand():
     # one part, two rows a bar, own bar alone: of 4 bars in blocks of 2 the diagonal of 4 · 5 / 2, in blocks of 8 all
     cells = cells_of_rows(np.repeat(np.arange(4), 2), [0] * 8)
     spec = MaskSpec(same=(), near=0, far=(), summaries=True)
-    ways = [BlockGrid(rows=n, part_major=False) for n in (2, 8)]
-    assert block_occupancy(spec, cells, ways) == [4 / 10, 1]
-    assert block_occupancy(causal_mask(), cells, ways) == [1, 1]
+    grids = [BlockGrid(rows=n, part_major=False) for n in (2, 8)]
+    assert block_occupancy(spec, cells, grids) == [4 / 10, 1]
+    assert block_occupancy(causal_mask(), cells, grids) == [1, 1]
 
 
-def test_sorted_by_part_a_row_sees_ahead():
+def test_sorted_by_part_a_row_attends_ahead():
     # two parts, one row each, two bars, blocks of one row, everything seen: in part-major order part 0 of bar 1 sees part 1
     # of bar 0, which stands after it, and part 1 of bar 0 does not see part 0 of bar 1
     cells = cells_of_rows([0, 0, 1, 1], [0, 1, 0, 1])

@@ -23,22 +23,22 @@ def layouts(draw):
 
 
 @st.composite
-def gapped(draw):
-    """(bar, part, segment) of rows in generation order, some bars of some parts written last: header rows are part 4, the rows
-    that reopen bars part 5."""
+def infill_layouts(draw):
+    """(bar, part, segment) of rows in generation order, the masked bars of some parts last: header rows are part 4, infill
+    headers part 5."""
     n_bars = draw(st.integers(1, 6))
     cells = draw(st.lists(st.tuples(st.integers(0, n_bars - 1), st.integers(0, 3), st.integers(1, 3)), max_size=12))
     first = draw(st.integers(0, n_bars - 1))
-    reopened = range(first, draw(st.integers(first, n_bars - 1)) + 1)
+    masked = range(first, draw(st.integers(first, n_bars - 1)) + 1)
     parts = draw(st.sets(st.integers(0, 3), min_size=1))
     rows = [(b, p) for b, p, n in cells for _ in range(n)]
-    last = sorted([(b, p) for b, p in rows if b in reopened and p in parts] + [(b, -1) for b in reopened])
-    kept = sorted([(b, p) for b, p in rows if not (b in reopened and p in parts)] + [(b, -1) for b in range(n_bars)])
+    last = sorted([(b, p) for b, p in rows if b in masked and p in parts] + [(b, -1) for b in masked])
+    kept = sorted([(b, p) for b, p in rows if not (b in masked and p in parts)] + [(b, -1) for b in range(n_bars)])
     bar, part = [b for b, _ in kept + last], [4 if p < 0 else p for _, p in kept] + [5 if p < 0 else p for _, p in last]
     return bar, part, [b for b, _ in kept] + [n_bars + b - first for b, _ in last]
 
 
-def test_a_gap_sees_both_ways_drawn():
+def test_infill_attends_both_ways_drawn():
     # one part, a row a bar; bar 1 of 0, 1, 2, 3 is written last, and own bars are seen 1 back alone
     spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
     drawn = ["1...", ".1..", ".11.", "11.1"]
@@ -70,14 +70,14 @@ def test_exempt_drums_drawn():
     assert (dense_mask(spec, bar, part) == dense_mask(replace(spec, drums="masked"), bar, part, {0})).all()
 
 
-def test_summaries_of_earlier_bars_are_seen():
+def test_summaries_of_earlier_bars_are_visible():
     assert dense_summary_mask(SEED, [0, 1, 1, 2], 3).tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0]]
     off = MaskSpec(same="full", near=0, far=(), summaries=False)
     assert not dense_summary_mask(off, [0, 1, 2], 3).any()
 
 
 @given(specs(), layouts())
-def test_nothing_later_is_seen_and_everyone_sees_itself(spec, layout):
+def test_no_row_attends_to_a_later_one_and_every_row_to_itself(spec, layout):
     see = dense_mask(spec, *layout)
     assert not np.triu(see, k=1).any()
     assert see.diagonal().all()
@@ -104,8 +104,8 @@ def relation_of(p, q):
 
 @given(specs(), st.integers(1, 3))
 def test_reach_is_the_matrix_multiplied(spec, layers):
-    # three parts and drums, one row each, 14 bars, without summaries; what the last bar's row of part 1 hears of 1, 2 and 3.
-    # Rows of one bar stand in the order of parts; reach speaks of earlier bars, and of offset 0 as always heard.
+    # three parts and drums, one row each, 14 bars: which rows of parts 1, 2 and 3 reach the last bar's row of part 1.
+    # Rows of one bar stand in the order of parts; `reach` is of earlier bars, and always holds offset 0.
     bars = 14
     bar, part = np.repeat(np.arange(bars), 4), np.tile(np.arange(4), bars)
     see = np.array(
@@ -114,8 +114,8 @@ def test_reach_is_the_matrix_multiplied(spec, layers):
             for b, p in zip(bar, part, strict=True)
         ]
     )
-    heard = np.linalg.matrix_power(see.astype(float), layers) > 0
-    last = heard[(bars - 1) * 4 + 1]
+    reached = np.linalg.matrix_power(see.astype(float), layers) > 0
+    last = reached[(bars - 1) * 4 + 1]
     expected = {
         relation: [k for k in range(bars) if last[(bars - 1 - k) * 4 + other]]
         for relation, other in (("same", 1), ("cross", 2), ("drums", 3))
@@ -124,7 +124,7 @@ def test_reach_is_the_matrix_multiplied(spec, layers):
 
 
 def test_exempt_drums_carry_what_the_mask_hides():
-    # own bar only; through two layers a row hears every bar, by way of the drums
+    # own bar only; through two layers every bar reaches a row, by way of the drums
     spec = MaskSpec(same=(), near=0, far=(), summaries=False, drums="exempt")
     assert reach(spec, 1, bars=5) == {"same": [0], "cross": [0], "drums": [0, 1, 2, 3, 4]}
     assert reach(spec, 2, bars=5) == {relation: [0, 1, 2, 3, 4] for relation in MASK_RELATIONS}

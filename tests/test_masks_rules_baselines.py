@@ -61,7 +61,7 @@ def test_drums_may_be_exempt():
 
 
 @given(specs(most=40))
-def test_the_window_of_like_cost_is_the_nearest(spec):
+def test_window_like_is_the_nearest_in_density(spec):
     target = density(spec, BAND)
 
     def miss(n):
@@ -75,7 +75,7 @@ def test_the_window_of_like_cost_is_the_nearest(spec):
 @settings(max_examples=100)
 @given(specs(most=32), st.integers(0, 10**6))
 def test_chance_costs_what_the_mask_costs(spec, seed):
-    # one offset across parts costs 60 · 12 of 45,150 pairs or less, so 5 % can be met once the mask is dear enough
+    # one offset across parts costs 60 · 12 of 45,150 pairs or less, so 5 % can be met once the mask costs enough
     target = density(spec, BAND)
     chance = random_mask(spec, BAND, np.random.default_rng(seed))
     used = density(chance, BAND)
@@ -104,7 +104,7 @@ def test_every_offset_and_relation_has_its_chance():
     assert max(k for s in drawn for k in (*s.same, s.near, *s.far)) == 32
 
 
-def test_a_dear_mask_is_met_with_offsets_beyond_32():
+def test_an_expensive_mask_is_met_with_offsets_beyond_32():
     pairs = row_pairs(np.ones((3, 100), dtype=np.int64))
     chance = random_mask(causal_mask(), pairs, np.random.default_rng(0))
     assert density(chance, pairs) > 0.95
@@ -117,7 +117,7 @@ def test_a_mask_of_the_bar_itself_leaves_nothing_to_draw():
     assert (chance.same, chance.near, chance.far, chance.summaries) == ((), 0, (), False)
 
 
-def test_signed_masks_carry_priors_and_provenance_through_json():
+def test_masks_keep_priors_and_provenance_through_json():
     table = read_curves(DIARY)
     for spec in (museformer_mask(), window_mask(3), causal_mask(), random_mask(SEED, BAND, np.random.default_rng(0))):
         mine = with_priors(spec, table, version="1.2", corpus="diary")

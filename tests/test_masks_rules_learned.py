@@ -56,7 +56,7 @@ def test_farther_bars_that_were_never_reached_are_not_shown():
     assert not any("farther" in r for r in spec.reasons)
 
 
-def test_gates_that_hardly_moved_are_told():
+def test_gates_that_hardly_moved_are_reported():
     still = curve({1: 0.39, 4: 0.75}, prior={1: 0.3, 4: 0.7})
     assert learned_mask(gates(still, still)).reasons[1].startswith("Careful: no gate moved by more than 0.09.")
     assert not any("Careful" in r for r in learned_mask(SIX).reasons)

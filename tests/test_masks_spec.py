@@ -38,7 +38,7 @@ def test_what_the_seeds_mask_shows():
     assert [k for k in range(100) if SEED.sees("cross", k)] == [0, 1, 2, 4]
 
 
-def test_ones_own_bar_is_always_seen():
+def test_the_own_bar_is_always_shown():
     spec = replace(SEED, same=(4,), near=0, far=())
     assert [k for k in range(9) if spec.sees("same", k)] == [0, 4]
     assert [k for k in range(9) if spec.sees("cross", k)] == [0]
@@ -48,7 +48,7 @@ def test_masked_drums_are_a_part_like_any_other():
     assert [SEED.sees("drums", k) for k in range(100)] == [SEED.sees("cross", k) for k in range(100)]
 
 
-def test_exempt_drums_see_and_are_seen_at_every_earlier_bar():
+def test_exempt_drums_attend_both_ways_at_every_earlier_bar():
     spec = replace(SEED, same=(2,), drums="exempt")
     assert all(spec.sees("drums", k) for k in range(100))
     assert [k for k in range(100) if spec.sees("cross", k)] == [0, 1, 2, 4]  # other parts as before

@@ -178,15 +178,15 @@ def test_every_row_attends_to_itself(spec, cells, costs):
 @given(pieces(), specs(), st.sampled_from([*RUN_LENGTHS, 2, 7, 13]), st.booleans())
 def test_query_runs_of_any_length_hold_the_pairs_of_their_order(cells, spec, length, whole_bars):
     parts = np.repeat(cells.part, cells.rows)
-    alike = parts[:, None] == parts
+    same_part = parts[:, None] == parts
     mask = reference(spec, cells)
     visible = visible_offsets(spec, cells.n_bars)
     every = np.ones(len(cells.rows), dtype=bool)
     same, other = np.array([[1], [0], [0]]) * visible > 0, np.array([[0], [1], [1]]) * visible > 0
     for order, some, expected in [
         (generation_order(cells, ""), visible, mask),
-        (within_parts(cells, ""), same, mask & alike),
-        (across_parts(cells, "", every), other, mask & ~alike),
+        (within_parts(cells, ""), same, mask & same_part),
+        (across_parts(cells, "", every), other, mask & ~same_part),
     ]:
         if len(order.keys):
             runs = query_runs(order, some, count_visible_pairs(cells, some), length, whole_bars=whole_bars)

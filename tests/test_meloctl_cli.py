@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,37 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, note, smf
+from command_line import DIARY, facts, meloctl, mistake, only, write_corpus
+from conftest import note, smf
 
 from analysis.midi import read_midi
 from analysis.similarity import MEASURES
 from meloctl import __version__
-
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
-
-
-def meloctl(*arguments, work, cwd=None):
-    environment = {**os.environ, "MELOCTL_WORK": str(work)}
-    command = [sys.executable, "-m", "meloctl", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
-
-
-def facts(*arguments, work):
-    done = meloctl(*arguments, "--json", work=work)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def write_corpus(folder, files=24, seed=5):
-    """Little songs of two parts: a tune of four bars, told again, over a bass."""
-    random.seed(seed)
-    folder.mkdir(parents=True)
-    for i in range(files):
-        tune = [random.choice([60, 62, 64, 65, 67]) for _ in range(16)]
-        high = [e for pitch in tune * 2 for e in note(pitch, 480)]
-        low = [(0, b"\xc1\x21")] + [e for pitch in tune[::4] * 2 for e in note(pitch - 24, 1920, channel=1)]
-        (folder / f"{i:02d}.mid").write_bytes(smf(high, low))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +29,6 @@ def card(tmp_path_factory):
     told["train"] = facts("train", "--minutes", "5", "--epochs", "80", work=work)
     told["generate"] = facts("generate", "--bars", "8", work=work)
     return root, work, told
-
-
-def only(folder):
-    (found,) = [p for p in folder.iterdir() if p.is_dir()]
-    return found
 
 
 def test_stats_tells_and_writes(card):
@@ -246,94 +215,6 @@ def test_the_workspace_is_named_by_option_environment_or_melo(tmp_path):
     assert (tmp_path / "melo" / "mask").is_dir()
 
 
-# mistakes
-
-
-def mistake(*arguments, work, status=1):
-    done = meloctl(*arguments, work=work)
-    assert done.returncode == status, (done.stdout, done.stderr)
-    assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("measuring")]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("meloctl")
-    return lines[0]
-
-
-def everything_under(folder):
-    return sorted(str(p) for p in folder.rglob("*"))
-
-
-@pytest.fixture
-def garbage(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text").mkdir()
-    for i in range(3):
-        (tmp_path / "text" / f"{i}.mid").write_text("Lorem ipsum dolor sit amet")
-    (tmp_path / "cut").mkdir()
-    (tmp_path / "cut" / "a.mid").write_bytes(smf(note(60, 480))[:-8])
-    mask = json.loads(subprocess_mask(tmp_path))
-    (tmp_path / "unknown.json").write_text(json.dumps({**mask, "window": 3}))
-    (tmp_path / "table.json").write_text(json.dumps({**json.loads(DIARY.read_text()), "more": 1}))
-    (tmp_path / "nonsense.json").write_text("{]")
-    return tmp_path
-
-
-def subprocess_mask(tmp_path):
-    return meloctl("derive-mask", "--table", DIARY, "--json", work=tmp_path / "aside").stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
-        (["stats", "{}/empty"], 1, "no .mid or .midi file in it; give a folder of MIDI files"),
-        (["stats", "{}/text"], 1, "no file in {}/text could be read (3 tried); the first, 0.mid: not a MIDI file"),
-        (["stats", "{}/cut"], 1, "a.mid: damaged: the file ends inside a track"),
-        (["stats", "{}/none"], 1, "no such folder"),
-        (["stats", "{}/text", "--meter", "4/5"], 1, "meter '4/5' is not a time signature"),
-        (["stats", "{}/table.json"], 1, "neither a folder nor MIDI"),
-        (["stats", "{}/text", "--meter", ""], 1, "meter '' is not a time signature"),
-        (
-            ["stats", "{}/text", "--work", "{}/table.json"],
-            1,
-            "table.json: not a folder; name a workspace folder with --work",
-        ),
-        (["derive-mask"], 1, "run first: meloctl stats FOLDER"),
-        (["derive-mask", "--table", "{}/table.json"], 1, "unknown key 'more'"),
-        (["derive-mask", "--table", "{}/nonsense.json"], 1, "it is not JSON"),
-        (["derive-mask", "--table", "{}/empty"], 1, "empty/offsets.json: cannot read this table of offsets"),
-        (["derive-mask", "--table", str(DIARY), "--far", "-1"], 1, "--far -1"),
-        (["train"], 1, "run first: meloctl stats FOLDER"),
-        (["train", "--model", "huge"], 1, "--model huge: no such model; choose one of tiny, small, base, large"),
-        (["train", "--minutes", "0"], 1, "--minutes 0"),
-        (["train", "--minutes", "nan"], 1, "--minutes nan"),
-        (["train", "--seed", "-1"], 1, "--seed -1"),
-        (["train", "--learning-rate", "7"], 1, "--learning-rate 7"),
-        (["generate"], 1, "run first: meloctl train"),
-        (["generate", "--bars", "0"], 1, "--bars 0: give a whole number of bars, 1 to 10000"),
-        (["generate", "--instruments", "kazoo"], 1, "--instruments kazoo: no such instrument"),
-        (["generate", "--meter", "4/5"], 1, "--meter 4/5: give a time signature"),
-        (["generate", "--tempo", "5"], 1, "--tempo 5: give quarter notes a minute"),
-        (["generate", "--key", "H"], 1, "--key H: no such key; give a letter from A to G"),
-        (["generate", "--count", "0"], 1, "--count 0: give how many pieces to write, 1 to 1000"),
-        (["generate", "--sound", "mp3"], 1, "--sound mp3: give wav, flac or none"),
-        (["generate", "--top-k", "0"], 1, "--top-k 0: give how many values to sample from"),
-        (["generate", "--seed", "-1"], 1, "--seed -1: give a whole number"),
-        (["generate", "--keep-bars", "4"], 1, "give the prompt too: --prompt FILE"),
-        (["generate", "--prompt", "{}/none.mid"], 1, "none.mid"),
-        (["generate", "--prompt", "{}/text/0.mid"], 1, "not a MIDI file"),
-        (["generate", "--bars", "many"], 2, "meloctl generate: Invalid value for '--bars'"),
-        (["generate", "--colour", "red"], 2, "No such option: --colour"),
-        (["sing"], 2, "No such command 'sing'"),
-        (["stats"], 2, "Missing argument"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(garbage, arguments, status, says):
-    work = garbage / "melo"
-    line = mistake(*(a.replace("{}", str(garbage)) for a in arguments), work=work, status=status)
-    assert says.replace("{}", str(garbage)) in line
-    assert not work.exists()
-
-
 def test_several_pieces_go_on_from_a_prompt(card):
     root, work, _ = card
     prompt = root / "corpus" / "03.mid"
@@ -350,56 +231,6 @@ def test_several_pieces_go_on_from_a_prompt(card):
         later = again.notes.part[again.notes.onset_tick >= end]
         assert {again.parts[i].program for i in later} == {0, 73}
         assert Path(piece["path"]).with_suffix(".png").exists()
-
-
-def test_a_mask_with_an_unknown_key_is_refused(card, garbage):
-    _, work, _ = card
-    before = everything_under(work)
-    assert "unknown key 'window'" in mistake("train", "--mask", garbage / "unknown.json", work=work)
-    assert everything_under(work) == before
-
-
-def test_a_damaged_workspace_is_refused(tmp_path):
-    corpus, work = write_corpus(tmp_path / "corpus", files=2), tmp_path / "melo"
-    facts("stats", corpus, work=work)
-    folder = only(work / "stats")
-    (folder / "manifest.json").write_text("{}")
-    assert "not a manifest of this version" in mistake("derive-mask", work=work)
-    (folder / "manifest.json").unlink()
-    assert "names no finished run" in mistake("derive-mask", work=work)
-    (work / "stats" / "latest.json").write_text('{"folder": "../../etc"}')
-    assert "names no finished run" in mistake("derive-mask", work=work)
-
-
-def test_a_vanished_corpus_is_named(tmp_path):
-    corpus, work = write_corpus(tmp_path / "corpus", files=2), tmp_path / "melo"
-    facts("stats", corpus, work=work)
-    facts("derive-mask", work=work)
-    for path in corpus.iterdir():
-        path.unlink()
-    assert "no .mid or .midi file in it" in mistake("train", work=work)
-
-
-def test_too_few_pieces_to_split_are_named(tmp_path):
-    corpus, work = write_corpus(tmp_path / "corpus", files=1), tmp_path / "melo"
-    facts("stats", corpus, work=work)
-    facts("derive-mask", work=work)
-    done = meloctl("train", work=work)
-    assert done.returncode == 1
-    assert "give a corpus of more different pieces" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-
-
-def test_a_folder_that_may_not_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert "not a directory" in mistake("derive-mask", "--table", DIARY, work=tmp_path / "file" / "melo")
-
-
-def test_a_piece_of_one_part_gives_no_mask_and_says_why(tmp_path):
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "solo.mid").write_bytes(smf([e for p in (60, 62, 64, 65) for e in note(p, 1920)]))
-    facts("stats", tmp_path / "corpus", work=tmp_path / "melo")
-    assert "pieces with two parts" in mistake("derive-mask", work=tmp_path / "melo")
 
 
 def test_the_version_is_told(tmp_path):

@@ -8,8 +8,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from command_line import DIARY, only, write_corpus
 from test_masks_rules_learned import SIX
-from test_meloctl_cli import DIARY, only, write_corpus
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run
@@ -83,7 +83,7 @@ def latest(work):
     return json.loads((work / "mask" / "latest.json").read_text())["folder"]
 
 
-def test_the_rules_say_what_they_were_told(measured):
+def test_the_rules_use_their_options(measured):
     _, work = measured
     assert derive("--rule", "window", "--bars", "2", work=work).same == (1, 2)
     assert derive("--rule", "budget", "--share", "0.5", work=work).source["used"] <= 0.5
@@ -94,7 +94,7 @@ def test_the_rules_say_what_they_were_told(measured):
     assert (one.same, one.near, one.far) != (other.same, other.near, other.far)
 
 
-def test_chance_may_be_like_any_mask(measured, tmp_path):
+def test_random_masks_meet_the_density_of_any_mask(measured, tmp_path):
     _, work = measured
     like = MaskSpec(same=(1,), near=0, far=(), drums="exempt", summaries=False)
     (tmp_path / "like.json").write_text(json.dumps(like.to_json()))
@@ -149,7 +149,7 @@ def test_a_table_that_names_no_corpus_needs_one(measured, tmp_path):
     assert spec.source["corpus"] == DIARY.stem
 
 
-def test_a_corpus_that_is_gone_is_told_in_one_line(measured, tmp_path):
+def test_a_corpus_that_is_gone_is_one_line(measured, tmp_path):
     work = tmp_path / "melo"
     shutil.copytree(measured[1] / "stats", work / "stats")
     manifest = only(work / "stats") / "manifest.json"
@@ -166,17 +166,17 @@ def test_masks_side_by_side(measured, tmp_path):
     corpus, work = measured
     mine = tmp_path / "mine.json"
     mine.write_text(json.dumps(MaskSpec(same=(4,), near=0, far=(4,), summaries=True).to_json()))
-    told = facts("mask", "compare", mine, "--pieces", "3", work=work)
-    assert told["corpus"] == str(corpus)
-    assert told["pieces"] == 3
-    names = [m["name"] for m in told["masks"]]
+    data = facts("mask", "compare", mine, "--pieces", "3", work=work)
+    assert data["corpus"] == str(corpus)
+    assert data["pieces"] == 3
+    names = [m["name"] for m in data["masks"]]
     assert names == ["seed", "budget", "museformer", "window", "random", "causal", str(mine)]
-    assert [len(m["specs"]) for m in told["masks"]] == [1, 1, 1, 1, 5, 1, 1]
-    assert told["masks"][5]["similarity_recall"] == told["masks"][5]["density"] == 1
-    assert told["masks"][6]["specs"][0]["same"] == [4]
+    assert [len(m["specs"]) for m in data["masks"]] == [1, 1, 1, 1, 5, 1, 1]
+    assert data["masks"][5]["similarity_recall"] == data["masks"][5]["density"] == 1
+    assert data["masks"][6]["specs"][0]["same"] == [4]
     said = meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines()
     assert said[0].startswith("3 of 6 pieces of ")
-    assert said[-1] == told["conclusion"]
+    assert said[-1] == data["conclusion"]
     assert meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines() == said
 
 
@@ -199,14 +199,14 @@ def test_mistakes_in_comparing_and_showing_are_one_line(measured, arguments, mes
 def test_a_mask_is_shown_in_words_and_drawn(measured, tmp_path):
     _, work = measured
     derive("--rule", "causal", work=work)
-    told = facts("mask", "show", work=work)
-    assert told["words"] == "Own part: every earlier bar. Other parts: every earlier bar. Summaries: on."
-    assert told["path"] == str(work / "mask" / f"{latest(work)}.png")
+    data = facts("mask", "show", work=work)
+    assert data["words"] == "Own part: every earlier bar. Other parts: every earlier bar. Summaries: on."
+    assert data["path"] == str(work / "mask" / f"{latest(work)}.png")
     assert (work / "mask" / f"{latest(work)}.png").read_bytes().startswith(b"\x89PNG")
     facts("derive-mask", "--rule", "causal", work=work)  # the run itself was left as it was
-    (tmp_path / "mine.json").write_text(json.dumps(told["mask"]))
+    (tmp_path / "mine.json").write_text(json.dumps(data["mask"]))
     said = meloctl("mask", "show", tmp_path / "mine.json", "--out", tmp_path / "a" / "b.png", work=work).stdout
-    assert said.splitlines()[1] == told["words"]
+    assert said.splitlines()[1] == data["words"]
     assert said.splitlines()[-1] == f"Wrote {tmp_path / 'a' / 'b.png'}"
     assert (tmp_path / "a" / "b.png").read_bytes().startswith(b"\x89PNG")
     assert "run first: meloctl derive-mask" in mistake("mask", "show", work=tmp_path / "empty")

@@ -1,6 +1,7 @@
 """`meloctl compare` from outside: runs that cannot be compared, mistakes, interrupts; one clear line for each."""
 
 import pytest
+from command_line import write_corpus
 from compared_runs import (
     PIECES,
     compare_json,
@@ -11,7 +12,6 @@ from compared_runs import (
     two_rounds,
     with_constant_heads,
 )
-from test_meloctl_cli import write_corpus
 from train_small import fresh
 from typer.testing import CliRunner
 

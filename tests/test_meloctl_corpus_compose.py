@@ -393,7 +393,7 @@ def test_the_command_writes_tells_and_does_not_redo(tmp_path):
     assert f"Next: meloctl stats {folder}" in again.stdout
 
 
-def test_the_command_writes_where_it_is_told(tmp_path):
+def test_the_command_writes_to_the_given_folder(tmp_path):
     done = compose(tmp_path / "here", "--pieces", 1, "--form", "A")
     assert done.stdout.startswith("Wrote 1 piece of 8 bars: ")
     assert read_midi(tmp_path / "here" / "00000.mid").n_bars == 8

@@ -1,4 +1,4 @@
-"""Windows, keys and tempos, packs. The store and the stream have files of their own."""
+"""Windows, augmentation, packs. The store and the stream have files of their own."""
 
 from itertools import combinations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import MeloError
 from analysis.piece import Part
-from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, augmented, fitting, retimed, transposed
+from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, allowed_moves, augment, shift_tempo, transpose
 from meloctl.dataset.packs import arrange, pack_of, padded, padding_share
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.rows.codec import encode
@@ -25,7 +25,7 @@ def rows_of(notes, tempo=120.0):
 
 
 def bars_of(count, notes_each):
-    """A piece of `count` bars with so many notes each, drums and piano in turn."""
+    """A piece of `count` bars with so many notes each, drums and piano alternating."""
     return rows_of([(i % 2, 48 * b + i, 6, 50 + i) for b in range(count) for i in range(notes_each)])
 
 
@@ -82,20 +82,20 @@ def test_what_long_bars_lose_is_counted():
         assert kept + left_out([piece], context, V).notes == len(notes)
 
 
-# keys and tempos
+# augmentation
 
 
 def test_transposition_moves_pitches_and_leaves_drums():
     rows = rows_of([(0, 0, 6, 36), (1, 0, 6, 60)])
-    moved = transposed(rows, 5, V)
+    moved = transpose(rows, 5, V)
     assert moved[:, PITCH].tolist() == [ABSENT, 36, 65, ABSENT]
-    assert np.array_equal(transposed(moved, -5, V), rows)
+    assert np.array_equal(transpose(moved, -5, V), rows)
 
 
 def test_transposition_never_leaves_the_range():
     rows = rows_of([(1, 0, 6, 126), (1, 6, 6, 60)])
-    assert np.array_equal(transposed(rows, 2, V), rows)
-    assert transposed(rows, 1, V)[:, PITCH].max() == 127
+    assert np.array_equal(transpose(rows, 2, V), rows)
+    assert transpose(rows, 1, V)[:, PITCH].max() == 127
 
 
 def test_transpositions_are_every_key_once():
@@ -104,40 +104,40 @@ def test_transpositions_are_every_key_once():
 
 def test_a_tempo_moves_by_its_levels_and_notes_stay():
     rows = rows_of([(1, 0, 6, 60), (1, 48, 6, 60)])  # 120 is level 72: levels start three octaves below it
-    moved = retimed(rows, 24, V)
+    moved = shift_tempo(rows, 24, V)
     assert V.tempos[moved[0, TEMPO]] == 240
     assert moved[:, TEMPO].tolist() == [96, ABSENT, 96, ABSENT, ABSENT]
     assert np.array_equal(np.delete(moved, TEMPO, axis=1), np.delete(rows, TEMPO, axis=1))
-    assert np.array_equal(retimed(rows, 49, V), rows)  # there are 48 levels above 120
+    assert np.array_equal(shift_tempo(rows, 49, V), rows)  # there are 48 levels above 120
 
 
 def test_only_moves_that_fit_are_drawn():
     values = np.array([3, 100, 125], dtype=np.int16)
-    assert fitting(values, 128, TRANSPOSITIONS) == range(-3, 3)
-    assert fitting(np.array([0, 127], dtype=np.int16), 128, TRANSPOSITIONS) == range(0, 1)
-    assert fitting(values[:0], 128, TRANSPOSITIONS) == TRANSPOSITIONS
+    assert allowed_moves(values, 128, TRANSPOSITIONS) == range(-3, 3)
+    assert allowed_moves(np.array([0, 127], dtype=np.int16), 128, TRANSPOSITIONS) == range(0, 1)
+    assert allowed_moves(values[:0], 128, TRANSPOSITIONS) == TRANSPOSITIONS
 
 
 def test_a_wide_piece_is_still_moved_where_it_can_be():
     rows = rows_of([(1, 0, 6, 2), (1, 6, 6, 127)])
-    lowest = {int(augmented(rows, V, np.random.default_rng(i))[:, PITCH].max()) for i in range(60)}
+    lowest = {int(augment(rows, V, np.random.default_rng(i))[:, PITCH].max()) for i in range(60)}
     assert lowest == {125, 126, 127}
 
 
 def test_every_key_and_tempo_comes():
     rows = rows_of([(1, 0, 6, 60)])
-    made = [augmented(rows, V, np.random.default_rng(i)) for i in range(300)]
+    made = [augment(rows, V, np.random.default_rng(i)) for i in range(300)]
     assert {int(m[1, PITCH]) - 60 for m in made} == set(TRANSPOSITIONS)
     assert {int(m[0, TEMPO]) - 72 for m in made} == set(TEMPO_MOVES)
-    heard = [V.tempos[m[0, TEMPO]] / 120 for m in made]
-    assert (min(heard), max(heard)) == pytest.approx((2 ** (-3 / 24), 2 ** (3 / 24)))
+    factors = [V.tempos[m[0, TEMPO]] / 120 for m in made]
+    assert (min(factors), max(factors)) == pytest.approx((2 ** (-3 / 24), 2 ** (3 / 24)))
 
 
 @given(pieces(), st.integers(0, 2**32 - 1))
 def test_another_key_and_tempo_change_nothing_else(piece, seed):
     rows = encode(piece, V)[0]
     kept = rows.copy()
-    made = augmented(rows, V, np.random.default_rng(seed))
+    made = augment(rows, V, np.random.default_rng(seed))
     assert np.array_equal(rows, kept)
     free = [f for f in range(8) if f not in (PITCH, TEMPO)]
     assert np.array_equal(made[:, free], rows[:, free])

@@ -1,4 +1,4 @@
-"""Windows of which a part is written last: nothing is lost, everything stands where it should, and what is drawn varies."""
+"""Infill windows: no row is lost, each is where it should be, and random ones vary."""
 
 from collections import Counter
 
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.piece import Part
-from meloctl.dataset.infill_windows import drawn, rewritten
+from meloctl.dataset.infill_windows import infill_window, random_infill_window
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.stream import PackStream
-from meloctl.dataset.windows import Reopened, Window, windows
+from meloctl.dataset.windows import Middle, Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
@@ -29,18 +29,18 @@ def song(bars=3):
     return encode(piece_of(notes, parts=PARTS), V)[0]
 
 
-def said(rows):
+def in_words(rows):
     """Rows as short words."""
-    names = {V.bar: "bar", V.masked_bar: "gap", V.infill_bar: "again", V.end: "end"}
+    names = {V.bar: "bar", V.masked_bar: "masked", V.infill_bar: "infill", V.end: "end"}
     return " ".join(names.get(int(row[INSTRUMENT]), str(row[PITCH])) for row in rows)
 
 
-def put_back(rows, reopened):
-    """Rows in which the rewritten notes stand where they belong: undoes `rewritten`."""
+def restored(rows, middle):
+    """Rows with the notes of the middle back in their bars: undoes `infill_window`."""
     opens = np.isin(rows[:, INSTRUMENT], (V.bar, V.masked_bar, V.infill_bar))
     segment = np.cumsum(opens) - 1
-    first = segment[reopened.row] if reopened.row < len(rows) else 0
-    bar = np.where(np.arange(len(rows)) < reopened.row, segment, segment - first + reopened.bar)
+    first = segment[middle.row] if middle.row < len(rows) else 0
+    bar = np.where(np.arange(len(rows)) < middle.row, segment, segment - first + middle.bar)
     ended = rows[:, INSTRUMENT] == V.end
     music = ~ended & (rows[:, INSTRUMENT] != V.infill_bar)
     kept, bar = rows[music], bar[music]
@@ -50,64 +50,64 @@ def put_back(rows, reopened):
 
 
 def test_a_bar_is_written_last():
-    window = rewritten(song(), range(1, 2), None, V)
-    assert said(window.rows) == "bar 36 40 60 60 gap bar 36 42 62 62 again 36 41 61 61 end"
-    assert window.reopened == Reopened(row=11, bar=1, headers=(5,))
+    window = infill_window(song(), range(1, 2), None, V)
+    assert in_words(window.rows) == "bar 36 40 60 60 masked bar 36 42 62 62 infill 36 41 61 61 end"
+    assert window.middle == Middle(row=11, bar=1, masked_headers=(5,))
     assert check_rows(window.rows, V) == []
 
 
 def test_a_part_is_written_last():
-    window = rewritten(song(), range(3), [PIANO], V)
-    assert said(window.rows) == "gap 36 40 gap 36 41 gap 36 42 again 60 60 again 61 61 again 62 62 end"
-    assert window.reopened == Reopened(row=9, bar=0, headers=(0, 3, 6))
+    window = infill_window(song(), range(3), [PIANO], V)
+    assert in_words(window.rows) == "masked 36 40 masked 36 41 masked 36 42 infill 60 60 infill 61 61 infill 62 62 end"
+    assert window.middle == Middle(row=9, bar=0, masked_headers=(0, 3, 6))
 
 
 def test_a_bar_of_a_part_is_written_last_and_without_an_end_row_there_is_none():
-    window = rewritten(song()[:-1], range(2, 3), [PIANO], V)
-    assert said(window.rows) == "bar 36 40 60 60 bar 36 41 61 61 gap 36 42 again 62 62"
+    window = infill_window(song()[:-1], range(2, 3), [PIANO], V)
+    assert in_words(window.rows) == "bar 36 40 60 60 bar 36 41 61 61 masked 36 42 infill 62 62"
 
 
-def test_a_reopened_bar_has_the_time_signature_and_the_tempo_of_its_header():
+def test_an_infill_header_has_the_time_signature_and_the_tempo_of_its_header():
     piece = piece_of([(0, 0, 6, 60), (0, 60, 6, 60)], signatures=[(0, 5, 4), (60, 3, 8)])
-    window = rewritten(encode(piece, V)[0], range(1, 2), None, V)
-    header, again = window.rows[2], window.rows[3]
-    assert (header[INSTRUMENT], again[INSTRUMENT]) == (V.masked_bar, V.infill_bar)
-    assert (header[1:] == again[1:]).all()
-    assert V.time_signatures[again[6]] == "3/8"
+    window = infill_window(encode(piece, V)[0], range(1, 2), None, V)
+    header, infill = window.rows[2], window.rows[3]
+    assert (header[INSTRUMENT], infill[INSTRUMENT]) == (V.masked_bar, V.infill_bar)
+    assert (header[1:] == infill[1:]).all()
+    assert V.time_signatures[infill[6]] == "3/8"
 
 
 @given(pieces(), st.data())
-def test_put_back_undoes_it(piece, data):
+def test_restored_undoes_it(piece, data):
     rows = encode(piece, V)[0]
     n_bars = int((rows[:, INSTRUMENT] == V.bar).sum())
     first = data.draw(st.integers(0, n_bars - 1))
     bars = range(first, data.draw(st.integers(first, n_bars - 1)) + 1)
-    keys = sorted({(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in rows if r[PITCH] >= 0})
-    parts = data.draw(st.one_of(st.none(), st.sets(st.sampled_from(keys), min_size=1)))
-    window = rewritten(rows, bars, parts, V)
+    all_parts = sorted({(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in rows if r[PITCH] >= 0})
+    parts = data.draw(st.one_of(st.none(), st.sets(st.sampled_from(all_parts), min_size=1)))
+    window = infill_window(rows, bars, parts, V)
     assert check_rows(window.rows, V) == []
     assert len(window.rows) == len(rows) + len(bars)
-    assert window.rows[window.reopened.row, INSTRUMENT] == V.infill_bar
-    assert np.array_equal(put_back(window.rows, window.reopened), rows)
-    kept = window.rows[: window.reopened.row]
+    assert window.rows[window.middle.row, INSTRUMENT] == V.infill_bar
+    assert np.array_equal(restored(window.rows, window.middle), rows)
+    kept = window.rows[: window.middle.row]
     bar = np.cumsum(np.isin(kept[:, INSTRUMENT], (V.bar, V.masked_bar))) - 1
     assert sorted(bar[kept[:, INSTRUMENT] == V.masked_bar].tolist()) == list(bars)
     gone = np.isin(bar, list(bars)) & (kept[:, PITCH] >= 0)
     assert not any(parts is None or (int(r[INSTRUMENT]), int(r[INSTANCE])) in parts for r in kept[gone])
 
 
-# drawn by lot
+# at random
 
 
-def test_all_three_ways_are_drawn_about_equally_often():
+def test_all_three_ways_are_sampled_about_equally_often():
     rows, random, ways = song(bars=8), np.random.default_rng(0), Counter()
     for _ in range(600):
-        window = drawn(Window(rows=rows, first_bar=0), 8, V, random)
-        kept, behind = window.rows[: window.reopened.row], window.rows[window.reopened.row :]
+        window = random_infill_window(Window(rows=rows, first_bar=0), 8, V, random)
+        kept, behind = window.rows[: window.middle.row], window.rows[window.middle.row :]
         n_bars = int((behind[:, INSTRUMENT] == V.infill_bar).sum())
         n_parts = len({int(i) for i in behind[behind[:, PITCH] >= 0, INSTRUMENT]})
         ways["parts" if n_bars == 8 else "bars" if n_parts == 3 else "some"] += 1
-        assert np.array_equal(put_back(window.rows, window.reopened), rows)
+        assert np.array_equal(restored(window.rows, window.middle), rows)
         assert (kept[:, PITCH] >= 0).any()  # it never hears nothing
     assert min(ways["parts"], ways["bars"], ways["some"]) > 150
 
@@ -115,7 +115,11 @@ def test_all_three_ways_are_drawn_about_equally_often():
 def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
     rows, random = encode(piece_of([(0, 48 * b, 6, 60) for b in range(7)]), V)[0], np.random.default_rng(1)
     counts = {
-        int((drawn(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.infill_bar).sum())
+        int(
+            (
+                random_infill_window(Window(rows=rows, first_bar=0), 7, V, random).rows[:, INSTRUMENT] == V.infill_bar
+            ).sum()
+        )
         for _ in range(100)
     }
     assert counts == {1, 2, 3}
@@ -124,20 +128,20 @@ def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 10**6))
 def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
     rows = song(bars)
-    window = drawn(Window(rows=rows, first_bar=5), room, V, np.random.default_rng(seed))
+    window = random_infill_window(Window(rows=rows, first_bar=5), room, V, np.random.default_rng(seed))
     assert len(window.rows) <= len(rows) + room
     assert window.first_bar == 5
-    if window.reopened is None:
+    if window.middle is None:
         assert window.rows is rows
     else:
-        whole = put_back(window.rows, window.reopened)
+        whole = restored(window.rows, window.middle)
         assert np.array_equal(whole, rows[: len(whole)])
         assert len(whole) == len(rows) or rows[len(whole), INSTRUMENT] == V.bar
 
 
 def test_what_says_that_there_is_a_gap_does_not_count():
-    plain, window = Window(rows=song(2), first_bar=0), rewritten(song(2), range(1, 2), [PIANO], V)
-    assert said(window.rows) == "bar 36 40 60 60 gap 36 41 again 61 61 end"
+    plain, window = Window(rows=song(2), first_bar=0), infill_window(song(2), range(1, 2), [PIANO], V)
+    assert in_words(window.rows) == "bar 36 40 60 60 masked 36 41 infill 61 61 end"
     pack = pack_of([plain, window, Window(rows=song(1), first_bar=3)])
     assert pack.loss_mask.tolist() == [True] * 16 + [False, True, True, False] + [True] * 3 + [False] + [True] * 5
 
@@ -157,18 +161,18 @@ def packs_of(infill, length=90):
 def test_a_stream_rewrites_about_the_share_that_is_asked_for_and_still_fits():
     packs = packs_of(0.4)
     assert all(pack.n_rows <= 90 for pack in packs)
-    told = [bool(reopened) for pack in packs for reopened in pack.reopened]
-    assert len(told) == 2 * len(many())
-    assert np.mean(told) == pytest.approx(0.4, abs=0.12)
+    is_infill = [bool(middle) for pack in packs for middle in pack.middles]
+    assert len(is_infill) == 2 * len(many())
+    assert np.mean(is_infill) == pytest.approx(0.4, abs=0.12)
 
 
 def test_without_a_share_nothing_is_drawn_for_it():
     plain = PackStream(many(), 90, V, seed=3)
     stream = packs_of(0.0)
     assert all(np.array_equal(pack.rows, plain.pack_at(n).rows) for n, pack in enumerate(stream))
-    assert not any(reopened for pack in stream for reopened in pack.reopened)
+    assert not any(middle for pack in stream for middle in pack.middles)
 
 
 def test_a_stream_draws_anew_each_epoch():
     stream = PackStream(many(1), 90, V, seed=3, infill=1.0)
-    assert len({stream.pack_at(n).reopened for n in range(20)}) > 5
+    assert len({stream.pack_at(n).middles for n in range(20)}) > 5

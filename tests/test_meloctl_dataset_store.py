@@ -103,12 +103,12 @@ def sparse_shard(stem, n_rows, at):
 
 
 def about(stem, **changed):
-    told = {
+    info = {
         "format": "meloctl.shard/2",
         "split": ["train"],
         "loss": {"notes": 9, "moved": 0, "resized": 0, "merged": 0},
     }
-    stem.with_suffix(".json").write_text(json.dumps(told | changed))
+    stem.with_suffix(".json").write_text(json.dumps(info | changed))
 
 
 def test_a_piece_is_read_without_the_rest(tmp_path):

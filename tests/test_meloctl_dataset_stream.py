@@ -25,7 +25,7 @@ PARTS = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
 
 
 def window_of(number, length):
-    """A window that its first bar tells from all others, with a drum and a piano note by turns."""
+    """A window with a first bar of its own, of alternating drum and piano notes."""
     notes = [(i % 2, i, 6, 40 + i % 40) for i in range(length - 2)]
     return Window(rows=encode(piece_of(notes, parts=PARTS), V)[0], first_bar=number)
 
@@ -56,11 +56,11 @@ def test_an_epoch_holds_every_window_once_with_its_bar_and_its_drums(lengths, le
         assert pack.n_rows == len(pack.rows) <= length
         for number, start, stop in zip(pack.first_bar, pack.starts, pack.starts[1:], strict=False):
             found.append(int(number))
-            rows, heard = many[number].rows, pack.rows[start:stop]
+            rows, augmented = many[number].rows, pack.rows[start:stop]
             kept = [f for f in range(8) if f not in (PITCH, TEMPO)]
-            assert np.array_equal(heard[:, kept], rows[:, kept])
+            assert np.array_equal(augmented[:, kept], rows[:, kept])
             drums = rows[:, INSTRUMENT] == V.drums
-            assert np.array_equal(heard[drums], rows[drums])
+            assert np.array_equal(augmented[drums], rows[drums])
     assert sorted(found) == list(range(len(many)))
 
 
@@ -87,7 +87,7 @@ def test_packs_of_an_epoch_may_be_more_or_fewer():
     assert len(set(counts)) > 1  # or the next lines would show nothing
     assert [stream.first_of(e) for e in range(31)] == [0, *np.cumsum(counts)]
     assert [stream.epoch_of(n) for n in range(sum(counts))] == np.repeat(range(30), counts).tolist()
-    assert stream_of().epoch_of(sum(counts)) == 30  # asked first of all
+    assert stream_of().epoch_of(sum(counts)) == 30  # in a new stream
 
 
 def test_entering_builds_no_pack_before(monkeypatch):
@@ -150,7 +150,7 @@ def test_a_loader_works_ahead_and_no_further(no_thread_left):
         return n
 
     with Loader(count(), prepare, ahead=2) as loader:
-        assert third.wait(10)  # nobody has asked for anything: two lie ready, and it holds the third
+        assert third.wait(10)  # nothing was taken: two are in the queue, and the thread holds the third
         assert made == [0, 1, 2]
         assert next(loader) == 0
 

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from command_line import write_corpus
 from conftest import ROOT, note, smf
 from html_page import Page
-from test_meloctl_cli import write_corpus
 from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
 

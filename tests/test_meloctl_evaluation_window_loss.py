@@ -12,8 +12,8 @@ from meloctl.evaluation import window_loss as window_loss_module
 from meloctl.evaluation.window_loss import NO_LOSS, bar_seconds, prefix_losses, window_loss
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
-from meloctl.training.processes import start
-from meloctl.training.validation import evaluate
+from meloctl.training.processes import start_accelerator
+from meloctl.training.validation import validation_loss
 
 
 def uniform(architecture="meloformer"):
@@ -106,7 +106,7 @@ def test_later_rows_do_not_change_the_loss_of_earlier_ones():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_window_losses_add_up_to_the_validation_loss(architecture):
     model, chosen = fresh(architecture).eval(), windows(pieces(4), 64, V)
-    quality = evaluate(model, chosen, 100, start())
+    quality = validation_loss(model, chosen, 100, start_accelerator())
     losses = [window_loss(model, w) for w in chosen]
     total = sum(losses[1:], start=losses[0]).to_json()
     assert total["bits_per_note"] == pytest.approx(quality.bits_per_note, rel=1e-5)

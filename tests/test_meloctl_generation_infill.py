@@ -13,7 +13,7 @@ from test_meloctl_model import SEED, V, small
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.generation.constraints import MOST_EMPTY
 from meloctl.generation.infill import encode_infill, infilled_piece
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
@@ -70,12 +70,12 @@ def test_the_context_is_what_the_model_was_trained_on():
     piece = song()
     rows = encode(piece, V)[0]
     for bars, parts in ((range(2, 4), None), (range(6), (part_ids(piece.parts, V)[3],))):
-        window = rewritten(rows, bars, parts, V)
+        window = infill_window(rows, bars, parts, V)
         infill = encode_infill(piece, bars, parts, V)
         (segment,) = infill_segments(infill, 1000, V)
         context = segment_context(infill, segment, [], V)
         assert (context.first_masked_bar, len(context.headers)) == (bars.start, len(bars))
-        assert np.array_equal(context.rows, window.rows[: window.reopened.row])
+        assert np.array_equal(context.rows, window.rows[: window.middle.row])
         assert np.array_equal(context.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
 
 
@@ -221,10 +221,8 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     assert check_rows(rows, V) == []
     middle = rows[len(infill.rows) :]
     headers = middle[middle[:, INSTRUMENT] == V.infill_bar]
-    assert (
-        headers[:, HEADER_FIELDS]
-        == infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars][:, HEADER_FIELDS]
-    ).all()
+    masked = infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars]
+    assert (headers[:, HEADER_FIELDS] == masked[:, HEADER_FIELDS]).all()
     assert len(headers) == n_bars == writer.bars_closed
     played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in middle if r[PITCH] >= 0}
     assert played == set(parts) if named else played <= set(ids)

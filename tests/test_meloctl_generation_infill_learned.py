@@ -8,7 +8,7 @@ import torch
 from conftest import piece_of
 
 from masks.spec import MaskSpec
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
@@ -54,8 +54,8 @@ def test_a_masked_bar_is_infilled_from_what_comes_after_it():
     infilled, in_order = [], []
     for rows in (song(random) for _ in range(60)):
         note, bar = rows[:, PITCH] >= 0, np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-        window = rewritten(rows, range(1, 2), None, V)
-        behind = (window.rows[:, PITCH] >= 0) & (np.arange(len(window.rows)) > window.reopened.row)
+        window = infill_window(rows, range(1, 2), None, V)
+        behind = (window.rows[:, PITCH] >= 0) & (np.arange(len(window.rows)) > window.middle.row)
         infilled.append(pitch_bits(model, window, behind))
         in_order.append(pitch_bits(model, Window(rows=rows, first_bar=0), note & (bar == 1)))
     assert np.mean(in_order) > 2.9  # eight random pitches: three bits, whatever came before

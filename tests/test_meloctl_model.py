@@ -65,7 +65,7 @@ def pack_of(*windows, first_bar=None):
     )
 
 
-def nats_of(model, *windows, first_bar=None):
+def nll_of(model, *windows, first_bar=None):
     return model(model.layout(pack_of(*windows, first_bar=first_bar)))
 
 
@@ -92,7 +92,7 @@ def test_rotary_scores_depend_on_differences_in_time_alone():
 # no leak
 
 
-def expected_sight(spec, bar, part, layers):
+def expected_visible_rows(spec, bar, part, layers):
     """Which rows each row's state has heard of after some layers, by sets and plain loops over the four blocks."""
     see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
     rows = [{i} for i in range(len(bar))]
@@ -113,18 +113,18 @@ def expected_sight(spec, bar, part, layers):
     return rows
 
 
-def measured_sight(model, rows):
+def measured_visible_rows(model, rows):
     """Which rows the state that predicts the next row depends on, by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
     states = states_of(model, rows)
     hook.remove()
     probe = torch.randn(states.shape[1], dtype=states.dtype)
-    sight = []
+    visible_rows = []
     for i in range(1, len(rows)):
         (grad,) = torch.autograd.grad(states[i] @ probe, kept["rows"], retain_graph=True)
-        sight.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
-    return sight
+        visible_rows.append(set(grad.abs().sum(1).nonzero()[:, 0].tolist()))
+    return visible_rows
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -142,8 +142,8 @@ def measured_sight(model, rows):
 )
 def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, layers):
     rows, bar, part = music(seed=layers, bars=9)
-    expected = expected_sight(spec, bar, part, layers)
-    assert measured_sight(small(spec, layers), rows) == expected[:-1]
+    expected = expected_visible_rows(spec, bar, part, layers)
+    assert measured_visible_rows(small(spec, layers), rows) == expected[:-1]
     if layers == 1 and not spec.summaries:
         assert any(len(s) < i + 1 for i, s in enumerate(expected))  # the spec hides something
 
@@ -154,7 +154,7 @@ def test_each_state_depends_on_exactly_the_rows_it_may_see(spec, layers):
 def test_a_mask_broken_by_one_bar_is_noticed(broken):
     rows, bar, part = music(seed=3, bars=9)
     wrong = MaskSpec(**{"same": BARE.same, "near": BARE.near, "far": BARE.far, "summaries": False, **broken})
-    assert measured_sight(small(wrong, 1), rows) != expected_sight(BARE, bar, part, 1)[:-1]
+    assert measured_visible_rows(small(wrong, 1), rows) != expected_visible_rows(BARE, bar, part, 1)[:-1]
 
 
 def test_an_exemption_that_is_not_honoured_is_noticed():
@@ -162,7 +162,7 @@ def test_an_exemption_that_is_not_honoured_is_noticed():
     drums = {p for p in part if p // 100 == V.drums}
     masked = MaskSpec(same=EXEMPT.same, near=EXEMPT.near, far=EXEMPT.far, summaries=False)
     assert (dense_mask(EXEMPT, bar, part, drums) != dense_mask(masked, bar, part, drums)).any()
-    assert measured_sight(small(masked, 1), rows) != expected_sight(EXEMPT, bar, part, 1)[:-1]
+    assert measured_visible_rows(small(masked, 1), rows) != expected_visible_rows(EXEMPT, bar, part, 1)[:-1]
 
 
 def test_the_first_state_is_the_same_for_every_piece():
@@ -199,9 +199,9 @@ def test_a_fields_logits_see_the_fields_before_it_alone():
 def test_windows_of_a_pack_are_as_if_alone(spec):
     model = small(spec)
     several = [music(seed, bars=bars)[0] for seed, bars in ((1, 3), (2, 8), (3, 1))]
-    nats = nats_of(model, *several, first_bar=[0, 5, 0])
-    alone = torch.cat([nats_of(model, rows, first_bar=[bar]) for rows, bar in zip(several, (0, 5, 0), strict=True)])
-    torch.testing.assert_close(nats, alone)
+    nll = nll_of(model, *several, first_bar=[0, 5, 0])
+    alone = torch.cat([nll_of(model, rows, first_bar=[bar]) for rows, bar in zip(several, (0, 5, 0), strict=True)])
+    torch.testing.assert_close(nll, alone)
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -222,9 +222,9 @@ def test_padding_changes_nothing():
     pack = pack_of(music(seed=1)[0], music(seed=2)[0])
     longer = padded(pack, pack.n_rows + 7)
     layout = model.layout(longer)
-    nats = model(layout)
-    torch.testing.assert_close(nats[: pack.n_rows], model(model.layout(pack)))
-    assert not nats[pack.n_rows :].any()
+    nll = model(layout)
+    torch.testing.assert_close(nll[: pack.n_rows], model(model.layout(pack)))
+    assert not nll[pack.n_rows :].any()
     assert (layout.n_rows, layout.n_notes) == (pack.n_rows, pack.n_notes)
 
 
@@ -239,7 +239,7 @@ def loud(model):
 def test_only_differences_of_bar_numbers_matter_but_for_the_first_row():
     model = loud(small(SEED))
     rows, *_ = music(seed=4)
-    at_0, at_9 = (nats_of(model, rows, first_bar=[bar]) for bar in (0, 9))
+    at_0, at_9 = (nll_of(model, rows, first_bar=[bar]) for bar in (0, 9))
     torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
     assert at_0[0].any()
     assert not at_9[0].any()
@@ -261,9 +261,9 @@ def test_rows_and_summaries_stand_at_their_true_bars():
 def test_mixed_precision_is_near(gated):
     model = small(SEED, gated=gated).float()
     rows, *_ = music(seed=6)
-    plain = nats_of(model, rows)
+    plain = nll_of(model, rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = nats_of(model, rows)
+        mixed = nll_of(model, rows)
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, plain, rtol=0.02, atol=0.02)
 
@@ -293,16 +293,16 @@ def test_recomputing_layers_changes_no_gradient():
 def test_nats_are_of_the_fields_that_a_row_has():
     model = small(SEED)
     rows, *_ = music(seed=5)
-    nats = nats_of(model, rows)
-    assert ((nats > 0) == (rows != ABSENT)).all()
+    nll = nll_of(model, rows)
+    assert ((nll > 0) == (rows != ABSENT)).all()
 
 
 def test_an_untrained_model_is_near_uniform():
     model = small(SEED)
     rows, *_ = music(seed=6)
-    nats = nats_of(model, rows).detach()
+    nll = nll_of(model, rows).detach()
     for field, size in enumerate(V.sizes):
-        mine = nats[rows[:, field] != ABSENT, field]
+        mine = nll[rows[:, field] != ABSENT, field]
         if len(mine):
             assert abs(float(mine.mean()) - np.log(size)) < 0.2
 
@@ -332,7 +332,7 @@ def test_presets_have_the_seeds_sizes(preset, millions):
 def test_every_parameter_learns(gated):
     model = small(SEED, layers=3, gated=gated).train()
     rows, *_ = music(seed=7)
-    nats_of(model, rows).sum().backward()
+    nll_of(model, rows).sum().backward()
     silent = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
     assert silent == set()
 

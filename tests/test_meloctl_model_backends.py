@@ -13,6 +13,7 @@ from masks.spec import MaskSpec
 from masks.tiling.cell_rows import relations
 from meloctl.dataset.packs import pack_of as pack_of_windows
 from meloctl.dataset.packs import padded
+from meloctl.model.attention.attend import RowPlaces
 from meloctl.model.attention.backends import planner_for
 from meloctl.model.attention.flex.planner import FlexPlanner
 from meloctl.model.attention.gates import all_earlier_rows, gate_index
@@ -87,3 +88,10 @@ def test_each_device_has_its_backend():
     assert type(planner_for("cuda", SEED, **sizes)) is FlexPlanner
     model = small(SEED)
     assert model.planner_on("cpu") is model.planner_on("cpu")
+
+
+def test_first_rows_of_segments_by_hand():
+    # a window of one bar, one of a kept bar, a masked one's header and its middle, and padding
+    segment, nothing = np.array([0, 0, 0, 0, 1, 2, 2, 3]), np.zeros(8, dtype=np.int64)
+    places = RowPlaces(starts=np.array([0, 2, 7]), bar=nothing, segment=segment, part=nothing, is_drums=nothing > 0)
+    assert places.first_of_segment.tolist() == [0, 2, 4, 5]

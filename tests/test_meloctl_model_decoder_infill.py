@@ -17,7 +17,7 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 
 def states_step_by_step(model, windows):
     """Each window's states, several windows side by side."""
-    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].reopened.bar)
+    decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].middle.bar)
     states = [[s] for s in decoder.prefill([torch.empty(0, 8, dtype=torch.int64)] * len(windows))]
     going = list(range(len(windows)))
     for i in range(max(len(w.rows) for w in windows) - 1):
@@ -51,7 +51,7 @@ def test_states_equal_the_full_forward_under_gates(drums, summaries):
 
 
 def held_bars(same, far, first, last):
-    """Bars whose rows are still remembered when the last row of a window has been heard, of 40 bars."""
+    """Bars whose rows are still cached after the last row of a window of 40 bars."""
     model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
     made = window(1, bars=40, first=first, last=last)
     decoder = MeloFormerDecoder(model, first_masked_bar=first)

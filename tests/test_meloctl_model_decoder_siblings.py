@@ -202,29 +202,29 @@ def folder(tmp_path_factory):
     return root
 
 
-def told(monkeypatch, capsys, *arguments):
-    """What `meloctl generate` prints: the object, and what it says to people."""
+def run_generate(monkeypatch, capsys, *arguments):
+    """What `meloctl generate` prints: its JSON object, and its messages."""
     monkeypatch.setattr(sys, "argv", ["meloctl", "generate", "--sound", "none", "--json", *map(str, arguments)])
     with pytest.raises(SystemExit, match="0"):
         run()
-    out, said = capsys.readouterr()
-    return json.loads(out), said
+    out, message = capsys.readouterr()
+    return json.loads(out), message
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_generate_writes_exact_bars_with_every_architecture(folder, architecture, monkeypatch, capsys):
     work = ("--work", folder / architecture)
-    piece, said = told(monkeypatch, capsys, "--bars", "5", *work)
+    piece, message = run_generate(monkeypatch, capsys, "--bars", "5", *work)
     again = read_midi(piece["path"])
     assert again.n_bars == piece["bars"] == 5
     assert piece["cache_bytes"] > 5 * 2 * 2 * 24 * 4  # a header a bar at least
-    assert f"Cached keys and values took {byte_size(piece['cache_bytes'])} at most" in said
-    piece, _ = told(monkeypatch, capsys, "--bars", "2", "--prompt", folder / "prompt.mid", *work)
+    assert f"Cached keys and values took {byte_size(piece['cache_bytes'])} at most" in message
+    piece, _ = run_generate(monkeypatch, capsys, "--bars", "2", "--prompt", folder / "prompt.mid", *work)
     again, kept = read_midi(piece["path"]), read_midi(folder / "prompt.mid")
     assert again.n_bars == piece["bars"] == 5
     old = again.notes.onset_tick < int(again.bars.start_tick(3))
     assert again.notes.pitch[old].tolist() == kept.notes.pitch.tolist()
     assert not old.all()
-    pieces, _ = told(monkeypatch, capsys, "--bars", "3", "--count", "2", *work)
+    pieces, _ = run_generate(monkeypatch, capsys, "--bars", "3", "--count", "2", *work)
     assert [one["bars"] for one in pieces["pieces"]] == [3, 3]
     assert pieces["cache_bytes"] > 0

@@ -13,10 +13,10 @@ from test_meloctl_model_music_transformer import (
     config,
     n_parameters,
     pack,
-    sight,
     silent_parameters,
     to_learn,
     trained_bits,
+    visible_rows,
     window,
     windows_of,
 )
@@ -115,7 +115,7 @@ def test_a_continuation_is_predicted_from_exactly_its_primer_and_the_rows_before
         for row in range(begin, last):
             expected[row] = set(range(first, row))
     assert expected[together.starts[4] - 1]  # a window of a single bar is a continuation too
-    assert sight(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
+    assert visible_rows(small(layers=layers, hidden=148), together) == expected  # one layer alone becomes two
 
 
 def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():
@@ -136,10 +136,10 @@ def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():
 
 def test_a_window_costs_the_same_alone_and_in_company():
     model, together = small(), mixed_pack()
-    nats = model(model.layout(together))
+    nll = model(model.layout(together))
     alone = torch.cat([model(model.layout(pack_of([w]))) for w in windows_of(together)])
-    torch.testing.assert_close(nats[: together.n_rows], alone, rtol=1e-6, atol=1e-6)
-    assert not nats[together.n_rows :].any()
+    torch.testing.assert_close(nll[: together.n_rows], alone, rtol=1e-6, atol=1e-6)
+    assert not nll[together.n_rows :].any()
 
 
 def test_bar_and_position_are_known():
@@ -198,17 +198,17 @@ def test_what_counts():
 def test_nats_are_of_the_fields_that_a_counted_row_has():
     model, together = small(), mixed_pack()
     layout = model.layout(together)
-    nats = model(layout)
-    assert nats.dtype == torch.float32
-    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
+    nll = model(layout)
+    assert nll.dtype == torch.float32
+    assert ((nll > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
 
 
 def test_a_pack_in_which_nothing_counts():
     model = small()
     header = Window(rows=window(1, bars=1).rows[:1], first_bar=3)
-    nats = model(model.layout(pack_of([header])))
-    assert nats.shape == (1, len(FIELDS))
-    assert not nats.any()
+    nll = model(model.layout(pack_of([header])))
+    assert nll.shape == (1, len(FIELDS))
+    assert not nll.any()
 
 
 def test_a_layout_moves_whole():

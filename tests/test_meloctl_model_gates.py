@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from test_masks_dense import layouts
-from test_meloctl_model import V, nats_of, pack_of, small
+from test_meloctl_model import V, nll_of, pack_of, small
 
 from masks.cost.row_pairs import row_pairs
 from masks.rules.learned import learned_mask
@@ -19,7 +19,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.codec import encode
 from meloctl.training.data import window_pairs
-from meloctl.training.ngram_baselines import CountingBaseline
+from meloctl.training.ngram_baselines import NgramBaseline
 
 FOUR = MaskSpec(
     same=(4,),
@@ -99,7 +99,7 @@ def test_a_shut_gate_hides_and_an_open_one_shows():
     ):
         with torch.no_grad():
             gated.gates.value.copy_(open_)
-        torch.testing.assert_close(nats_of(gated, rows), nats_of(small(plain), rows))
+        torch.testing.assert_close(nll_of(gated, rows), nll_of(small(plain), rows))
 
 
 def learned(steps, *, price=0.02, phrase=6):
@@ -113,7 +113,7 @@ def learned(steps, *, price=0.02, phrase=6):
     spec = MaskSpec(same=(4,), near=0, far=(4,), summaries=False, same_prior=prior, cross_prior=prior)
     sizes = {"layers": 1, "width": 64, "heads": 4, "kv_heads": 2, "hidden": 128, "field_hidden": 48, "dropout": 0.0}
     model = MeloFormer(ModelConfig(**sizes, context=700), V, spec, gated=True)
-    model.heads.init_biases(CountingBaseline(pieces, V).unigram)
+    model.heads.init_biases(NgramBaseline(pieces, V).unigram)
     others = [p for name, p in model.named_parameters() if name != "gates.value"]
     groups = [{"params": others, "lr": 3e-3}, {"params": [model.gates.value], "lr": 0.02, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))

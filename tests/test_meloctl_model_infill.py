@@ -10,7 +10,7 @@ from test_meloctl_model import SEED, V, loud, music, small
 
 from masks.dense import dense_mask
 from masks.spec import MaskSpec
-from meloctl.dataset.infill_windows import rewritten
+from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.rotary import rotation
@@ -24,8 +24,8 @@ def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
     rows = music(seed, bars)[0].numpy().astype(np.int16)
     notes = rows[rows[:, PITCH] >= 0]
     parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, INSTANCE]))] if some else None
-    made = rewritten(rows, range(first, last + 1), parts, V)
-    return Window(rows=made.rows, first_bar=first_bar, reopened=made.reopened)
+    made = infill_window(rows, range(first, last + 1), parts, V)
+    return Window(rows=made.rows, first_bar=first_bar, middle=made.middle)
 
 
 def places(made):
@@ -34,7 +34,7 @@ def places(made):
     for i, row in enumerate(made.rows):
         if row[INSTRUMENT] in (V.bar, V.masked_bar, V.infill_bar):
             opened += 1
-            at = made.reopened.bar if i == made.reopened.row else at + 1
+            at = made.middle.bar if i == made.middle.row else at + 1
         bar.append(at)
         segment.append(opened)
         instrument = V.bar if row[INSTRUMENT] == V.masked_bar else int(row[INSTRUMENT])  # header rows are one part
@@ -91,7 +91,7 @@ def test_a_row_of_the_middle_attends_to_bars_on_both_sides():
     spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
     made = window(3, first=3, last=3)
     bar, _, part = places(made)
-    rows = [i for i in range(made.reopened.row, len(bar)) if part[i] // 100 not in (V.infill_bar, V.end)]
+    rows = [i for i in range(made.middle.row, len(bar)) if part[i] // 100 not in (V.infill_bar, V.end)]
     seen = {bar[j] - bar[i] for i in rows for j in np.flatnonzero(dense_mask(spec, bar, part)[i])}
     assert seen == {-1, 0, 1}
 
@@ -151,7 +151,7 @@ def test_infill_headers_cost_their_instrument_alone():
     nll = model(layout)
     has = made.rows != ABSENT
     has[made.rows[:, INSTRUMENT] == V.infill_bar, 1:] = False
-    has[[*made.reopened.headers, made.reopened.row]] = False  # what says which bars are masked
-    assert len(made.reopened.headers) == 4
+    has[[*made.middle.masked_headers, made.middle.row]] = False  # what says which bars are masked
+    assert len(made.middle.masked_headers) == 4
     assert ((nll > 0).numpy() == has).all()
     assert layout.n_notes == int((made.rows[:, PITCH] >= 0).sum())

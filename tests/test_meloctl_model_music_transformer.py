@@ -48,14 +48,14 @@ def windows_of(together: Pack) -> list[Window]:
     return [Window(rows=together.rows[a:b], first_bar=int(bar)) for a, b, bar in cuts]
 
 
-def sight(model, together: Pack) -> list[set[int]]:
+def visible_rows(model, together: Pack) -> list[set[int]]:
     """Which rows the cost of each row depends on, but for its own fields: by gradients with respect to the rows' embeddings."""
     kept = {}
     hook = model.embed.register_forward_hook(lambda _m, _i, out: kept.update(rows=out))
-    nats = model(model.layout(together))
+    nll = model(model.layout(together))
     hook.remove()
     seen = []
-    for cost in nats.sum(dim=1):
+    for cost in nll.sum(dim=1):
         (gradient,) = torch.autograd.grad(cost, kept["rows"], retain_graph=True)
         seen.append(set(gradient.abs().sum(1).nonzero()[:, 0].tolist()))
     return seen
@@ -108,23 +108,23 @@ def test_each_row_is_predicted_from_exactly_the_rows_of_its_window_before_it(lay
     expected = [set(range(first[i], i)) for i in range(together.n_rows)]
     expected[together.starts[1]] = set()  # not counted
     padding = [set()] * (len(together.rows) - together.n_rows)
-    assert sight(small(layers=layers), together) == expected + padding
+    assert visible_rows(small(layers=layers), together) == expected + padding
 
 
 def test_a_window_costs_the_same_alone_and_in_company():
     model, together = small(), pack()
-    nats = model(model.layout(together))
+    nll = model(model.layout(together))
     alone = torch.cat([model(model.layout(pack_of([w]))) for w in windows_of(together)])
-    torch.testing.assert_close(nats[: together.n_rows], alone, rtol=1e-6, atol=1e-6)
-    assert not nats[together.n_rows :].any()
+    torch.testing.assert_close(nll[: together.n_rows], alone, rtol=1e-6, atol=1e-6)
+    assert not nll[together.n_rows :].any()
 
 
 def test_only_the_number_of_rows_back_matters():
     # in a run of equal rows all that look back on at least one are predicted alike: no index of a row is added
     model = small(layers=1)
     rows = np.repeat(window(1, bars=1).rows[1:2], 40, axis=0)
-    nats = model(model.layout(pack_of([Window(rows=rows, first_bar=0)]))).sum(1)
-    torch.testing.assert_close(nats[2:], nats[1:2].expand(38))
+    nll = model(model.layout(pack_of([Window(rows=rows, first_bar=0)]))).sum(1)
+    torch.testing.assert_close(nll[2:], nll[1:2].expand(38))
 
 
 def test_distance_matters():
@@ -169,17 +169,17 @@ def test_what_counts():
 def test_nats_are_of_the_fields_that_a_counted_row_has():
     model, together = small(), pack()
     layout = model.layout(together)
-    nats = model(layout)
-    assert nats.dtype == torch.float32
-    assert ((nats > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
+    nll = model(layout)
+    assert nll.dtype == torch.float32
+    assert ((nll > 0) == (layout.rows_NF != ABSENT) & layout.loss_mask_N[:, None]).all()
 
 
 def test_a_pack_in_which_nothing_counts():
     model = small()
     header = Window(rows=window(1, bars=1).rows[:1], first_bar=3)
-    nats = model(model.layout(pack_of([header])))
-    assert nats.shape == (1, len(FIELDS))
-    assert not nats.any()
+    nll = model(model.layout(pack_of([header])))
+    assert nll.shape == (1, len(FIELDS))
+    assert not nll.any()
 
 
 def test_a_layout_moves_whole():

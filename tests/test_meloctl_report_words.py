@@ -12,7 +12,7 @@ from masks.spec import MaskSpec
 from meloctl.formatting import number
 from meloctl.report.mask_chart import prior_chart
 from meloctl.report.report_conclusions import mask_in_words
-from meloctl.report.report_table import Curve, table_view
+from meloctl.report.report_table import ReportCurve, table_view
 from meloctl.report.report_text import p_value, period_in_words, why_none
 
 DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
@@ -50,7 +50,7 @@ def peak(**fields):
 
 
 def curve(*peaks):
-    return Curve(measure="pc-jaccard", relation="same", points=(), peaks=peaks)
+    return ReportCurve(measure="pc-jaccard", relation="same", points=(), peaks=peaks)
 
 
 def test_the_test_in_words():

@@ -157,7 +157,7 @@ def test_the_key_is_estimated_from_a_scale_and_a_chord():
     assert estimated_key(piece_of([(0, 0, 12, 57), (0, 0, 12, 60), (0, 0, 12, 64)])) == parse_key("Am")
 
 
-def test_the_key_that_was_asked_for_is_heard():
+def test_the_estimated_key_of_a_piece_is_that_of_its_constraints():
     estimates = [estimated_key(piece) for piece in pieces_in(KEYS)]
     assert sum(a == b for a, b in zip(estimates, KEYS, strict=True)) >= 22  # of 24
     by_chance = [estimated_key(piece) for piece in pieces_in([None] * len(KEYS))]

@@ -1,7 +1,10 @@
 """Training: baselines by hand, evaluation, plans, and whole runs."""
 
+import json
 import math
+from dataclasses import fields
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,14 +18,15 @@ from meloctl.dataset.windows import Window, windows
 from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
-from meloctl.training.ngram_baselines import CountingBaseline
-from meloctl.training.processes import start
-from meloctl.training.schedule import TrainProgress, first_standing, learning_rate, plan_on, why_ended
-from meloctl.training.validation import evaluate
+from meloctl.training.ngram_baselines import NgramBaseline
+from meloctl.training.options import TrainConfig, TrainOptions, train_config
+from meloctl.training.processes import start_accelerator
+from meloctl.training.schedule import TrainProgress, initial_progress, learning_rate, replan, stop_reason
+from meloctl.training.validation import validation_loss
 
 
-def quality_of(model, chosen=DATA[1], rows=100):
-    return evaluate(model, chosen, rows, start())
+def loss_of(model, chosen=DATA[1], rows=100):
+    return validation_loss(model, chosen, rows, start_accelerator())
 
 
 # baselines
@@ -37,7 +41,7 @@ def tiny_rows(pitches):
 
 
 def test_baselines_by_hand():
-    base = CountingBaseline([tiny_rows([60, 60, 61])], V)
+    base = NgramBaseline([tiny_rows([60, 60, 61])], V)
     assert base.unigram[PITCH][60] == (2 + 1) / (3 + 128)
     assert base.unigram[PITCH][7] == 1 / (3 + 128)
     # after 60 came 60 and 61
@@ -48,7 +52,7 @@ def test_baselines_by_hand():
 
 def test_baseline_bits_are_the_sum_over_fields():
     rows = tiny_rows([60, 61])
-    base = CountingBaseline([tiny_rows([60, 60, 61])], V)
+    base = NgramBaseline([tiny_rows([60, 60, 61])], V)
     expected = 0.0
     for field in range(len(FIELDS)):
         for value in rows[rows[:, field] != ABSENT, field]:
@@ -59,30 +63,30 @@ def test_baseline_bits_are_the_sum_over_fields():
     assert base.bits_per_note(fresh(), [Window(rows=rows, first_bar=0)])[0] == pytest.approx(expected / 2)
 
 
-def test_the_first_row_of_a_later_window_is_not_counted():
+def test_the_first_row_of_a_later_window_has_no_loss():
     rows = tiny_rows([60, 61])
-    base = CountingBaseline([rows], V)
+    base = NgramBaseline([rows], V)
     head = sum(-math.log2(base.unigram[f][rows[0, f]]) for f in (INSTRUMENT, 6, 7))
     whole, part = (base.bits_per_note(fresh(), [Window(rows=rows, first_bar=b)])[0] for b in (0, 1))
     assert whole - part == pytest.approx(head / 2)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_rows_that_count_are_known_without_a_layout(architecture, monkeypatch):
+def test_the_loss_mask_needs_no_layout(architecture, monkeypatch):
     model, cut = fresh(architecture), windows(pieces(6), 30, V)
     pack = padded(pack_of(cut[:5]), 160)
     assert set(pack.first_bar == 0) == {True, False}
-    counted = model.loss_mask(pack)
-    assert np.array_equal(counted, model.layout(pack).loss_mask_N.numpy())
-    assert 0 < counted.sum() < pack.n_rows
+    loss_mask = model.loss_mask(pack)
+    assert np.array_equal(loss_mask, model.layout(pack).loss_mask_N.numpy())
+    assert 0 < loss_mask.sum() < pack.n_rows
     monkeypatch.setattr(model, "layout", None)  # a plan of attention for each window would take most of the time
-    assert all(bits > 0 for bits in CountingBaseline(pieces(6), V).bits_per_note(model, cut))
+    assert all(bits > 0 for bits in NgramBaseline(pieces(6), V).bits_per_note(model, cut))
 
 
 @pytest.mark.parametrize("architecture", ["meloformer", "encoder-decoder"])
 def test_a_model_that_starts_from_the_shares_costs_the_unigram_bits(architecture):
     train_pieces = pieces(6)
-    base = CountingBaseline(train_pieces, V)
+    base = NgramBaseline(train_pieces, V)
     model = fresh(architecture)
     model.heads.init_biases(base.unigram)
     with torch.no_grad():
@@ -90,7 +94,7 @@ def test_a_model_that_starts_from_the_shares_costs_the_unigram_bits(architecture
             head.outer.weight.zero_()
     cut = windows(train_pieces, 30, V)
     assert any(w.first_bar for w in cut)
-    quality = quality_of(model, cut)
+    quality = loss_of(model, cut)
     assert quality.bits_per_note == pytest.approx(base.bits_per_note(model, cut)[0], rel=1e-6)
     assert sum(quality.fields.values()) == pytest.approx(quality.bits_per_note)
 
@@ -101,16 +105,16 @@ def test_a_model_that_starts_from_the_shares_costs_the_unigram_bits(architecture
 def test_evaluation_leaves_the_mode_alone():
     for training in (True, False):
         model = fresh().train(training)
-        quality_of(model)
+        loss_of(model)
         assert model.training == training
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
     model = fresh(architecture)
-    one = quality_of(model, rows=100)
-    monkeypatch.setattr("meloctl.training.validation.pack_length", lambda _, rows: rows + 16)
-    other = quality_of(model, rows=64)
+    one = loss_of(model, rows=100)
+    monkeypatch.setattr("meloctl.training.validation.padded_length", lambda _, rows: rows + 16)
+    other = loss_of(model, rows=64)
     assert other.bits_per_note == pytest.approx(one.bits_per_note, rel=1e-6)
 
 
@@ -120,33 +124,33 @@ def test_padding_and_packing_change_no_figure(architecture, monkeypatch):
 def test_the_plan_follows_the_true_speed():
     # 100 seconds for 10 steps and an evaluation of 20: 8 a step. 200 are left, 20 of them for the last evaluation, and of the
     # others 88 % are planned: 19 more steps; an evaluation of 20 seconds may come every 20 / 0.12 seconds
-    standing = TrainProgress(steps=300, most=1000, step=10, seconds=100.0)
-    plan_on(standing, config(minutes=5.0, evaluations=30), evaluating=20.0)
-    assert (standing.measuring, standing.seconds_a_step) == (20.0, 8.0)
-    assert standing.steps == 10 + 19
-    assert standing.next == 10 + 21
-    assert standing.seconds_left == pytest.approx(19 * 8 / 0.88)
+    progress = TrainProgress(steps=300, max_steps=1000, step=10, seconds=100.0)
+    replan(progress, config(minutes=5.0, evaluations=30), evaluating=20.0)
+    assert (progress.evaluation_seconds, progress.seconds_per_step) == (20.0, 8.0)
+    assert progress.steps == 10 + 19
+    assert progress.next_evaluation == 10 + 21
+    assert progress.seconds_left == pytest.approx(19 * 8 / 0.88)
     # all epochs fit: nothing that was measured changes the plan
-    standing = TrainProgress(steps=40, most=40, step=10, seconds=13.0)
-    plan_on(standing, config(minutes=5.0, evaluations=4), evaluating=12.0)
-    assert (standing.steps, standing.next) == (40, 20)
+    progress = TrainProgress(steps=40, max_steps=40, step=10, seconds=13.0)
+    replan(progress, config(minutes=5.0, evaluations=4), evaluating=12.0)
+    assert (progress.steps, progress.next_evaluation) == (40, 20)
 
 
 @pytest.mark.parametrize(
     ("minutes", "a_step", "evaluating", "steps"),
     [(1.0, 1.0, 22.0, 14), (1.0, 0.35, 8.0, 111), (30.0, 5.0, 60.0, 299)],
 )
-def test_dear_evaluations_leave_the_budget_to_steps(minutes, a_step, evaluating, steps):
+def test_slow_evaluations_leave_the_budget_to_steps(minutes, a_step, evaluating, steps):
     settings = config(minutes=minutes, evaluations=30)
-    standing = first_standing(settings, packs_in_epoch=1_000_000, seconds_a_step=a_step)
-    while not standing.why:
-        standing.heard(1.0, 1, seconds=standing.seconds + a_step)
-        if standing.step >= min(standing.next, standing.steps):
-            standing.seconds += evaluating
-            plan_on(standing, settings, evaluating=evaluating)
-            standing.why = why_ended(standing, settings, out_of_time=standing.seconds > 60 * minutes)
-    assert (standing.why, standing.step) == ("all steps done", steps)
-    assert 0.9 * 60 * minutes < standing.seconds <= 60 * minutes
+    progress = initial_progress(settings, packs_per_epoch=1_000_000, seconds_per_step=a_step)
+    while not progress.why:
+        progress.add_step(1.0, 1, seconds=progress.seconds + a_step)
+        if progress.step >= min(progress.next_evaluation, progress.steps):
+            progress.seconds += evaluating
+            replan(progress, settings, evaluating=evaluating)
+            progress.why = stop_reason(progress, settings, out_of_time=progress.seconds > 60 * minutes)
+    assert (progress.why, progress.step) == ("all steps done", steps)
+    assert 0.9 * 60 * minutes < progress.seconds <= 60 * minutes
 
 
 @pytest.mark.parametrize(
@@ -159,18 +163,43 @@ def test_dear_evaluations_leave_the_budget_to_steps(minutes, a_step, evaluating,
         ({"learning_rate": 7.0}, "--learning-rate 7"),
         ({"packs": 0}, "--packs 0"),
         ({"pack_rows": 0}, "--pack-rows 0"),
-        ({"ema": 1.0}, "--ema 1: give a decay between 0 and 1, such as 0.999"),
         ({"gate_price": -1.0}, "--gate-price -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, says):
-    with pytest.raises(MeloError, match=says):
+    with pytest.raises(MeloError) as caught:
         config(**change)
+    assert caught.value.for_command_line().startswith(says)
+
+
+def test_options_become_settings_under_the_same_name():
+    settings = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(TrainOptions)}
+    assert len(settings) >= 10
+    given = {"seed": 7, "packs": 3, "pack_rows": 4000, "learning_rate": 0.5, "minutes": 2.0, "epochs": 9, "infill": 0.5}
+    given |= {"gates": True, "gate_price": 0.5, "checkpointing": True}
+    assert set(given) == settings  # a new option has its value here
+    defaults = {"packs": 1, "pack_rows": 2048, "learning_rate": 1e-3}
+    config = train_config(TrainOptions(**given, model="tiny"), defaults)
+    assert {name: getattr(config, name) for name in given} == given
+    plain = train_config(TrainOptions(), defaults)
+    assert (plain.packs, plain.pack_rows, plain.learning_rate) == (1, 2048, 1e-3)
+    assert (plain.gate_price, plain.infill, plain.minutes) == (0.02, 0.0, 30.0)
+
+
+def test_progress_survives_its_json():
+    progress = TrainProgress(steps=3, max_steps=9, history=[{"step": 1, "seconds": 2.0}])
+    again = msgspec.convert(json.loads(json.dumps(msgspec.to_builtins(progress))), TrainProgress)
+    assert again == progress  # an infinite loss before the first evaluation too
+    assert [type(value) for value in again.history[0].values()] == [
+        int,
+        float,
+    ]  # or metrics.csv would change on resuming
+    assert TrainProgress(steps=3, max_steps=9).history == []
 
 
 def test_the_learning_rate_rises_and_falls():
     settings = config(warmup=0.1, learning_rate=1.0)
-    rates = [learning_rate(TrainProgress(steps=100, most=100, step=s), settings) for s in range(101)]
+    rates = [learning_rate(TrainProgress(steps=100, max_steps=100, step=s), settings) for s in range(101)]
     assert rates[0] == 0.1
     assert rates[9] == 1.0
     assert rates[100] == pytest.approx(0.1)
@@ -178,10 +207,10 @@ def test_the_learning_rate_rises_and_falls():
 
 
 @pytest.mark.parametrize(("steps", "best", "early"), [(60, 3, 43), (100, 12, 52), (240, 10, 80), (900, 280, 320)])
-def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
+def test_a_run_stops_early_once_enough_of_its_plan_is_done(steps, best, early):
     for step, why in ((early - 1, ""), (early, "no better for 6 evaluations")):
-        standing = TrainProgress(steps=steps, most=steps, step=step, best_step=best, stale=6)
-        assert why_ended(standing, config(patience=6), out_of_time=False) == why
+        progress = TrainProgress(steps=steps, max_steps=steps, step=step, best_step=best, evaluations_since_best=6)
+        assert stop_reason(progress, config(patience=6), out_of_time=False) == why
 
 
 # runs
@@ -189,21 +218,21 @@ def test_a_run_is_given_up_once_enough_of_its_plan_is_done(steps, best, early):
 
 def test_training_improves_and_leaves_a_recipe(tmp_path):
     reporter = Recorder()
-    before = quality_of(fresh()).bits_per_note
-    standing = run(tmp_path, reporter, epochs=40, patience=99)
-    assert standing.why == "all steps done"
-    assert standing.best < before - 5
-    assert standing.step == reporter.estimate.steps == reporter.planned == len(reporter.steps)
+    before = loss_of(fresh()).bits_per_note
+    progress = run(tmp_path, reporter, epochs=40, patience=99)
+    assert progress.why == "all steps done"
+    assert progress.best < before - 5
+    assert progress.step == reporter.estimate.steps == reporter.planned == len(reporter.steps)
     assert reporter.messages[0] == str(reporter.estimate)
-    assert len(reporter.messages) == 1 + len(standing.history)
+    assert len(reporter.messages) == 1 + len(progress.history)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
-    assert len(metrics) == len(standing.history) >= 4
-    assert metrics.validation_bits_per_note.min() == pytest.approx(standing.best)
+    assert len(metrics) == len(progress.history) >= 4
+    assert metrics.validation_bits_per_note.min() == pytest.approx(progress.best)
     assert metrics.best_bits_per_note.tolist() == pytest.approx(metrics.validation_bits_per_note.cummin().tolist())
     fields = metrics[[f"validation_{f}" for f in FIELDS]].sum(axis=1)
     np.testing.assert_allclose(fields, metrics.validation_bits_per_note, rtol=1e-6)
     model, quality = load_model(tmp_path)
-    assert quality_of(model).bits_per_note == pytest.approx(quality["bits_per_note"]) == pytest.approx(standing.best)
+    assert loss_of(model).bits_per_note == pytest.approx(quality["bits_per_note"]) == pytest.approx(progress.best)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "metrics.csv",
         "model.json",
@@ -216,29 +245,19 @@ def test_training_improves_and_leaves_a_recipe(tmp_path):
     assert all(name.encode() in written for name in metrics.columns if name != "step")
 
 
-def test_what_training_told_is_the_mean_over_the_notes_between_evaluations(tmp_path):
+def test_the_reported_training_loss_is_the_mean_over_the_notes_between_evaluations(tmp_path):
     reporter = Recorder()
-    standing = run(tmp_path, reporter, packs=1, epochs=2, evaluations=2)
+    progress = run(tmp_path, reporter, packs=1, epochs=2, evaluations=2)
     stream = PackStream(DATA[0], 100, V, seed=3)
-    notes = [stream.pack_at(n).n_notes for n in range(standing.step)]
+    notes = [stream.pack_at(n).n_notes for n in range(progress.step)]
     bits = [b for _, b in reporter.steps]
-    at = [0, *(int(entry["step"]) for entry in standing.history)]
-    for entry, first, last in zip(standing.history, at[:-1], at[1:], strict=True):
+    at = [0, *(int(entry["step"]) for entry in progress.history)]
+    for entry, first, last in zip(progress.history, at[:-1], at[1:], strict=True):
         mean = np.average(bits[first:last], weights=notes[first:last])
         assert entry["train_bits_per_note"] == pytest.approx(mean)
 
 
-def test_the_mean_of_the_weights_is_what_is_measured_and_kept(tmp_path):
-    standing = run(tmp_path / "mean", Recorder(), ema=0.95)
-    plain = run(tmp_path / "plain", Recorder())
-    model, _ = load_model(tmp_path / "mean")
-    assert quality_of(model).bits_per_note == pytest.approx(standing.best)
-    assert standing.best != plain.best
-    told = [[h["train_bits_per_note"] for h in s.history] for s in (standing, plain)]
-    assert told[0] == told[1]  # what is heard in training is heard with the weights themselves
-
-
-def test_gates_are_priced_and_learn_at_a_pace_of_their_own(tmp_path):
+def test_the_price_of_gates_closes_them(tmp_path):
     openness = []
     for price in (0.0, 5.0):
         model = fresh(gated=True)
@@ -256,21 +275,21 @@ def test_gates_are_priced_and_learn_at_a_pace_of_their_own(tmp_path):
 
 
 def test_early_stopping_says_so(tmp_path):
-    standing = run(tmp_path, Recorder(), learning_rate=0.9, patience=2, epochs=150, evaluations=50)
-    assert standing.why == f"no better for {standing.stale} evaluations"
-    assert standing.stale >= 2
-    assert standing.step >= max(standing.best_step + 40, standing.steps // 3)
-    assert standing.best_step < standing.step < standing.most
+    progress = run(tmp_path, Recorder(), learning_rate=0.9, patience=2, epochs=150, evaluations=50)
+    assert progress.why == f"no better for {progress.evaluations_since_best} evaluations"
+    assert progress.evaluations_since_best >= 2
+    assert progress.step >= max(progress.best_step + 40, progress.steps // 3)
+    assert progress.best_step < progress.step < progress.max_steps
 
 
 def test_the_budget_ends_training(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "meloctl.training.trainer.plan_on", lambda *_, **__: None
+        "meloctl.training.trainer.replan", lambda *_, **__: None
     )  # the plan does not see the end coming
     monkeypatch.setattr("meloctl.training.schedule.MARGIN", 1000.0)
-    standing = run(tmp_path, Recorder(), minutes=0.02, epochs=10_000)
-    assert standing.why == "0.02 minutes are over"
-    assert standing.step < standing.steps
+    progress = run(tmp_path, Recorder(), minutes=0.02, epochs=10_000)
+    assert progress.why == "0.02 minutes are over"
+    assert progress.step < progress.steps
     assert (tmp_path / "model.safetensors").exists()
 
 

@@ -1,4 +1,4 @@
-"""The estimate before anything is built: what there is, what is needed, and what people are told."""
+"""The estimate before anything is built: what there is, what is needed, and what people read."""
 
 import re
 from dataclasses import replace
@@ -16,12 +16,12 @@ from meloctl.model.config import PRESETS
 from meloctl.model.meloformer.model import n_parameters
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.estimate import ALWAYS, CorpusSize, floats_in_heads, floats_in_layer, need
-from meloctl.training.feasibility import Feasibility, FittingRun, outlook
-from meloctl.training.train_config import CONTEXTS, PACKS, TrainConfig
+from meloctl.training.estimate import BASE_BYTES, CorpusSize, estimate_resources, floats_in_heads, floats_in_layer
+from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility
+from meloctl.training.options import CONTEXTS, PACKS, TrainConfig
 
 V = default_vocabulary()
-MUSIC = CorpusSize(rows=1_000_000, rows_in_window=900.0, shown=0.5)
+CORPUS = CorpusSize(rows=1_000_000, rows_per_window=900.0, visible_share=0.5)
 MB = 1 << 20
 
 
@@ -74,11 +74,11 @@ def test_free_memory_is_what_the_system_and_every_group_leave(tmp_path, files, f
     assert free_memory(system(tmp_path, files)) == free
 
 
-def test_a_system_that_does_not_tell_is_asked_otherwise(tmp_path):
+def test_a_system_without_proc_is_read_otherwise(tmp_path):
     assert free_memory(tmp_path) > 10 * MB
 
 
-def test_this_machine_is_measured_and_chance_is_left_alone():
+def test_this_machine_is_measured_and_the_random_state_is_unchanged():
     torch.manual_seed(1)
     before = torch.get_rng_state()
     machine = this_machine(64)
@@ -90,7 +90,7 @@ def test_this_machine_is_measured_and_chance_is_left_alone():
 # what is needed
 
 
-def asked(size, **change):
+def settings_of(size, **change):
     rows = CONTEXTS * PRESETS[size].context
     settings = {"seed": 0, "packs": PACKS, "pack_rows": rows, "learning_rate": 1e-3, "minutes": 30.0}
     return TrainConfig(**{**settings, **change})
@@ -98,8 +98,10 @@ def asked(size, **change):
 
 def needed(architecture="meloformer", size="tiny", device="cpu", processes=1, shard=False, **change):
     spec = SEED if architecture in MELOFORMERS else None
-    config = asked(size, **change)
-    return need(architecture, PRESETS[size], V, spec, config, MUSIC, device=device, processes=processes, shard=shard)
+    config = settings_of(size, **change)
+    return estimate_resources(
+        architecture, PRESETS[size], V, spec, config, CORPUS, device=device, processes=processes, shard=shard
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -111,15 +113,14 @@ def test_parameters_are_those_of_the_model(architecture):
 def test_memory_is_the_sum_of_what_it_holds():
     plain, parameters = needed(), needed().parameters
     assert plain.weights_bytes == 4 * 4 * parameters  # weights, gradients, two moments
-    assert needed(ema=0.99).weights_bytes == 5 * 4 * parameters
     assert needed(processes=2, shard=True).weights_bytes == 2 * 4 * parameters
     assert needed(processes=2).weights_bytes == plain.weights_bytes
     assert plain.memory_bytes == plain.weights_bytes + plain.activations_bytes
-    kept = plain.activations_bytes - ALWAYS
-    assert needed(pack_rows=4 * 1024).activations_bytes - ALWAYS == pytest.approx(2 * kept, rel=1e-6)
+    kept = plain.activations_bytes - BASE_BYTES
+    assert needed(pack_rows=4 * 1024).activations_bytes - BASE_BYTES == pytest.approx(2 * kept, rel=1e-6)
     assert needed(packs=7).activations_bytes == plain.activations_bytes  # one pack at a time
-    assert needed(device="cuda").activations_bytes - ALWAYS == pytest.approx(0.6 * kept, rel=1e-6)
-    assert needed(checkpointing=True).activations_bytes - ALWAYS < 0.5 * kept
+    assert needed(device="cuda").activations_bytes - BASE_BYTES == pytest.approx(0.6 * kept, rel=1e-6)
+    assert needed(checkpointing=True).activations_bytes - BASE_BYTES < 0.5 * kept
 
 
 def test_time_grows_with_what_is_done():
@@ -128,7 +129,7 @@ def test_time_grows_with_what_is_done():
     assert plain == pytest.approx(needed().flops / 1e10 + needed().traffic_bytes / 1e10)
     assert needed(packs=2).flops == 2 * needed().flops
     assert needed(packs=2, processes=2).flops == needed().flops
-    assert needed(packs=3, processes=2).flops == needed(packs=4, processes=2).flops  # one goes along with another's
+    assert needed(packs=3, processes=2).flops == needed(packs=4, processes=2).flops  # one is a copy of another's
     assert needed(checkpointing=True).flops == pytest.approx(4 / 3 * needed().flops)
     assert needed(size="small").seconds(machine) > 5 * plain
 
@@ -147,7 +148,7 @@ def test_a_layer_and_the_heads_keep_what_the_estimate_says():
     r_NC = model.embed(layout.rows_NF).detach().requires_grad_()
     s_TC = (r_NC.new_zeros(layout.bar_plan.n_queries, 96) + model.summary).detach().requires_grad_()
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    told = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
+    found = {"layer": floats_in_layer(model.config), "heads": floats_in_heads(model.config, V)}
     for name, compute in (
         ("layer", lambda: model.layers[0](r_NC, s_TC, layout, None)),
         ("heads", lambda: model.heads.nll(r_NC[:length], layout.rows_NF[:length])),
@@ -159,31 +160,31 @@ def test_a_layer_and_the_heads_keep_what_the_estimate_says():
         del result
         # many bars of few rows here, so summaries, which pass through the same layer, weigh more than in real music
         bars = layout.bar_plan.n_queries / layout.n_rows if name == "layer" else 0.0
-        assert kept == pytest.approx(told[name] * (1 + bars), rel=0.3)
+        assert kept == pytest.approx(found[name] * (1 + bars), rel=0.3)
 
 
-# what people are told
+# what people read
 
 
 LAPTOP = Machine(device="cpu", memory_bytes=8_000_000_000, flops_per_second=1e11, bytes_per_second=1.3e10)
 
 
-def wish(name, **change):
+def run_of(name, **change):
     model = model_name(name, size="tiny")
     spec = SEED if model.architecture in MELOFORMERS else None
-    return FittingRun(name=model, spec=spec, config=asked(model.size, **change))
+    return FittingRun(name=model, spec=spec, config=settings_of(model.size, **change))
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "dense/small", "encoder-decoder/small"])
 def test_what_fits_is_not_refused(name):
-    assert outlook(wish(name), V, MUSIC, LAPTOP) == Feasibility()
+    assert check_feasibility(run_of(name), V, CORPUS, LAPTOP) == Feasibility()
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
-    told = outlook(wish("large"), V, MUSIC, LAPTOP)
-    lines = told.lines
-    assert told.refused
-    assert lines[0] == "--model large is too much for this CPU in 30 minutes; nothing was started"
+    found = check_feasibility(run_of("large"), V, CORPUS, LAPTOP)
+    lines = found.lines
+    assert found.refused
+    assert lines[0] == "model large is too much for this CPU in 30 minutes; nothing was started"
     n = needed(size="large")
     assert (
         f"Memory: {n.memory_bytes / 1e9:.1f} GB, {16 * n.parameters / 1e9:.1f} for {n.parameters / 1e6:.0f}M weights"
@@ -194,55 +195,61 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert f"about {seconds / 60:.1f} minutes a step of 16,384 rows, at 0.1 TFLOP/s" in lines[2]
     assert f"30 minutes hold {int(1800 / seconds)} steps" in lines[2]
     assert f"(1,000,000 rows) takes {seconds * 1e6 / 16384 / 3600:.1f} hours" in lines[2]
-    assert (len(lines), told.instead) == (3, {"model": "small", "pack_rows": None})
-    assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", told.needs)
-    assert outlook(wish("small"), V, MUSIC, LAPTOP) == Feasibility()
+    assert (len(lines), found.alternative) == (3, {"model": "small", "pack_rows": None})
+    assert re.fullmatch(r"2\.\d GB, .* a step, one pass in .*", found.alternative_needs)
+    assert check_feasibility(run_of("small"), V, CORPUS, LAPTOP) == Feasibility()
 
 
-def budget(held, name="small"):
-    """A wish whose minutes hold so many steps on the laptop."""
-    seconds = wish(name).need(V, MUSIC, LAPTOP).seconds(LAPTOP)
-    return wish(name, minutes=held * seconds / 60)
+def budget(steps, name="small"):
+    """A run whose minutes hold so many steps on the laptop."""
+    seconds = run_of(name).resources(V, CORPUS, LAPTOP).seconds(LAPTOP)
+    return run_of(name, minutes=steps * seconds / 60)
 
 
 def test_time_alone_can_be_too_short():
     short = budget(1.5)  # with 5 / 3 steps and more nothing is refused
-    told = outlook(short, V, MUSIC, LAPTOP)
-    assert told.refused
-    assert f"in {short.config.minutes:g} minutes; nothing was started" in told.lines[0]
-    assert "minutes hold 1 step (5 are the least)" in told.lines[2]
-    assert told.lines[-1] == "  No smaller size fits well: give more --minutes"
+    found = check_feasibility(short, V, CORPUS, LAPTOP)
+    assert found.refused
+    assert f"in {short.config.minutes:g} minutes; nothing was started" in found.lines[0]
+    assert "minutes hold 1 step (5 are the least)" in found.lines[2]
+    assert found.lines[-1] == "  No smaller size fits well: give it more minutes"
     faster = replace(LAPTOP, flops_per_second=1e13, bytes_per_second=1e12)
-    assert outlook(short, V, MUSIC, faster) == Feasibility()
+    assert check_feasibility(short, V, CORPUS, faster) == Feasibility()
 
 
 def test_time_that_may_be_too_short_is_noted_and_not_refused():
-    told = outlook(budget(2.5), V, MUSIC, LAPTOP)
-    assert not told.refused
-    assert told.lines[0].startswith("Note: --model small may be too much for this CPU in ")
-    assert "minutes hold 2 steps (5 are the least)" in told.lines[2]
-    assert outlook(budget(5.1), V, MUSIC, LAPTOP) == Feasibility()
+    found = check_feasibility(budget(2.5), V, CORPUS, LAPTOP)
+    assert not found.refused
+    assert found.lines[0].startswith("Note: model small may be too much for this CPU in ")
+    assert "minutes hold 2 steps (5 are the least)" in found.lines[2]
+    assert check_feasibility(budget(5.1), V, CORPUS, LAPTOP) == Feasibility()
 
 
-def test_memory_alone_can_be_too_little_and_layers_can_forget():
+def test_memory_alone_can_be_too_little_and_checkpointing_helps():
     fast = Machine(device="cuda", memory_bytes=14_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
-    told = outlook(wish("large"), V, MUSIC, fast)
-    assert told.refused
-    assert told.lines[0] == "--model large is too much for this GPU; nothing was started"
-    assert told.instead == {"checkpointing": True}
-    assert outlook(wish("large", checkpointing=True), V, MUSIC, fast) == Feasibility()
-    assert outlook(wish("small", pack_rows=200_000), V, MUSIC, fast).instead == {"pack_rows": 2048}
+    found = check_feasibility(run_of("large"), V, CORPUS, fast)
+    assert found.refused
+    assert found.lines[0] == "model large is too much for this GPU; nothing was started"
+    assert found.alternative == {"checkpointing": True}
+    assert check_feasibility(run_of("large", checkpointing=True), V, CORPUS, fast) == Feasibility()
+    assert check_feasibility(run_of("small", pack_rows=200_000), V, CORPUS, fast).alternative == {"pack_rows": 2048}
     full = replace(fast, memory_bytes=0)
-    assert outlook(wish("large"), V, MUSIC, full).lines[-1] == "  No smaller size fits well: free some memory"
+    assert (
+        check_feasibility(run_of("large"), V, CORPUS, full).lines[-1] == "  No smaller size fits well: free some memory"
+    )
     slow = replace(full, flops_per_second=1e9)
-    assert outlook(wish("large"), V, MUSIC, slow).lines[-1].endswith("free some memory and give more --minutes")
+    assert (
+        check_feasibility(run_of("large"), V, CORPUS, slow)
+        .lines[-1]
+        .endswith("free some memory and give it more minutes")
+    )
 
 
-def test_a_step_that_holds_more_than_the_corpus_is_told_as_it_is():
+def test_a_step_that_holds_more_than_the_corpus_is_reported_so():
     # packs of 2,048 rows, but no more than the 1,000 that there are: 64 of them are 64,000, so a pass is 1/64 of a step
-    music = replace(MUSIC, rows=1000)
-    many = wish("tiny", packs=64, minutes=0.01)
-    lines = outlook(many, V, music, LAPTOP).lines
-    seconds = many.need(V, music, LAPTOP).seconds(LAPTOP)
+    corpus = replace(CORPUS, rows=1000)
+    many = run_of("tiny", packs=64, minutes=0.01)
+    lines = check_feasibility(many, V, corpus, LAPTOP).lines
+    seconds = many.resources(V, corpus, LAPTOP).seconds(LAPTOP)
     assert f"about {duration(seconds)} a step of 64,000 rows" in lines[2]
     assert lines[2].endswith(f"one pass over the corpus (1,000 rows) takes {duration(seconds / 64)}")

@@ -6,22 +6,23 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from test_meloctl_cli import everything_under, facts, meloctl, write_corpus
+from command_line import everything_under, facts, meloctl, write_corpus
 
 from analysis.errors import MeloError
 from meloctl.cli.train import _next, train
 from meloctl.machine import Machine
 from meloctl.training.feasibility import Feasibility
-from meloctl.training.options import TrainOptions, options_of, plan_session
-from meloctl.training.processes import start
-from meloctl.training.session import outlook_of
+from meloctl.training.options import TrainOptions, to_command_line
+from meloctl.training.plan import plan_training
+from meloctl.training.processes import start_accelerator
+from meloctl.training.session import session_feasibility
 from meloctl.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     """A workspace with statistics and a mask."""
-    root = tmp_path_factory.mktemp("outlook")
+    root = tmp_path_factory.mktemp("feasibility")
     facts("stats", write_corpus(root / "corpus"), work=root / "melo")
     facts("derive-mask", work=root / "melo")
     return root / "melo"
@@ -34,7 +35,7 @@ def test_a_large_model_on_a_cpu_is_refused_politely(work):
     done = meloctl("train", "--model", "large", "--minutes", "0.01", work=work)
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("meloctl: --model large is too much for this CPU")
+    assert lines[0].startswith("meloctl: model large is too much for this CPU")
     assert [line.split()[0] for line in lines[1:3]] == ["Memory:", "Time:"]
     assert len(lines) == 4
     assert everything_under(work) == before
@@ -43,32 +44,32 @@ def test_a_large_model_on_a_cpu_is_refused_politely(work):
 SMALL = Machine(device="cpu", memory_bytes=5_000_000_000, flops_per_second=1e14, bytes_per_second=1e12)
 
 
-def test_what_fits_is_told_as_it_can_be_pasted(work, monkeypatch, capsys):
+def test_what_fits_is_a_command_that_can_be_pasted(work, monkeypatch, capsys):
     monkeypatch.setattr("meloctl.training.session.this_machine", lambda *_, **__: SMALL)
     with pytest.raises(typer.Exit):
-        train(model="large", minutes=7.0, ema=0.99, packs=3, gates=True, checkpointing=True, work=work)
+        train(model="large", minutes=7.0, packs=3, gates=True, checkpointing=True, work=work)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "meloctl: --model large is too much for this CPU; nothing was started"
-    fits = f"  What fits: meloctl train --model base --minutes 7 --packs 3 --ema 0.99 --gates --checkpointing --work {work} ("
+    assert lines[0] == "meloctl: model large is too much for this CPU; nothing was started"
+    fits = f"  What fits: meloctl train --model base --gates --minutes 7 --packs 3 --checkpointing --work {work} ("
     assert lines[-1].startswith(fits)
 
 
 def test_a_run_that_was_begun_is_not_refused(work, monkeypatch):
     monkeypatch.setattr("meloctl.training.session.this_machine", lambda *_, **__: replace(SMALL, memory_bytes=0))
     space = Workspace(work)
-    session = plan_session(space, TrainOptions(model="tiny"))
-    assert outlook_of(space, session, start()).refused
-    folder = space.folder(session.recipe)
+    plan = plan_training(space, TrainOptions(model="tiny"))
+    assert session_feasibility(space, plan, start_accelerator()).refused
+    folder = space.folder(plan.recipe)
     folder.mkdir(parents=True)
     for name in ("last.safetensors", "training.json"):
         (folder / name).touch()
-        assert outlook_of(space, session, start()) == Feasibility()
+        assert session_feasibility(space, plan, start_accelerator()) == Feasibility()
         (folder / name).unlink()
-    assert outlook_of(space, session, start()).refused
+    assert session_feasibility(space, plan, start_accelerator()).refused
 
 
-def test_options_that_were_asked_for_are_words_of_the_command(monkeypatch):
-    assert options_of(TrainOptions()) == []
+def test_options_are_words_of_the_command(monkeypatch):
+    assert to_command_line(TrainOptions()) == []
     every = TrainOptions(
         model="dense/tiny",
         mask=Path("a mask.json"),
@@ -78,25 +79,23 @@ def test_options_that_were_asked_for_are_words_of_the_command(monkeypatch):
         learning_rate=0.00012345678,
         packs=3,
         pack_rows=5000,
-        ema=0.999,
         gates=True,
         gate_price=0.5,
         checkpointing=True,
-        compile=True,
         shard=False,
     )
-    heard = []
+    parsed = []
 
-    def plan_session(_, asked):
-        heard.append(asked)
+    def plan_training(_, options):
+        parsed.append(options)
         raise MeloError("enough")
 
-    monkeypatch.setattr("meloctl.training.options.plan_session", plan_session)
+    monkeypatch.setattr("meloctl.training.plan.plan_training", plan_training)
     app = typer.Typer()
     app.command()(train)
     with pytest.raises(MeloError, match="enough"):
-        app(options_of(every), standalone_mode=False)
-    assert heard == [every]
+        app(to_command_line(every), standalone_mode=False)
+    assert parsed == [every]
 
 
 def test_hints_of_a_workspace_name_it(work):
@@ -105,8 +104,8 @@ def test_hints_of_a_workspace_name_it(work):
         f"To look at it: meloctl mask show --work {work}; beside other rules: meloctl mask compare --work {work}; "
         f"all in one page: meloctl report --work {work}"
     )
-    session = plan_session(Workspace(work), TrainOptions(model="tiny", gates=True))
-    assert _next(session, Path("run 1"), work) == [
+    plan = plan_training(Workspace(work), TrainOptions(model="tiny", gates=True))
+    assert _next(plan, Path("run 1"), work) == [
         f"Next: meloctl generate --bars 32 --work {work}",
         f"The mask that it learned: meloctl derive-mask --from-model 'run 1' --work {work}",
     ]

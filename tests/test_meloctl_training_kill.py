@@ -17,44 +17,44 @@ KILLS = 5
 
 
 def start_run(folder, **config):
-    told = [{"folder": str(folder), "architecture": "meloformer", "shard": False, "config": config}]
-    command = [sys.executable, str(ROOT / "tests" / "train_small.py"), json.dumps(told)]
+    runs = [{"folder": str(folder), "architecture": "meloformer", "shard": False, "config": config}]
+    command = [sys.executable, str(ROOT / "tests" / "train_small.py"), json.dumps(runs)]
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def heard(folder):
-    """[(step, loss)] in the order in which they were heard; a line that a death cut short is none."""
-    path = folder / "heard-0.txt"
+def losses(folder):
+    """[(step, loss)] in the order of the steps; a line that a death cut short is none."""
+    path = folder / "loss-0.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return [tuple(line.split()) for line in lines if len(line.split()) == 2 and "p" in line.split()[1]]
 
 
 @pytest.mark.slow
 def test_killed_at_five_random_moments_and_resumed_equals_undisturbed(tmp_path):
-    config = {"packs": 1, "epochs": 40, "evaluations": 20, "patience": 99, "ema": 0.9, "save_seconds": 0.05}
+    config = {"packs": 1, "epochs": 40, "evaluations": 20, "patience": 99, "save_seconds": 0.05}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert start_run(whole, **config).wait(timeout=120) == 0
-    steps = len(heard(whole))
+    steps = len(losses(whole))
     assert steps > 100
     moments = random.Random(int(time.time()))
     for kill in range(KILLS):
-        process, before = start_run(parts, **config), len(heard(parts))
+        process, before = start_run(parts, **config), len(losses(parts))
         wanted = before + moments.randint(1, steps // (KILLS + 2))
-        while len(heard(parts)) < wanted and process.poll() is None:
+        while len(losses(parts)) < wanted and process.poll() is None:
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.05))  # in the middle of a step, a save or an evaluation
         assert process.poll() is None, f"the run ended before death {kill + 1}"
         process.kill()
         process.wait()
-    assert len(heard(parts)) > KILLS
+    assert len(losses(parts)) > KILLS
     assert start_run(parts, **config).wait(timeout=120) == 0
-    ours, theirs = heard(whole), heard(parts)
-    assert len(theirs) > len(ours)  # what was not saved was heard twice
+    ours, theirs = losses(whole), losses(parts)
+    assert len(theirs) > len(ours)  # steps that were not saved were taken twice
     assert dict(theirs) == dict(ours)
     assert set(theirs) == set(ours)  # and was the same both times
-    told = [pd.read_csv(folder / "metrics.csv") for folder in (whole, parts)]
-    columns = [c for c in told[0] if "bits" in c or c.startswith("validation") or c in ("step", "learning_rate")]
-    pd.testing.assert_frame_equal(told[0][columns], told[1][columns], check_exact=True)
+    metrics = [pd.read_csv(folder / "metrics.csv") for folder in (whole, parts)]
+    columns = [c for c in metrics[0] if "bits" in c or c.startswith("validation") or c in ("step", "learning_rate")]
+    pd.testing.assert_frame_equal(metrics[0][columns], metrics[1][columns], check_exact=True)
     a, b = (load_file(folder / "model.safetensors") for folder in (whole, parts))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)

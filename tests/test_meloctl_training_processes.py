@@ -1,4 +1,4 @@
-"""Several processes are as good as one: two that torchrun starts hear the same losses and end with the same weights."""
+"""Several processes are as good as one: two that torchrun starts have the same losses and end with the same weights."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from meloctl.dataset.windows import Window
 from meloctl.model.registry import ARCHITECTURES, layers_of
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training.distributed_packs import DistributedPacks
-from meloctl.training.processes import first_says, start, summed
+from meloctl.training.processes import broadcast_first, start_accelerator, sum_over_ranks
 
 V = default_vocabulary()
 
@@ -32,14 +32,14 @@ class Place:
         self.process_index, self.num_processes = rank, world
 
 
-def dealer(rank, world, *, packs=3, length=None):
+def packs_of_rank(rank, world, *, packs=3, length=None):
     return DistributedPacks(
         PackStream(DATA[0], 100, V, seed=1), DATA[0], packs=packs, accelerator=Place(rank, world), length=length
     )
 
 
-def heard(deal):
-    return {turn.index: turn.pack for turn in deal.turns if turn.heard}
+def own_packs(batch):
+    return {micro.index: micro.pack for micro in batch.micro_batches if not micro.is_copy}
 
 
 def same(a: Pack, b: Pack):
@@ -47,18 +47,18 @@ def same(a: Pack, b: Pack):
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_pack_of_a_step_is_heard_once(world):
+def test_every_pack_of_a_step_is_on_one_rank(world):
     alone = PackStream(DATA[0], 100, V, seed=1)
     for step in (0, 4):
-        deals = [dealer(rank, world).deal(step) for rank in range(world)]
-        assert len({len(d.turns) for d in deals}) == 1  # all meet in each turn
-        together = {k: v for d in deals for k, v in heard(d).items()}
-        assert sum(len(heard(d)) for d in deals) == len(together) == 3
+        batches = [packs_of_rank(rank, world).step_batch(step) for rank in range(world)]
+        assert len({len(d.micro_batches) for d in batches}) == 1  # all ranks meet in each micro-batch
+        together = {k: v for d in batches for k, v in own_packs(d).items()}
+        assert sum(len(own_packs(d)) for d in batches) == len(together) == 3
         for index, pack in together.items():
             assert same(pack, alone.pack_at(3 * step + index))
-            assert index % world == [index in heard(d) for d in deals].index(True)
-        assert {d.n_rows for d in deals} == {sum(p.n_rows for p in together.values())}
-        for d in deals:
+            assert index % world == [index in own_packs(d) for d in batches].index(True)
+        assert {d.n_rows for d in batches} == {sum(p.n_rows for p in together.values())}
+        for d in batches:
             for index, pack in together.items():
                 assert pack.n_rows == sum(len(DATA[0][i].rows) for i in d.windows[index])
 
@@ -67,19 +67,19 @@ def test_a_step_may_lie_in_two_epochs():
     stream = PackStream(DATA[0], 100, V, seed=1)
     first = stream.first_of(1)
     assert first % 3  # or this tests nothing
-    deal = dealer(0, 1).deal(first // 3)
-    assert deal.epoch == 0
-    both = [stream.epoch_of(3 * deal.step + i) for i in range(3)]
+    batch = packs_of_rank(0, 1).step_batch(first // 3)
+    assert batch.epoch == 0
+    both = [stream.epoch_of(3 * batch.step + i) for i in range(3)]
     assert set(both) == {0, 1}
 
 
 def test_packs_are_padded_where_layers_are_compiled():
-    (turn, *_) = dealer(0, 1, length=120).deal(0).turns
-    assert len(turn.pack.rows) == 120 > turn.pack.n_rows
+    (micro, *_) = packs_of_rank(0, 1, length=120).step_batch(0).micro_batches
+    assert len(micro.pack.rows) == 120 > micro.pack.n_rows
 
 
 class Second:
-    """The second of two processes; what the first one says is 7."""
+    """The second of two processes; the first one's value is 7."""
 
     num_processes, is_main_process, device = 2, False, torch.device("cpu")
 
@@ -88,16 +88,16 @@ class Second:
         return tensor + 7
 
 
-def test_the_first_process_says_what_time_it_is():
-    assert first_says(Second(), 3.0) == 7
-    assert summed(Second(), [3.0, 1.0]) == [10.0, 8.0]
-    assert first_says(start(), 3.0) == 3.0
+def test_values_are_summed_over_ranks_or_taken_from_the_first():
+    assert broadcast_first(Second(), 3.0) == 7
+    assert sum_over_ranks(Second(), [3.0, 1.0]) == [10.0, 8.0]
+    assert broadcast_first(start_accelerator(), 3.0) == 3.0
 
 
 def test_fewer_packs_than_processes_are_refused(tmp_path, monkeypatch):
-    accelerator = start()
+    accelerator = start_accelerator()
     monkeypatch.setattr(type(accelerator), "num_processes", 3)
-    with pytest.raises(MeloError, match=r"3 processes, and 2 packs a step .*; give --packs 3, or a multiple"):
+    with pytest.raises(MeloError, match=r"3 processes, and 2 packs a step .*; give `packs 3`, or a multiple"):
         run(tmp_path, Recorder())
 
 
@@ -115,8 +115,8 @@ def test_every_weight_takes_part_in_every_pack(architecture, gated):
 # what two processes write, and what one does
 
 RUNS = {
-    "whole": {"architecture": "meloformer", "shard": False, "config": {"packs": 3, "ema": 0.9}},
-    "pieces": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "ema": 0.9, "checkpointing": True}},
+    "whole": {"architecture": "meloformer", "shard": False, "config": {"packs": 3}},
+    "sharded": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "checkpointing": True}},
 }
 
 
@@ -124,10 +124,10 @@ RUNS = {
 def two(tmp_path_factory):
     """Folder of runs that two processes made, and their standard output."""
     root = tmp_path_factory.mktemp("two")
-    told = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
+    runs = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(told)],
+        [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(runs)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
@@ -140,14 +140,14 @@ def two(tmp_path_factory):
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_do_what_one_does(two, tmp_path, name):
     one = Recorder()
-    standing = run(tmp_path, one, packs=3, ema=0.9)
-    logs = [(two / name / f"heard-{rank}.txt").read_text() for rank in (0, 1)]
+    progress = run(tmp_path, one, packs=3)
+    logs = [(two / name / f"loss-{rank}.txt").read_text() for rank in (0, 1)]
     assert logs[0] == logs[1]
     losses = [float.fromhex(line.split()[1]) for line in logs[0].splitlines()]
     np.testing.assert_allclose(losses, [bits for _, bits in one.steps], rtol=1e-6)
     ended = json.loads((two / name / "training.json").read_text())
-    assert ended["why"] == standing.why == "all steps done"
-    assert ended["best"] == pytest.approx(standing.best, rel=1e-6)
+    assert ended["why"] == progress.why == "all steps done"
+    assert ended["best"] == pytest.approx(progress.best, rel=1e-6)
     ours, theirs = (pd.read_csv(folder / "metrics.csv") for folder in (tmp_path, two / name))
     measured = [c for c in ours if c.startswith(("train_", "validation_", "best_")) or c in ("step", "learning_rate")]
     np.testing.assert_allclose(theirs[measured], ours[measured], rtol=1e-5)

@@ -15,43 +15,43 @@ from train_small import DATA, Recorder, V, fresh, run
 from analysis.errors import MeloError
 from meloctl.dataset.stream import PackStream
 from meloctl.model.checkpoint import load_metadata, load_model
-from meloctl.training.processes import start
-from meloctl.training.validation import evaluate
+from meloctl.training.processes import start_accelerator
+from meloctl.training.validation import validation_loss
 
 
-def quality_of(model, chosen=DATA[1], rows=100):
-    return evaluate(model, chosen, rows, start())
+def loss_of(model, chosen=DATA[1], rows=100):
+    return validation_loss(model, chosen, rows, start_accelerator())
 
 
-@pytest.mark.parametrize(("stop_after", "ema"), [(1, None), (10, 0.9)])
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_after, ema):
+@pytest.mark.parametrize("stop_after", [1, 10])
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, stop_after):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     undisturbed, first, second = Recorder(), Recorder(stop_after), Recorder()
-    settings = {"ema": ema, "save_seconds": 0.0, "packs": 1}
+    settings = {"save_seconds": 0.0, "packs": 1}
     ended = run(whole, undisturbed, **settings)
     with pytest.raises(KeyboardInterrupt):
         run(parts, first, **settings)
     assert run(parts, second, **settings).best == ended.best
     assert second.estimate.done == stop_after - 1  # the step that was stopped is not saved
-    heard = {**dict(first.steps), **dict(second.steps)}
-    assert heard == dict(undisturbed.steps)
+    losses = {**dict(first.steps), **dict(second.steps)}
+    assert losses == dict(undisturbed.steps)
     a, b = (load_file(folder / "model.safetensors") for folder in (whole, parts))
     assert all(torch.equal(a[k], b[k]) for k in a)
     a, b = (pd.read_csv(folder / "metrics.csv") for folder in (whole, parts))
-    told = [c for c in a if "bits" in c or c in ("step", "learning_rate") or c.startswith("validation")]
-    pd.testing.assert_frame_equal(a[told], b[told], check_exact=True)
+    columns = [c for c in a if "bits" in c or c in ("step", "learning_rate") or c.startswith("validation")]
+    pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
 
 
 def test_without_a_save_between_a_stopped_run_goes_on_from_its_last_evaluation(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Recorder(12), packs=1)
-    state = json.loads(load_metadata(tmp_path / "last.safetensors")["standing"])
+    state = json.loads(load_metadata(tmp_path / "last.safetensors")["progress"])
     second = Recorder()
     run(tmp_path, second, packs=1)
     assert 0 < second.estimate.done == state["step"] == state["history"][-1]["step"] < 11
 
 
-def test_every_evaluation_of_a_stopped_run_is_told_to_tensorboard_once(tmp_path):
+def test_every_evaluation_of_a_stopped_run_is_written_to_tensorboard_once(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def test_a_run_that_ended_before_its_manifest_is_not_trained_again(tmp_path):
 
 def test_a_damaged_training_state_is_refused(tmp_path):
     state = tmp_path / "last.safetensors"
-    save_file({"random": torch.zeros(3)}, state, {"standing": "{}"})
+    save_file({"random": torch.zeros(3)}, state, {"progress": "{}"})
     with pytest.raises(MeloError, match="a damaged training state"):
         run(tmp_path, Recorder())
     state.write_bytes(state.read_bytes()[:-9])
@@ -83,22 +83,21 @@ def test_a_damaged_training_state_is_refused(tmp_path):
         run(tmp_path, Recorder())
     state.unlink()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Recorder(stop_after=7), ema=0.9)
+        run(tmp_path, Recorder(stop_after=7))
     good, lines = load_file(state), load_metadata(state)
-    standing = json.loads(lines["standing"])
+    progress = json.loads(lines["progress"])
     moment = next(k for k in good if k.startswith("exp_avg."))
-    mean = next(k for k in good if k.startswith("average."))
-    for tensors, told in (
+    for tensors, metadata in (
         ({**good, moment: good[moment][:1]}, lines),
         ({k: v for k, v in good.items() if k != moment}, lines),
-        ({k: v for k, v in good.items() if k != mean}, lines),
-        (good, {"standing": json.dumps({**standing, "step": "x"})}),
-        (good, {"standing": "no json"}),
+        ({k: v for k, v in good.items() if k != moment.replace("exp_avg.", "model.")}, lines),
+        (good, {"progress": json.dumps({**progress, "step": "x"})}),
+        (good, {"progress": "no json"}),
         (good, {}),
     ):
-        save_file(tensors, state, told)
+        save_file(tensors, state, metadata)
         with pytest.raises(MeloError, match="a damaged training state"):
-            run(tmp_path, Recorder(), ema=0.9)
+            run(tmp_path, Recorder())
 
 
 # signals
@@ -168,7 +167,7 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
 
 
 def poisoned_after(steps, poison):
-    """A model that has learned a while, and is then made ill; and the reporter that does it."""
+    """A model, and a reporter that damages it after some steps of training."""
     model = fresh()
 
     class Poisoner(Recorder):
@@ -205,28 +204,28 @@ def test_what_is_not_finite_stops_with_the_pieces_named_and_the_last_good_model_
     window = stream.arrangement(epoch).of(12 - stream.first_of(epoch))[0]  # step 6 begins with pack 12
     assert f"in window {window} from bar {DATA[0][window].first_bar};" in str(caught.value).replace(" and", ";", 1)
     kept, quality = load_model(tmp_path)
-    assert f"the best model so far (step {quality['step']}) is kept in {tmp_path}; lower --learning-rate" in str(
+    assert f"the best model so far (step {quality['step']}) is kept in {tmp_path}; lower `learning_rate`" in str(
         caught.value
     )
-    assert math.isfinite(quality_of(kept).bits_per_note)
+    assert math.isfinite(loss_of(kept).bits_per_note)
 
 
 @pytest.mark.parametrize(
-    ("ill_from", "left"), [(1, "no model is kept yet"), (2, r"the best model so far \(step \d+\) is kept")]
+    ("bad_from", "left"), [(1, "no model is kept yet"), (2, r"the best model so far \(step \d+\) is kept")]
 )
-def test_a_validation_that_is_not_finite_stops(tmp_path, monkeypatch, ill_from, left):
+def test_a_validation_that_is_not_finite_stops(tmp_path, monkeypatch, bad_from, left):
     seen = []
 
-    def ill(*told):
-        quality = evaluate(*told)
+    def bad_loss(*args):
+        quality = validation_loss(*args)
         seen.append(quality)
-        return replace(quality, bits_per_note=math.nan) if len(seen) >= ill_from else quality
+        return replace(quality, bits_per_note=math.nan) if len(seen) >= bad_from else quality
 
-    monkeypatch.setattr("meloctl.training.trainer.evaluate", ill)
-    says = rf"the validation costs nan bits a note after step \d+; {left}.*; lower --learning-rate"
+    monkeypatch.setattr("meloctl.training.trainer.validation_loss", bad_loss)
+    says = rf"the validation loss is nan bits a note after step \d+; {left}.*; lower `learning_rate`"
     with pytest.raises(MeloError, match=says):
         run(tmp_path, Recorder())
-    assert len(seen) == ill_from
+    assert len(seen) == bad_from
 
 
 def test_the_pack_that_is_not_finite_is_named(tmp_path):
@@ -235,11 +234,11 @@ def test_the_pack_that_is_not_finite_is_named(tmp_path):
     bad = torch.from_numpy(stream.pack_at(1).rows)
     forward = model.forward
 
-    def ill(layout):
+    def bad_forward(layout):
         nats = forward(layout)
         return nats * math.nan if torch.equal(layout.rows_NF[: len(bad)], bad) else nats
 
-    model.forward = ill
+    model.forward = bad_forward
     with pytest.raises(MeloError) as caught:
         run(tmp_path, Recorder(), model=model)
     names = [f"window {i} from bar {DATA[0][i].first_bar}" for i in stream.arrangement(0).of(1)]

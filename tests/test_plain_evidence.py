@@ -86,7 +86,7 @@ def test_two_equal_notes_of_one_cell_are_one(tmp_path):
     assert sums(path, "note-jaccard") == {("same", 1): (1, 1)}
 
 
-def test_pc_cosine_weighs_by_duration(tmp_path):
+def test_pc_cosine_is_weighted_by_duration(tmp_path):
     # C for 3 ticks and E for 4, then C alone: 3 / 5; octaves add: C for 1 and 2, in the third bar, with E for 4: 3 / 5 and 1
     path = write(tmp_path, track([(0, 3, 60), (4, 4, 64), (48, 9, 48), (96, 1, 60), (98, 2, 72), (100, 4, 64)]))
     assert sums(path, "pc-cosine") == {("same", 1): (2, pytest.approx(6 / 5)), ("same", 2): (1, 1.0)}
@@ -97,7 +97,7 @@ def test_in_pc_cosine_a_note_of_no_length_counts_one_tick(tmp_path):
     assert sums(path, "pc-cosine") == {("same", 1): (1, pytest.approx(math.sqrt(1 / 2)))}
 
 
-def test_onset_jaccard_hears_the_drums_and_nothing_of_pitch(tmp_path):
+def test_onset_jaccard_compares_the_drums_and_nothing_of_pitch(tmp_path):
     piano = track([(0, 12, 60), (24, 6, 67), (48, 12, 61), (72, 6, 61)])
     drums = track([(0, 1, 36), (0, 1, 42), (12, 1, 42)], channel=9)
     path = write(tmp_path, piano, drums)

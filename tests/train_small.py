@@ -2,7 +2,7 @@
 
     python tests/train_small.py '[{"folder": "…", "architecture": "meloformer", "shard": false, "config": {…}}, …]'
 
-Every step's loss goes to FOLDER/heard.txt as soon as it is known.
+Every step's loss goes to FOLDER/loss-RANK.txt as soon as it is known.
 """
 
 import json
@@ -18,9 +18,9 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.registry import MELOFORMERS, build
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.training import processes
-from meloctl.training.processes import end, start
+from meloctl.training.options import TrainConfig
+from meloctl.training.processes import end_processes, start_accelerator
 from meloctl.training.reports import RunEstimate
-from meloctl.training.train_config import TrainConfig
 from meloctl.training.trainer import TrainJob, train
 
 processes.computes_in_half = lambda device: False  # numbers are compared here, whatever this CPU has instructions for
@@ -46,7 +46,7 @@ DATA = (windows(pieces(12), 64, V), windows(pieces(8, seed=90), 64, V))  # an od
 
 
 def config(**change):
-    asked = {
+    settings = {
         "seed": 3,
         "packs": 2,
         "pack_rows": 100,
@@ -55,7 +55,7 @@ def config(**change):
         "epochs": 8,
         "evaluations": 4,
     }
-    return TrainConfig(**{**asked, **change})
+    return TrainConfig(**{**settings, **change})
 
 
 def fresh(architecture="meloformer", *, gated=False, **change):
@@ -100,7 +100,7 @@ class Recorder:
 def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
     """One run; returns how it ended."""
     training, validation = data
-    task = TrainJob(
+    job = TrainJob(
         model=model or fresh(architecture),
         architecture=architecture,
         training=training,
@@ -110,15 +110,21 @@ def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, 
         shard=shard,
         penalty=penalty,
     )
-    return train(task, reporter, start())
+    return train(job, reporter, start_accelerator())
 
 
 if __name__ == "__main__":
-    for told in json.loads(sys.argv[1]):
-        folder = Path(told["folder"])
+    for options in json.loads(sys.argv[1]):
+        folder = Path(options["folder"])
         folder.mkdir(exist_ok=True)
-        with (folder / f"heard-{start().process_index}.txt").open("a") as log:
-            run(folder, Recorder(log=log), architecture=told["architecture"], shard=told["shard"], **told["config"])
-    end(start())
+        with (folder / f"loss-{start_accelerator().process_index}.txt").open("a") as log:
+            run(
+                folder,
+                Recorder(log=log),
+                architecture=options["architecture"],
+                shard=options["shard"],
+                **options["config"],
+            )
+    end_processes(start_accelerator())
     threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     assert not any("gloo" in name for name in threads), threads

@@ -13,7 +13,7 @@ class KernelCosts:
 
     The defaults are PyTorch's flash kernel on one core of a CPU, 6 heads of width 64, forward and backward with gathers and
     merge: what `python benchmarks/plan.py --kernel` measures on equal tiles, rounded towards what whole plans of real pieces
-    take (a score took 60 ns). Fewer heads or more cores make scores cheaper, so a tile is dearer: see `at`.
+    take (a score took 60 ns). Fewer heads or more cores make scores cheaper, so a tile costs more of them: see `at`.
     """
 
     tile: float = 3000.0

@@ -1,4 +1,4 @@
-"""meloctl corpus check: everything about a corpus that hurts training, said before training."""
+"""meloctl corpus check: problems of a corpus, reported before training."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ def check(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Say what in a corpus hurts training: unreadable files, copies, wrong bars, loose timing, odd parts.
+    """Report what in a corpus hurts training: unreadable files, copies, wrong bars, timing off the grid, odd parts.
 
     Example: meloctl corpus check corpus/
     """

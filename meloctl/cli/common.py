@@ -21,15 +21,17 @@ Work = Annotated[
     Path | None,
     typer.Option("--work", help="Workspace folder (default: $MELOCTL_WORK, else ./melo).", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result to stdout as one JSON object.")]
 Meter = Annotated[
     str | None,
-    typer.Option("--meter", help="Time signature that overrides the files' own, as 4/4.", show_default=False),
+    typer.Option(
+        "--meter", help="Time signature of every file, such as 4/4 (default: the files' own).", show_default=False
+    ),
 ]
 Corpus = Annotated[
     Path,
     typer.Argument(
-        help="A folder of .mid files (searched with its subfolders), one .mid file, or a .txt file with one path a line."
+        help="A folder of MIDI files (searched with its subfolders), one MIDI file, or a .txt file with one path per line."
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""meloctl compare: trained models, and so their masks, side by side."""
+"""meloctl compare: trained models and their masks, side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,22 +13,20 @@ def compare(
         list[Path] | None,
         typer.Argument(
             metavar="RUN",
-            help="Two runs of meloctl train or more: folders, or names in the workspace (default: all of the workspace). "
-            "The others are compared with the first.",
+            help="Two or more runs of meloctl train: folders, or names in the workspace (default: all runs of the workspace). "
+            "The first one is the baseline.",
             show_default=False,
         ),
     ] = None,
-    pieces: Annotated[
-        int, typer.Option("--pieces", help="How many pieces each model generates; 0 leaves music out.")
-    ] = 20,
-    bars: Annotated[int, typer.Option("--bars", help="How many bars each piece has.")] = 32,
+    pieces: Annotated[int, typer.Option("--pieces", help="Number of pieces that each model generates; 0: none.")] = 20,
+    bars: Annotated[int, typer.Option("--bars", help="Length of each generated piece, in bars.")] = 32,
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the first piece, and of the random draws for intervals.", min=0)
+        int, typer.Option("--seed", help="Random seed of the first generated piece and of the bootstrap.", min=0)
     ] = 0,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Compare trained models and their masks: bits a note with intervals, time and memory, generated music, charts.
+    """Compare trained models and their masks: bits per note with intervals, time, memory and generated music.
 
     Example: meloctl compare
 

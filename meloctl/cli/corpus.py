@@ -1,4 +1,4 @@
-"""meloctl corpus: corpora that come with the program."""
+"""meloctl corpus: check a corpus, or make one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def _group() -> None:
 def chorales(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Where to write (default: corpus/chorales in the workspace).", show_default=False),
+        typer.Argument(help="Folder to write to (default: corpus/chorales in the workspace).", show_default=False),
     ] = None,
     work: Work = None,
     as_json: Json = False,
@@ -68,30 +68,30 @@ def chorales(
 def compose(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Where to write (default: corpus/band in the workspace).", show_default=False),
+        typer.Argument(help="Folder to write to (default: corpus/band in the workspace).", show_default=False),
     ] = None,
-    pieces: Annotated[int, typer.Option(help="How many pieces, 1 to 100000.")] = 100,
-    seed: Annotated[int, typer.Option(help="Piece i of a seed is always the same, however many are written.")] = 0,
+    pieces: Annotated[int, typer.Option(help="Number of pieces, 1 to 100000.")] = 100,
+    seed: Annotated[int, typer.Option(help="Random seed; piece i of a seed does not depend on --pieces.")] = 0,
     form: Annotated[
         str | None,
         typer.Option(
-            help="A letter a section of 8 bars (or the next multiple of the phrase); the same letter is the same music "
-            "again (default: AABA; with --phrase 0 ABCD, where every letter must be new).",
+            help="One letter per section of 8 bars (or the next multiple of --phrase); equal letters are equal music "
+            "(default: AABA, or ABCD with --phrase 0, where no letter may repeat).",
             show_default=False,
         ),
     ] = None,
     phrase: Annotated[
         int,
         typer.Option(
-            help="Bars after which a section's music recurs, 2 to 31, as 4, 6 or 8 (from 8 on it fills its section, and only a "
-            "repeated letter brings it again); 0: nothing ever recurs."
+            help="Period in bars after which the music of a section repeats, 2 to 31 (from 8 on it fills its section and repeats "
+            "only with the letter); 0: nothing repeats."
         ),
     ] = 4,
-    meter: Annotated[str, typer.Option(help="4/4, 3/4 or 6/8.")] = "4/4",
+    meter: Annotated[str, typer.Option(help="Time signature: 4/4, 3/4 or 6/8.")] = "4/4",
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Compose pieces for a band of four (drums, bass, chords, lead) whose form you choose, as MIDI files.
+    """Compose pieces of a known form for a band of four (drums, bass, chords, lead), as MIDI files.
 
     Example: meloctl corpus compose --pieces 500 --phrase 4
     """

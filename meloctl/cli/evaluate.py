@@ -12,7 +12,7 @@ def evaluate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="MIDI to evaluate: a folder, one file, or a .txt list of files. Without it the latest model is evaluated.",
+            help="MIDI to evaluate: a folder, one file, or a .txt list of files (default: none; the latest model is evaluated).",
             show_default=False,
         ),
     ] = None,
@@ -20,22 +20,24 @@ def evaluate(
         Path | None,
         typer.Option(
             "--reference",
-            help="Real music to compare it with (default: the corpus of the latest stats).",
+            help="Real music to compare it with (default: the corpus of the latest meloctl stats).",
             show_default=False,
         ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", help="A run of meloctl train: also compute its loss on held-out music.", show_default=False
+            "--model",
+            help="A run of meloctl train whose loss on held-out pieces to compute (default: none if MIDI is given).",
+            show_default=False,
         ),
     ] = None,
     meter: Meter = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the random draws for intervals.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the bootstrap.", min=0)] = 0,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Compare MIDI with real music: metrics, Similarity Error, copies; and compute a model's loss on held-out music.
+    """Evaluate generated MIDI against real music (metrics, Similarity Error, copying), and a model on held-out pieces.
 
     Example: meloctl evaluate melo/out --reference corpus/
 

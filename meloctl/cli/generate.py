@@ -12,67 +12,81 @@ from meloctl.formatting import byte_size, piece_line
 def generate(
     bars: Annotated[
         int | None,
-        typer.Option("--bars", help="How many bars to write, exactly (default: 32).", show_default=False),
+        typer.Option("--bars", help="Number of new bars (default: 32).", show_default=False),
     ] = None,
     instruments: Annotated[
         str | None,
         typer.Option(
             "--instruments",
             metavar="A,B,…",
-            help="Parts of the new bars, all of them and no others: General MIDI names, families or program numbers, drums.",
+            help="Parts of the new bars: General MIDI names, families or program numbers, drums (default: the model chooses).",
         ),
     ] = None,
-    meter: Annotated[str | None, typer.Option("--meter", metavar="3/4", help="Time signature of every bar.")] = None,
-    tempo: Annotated[float | None, typer.Option("--tempo", help="Quarter notes a minute, throughout.")] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option("--meter", metavar="3/4", help="Time signature of every bar (default: the model chooses)."),
+    ] = None,
+    tempo: Annotated[
+        float | None,
+        typer.Option(
+            "--tempo", help="Tempo of the whole piece, in quarter notes per minute (default: the model chooses)."
+        ),
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(
             "--key",
             metavar="'F# minor'",
-            help="New notes keep to its scale, begin and end on its tonic chord and lean to its tonic: C major, Bb, Am, ….",
+            help="Keep new notes to the scale of a key, such as C major, Bb or Am; its tonic chord begins and ends the new bars "
+            "(default: the model chooses).",
         ),
     ] = None,
     prompt: Annotated[
-        Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to go on from; --bars come behind it.")
+        Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to continue; the new bars follow it.")
     ] = None,
     keep_bars: Annotated[
-        int | None, typer.Option("--keep-bars", help="Keep so many bars of the prompt instead of all.")
+        int | None, typer.Option("--keep-bars", help="Number of bars of the prompt to keep (default: all).")
     ] = None,
     infill: Annotated[
         Path | None,
         typer.Option(
             "--infill",
             metavar="FILE",
-            help="A MIDI file of which some bars or parts are replaced; all else stays to the tick.",
+            help="A MIDI file in which to write some bars or parts anew; the rest stays as it is.",
         ),
     ] = None,
     bars_range: Annotated[
-        str | None, typer.Option("--bars-range", metavar="9:16", help="With --infill: these bars, counted from 1.")
+        str | None,
+        typer.Option(
+            "--bars-range", metavar="9:16", help="With --infill: the bars to write, counted from 1 (default: all)."
+        ),
     ] = None,
     parts: Annotated[
         str | None,
         typer.Option(
-            "--parts", metavar="A,B,…", help="With --infill: these parts, by name or instrument; one it lacks is added."
+            "--parts",
+            metavar="A,B,…",
+            help="With --infill: the parts to write, by name or instrument; a part that the file lacks is added (default: all).",
         ),
     ] = None,
-    count: Annotated[
-        int, typer.Option("--count", help="How many pieces to write side by side; their seeds follow each other.")
-    ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same piece.")] = 0,
-    temperature: Annotated[float, typer.Option("--temperature", help="Below 1 is safer, above 1 wilder.")] = 1.0,
+    count: Annotated[int, typer.Option("--count", help="Number of pieces, with seeds from --seed on.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed; the same seed gives the same piece.")] = 0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Sampling temperature; below 1 more predictable, above 1 less.")
+    ] = 1.0,
     top_p: Annotated[
-        float, typer.Option("--top-p", help="Sample from the likeliest values that together have this probability.")
+        float,
+        typer.Option("--top-p", help="Sample from the most likely values that together have this probability, 0 to 1."),
     ] = 0.95,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Sample from so many of the likeliest values at most.")
+        int | None,
+        typer.Option("--top-k", help="Sample from this many of the most likely values at most (default: no limit)."),
     ] = None,
-    sound: Annotated[
-        str, typer.Option("--sound", metavar="wav|flac|none", help="What the piece's sound is written as.")
-    ] = "wav",
+    sound: Annotated[str, typer.Option("--sound", metavar="wav|flac|none", help="Format of the audio file.")] = "wav",
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Write new music with the latest model: MIDI, a piano roll, and sound.
+    """Generate music with the latest model: MIDI, a piano roll and audio.
 
     Example: meloctl generate --bars 32 --instruments piano,bass,drums --tempo 120 --count 4
 

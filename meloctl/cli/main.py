@@ -1,4 +1,4 @@
-"""The program: its commands, and how it fails. Nothing heavy is imported before a command runs."""
+"""The command line program: its commands, and its error messages. Heavy imports wait until a command runs."""
 
 import io
 import sys
@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="meloctl",
-    help="Measure how bars of your MIDI resemble each other, derive an attention mask, train a music Transformer, write music.",
+    help="Measure how similar bars of your MIDI are, derive an attention mask, train a music Transformer, generate music.",
     epilog="Start: meloctl stats FOLDER; meloctl derive-mask; meloctl train; meloctl generate --bars 32",
     no_args_is_help=True,
     add_completion=False,

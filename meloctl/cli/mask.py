@@ -1,4 +1,4 @@
-"""meloctl derive-mask: from measured similarity to an attention mask, with reasons. meloctl mask: masks compared and drawn."""
+"""meloctl derive-mask: measured similarity → attention mask, with reasons. meloctl mask: compare masks, or draw one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,54 +7,64 @@ import typer
 
 from meloctl.cli.common import Json, Work, command, following, outcome, progress, report, workspace
 
-app = typer.Typer(help="Masks side by side, and drawn.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Compare masks, or draw one.", no_args_is_help=True, rich_markup_mode=None)
 
 Table = Annotated[
     Path | None,
-    typer.Option("--table", help="A table of offsets (default: the latest of meloctl stats).", show_default=False),
+    typer.Option("--table", help="An offsets.json file (default: the latest of meloctl stats).", show_default=False),
 ]
 Corpus = Annotated[
     Path | None,
     typer.Option(
-        "--corpus", help="MIDI in which rows are counted (default: what the table was measured on).", show_default=False
+        "--corpus",
+        help="MIDI on which the density of masks is measured (default: the corpus of the table).",
+        show_default=False,
     ),
 ]
 Drums = Annotated[
     str | None,
     typer.Option(
         "--drums",
-        help="masked, or exempt: drums and other parts attend to each other at every earlier bar (default: masked).",
+        help="masked: drums are parts like any other; exempt: drums and other parts attend to each other at every offset "
+        "(default: masked).",
         show_default=False,
     ),
 ]
 
 Far = Annotated[
     int | None,
-    typer.Option("--far", help="seed: how many far offsets to show across parts (default: 1).", show_default=False),
+    typer.Option("--far", help="Rule seed: number of far offsets shown across parts (default: 1).", show_default=False),
 ]
 Share = Annotated[
     float | None,
     typer.Option(
         "--share",
-        help="budget: share of dense causal attention to spend (default: 0.3).",
+        help="Rule budget: density of the mask, as a share of dense causal attention, 0 to 1 (default: 0.3).",
         show_default=False,
     ),
 ]
-Bars = Annotated[int | None, typer.Option("--bars", help="window: how many earlier bars to show.", show_default=False)]
+Bars = Annotated[
+    int | None,
+    typer.Option("--bars", help="Rule window, which needs it: number of earlier bars shown.", show_default=False),
+]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="random: seed of the sampled offsets (default: 0).", show_default=False)
+    int | None, typer.Option("--seed", help="Rule random: random seed of the offsets (default: 0).", show_default=False)
 ]
 FromModel = Annotated[
     Path | None,
     typer.Option(
         "--from-model",
-        help="Read out the gates of a run of meloctl train --gates, by its folder, instead of a rule.",
+        help="Derive the mask from the gates that a run of meloctl train --gates learned, instead of by a rule; its folder.",
         show_default=False,
     ),
 ]
 Like = Annotated[
     Path | None,
-    typer.Option("--like", help="random: a mask whose density to meet (default: the seed rule's).", show_default=False),
+    typer.Option(
+        "--like",
+        help="Rule random: a mask file whose density to match (default: the seed rule's mask).",
+        show_default=False,
+    ),
 ]
 
 
@@ -64,7 +74,7 @@ def derive_mask(
         str | None,
         typer.Option(
             "--rule",
-            help="seed (the research diary's; the default), budget, museformer, window, causal or random.",
+            help="seed, budget, museformer, window, causal or random (default: seed).",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +89,7 @@ def derive_mask(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Derive an attention mask from measured similarity, with a reason for each choice; or read out what a model learned.
+    """Derive an attention mask from measured similarity, with a reason for each choice, or from the gates of a model.
 
     Example: meloctl derive-mask
 
@@ -107,32 +117,33 @@ def derive_mask(
 
 @app.callback()
 def _group() -> None:
-    """Masks side by side, and drawn."""
+    """Compare masks, or draw one."""
 
 
 @app.command()
 def compare(
     masks: Annotated[
-        list[Path] | None, typer.Argument(help="Mask files to compare with the rules.", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="Mask files to compare with the masks of all rules (default: none).", show_default=False),
     ] = None,
     table: Table = None,
     corpus: Corpus = None,
-    pieces: Annotated[int, typer.Option("--pieces", help="How many pieces of the corpus to sample.")] = 20,
+    pieces: Annotated[int, typer.Option("--pieces", help="Number of pieces to sample from the corpus.")] = 20,
     drums: Drums = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
     """Compare the masks of all rules on pieces of the corpus.
 
-    Those of budget, window and random are made to cost what the seed rule's costs. random is the mean of five masks.
+    The masks of budget, window and random have the density of the seed rule's mask; random is the mean of five.
 
     Example: meloctl mask compare
 
     Example: meloctl mask compare melo/mask/*/mask.json --pieces 50
     """
-    from meloctl.masking.session import CompareOptions, compare_on_corpus, latest_table
+    from meloctl.masking.session import MaskCompareOptions, compare_on_corpus, latest_table
 
-    options = CompareOptions(
+    options = MaskCompareOptions(
         masks=tuple(masks or ()),
         table=table or latest_table(workspace(work)),
         corpus=corpus,
@@ -152,12 +163,14 @@ def show(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The picture, a .png file (default: in the workspace).", show_default=False),
+        typer.Option(
+            "--out", help="Where to write the picture, a .png file (default: in the workspace).", show_default=False
+        ),
     ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a mask, and say in words what it shows.
+    """Draw a mask, and describe it in words.
 
     Example: meloctl mask show --out mask.png
     """

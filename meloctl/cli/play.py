@@ -15,18 +15,18 @@ def play(
         Path | None,
         typer.Argument(
             metavar="[FILE|RUN]",
-            help="A MIDI file, or a folder that meloctl generate wrote (default: the latest).",
+            help="A MIDI file, or a run of meloctl generate (default: the latest run).",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write a copy of the page here, a .html file.", show_default=False),
+        typer.Option("--out", help="Also write the page to this .html file.", show_default=False),
     ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Write a piece as one HTML file that shows its piano roll and plays it, without a network.
+    """Write a piece as one HTML file that shows its piano roll and plays it, offline.
 
     Example: meloctl play
 

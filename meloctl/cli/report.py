@@ -15,19 +15,21 @@ def report(
         Path | None,
         typer.Option(
             "--stats",
-            help="A folder that meloctl stats wrote, or a table of offsets (default: the latest).",
+            help="A run of meloctl stats, or an offsets.json file (default: the latest run).",
             show_default=False,
         ),
     ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
-            "--mask", help="A mask file (default: the latest, if it is of these numbers).", show_default=False
+            "--mask",
+            help="A mask file (default: the latest mask, if it was derived from the same table).",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write a copy of the page here, a .html file.", show_default=False),
+        typer.Option("--out", help="Also write the page to this .html file.", show_default=False),
     ] = None,
     work: Work = None,
     as_json: Json = False,

@@ -1,4 +1,4 @@
-"""meloctl stats: how alike bars are at each offset."""
+"""meloctl stats: the similarity of bars at each offset."""
 
 from functools import partial
 from typing import Annotated
@@ -10,14 +10,14 @@ from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, re
 Processes = Annotated[
     int | None,
     typer.Option(
-        "--processes", help="How many processes work (default: one a core).", show_default=False, min=1, max=1024
+        "--processes", help="Number of worker processes (default: one per core).", show_default=False, min=1, max=1024
     ),
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
         "--cluster",
-        help="Address of a Dask scheduler whose workers do the work, as tcp://HOST:8786; they must see the same files.",
+        help="Address of a Dask scheduler whose workers to use instead, such as tcp://HOST:8786; they must see the same files.",
         show_default=False,
     ),
 ]
@@ -31,7 +31,7 @@ def stats(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how alike bars are at each offset, within a part and across parts, and whether it is more than chance.
+    """Measure the similarity of bars at each offset, within a part and across parts, and test it against chance.
 
     Example: meloctl stats corpus/
     """

@@ -11,198 +11,169 @@ from meloctl.cli.common import Json, Work, command, following, progress, report,
 
 if TYPE_CHECKING:
     from meloctl.training.feasibility import Feasibility
-    from meloctl.training.options import TrainOptions, TrainPlan
+    from meloctl.training.options import TrainOptions
+    from meloctl.training.plan import TrainPlan
     from meloctl.workspace import Run, Workspace
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="A size: tiny, small, base or large (default: tiny on a CPU, small on a GPU); a model to compare with: museformer, "
-        "dense, music-transformer or encoder-decoder; or both, as dense/small.",
-        show_default=False,
-    ),
-]
-Mask = Annotated[
-    Path | None,
-    typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
-]
-Gates = Annotated[
-    bool,
-    typer.Option(
-        "--gates",
-        help="Learn which bars back to hear, through gates that start from the mask's curves; meloctl derive-mask --from-model "
-        "reads them out.",
-    ),
-]
-GatePrice = Annotated[
-    float | None,
-    typer.Option(
-        "--gate-price",
-        help="With --gates: what it costs to leave all of them open, in nats a note (default: 0.02).",
-        show_default=False,
-    ),
-]
-Minutes = Annotated[float, typer.Option("--minutes", help="Time budget; training ends sooner when it no longer helps.")]
-Epochs = Annotated[int, typer.Option("--epochs", help="Most passes over the pieces, should the time hold more.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of the first weights, and of the order and the keys of the pieces.")]
-LearningRate = Annotated[
-    float | None,
-    typer.Option("--learning-rate", help="Highest learning rate (default: by the model's width).", show_default=False),
-]
-Packs = Annotated[
-    int | None,
-    typer.Option(
-        "--packs",
-        help="Packs of pieces that a step learns from, shared by all processes (default: one for each process).",
-        show_default=False,
-    ),
-]
-PackRows = Annotated[
-    int | None,
-    typer.Option("--pack-rows", help="Most rows of a pack (default: twice the model's context).", show_default=False),
-]
-Ema = Annotated[
-    float | None,
-    typer.Option(
-        "--ema", help="Keep and measure a running mean of the weights, with this decay, as 0.999.", show_default=False
-    ),
-]
-Infill = Annotated[
-    float | None,
-    typer.Option(
-        "--infill",
-        help="Share of the windows in which bars or parts are taken out and written last, which meloctl generate --infill needs "
-        "(default: 0.25; 0 for a model to compare with that cannot).",
-        show_default=False,
-    ),
-]
-Checkpointing = Annotated[
-    bool,
-    typer.Option(
-        "--checkpointing", help="Less memory, a third more time: compute what a layer did again when it is needed."
-    ),
-]
-Compile = Annotated[
-    bool,
-    typer.Option("--compile", help="On a GPU: compile whole layers, which takes a minute."),
-]
-Shard = Annotated[
-    bool | None,
-    typer.Option(
-        "--shard/--no-shard",
-        help="Under torchrun: lay the model in pieces on all processes (default: for large, on several GPUs).",
-        show_default=False,
-    ),
-]
 
 
 def train(
-    model: Model = None,
-    mask: Mask = None,
-    gates: Gates = False,
-    gate_price: GatePrice = None,
-    minutes: Minutes = 30.0,
-    epochs: Epochs = 100,
-    seed: Seed = 0,
-    learning_rate: LearningRate = None,
-    packs: Packs = None,
-    pack_rows: PackRows = None,
-    ema: Ema = None,
-    infill: Infill = None,
-    checkpointing: Checkpointing = False,
-    compile_layers: Compile = False,
-    shard: Shard = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="A size: tiny, small, base or large (default: tiny on a CPU, small on a GPU); a baseline model: "
+            "museformer, dense, music-transformer or encoder-decoder; or both, such as dense/small.",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
+    ] = None,
+    gates: Annotated[
+        bool,
+        typer.Option(
+            "--gates",
+            help="Attend through learnable gates, one per relation and offset, that start from the mask's curves; "
+            "meloctl derive-mask --from-model reads them out.",
+        ),
+    ] = False,
+    gate_price: Annotated[
+        float | None,
+        typer.Option(
+            "--gate-price",
+            help="With --gates: the penalty of leaving all of them open, in nats per note (default: 0.02).",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            "--minutes", help="Time budget in minutes; training ends sooner when validation no longer improves."
+        ),
+    ] = 30.0,
+    epochs: Annotated[int, typer.Option("--epochs", help="Most passes over the training pieces.")] = 100,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", help="Random seed of the initial weights, the order of the pieces and their transpositions."
+        ),
+    ] = 0,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", help="Peak learning rate (default: by the model's width).", show_default=False),
+    ] = None,
+    packs: Annotated[
+        int | None,
+        typer.Option(
+            "--packs",
+            help="Number of packs per optimizer step, over all processes (default: one per process).",
+            show_default=False,
+        ),
+    ] = None,
+    pack_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--pack-rows", help="Length of a pack, in rows (default: twice the model's context).", show_default=False
+        ),
+    ] = None,
+    infill: Annotated[
+        float | None,
+        typer.Option(
+            "--infill",
+            help="Share of training windows with infill, 0 to 1; meloctl generate --infill needs some (default: 0.25).",
+            show_default=False,
+        ),
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointing",
+            help="Less memory, more time: recompute activations in the backward pass instead of keeping them.",
+        ),
+    ] = False,
+    shard: Annotated[
+        bool | None,
+        typer.Option(
+            "--shard/--no-shard",
+            help="Under torchrun: shard the model over all processes, for less memory (default: only large, on several GPUs).",
+            show_default=False,
+        ),
+    ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on the corpus of the latest meloctl stats, under a mask. A stopped run goes on where it was.
+    """Train a model on the corpus of the latest meloctl stats, under a mask. A stopped run is resumed.
 
     Example: meloctl train --minutes 10
 
     Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """
-    from meloctl.training.options import TrainOptions, plan_session
+    given = {name: value for name, value in locals().items() if name not in ("work", "as_json")}
+    from meloctl.training.options import TrainOptions
+    from meloctl.training.plan import plan_training
 
-    space = workspace(work)
-    asked = TrainOptions(
-        model=model,
-        mask=mask,
-        gates=gates,
-        gate_price=gate_price,
-        minutes=minutes,
-        epochs=epochs,
-        seed=seed,
-        learning_rate=learning_rate,
-        packs=packs,
-        pack_rows=pack_rows,
-        ema=ema,
-        infill=infill,
-        checkpointing=checkpointing,
-        compile=compile_layers,
-        shard=shard,
-    )
-    session = plan_session(space, asked)
-    first = os.environ.get("RANK", "0") == "0"  # torchrun's; the others work in silence
-    for note in session.notes if first else ():
+    space, options = workspace(work), TrainOptions(**given)
+    plan = plan_training(space, options)
+    first = os.environ.get("RANK", "0") == "0"  # torchrun's; the other ranks print nothing
+    for note in plan.notes if first else ():
         say(note)
-    run = space.finished(session.recipe)
+    run = space.finished(plan.recipe)
     said = f"Unchanged since {run.time}, nothing redone: {run.folder}/" if run else ""
     if not run:
-        run = _run(space, session, asked, work, first=first)
+        run = _run(space, plan, options, work, first=first)
         said = wrote(run.folder, run.files) if run else ""
     if run and first:
         facts = run.manifest_value("results", "training")
-        lines = [*_lines(facts), said, *_next(session, run.folder, work)]
+        lines = [*_lines(facts), said, *_next(plan, run.folder, work)]
         report(lines, {**facts, "path": str(run.folder)}, as_json=as_json)
 
 
 def _run(
-    space: "Workspace", session: "TrainPlan", asked: "TrainOptions", work: Path | None, *, first: bool
+    space: "Workspace", plan: "TrainPlan", options: "TrainOptions", work: Path | None, *, first: bool
 ) -> "Run | None":
-    """Train, or say why not; the finished run in the first process, None in the others."""
+    """Train, or say why not; the finished run on the first rank, None on the others."""
     from analysis.errors import MeloError
     from meloctl.progress import SilentReporter
-    from meloctl.training.processes import end, first_says, start
-    from meloctl.training.session import outlook_of, run_session
+    from meloctl.training.processes import broadcast_first, end_processes, start_accelerator
+    from meloctl.training.session import run_session, session_feasibility
 
-    accelerator = start()
+    accelerator = start_accelerator()
     try:
-        outlook = outlook_of(space, session, accelerator)
-        for line in _outlook_lines(outlook, asked, work):
+        feasibility = session_feasibility(space, plan, accelerator)
+        for line in _feasibility_lines(feasibility, options, work):
             say(line)
-        if first_says(accelerator, outlook.refused):
+        if broadcast_first(accelerator, feasibility.refused):
             raise typer.Exit(1)
         if not first:
-            return run_session(space, session, SilentReporter(), accelerator)
-        with_others = f" in {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
-        device = accelerator.device.type
-        say(f"{session.name} model on {device}{with_others}; the run lies in {space.folder(session.recipe)}/")
+            return run_session(space, plan, SilentReporter(), accelerator)
+        ranks = f" in {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
+        say(f"{plan.name} model on {accelerator.device.type}{ranks}; the run is in {space.folder(plan.recipe)}/")
         with progress() as reporter:
-            return run_session(space, session, reporter, accelerator)
+            return run_session(space, plan, reporter, accelerator)
     except MeloError:
         if first:
             raise
         raise typer.Exit(1) from None
     finally:
-        end(accelerator)
+        end_processes(accelerator)
 
 
-def _outlook_lines(outlook: "Feasibility", asked: "TrainOptions", work: Path | None) -> list[str]:
-    """Why a run is refused or doubtful, and what fits, as it can be pasted: all that was asked for, but for what must change."""
-    from meloctl.training.options import options_of
+def _feasibility_lines(feasibility: "Feasibility", options: "TrainOptions", work: Path | None) -> list[str]:
+    """Why a run is refused or doubtful, and the command of one that fits: the same options but for those that must change."""
+    from meloctl.training.options import to_command_line
 
-    lines = [f"meloctl: {line}" if outlook.refused and n == 0 else line for n, line in enumerate(outlook.lines)]
-    if outlook.instead is not None:
-        options = options_of(replace(asked, **outlook.instead))
-        lines.append(f"  What fits: {command('train', *options, work=work)} ({outlook.needs})")
+    lines = [f"meloctl: {line}" if feasibility.refused and n == 0 else line for n, line in enumerate(feasibility.lines)]
+    if feasibility.alternative is not None:
+        words = to_command_line(replace(options, **feasibility.alternative))
+        lines.append(f"  What fits: {command('train', *words, work=work)} ({feasibility.alternative_needs})")
     return lines
 
 
-def _next(session: "TrainPlan", folder: Path, work: Path | None) -> list[str]:
-    """What to do with the model."""
+def _next(plan: "TrainPlan", folder: Path, work: Path | None) -> list[str]:
+    """The commands that use the model."""
     lines = [following("generate", "--bars", "32", work=work)]
-    if session.config.gates:
+    if plan.config.gates:
         lines.append(f"The mask that it learned: {command('derive-mask', '--from-model', folder, work=work)}")
     return lines
 
@@ -211,16 +182,16 @@ def _lines(results: dict[str, Any]) -> list[str]:
     """The result in words."""
     best, unigram, bigram = (results[k] for k in ("bits_per_note", "unigram_bits_per_note", "bigram_bits_per_note"))
     fields = ", ".join(f"{name} {bits:.2f}" for name, bits in results["fields"].items() if bits >= 0.005)
-    verdict = (
+    conclusion = (
         "better than both"
         if best < min(unigram, bigram)
-        else "NOT better than counting: train longer, or on more pieces"
+        else "NOT better than n-grams: train longer, or on more pieces"
     )
     return [
         f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, "
         f"{results['parameters'] / 1e6:.1f}M parameters",
         f"{results['rows_per_second']:,.0f} rows and {results['notes_per_second']:,.0f} notes a second, "
         f"{results['peak_bytes'] / 1e9:.1f} GB of memory at most",
-        f"Validation: {best:.2f} bits a note (unigram {unigram:.2f}, bigram by field {bigram:.2f}: {verdict})",
+        f"Validation: {best:.2f} bits a note (unigram {unigram:.2f}, bigram by field {bigram:.2f}: {conclusion})",
         f"  by field: {fields}",
     ]

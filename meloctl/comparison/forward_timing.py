@@ -10,7 +10,7 @@ from analysis.arrays import Floats
 from meloctl.dataset.packs import Pack, arrange, lengths_of, pack_of
 from meloctl.dataset.windows import Window
 from meloctl.model.registry import Model
-from meloctl.training.train_config import CONTEXTS
+from meloctl.training.options import CONTEXTS
 
 LEAST_ROUNDS, MOST_ROUNDS = 5, 25
 SECONDS = 30.0

@@ -154,7 +154,7 @@ def _of_copies(files: Sequence[FileFacts], copies: Sequence[Copies]) -> list[Fin
             files=tuple(i for i, f in enumerate(files) if first[f.name] != i),
             fix=True,
             phrase="with the notes of another",
-            what="exactly the notes of an earlier file, so that song weighs double in statistics and training",
+            what="exactly the notes of an earlier file, so that song counts twice in statistics and training",
             advice="leave them out; the groups are in check.json",
         ),
         Finding(
@@ -163,7 +163,7 @@ def _of_copies(files: Sequence[FileFacts], copies: Sequence[Copies]) -> list[Fin
             fix=True,
             phrase=f"near copies of one another (in {count(len(near), 'group')})",
             what="one song in another key, tempo, arrangement or cut, named group by group",
-            advice="training keeps each group on one side of the split; leave out what should not weigh double (check.json)",
+            advice="training keeps each group on one side of the split; leave out what should not count twice (check.json)",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The same music in another key and at another tempo: windows are heard in many ways, drums always as drums."""
+"""Augmentation: windows transposed and at another tempo; drums keep their pitches."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,53 +8,53 @@ from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, Vocabulary
 
 TRANSPOSITIONS = range(-5, 7)
-"""Semitones by which pitched parts are moved in training: every key once."""
+"""Semitones by which pitched parts are transposed in training: every key once."""
 
 TEMPO_MOVES = range(-3, 4)
-"""Tempo levels by which a window is moved in training; 24 of them are twice as fast, so at most 9 % faster or slower."""
+"""Tempo levels by which a window is shifted in training; 24 levels double the tempo, so at most 9 % faster or slower."""
 
 
-def augmented(rows: Rows, vocabulary: Vocabulary, random: np.random.Generator) -> Rows:
-    """(L, 8) rows in another key and tempo, each drawn evenly from the moves that fit; two draws, whatever the rows are."""
-    semitones = _drawn(fitting(rows[_pitched(rows, vocabulary), PITCH], 128, TRANSPOSITIONS), random)
-    levels = _drawn(fitting(rows[_timed(rows), TEMPO], len(vocabulary.tempos), TEMPO_MOVES), random)
-    return retimed(transposed(rows, semitones, vocabulary), levels, vocabulary)
+def augment(rows: Rows, vocabulary: Vocabulary, random: np.random.Generator) -> Rows:
+    """(L, 8) rows → rows transposed and at another tempo, each uniform over the moves that fit; always two random numbers."""
+    semitones = _sample(allowed_moves(rows[_is_pitched(rows, vocabulary), PITCH], 128, TRANSPOSITIONS), random)
+    levels = _sample(allowed_moves(rows[_has_tempo(rows), TEMPO], len(vocabulary.tempos), TEMPO_MOVES), random)
+    return shift_tempo(transpose(rows, semitones, vocabulary), levels, vocabulary)
 
 
-def transposed(rows: Rows, semitones: int, vocabulary: Vocabulary) -> Rows:
-    """Rows with every pitched part moved; drums stay drums. Unchanged where a pitch would leave 0..127."""
-    return _moved(rows, _pitched(rows, vocabulary), PITCH, semitones, 128)
+def transpose(rows: Rows, semitones: int, vocabulary: Vocabulary) -> Rows:
+    """(L, 8) rows with every pitched part moved by `semitones`, drums excepted; unchanged where a pitch would leave 0..127."""
+    return _shifted(rows, _is_pitched(rows, vocabulary), PITCH, semitones, 128)
 
 
-def retimed(rows: Rows, levels: int, vocabulary: Vocabulary) -> Rows:
-    """Rows with the tempo of every header moved; unchanged where one would leave the vocabulary's tempos."""
-    return _moved(rows, _timed(rows), TEMPO, levels, len(vocabulary.tempos))
+def shift_tempo(rows: Rows, levels: int, vocabulary: Vocabulary) -> Rows:
+    """(L, 8) rows with the tempo of every header moved by `levels`; unchanged where one would leave the vocabulary's tempos."""
+    return _shifted(rows, _has_tempo(rows), TEMPO, levels, len(vocabulary.tempos))
 
 
-def fitting(values: npt.NDArray[np.int16], size: int, moves: range) -> range:
-    """Those of `moves` after which all values still lie in 0..size - 1; never empty, since 0 is one of them."""
+def allowed_moves(values: npt.NDArray[np.int16], size: int, moves: range) -> range:
+    """The range of `moves` after which all (N,) values are in 0..size - 1; never empty, since 0 is one of them."""
     if not len(values):
         return moves
     low, high = int(values.min()), int(values.max())
     return range(max(moves.start, -low), min(moves.stop, size - high))
 
 
-def _pitched(rows: Rows, vocabulary: Vocabulary) -> Bools:
+def _is_pitched(rows: Rows, vocabulary: Vocabulary) -> Bools:
     return (rows[:, PITCH] != ABSENT) & (rows[:, INSTRUMENT] != vocabulary.drums)
 
 
-def _timed(rows: Rows) -> Bools:
+def _has_tempo(rows: Rows) -> Bools:
     return rows[:, TEMPO] != ABSENT
 
 
-def _moved(rows: Rows, chosen: Bools, field: int, move: int, size: int) -> Rows:
+def _shifted(rows: Rows, chosen: Bools, field: int, move: int, size: int) -> Rows:
     values = rows[chosen, field]
-    if move not in fitting(values, size, range(move, move + 1)):
+    if move not in allowed_moves(values, size, range(move, move + 1)):
         return rows
     out = rows.copy()
     out[chosen, field] = values + np.int16(move)
     return out
 
 
-def _drawn(moves: range, random: np.random.Generator) -> int:
+def _sample(moves: range, random: np.random.Generator) -> int:
     return moves[int(random.integers(len(moves)))]

@@ -1,4 +1,4 @@
-"""A loader that prepares items ahead of time in a thread of its own."""
+"""A loader that prepares items ahead of time in a thread."""
 
 import threading
 import time
@@ -17,10 +17,10 @@ Prepared = TypeVar("Prepared")
 
 
 class Loader(Generic[Prepared]):
-    """prepare(item) of each item, in order, made by a thread up to `ahead` items before they are asked for.
+    """Iterates over prepare(item) of each item, in order; a thread prepares up to `ahead` items in advance.
 
-    Use it in a `with` block, which stops the thread; a loader that is dropped stops it too. What `items` or `prepare` raise
-    is raised where that item would have come.
+    Use it in a `with` block, which stops the thread; a loader that is garbage-collected stops it too. What `items` or `prepare`
+    raise is raised in place of that item.
 
         with Loader((stream.pack_at(n) for n in mine), model.layout) as loader:
             for layout in loader:
@@ -28,11 +28,11 @@ class Loader(Generic[Prepared]):
     """
 
     def __init__(self, items: Iterable[Item], prepare: Callable[[Item], Prepared], *, ahead: int = 2) -> None:
-        self._shelf: _Shelf[Prepared] = _Shelf(ahead)
+        self._queue: _Queue[Prepared] = _Queue(ahead)
         self._waited = 0.0
-        # the thread knows the shelf and not the loader, so that a loader that is dropped can be collected
-        self._thread = threading.Thread(target=_fill, args=(self._shelf, iter(items), prepare), daemon=True)
-        self._stop = weakref.finalize(self, self._shelf.close)
+        # the thread refers to the queue and not to the loader, so that the loader can be garbage-collected
+        self._thread = threading.Thread(target=_fill, args=(self._queue, iter(items), prepare), daemon=True)
+        self._stop = weakref.finalize(self, self._queue.close)
         self._thread.start()
 
     @property
@@ -41,7 +41,7 @@ class Loader(Generic[Prepared]):
         return self._waited
 
     def close(self) -> None:
-        """Stop the thread and wait for its end: the item in its hands is finished and thrown away."""
+        """Stop the thread and wait for its end; the item that it prepares is finished and dropped."""
         self._stop()
         self._thread.join()
 
@@ -51,7 +51,7 @@ class Loader(Generic[Prepared]):
     def __next__(self) -> Prepared:
         began = time.monotonic()
         try:
-            return self._shelf.take()
+            return self._queue.take()
         finally:
             self._waited += time.monotonic() - began
 
@@ -64,8 +64,8 @@ class Loader(Generic[Prepared]):
         self.close()
 
 
-class _Shelf(Generic[Prepared]):
-    """What lies ready between the thread and the consumer."""
+class _Queue(Generic[Prepared]):
+    """A bounded queue of prepared items between the thread and the consumer."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -75,7 +75,7 @@ class _Shelf(Generic[Prepared]):
         self._changed = threading.Condition()  # of a lock that its holder may take again: a finalizer can run anywhere
 
     def put(self, item: Prepared) -> bool:
-        """Lay an item down once there is room; False where nobody wants one any more."""
+        """Add an item once there is room; False where the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._ready) < self._room)
             if self._closed:
@@ -85,7 +85,7 @@ class _Shelf(Generic[Prepared]):
             return True
 
     def finish(self, end: BaseException) -> None:
-        """Nothing more comes; `end` is raised after what lies ready."""
+        """No more items; `end` is raised after those in the queue."""
         with self._changed:
             self._end = end
             self._changed.notify_all()
@@ -102,23 +102,23 @@ class _Shelf(Generic[Prepared]):
         try:
             raise end
         finally:
-            del end  # or it would hold this frame, and this frame it, and both what the thread had in its hands
+            del end  # or the error and this frame would refer to each other, and keep the thread's last item alive
 
     def close(self) -> None:
-        """Nothing more is wanted."""
+        """Drop all items, and accept none."""
         with self._changed:
             self._closed = True
             self._ready.clear()
             self._changed.notify_all()
 
 
-def _fill(shelf: _Shelf[Prepared], items: Iterator[Item], prepare: Callable[[Item], Prepared]) -> None:
-    """The thread's work, alone: a team of threads of its own would keep those that train from their cores."""
+def _fill(queue: _Queue[Prepared], items: Iterator[Item], prepare: Callable[[Item], Prepared]) -> None:
+    """Prepare items in this thread alone: more threads would take the cores of those that train."""
     torch.set_num_threads(1)  # of this thread; the others keep theirs
     try:
         for item in items:
-            if not shelf.put(prepare(item)):
+            if not queue.put(prepare(item)):
                 return
-        shelf.finish(StopIteration())
-    except BaseException as error:  # it must not die here unseen, whatever it is
-        shelf.finish(error)
+        queue.finish(StopIteration())
+    except BaseException as error:  # raised again in the consumer's thread
+        queue.finish(error)

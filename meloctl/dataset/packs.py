@@ -1,4 +1,4 @@
-"""Windows → packs: several windows end to end as one sequence, so that hardly a row is padding.
+"""Windows → packs: several windows end to end as one sequence, with little or no padding.
 
 Letters: N rows, W windows, 8 fields.
 """
@@ -11,28 +11,28 @@ import numpy as np
 
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
-from meloctl.dataset.windows import Reopened, Window
+from meloctl.dataset.windows import Middle, Window
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH
 
 SHUFFLE = 1 / 8
-"""How far, in packs, lengths are moved before they are sorted, so that a window meets others each epoch."""
+"""Largest noise, in pack lengths, added to lengths before they are sorted, so that each epoch packs other windows together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
-    """Some windows end to end; windows of a pack never see each other."""
+    """Some windows end to end; rows never attend across windows."""
 
     rows: Ints
-    """(N, 8) windows in generation order, then padding where a fixed length was asked for: ABSENT in every field."""
+    """(N, 8) windows in generation order, then padding up to a fixed length, if any: ABSENT in every field."""
 
     starts: Ints
     """(W + 1,) where each window starts; the last entry is the number of real rows."""
 
     first_bar: Ints
-    """(W,) number of each window's first bar in its piece."""
+    """(W,) first bar of each window, counted in its piece."""
 
-    reopened: tuple[Reopened | None, ...] = ()
-    """(W,) what of each window is rewritten; () where nothing is."""
+    middles: tuple[Middle | None, ...] = ()
+    """(W,) the middle of each infill window, None for the others; () where there are none."""
 
     @property
     def n_rows(self) -> int:
@@ -41,13 +41,13 @@ class Pack:
 
     @property
     def loss_mask(self) -> Bools:
-        """(N,) rows whose cost counts: neither padding nor the first row of a window that does not open its piece, since what
-        came before it is missing, nor, where a window is rewritten, what says which bars are: nobody asks the model that."""
+        """(N,) rows in the loss: all but padding, the first row of a window that does not open its piece, whose context is
+        missing, and the rows of an infill window that say which bars are masked, which are always given."""
         loss_mask_N = np.arange(len(self.rows)) < self.n_rows
         loss_mask_N[self.starts[:-1]] &= self.first_bar == 0
-        for start, reopened in zip(self.starts.tolist(), self.reopened, strict=False):
-            if reopened:
-                loss_mask_N[[start + row for row in (*reopened.headers, reopened.row)]] = False
+        for start, middle in zip(self.starts.tolist(), self.middles, strict=False):
+            if middle:
+                loss_mask_N[[start + row for row in (*middle.masked_headers, middle.row)]] = False
         return loss_mask_N
 
     @property
@@ -58,7 +58,7 @@ class Pack:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arrangement:
-    """Which windows lie together, pack after pack."""
+    """The windows of each pack."""
 
     window: Ints
     """(W,) every window's index once, in the order of the packs."""
@@ -80,7 +80,7 @@ def pack_of(chosen: Sequence[Window]) -> Pack:
         rows=np.concatenate([w.rows for w in chosen], dtype=np.int64),
         starts=np.concatenate([[0], np.cumsum([len(w.rows) for w in chosen])]).astype(np.int64),
         first_bar=np.array([w.first_bar for w in chosen], dtype=np.int64),
-        reopened=tuple(w.reopened for w in chosen),
+        middles=tuple(w.middle for w in chosen),
     )
 
 
@@ -103,7 +103,7 @@ def lengths_of(chosen: Sequence[Window]) -> Ints:
 
 
 def arrange(lengths: Ints, length: int, random: np.random.Generator | None = None) -> Arrangement:
-    """Deal windows into packs of at most `length` rows: the longest first, each into the fullest pack that holds it.
+    """Assign windows to packs of at most `length` rows: the longest first, each to the fullest pack that holds it.
 
     Best fit in falling order of length needs at most 11/9 of the fewest packs possible, plus a few (Johnson 1973). With
     `random`, lengths count as somewhat more than they are, each by another amount, so each draw puts others together, and the

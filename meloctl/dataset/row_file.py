@@ -1,4 +1,4 @@
-"""The file of a row shard: a safetensors file that is written piece by piece and memory-mapped to be read.
+"""Writes the rows of a shard as safetensors, piece by piece, and memory-maps them.
 
 It holds two tensors, `rows` (N, 8) int16 and `first` (P + 1,) int64, where each of P pieces starts and N.
 The format is https://huggingface.co/docs/safetensors: eight bytes that give the length of a JSON header, the header, the data.
@@ -19,14 +19,14 @@ from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import FIELDS
 
 _HEADER = 504
-"""Bytes of the header that we write, filled up with spaces: its size must be known before the rows are."""
+"""Bytes of the header, padded with spaces: its size must be known before the rows are written."""
 
 _MOST_HEADER = 1 << 16
 _TYPES: dict[str, np.dtype] = {"I16": np.dtype("<i2"), "I64": np.dtype("<i8")}
 
 
 def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
-    """Write pieces end to end, each as it comes; the file appears whole, or not at all where `pieces` raises.
+    """Write pieces end to end, each as it comes; atomically, so nothing is left where `pieces` raises.
 
     Args:
         pieces: (L, 8) rows each, one piece or more.
@@ -49,10 +49,10 @@ def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
 
 
 def map_rows(path: Path) -> tuple[Rows, Ints]:
-    """(rows (N, 8), first (P + 1,)), read-only and on disk: what is not looked at is not read.
+    """Memory-map (rows (N, 8) int16, first (P + 1,) int64), read-only.
 
     Raises:
-        OSError, ValueError, RecursionError: no file, or not one as described above. The values themselves are not looked at.
+        OSError, ValueError, RecursionError: no file, or not one as described above. The values themselves are not checked.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

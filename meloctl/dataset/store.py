@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from analysis.arrays import Ints
 from analysis.atomic_write import atomic_write_text
 from analysis.corpus import SkippedFile, group_of, merged_groups, read_files, split_groups
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import JsonSpec
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from meloctl.dataset.row_file import map_rows, write_rows
 from meloctl.rows.codec import GridLoss, Rows, encode
@@ -30,12 +32,26 @@ from meloctl.rows.vocabulary import (
 )
 
 FORMAT = "meloctl.shard/2"
-"""In shards of the first format near copies of one song could lie on two sides of the split."""
+"""In shards of the first format near-duplicates of one song could be on two sides of the split."""
 
-_MOST_NOTES = 1 << 53
-"""Up to here every whole number is exact, whoever reads the JSON."""
+_MAX_NOTES = 1 << 53
+"""Up to here every whole number is exact in any JSON reader."""
 
-SIDES = ("train", "validation", "test")
+
+class _ShardInfo(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag=FORMAT):
+    """The JSON of a shard."""
+
+    noun: ClassVar = "row shard"
+
+    split: tuple[Literal["train", "validation", "test"], ...]
+    loss: dict[str, Annotated[int, Meta(ge=0, le=_MAX_NOTES)]]
+    """Counts of a `GridLoss`."""
+
+    def __post_init__(self) -> None:
+        if set(self.loss) != set(vars(GridLoss())) or self.loss["notes"] < 1:
+            raise MeloError("not the counts of a grid")
+        if max(self.loss.values()) > self.loss["notes"]:
+            raise MeloError("counts of more notes than there are")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +59,7 @@ class Shard:
     """The rows of many pieces, end to end."""
 
     rows: Rows
-    """(N, 8) every row of every piece, on disk until they are looked at."""
+    """(N, 8) rows of all pieces, memory-mapped."""
 
     first: Ints
     """(P + 1,) where each piece starts; the last entry is N."""
@@ -52,19 +68,19 @@ class Shard:
     """(P,) "train", "validation" or "test"."""
 
     loss: GridLoss
-    """What the grid cost."""
+    """Notes that the grid moved, resized or merged."""
 
     vocabulary: Vocabulary
-    """What the rows' values mean."""
+    """Of the rows' values."""
 
     path: Path
-    """The file that holds the rows: anyone may have written it, so each piece is checked when it is asked for."""
+    """The file of the rows. It may have been changed, so each piece is checked when it is read."""
 
     def __len__(self) -> int:
         return len(self.split)
 
     def piece(self, index: int) -> Rows:
-        """(L, 8) rows of one piece, a view. Raises MeloError where the file holds what is no piece."""
+        """(L, 8) rows of one piece, a view. Raises MeloError where they are not a piece by the grammar."""
         rows = self.rows[self.first[index] : self.first[index + 1]]
         if not is_piece(rows, self.vocabulary):
             raise _damaged(self.path)
@@ -77,14 +93,14 @@ class Shard:
 
 @dataclass(kw_only=True)
 class _Seen:
-    """What is remembered of the pieces that were encoded, beside their rows."""
+    """Names, sketches and grid loss of the pieces that were encoded."""
 
     names: list[str] = field(default_factory=list)
     sketches: list[Sketch] = field(default_factory=list)
     loss: GridLoss = field(default_factory=GridLoss)
 
     def split(self) -> tuple[str, ...]:
-        """(P,) side of each piece. Near copies share a group, and so a side; see `analysis.corpus.merged_groups`."""
+        """(P,) side of each piece. Near-duplicates are of one group, and so of one side; see `analysis.corpus.merged_groups`."""
         cluster = clusters(near_duplicates(self.sketches), self.names).tolist()
         keys = [s.key or name for s, name in zip(self.sketches, self.names, strict=True)]
         return tuple(split_groups(merged_groups(keys, cluster)))
@@ -98,9 +114,9 @@ def make_shard(
     meter: tuple[int, int] | None = None,
     on_file: Callable[[], None] = lambda: None,
 ) -> Shard:
-    """Read and encode files, and open what was written: rows of one piece are in memory at a time.
+    """Encode files as a shard on disk, and open it; rows of one piece are in memory at a time.
 
-    STEM.safetensors is written and then STEM.json, each whole; a shard without its JSON does not exist. Files that cannot be
+    STEM.safetensors is written and then STEM.json, each atomically; a shard without its JSON does not exist. Files that cannot be
     read are left out (`corpus check` lists them with reasons).
 
     Raises:
@@ -108,32 +124,40 @@ def make_shard(
     """
     seen = _Seen()
     write_rows(stem.with_suffix(".safetensors"), _encoded(paths, vocabulary, meter, on_file, seen))
-    _write_about(stem, seen.split(), seen.loss)
+    info = _ShardInfo.from_json({"format": FORMAT, "split": list(seen.split()), "loss": vars(seen.loss)})
+    atomic_write_text(stem.with_suffix(".json"), json.dumps(info.to_json()) + "\n")
     return read_shard(stem)
 
 
 def read_shard(stem: Path) -> Shard:
-    """Open a shard that was written here: its rows stay on disk, and each piece is checked when it is asked for.
+    """Open a shard: its rows are memory-mapped, and each piece is checked when it is read.
 
     Raises:
         MeloError: it is missing or damaged.
     """
     path = stem.with_suffix(".safetensors")
     try:
-        split, loss = _about(read_json(stem.with_suffix(".json"), what="row shard", max_bytes=1 << 30))
+        info = _ShardInfo.read(stem.with_suffix(".json"), max_bytes=1 << 30)
         rows, first = map_rows(path)
-        if len(first) != len(split) + 1:
+        if len(first) != len(info.split) + 1:
             raise ValueError("a split of other pieces")
         if first[0] != 0 or first[-1] != len(rows) or not (first[:-1] < first[1:]).all():
             raise ValueError("pieces out of order")
     except (MeloError, OSError, ValueError, RecursionError) as error:
         raise _damaged(path) from error
-    return Shard(rows=rows, first=np.array(first), split=split, loss=loss, vocabulary=default_vocabulary(), path=path)
+    return Shard(
+        rows=rows,
+        first=np.array(first),
+        split=info.split,
+        loss=GridLoss(**info.loss),
+        vocabulary=default_vocabulary(),
+        path=path,
+    )
 
 
 def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
-    """Whether (L, 8) rows are a piece by the grammar, nothing of it being rewritten; `meloctl.rows.grammar.check_rows` says,
-    slowly, what is wrong."""
+    """Whether (L, 8) rows are a piece by the grammar, without infill; `meloctl.rows.grammar.check_rows` says, slowly, what is
+    wrong."""
     instrument = rows[:, INSTRUMENT]
     if not len(rows) or instrument[0] != vocabulary.bar or instrument[-1] != vocabulary.end:
         return False
@@ -170,7 +194,7 @@ def _encoded(
     on_file: Callable[[], None],
     seen: _Seen,
 ) -> Iterator[Rows]:
-    """Rows of the files that can be read, one by one; `seen` learns the rest."""
+    """Rows of each file that can be read; its name, sketch and grid loss are added to `seen`."""
     for found in read_files(paths, meter=meter, on_file=on_file):
         if isinstance(found, SkippedFile):
             continue
@@ -183,28 +207,6 @@ def _encoded(
         raise MeloError(
             f"none of the {len(paths)} files could be read; run meloctl corpus check on the folder to see why"
         )
-
-
-def _write_about(stem: Path, split: tuple[str, ...], loss: GridLoss) -> None:
-    about = {"format": FORMAT, "split": list(split), "loss": vars(loss)}
-    atomic_write_text(stem.with_suffix(".json"), json.dumps(about) + "\n")
-
-
-def _about(about: object) -> tuple[tuple[str, ...], GridLoss]:
-    """(split, loss) of a shard's JSON. Raises ValueError when it is not exactly what `_write_about` writes."""
-    if not isinstance(about, dict) or set(about) != {"format", "split", "loss"} or about["format"] != FORMAT:
-        raise ValueError("another format")
-    split, loss = about["split"], about["loss"]
-    if not isinstance(split, list) or not all(s in SIDES for s in split):
-        raise ValueError("no split")
-    if not isinstance(loss, dict) or set(loss) != set(vars(GridLoss())):
-        raise ValueError("no loss")
-    notes = loss["notes"]
-    if type(notes) is not int or not 1 <= notes <= _MOST_NOTES:
-        raise ValueError("no number of notes")
-    if not all(type(n) is int and 0 <= n <= notes for n in loss.values()):
-        raise ValueError("counts that are none, or of more notes than there are")
-    return tuple(split), GridLoss(**loss)
 
 
 def _damaged(path: Path) -> MeloError:

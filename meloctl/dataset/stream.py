@@ -1,6 +1,6 @@
-"""The endless stream of training packs, and a loader that prepares them ahead of time.
+"""The endless stream of training packs.
 
-The stream is a function of (windows, length, seed): pack n is the same whoever asks for it, and in whatever order.
+It is a function of (windows, length, seed, infill): pack n is the same in whatever order and on whatever rank it is made.
 """
 
 import threading
@@ -10,23 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.errors import MeloError
-from meloctl.dataset.augment import augmented
-from meloctl.dataset.infill_windows import drawn
+from meloctl.dataset.augment import augment
+from meloctl.dataset.infill_windows import random_infill_window
 from meloctl.dataset.packs import Arrangement, Pack, arrange, lengths_of, pack_of, padding_share
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import Vocabulary
 
 
 class PackStream:
-    """Epoch after epoch, every window once an epoch, in another key and tempo, in an order that (seed, epoch) decides.
+    """Epoch after epoch, every window once an epoch, augmented, in a random order given by (seed, epoch).
 
-    Packs are numbered from 0 through all epochs; of several processes each builds its own packs alone.
+    Packs are numbered from 0 through all epochs; each rank builds only its own packs.
 
     Args:
         chosen: one window or more.
         length: most rows of a pack.
         seed: 0 to 2^32 - 1.
-        infill: share of windows in which some bars or parts are moved to the end, see `meloctl.dataset.infill_windows`.
+        infill: share of windows that become infill windows, see `meloctl.dataset.infill_windows`.
 
     Raises:
         MeloError: no window, or one that is longer than a pack.
@@ -40,11 +40,11 @@ class PackStream:
         self._windows, self._length, self._vocabulary, self._seed = chosen, length, vocabulary, seed
         self._infill, self._lengths = infill, lengths_of(chosen)
         self._last = (0, self._arranged(0))
-        self._first = [0, len(self._last[1])]  # of epochs as far as they are known, and of the next
-        self._counting = threading.Lock()  # a loader's thread counts epochs, and so may whoever shows the progress
+        self._first = [0, len(self._last[1])]  # first pack of each known epoch, and of the next
+        self._counting = threading.Lock()  # the loader's thread extends self._first, and so can the main thread
 
     def arrangement(self, epoch: int) -> Arrangement:
-        """Which windows the packs of an epoch hold."""
+        """The windows of each pack of an epoch."""
         known, arrangement = self._last
         if known != epoch:
             arrangement = self._arranged(epoch)
@@ -68,27 +68,27 @@ class PackStream:
         """Pack n, without the packs before it."""
         epoch = self.epoch_of(n)
         index = n - self._first[epoch]
-        # a generator of its own: the keys of a pack do not hang on who builds the others
+        # a generator of its own, so that the augmentation of a pack does not depend on who builds the others
         random = np.random.default_rng(np.random.SeedSequence((self._seed, epoch), spawn_key=(index,)))
-        some = [self._windows[i] for i in self.arrangement(epoch).of(index)]
-        heard = [Window(rows=augmented(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in some]
-        return pack_of(self._with_gaps(heard, random))
+        windows = [self._windows[i] for i in self.arrangement(epoch).of(index)]
+        augmented = [Window(rows=augment(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in windows]
+        return pack_of(self._with_infill(augmented, random))
 
     @property
     def padding_share(self) -> float:
         """Share of padding in the first epoch when its packs are padded to the stream's length."""
         return padding_share(int(self._lengths.sum()), self._first[1], self._length)
 
-    def _with_gaps(self, heard: list[Window], random: np.random.Generator) -> list[Window]:
-        """Some of the windows as they are when a gap in them is filled; together they still fit into a pack."""
+    def _with_infill(self, windows: list[Window], random: np.random.Generator) -> list[Window]:
+        """The windows, a share of them as infill windows; together they still fit into a pack."""
         if not self._infill:
-            return heard
-        room = self._length - int(lengths_of(heard).sum())
-        for i, window in enumerate(heard):
+            return windows
+        room = self._length - int(lengths_of(windows).sum())
+        for i, window in enumerate(windows):
             if random.random() < self._infill:
-                heard[i] = drawn(window, room, self._vocabulary, random)
-                room -= len(heard[i].rows) - len(window.rows)
-        return heard
+                windows[i] = random_infill_window(window, room, self._vocabulary, random)
+                room -= len(windows[i].rows) - len(window.rows)
+        return windows
 
     def _arranged(self, epoch: int) -> Arrangement:
         return arrange(self._lengths, self._length, np.random.default_rng((self._seed, epoch)))

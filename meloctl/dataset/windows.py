@@ -10,42 +10,42 @@ from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reopened:
-    """Where the rewritten rows of a window begin: with a reopening row; the following ones open the bars after its bar."""
+class Middle:
+    """The middle of an infill window: the notes of its masked bars, moved to the end behind an infill header for each bar."""
 
     row: int
-    """Of the window; all rows before it are kept."""
+    """Row of the window where the middle begins, with the first infill header; all rows before it are context."""
 
     bar: int
-    """That this row opens once more, counted in the window."""
+    """Bar of the first infill header, counted in the window; the others are of the bars after it."""
 
-    headers: tuple[int, ...]
-    """Rows of the window: the header rows of the bars with a gap."""
+    masked_headers: tuple[int, ...]
+    """Rows of the window that are headers of masked bars, in the context."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Window:
-    """A run of whole bars of one piece that fits the context."""
+    """Consecutive whole bars of one piece that fit the context."""
 
     rows: Rows
-    """(L, 8), a slice of the piece's rows: on disk until it is packed, where the piece is memory-mapped."""
+    """(L, 8) a view of the piece's rows, which may be memory-mapped: nothing is read before it is packed."""
 
     first_bar: int
-    """Number of its first bar in the piece."""
+    """Its first bar, counted in the piece."""
 
-    reopened: Reopened | None = None
-    """What of it is rewritten, if anything."""
+    middle: Middle | None = None
+    """Of an infill window; None for another."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """What windows do not hold of their pieces' notes."""
+    """Bars and notes of pieces that no window holds."""
 
     bars: int
-    """That are cut, being longer than a window."""
+    """Bars that are cut, being longer than a window."""
 
     notes: int
-    """In what is cut off."""
+    """Notes that are cut off."""
 
 
 def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> list[Window]:
@@ -65,14 +65,14 @@ def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> lis
             fit = int(np.searchsorted(starts, starts[bar] + context, side="right")) - 1
             stop = max(fit, bar + 1)
             window = Window(rows=rows[starts[bar] : min(starts[stop], starts[bar] + context)], first_bar=bar)
-            if (window.rows[:, PITCH] != ABSENT).any():  # a long silence teaches nothing
+            if (window.rows[:, PITCH] != ABSENT).any():  # nothing is learned from a long silence
                 out.append(window)
             bar = stop
     return out
 
 
 def left_out(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> LeftOut:
-    """What `windows` with the same arguments cuts off bars that are longer than `context` rows."""
+    """Bars and notes that `windows` with the same arguments cuts off: those beyond `context` rows of a bar."""
     cut = []
     for rows in pieces:
         starts = np.append(np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar), len(rows))

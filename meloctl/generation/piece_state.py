@@ -50,7 +50,13 @@ class PieceState:
         return allowed & self._pitches(int(row[INSTRUMENT])) if field == PITCH else allowed
 
     def logit_weights(self, field: int, row: Row, allowed: Bools) -> Floats:
-        """(V,) factors on the model's probabilities of a field's values: 0 outside `allowed` (V,), pitches weighted by key."""
+        """(V,) factors on the model's probabilities of a field's values; pitches are weighted by the key.
+
+        Args:
+            field: index into FIELDS.
+            row: (F,) the next row so far.
+            allowed: (V,) values that may be taken; the others have factor 0.
+        """
         if field != PITCH or self.key is None or row[INSTRUMENT] == self.vocabulary.drums:
             return allowed.astype(np.float64)
         return allowed * self.key.pitch_weights(self.pitch_class_quarters)

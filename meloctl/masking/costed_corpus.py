@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
 from masks.cost.row_pairs import PieceRows
 from masks.cost.sample import read_piece_rows, sample_files

@@ -89,7 +89,7 @@ def _write_mask(folder: Path, spec: MaskSpec, gates: LearnedGates | None = None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class MaskCompareOptions:
     """The options of `meloctl mask compare`."""
 
     masks: tuple[Path, ...] = ()
@@ -112,7 +112,7 @@ class CompareOptions:
 class MaskComparison:
     """The masks of all rules, and given ones, on sampled pieces of a corpus."""
 
-    options: CompareOptions
+    options: MaskCompareOptions
     corpus: Path
     files: int
     """Of the corpus."""
@@ -152,7 +152,7 @@ class MaskComparison:
         }
 
 
-def compare_on_corpus(options: CompareOptions, *, progress: ProgressReporter) -> MaskComparison:
+def compare_on_corpus(options: MaskCompareOptions, *, progress: ProgressReporter) -> MaskComparison:
     """The masks of all rules and those of mask files, costed on sampled pieces of a corpus.
 
     Raises:

@@ -19,6 +19,9 @@ from meloctl.rows.vocabulary import ABSENT
 _LARGE = 1 << 18
 """Weights of a product that is computed in bf16: a smaller one of a single row takes longer there than in float32."""
 
+_BLOCK = 256
+"""Rows of a prompt that pass a feed-forward layer together: their inner values fit a cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FusedLinear:
@@ -44,7 +47,9 @@ class FusedFeedForward:
     outer: FusedLinear
 
     def __call__(self, x_NC: Tensor) -> Tensor:
-        """(N, C) x + SwiGLU(norm(x))."""
+        """(N, C) x + SwiGLU(norm(x)); many rows of a prompt in blocks, since what is inside is several times as wide."""
+        if len(x_NC) > _BLOCK:
+            return torch.cat([self(block) for block in x_NC.split(_BLOCK)])
         gate, inner = self.inner(normed(x_NC)).chunk(2, dim=-1)
         return x_NC + self.outer(F.silu(gate) * inner)
 

@@ -11,7 +11,7 @@ from meloctl.formatting import interval, number, one_decimal
 from meloctl.html.axes import LEFT, RIGHT, Frame, axes, readout_column, svg_chart, tick_step
 from meloctl.html.markup import Html, tag
 from meloctl.html.offset_chart import OffsetLine, offset_chart
-from meloctl.report.report_table import Curve, Point, ReportTable
+from meloctl.report.report_table import Point, ReportCurve, ReportTable
 from meloctl.report.report_text import p_equals, period_in_short, title_of
 
 _LANE, _TOP = 130, 20
@@ -49,11 +49,11 @@ def peak_chart(table: ReportTable, measure: str) -> Html | None:
     return svg_chart(_TOP + _LANE * len(curves) + 12, *drawn, label=label)
 
 
-def _curves(table: ReportTable, measure: str) -> list[Curve]:
+def _curves(table: ReportTable, measure: str) -> list[ReportCurve]:
     return [c for relation in RELATIONS if (c := table.curve(measure, relation))]
 
 
-def _mean_line(curve: Curve) -> OffsetLine:
+def _mean_line(curve: ReportCurve) -> OffsetLine:
     return OffsetLine(
         style=curve.relation,
         values=_by_offset(curve, lambda p: p.mean),
@@ -63,7 +63,7 @@ def _mean_line(curve: Curve) -> OffsetLine:
     )
 
 
-def _chance_line(curve: Curve) -> OffsetLine:
+def _chance_line(curve: ReportCurve) -> OffsetLine:
     return OffsetLine(
         style=f"{curve.relation} chance",
         values=_by_offset(curve, lambda p: p.chance),
@@ -71,11 +71,11 @@ def _chance_line(curve: Curve) -> OffsetLine:
     )
 
 
-def _by_offset(curve: Curve, value: Callable[[Point], _T | None]) -> dict[int, _T]:
+def _by_offset(curve: ReportCurve, value: Callable[[Point], _T | None]) -> dict[int, _T]:
     return {p.offset: v for p in curve.points if (v := value(p)) is not None}
 
 
-def _readout(curves: Sequence[Curve], offset: int) -> str:
+def _readout(curves: Sequence[ReportCurve], offset: int) -> str:
     lines = [f"{offset} back" if offset else "same bar"]
     for curve in curves:
         p = curve.at(offset)
@@ -89,7 +89,7 @@ def _readout(curves: Sequence[Curve], offset: int) -> str:
     return "\n".join(lines)
 
 
-def _label(curves: Sequence[Curve], measure: str) -> str:
+def _label(curves: Sequence[ReportCurve], measure: str) -> str:
     extremes = []
     for curve in curves:
         high, low = max(curve.points, key=lambda p: p.mean), min(curve.points, key=lambda p: p.mean)
@@ -100,7 +100,7 @@ def _label(curves: Sequence[Curve], measure: str) -> str:
     return f"Line chart: {title_of(measure)} ({measure}), similarity by offset. {'; '.join(extremes)}."
 
 
-def _scale(curve: Curve) -> tuple[float, tuple[float, float]]:
+def _scale(curve: ReportCurve) -> tuple[float, tuple[float, float]]:
     """Step between ticks, and the ends of an axis that holds 0 and all heights with their intervals."""
     values = [v for p in curve.peaks for v in (p.height, *p.interval) if math.isfinite(v)]
     low, high = min(*values, 0.0), max(*values, LEAST_PEAK)

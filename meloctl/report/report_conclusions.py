@@ -9,7 +9,7 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.formatting import count, count_range, interval, listed, number, one_decimal, percent, whole
 from meloctl.report.mask_costs import MaskCostRow, RuleComparison
 from meloctl.report.report_facts import ReportFacts
-from meloctl.report.report_table import Curve, Point, ReportTable
+from meloctl.report.report_table import Point, ReportCurve, ReportTable
 from meloctl.report.report_text import caution, p_equals, title_of, why_none
 
 _PLAIN = 0.5
@@ -75,12 +75,12 @@ def mask_in_words(spec: MaskSpec) -> str:
     return f"{own}; to other parts {listed(others)}{drums}{summaries}"
 
 
-def _lead(table: ReportTable) -> Curve:
+def _lead(table: ReportTable) -> ReportCurve:
     """The curve that the conclusions are about: the own part's, if it was measured."""
     return table.curve(table.lead, "same") or table.curves[table.lead, "cross"]
 
 
-def _highest(curve: Curve) -> Point:
+def _highest(curve: ReportCurve) -> Point:
     return max(curve.points, key=lambda p: (p.mean, -p.offset))
 
 
@@ -139,7 +139,7 @@ def _period(table: ReportTable) -> str:
     )
 
 
-def _between_parts(table: ReportTable, own: Curve, height: float) -> str:
+def _between_parts(table: ReportTable, own: ReportCurve, height: float) -> str:
     other = table.curve(own.measure, "cross") if own.relation == "same" else None
     if other is None or not other.peaks:
         return ""

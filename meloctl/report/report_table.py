@@ -35,7 +35,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class ReportCurve:
     """Similarity by offset of one measure and relation."""
 
     measure: str
@@ -67,7 +67,7 @@ class ReportTable:
     measures: tuple[str, ...]
     """Names of the measures that have a curve: those of `analysis.similarity` in its order, then others."""
 
-    curves: dict[tuple[str, str], Curve]
+    curves: dict[tuple[str, str], ReportCurve]
     """{(measure, relation): curve}; a relation that was not measured is missing."""
 
     corpus: str | None
@@ -78,7 +78,7 @@ class ReportTable:
     shuffles_of_each: int | None
     """Shuffles of each of them."""
 
-    def curve(self, measure: str, relation: str) -> Curve | None:
+    def curve(self, measure: str, relation: str) -> ReportCurve | None:
         """A curve, if it was measured."""
         return self.curves.get((measure, relation))
 
@@ -121,10 +121,10 @@ def table_view(file: OffsetTableFile, *, where: str) -> ReportTable:
     )
 
 
-def _curve(file: OffsetTableFile, measure: str, relation: str) -> Curve:
+def _curve(file: OffsetTableFile, measure: str, relation: str) -> ReportCurve:
     points = [_point(entry) for entry in file.offsets if (entry.measure, entry.relation) == (measure, relation)]
     peaks = [entry.peak() for entry in file.peaks if (entry.measure, entry.relation) == (measure, relation)]
-    return Curve(
+    return ReportCurve(
         measure=measure,
         relation=relation,
         points=tuple(sorted(points, key=lambda p: p.offset)),

@@ -5,7 +5,7 @@ import math
 from analysis.significance import LEAST_PEAK, LEVEL, Peak
 from analysis.similarity import MEASURES
 from meloctl.formatting import NOTHING, count, interval, number, one_decimal
-from meloctl.report.report_table import Curve, ReportTable
+from meloctl.report.report_table import ReportCurve, ReportTable
 
 FEW_PIECES = 10
 """Below this many pieces, a warning stands beside the intervals."""
@@ -32,14 +32,14 @@ def title_of(measure: str) -> str:
     return next((m.title for m in MEASURES if m.name == measure), measure)
 
 
-def period_in_short(curve: Curve | None) -> str:
+def period_in_short(curve: ReportCurve | None) -> str:
     """ "every 4 bars", "none found", "not tested"."""
     if curve is None or not curve.peaks:
         return "not tested"
     return f"every {count(curve.period, 'bar')}" if curve.period else "none found"
 
 
-def period_in_words(curve: Curve) -> str:
+def period_in_words(curve: ReportCurve) -> str:
     """The result of the test of a curve's peaks, in one or two sentences."""
     if not curve.peaks:
         return "not tested: too few bars, or a table without evidence."
@@ -54,7 +54,7 @@ def period_in_words(curve: Curve) -> str:
     return f"a period of {count(period, 'bar')}: {_peak_in_words(at[period])}.{more}"
 
 
-def why_none(curve: Curve) -> str:
+def why_none(curve: ReportCurve) -> str:
     """Why the highest peak of a curve without a period is not real, in a sentence; empty where no peak was measured."""
     known = [p for p in curve.peaks if math.isfinite(p.height)]
     if not known:

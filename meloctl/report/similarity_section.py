@@ -12,7 +12,7 @@ from meloctl.html.markup import Content, Html, tag
 from meloctl.report.curve_charts import curve_chart, peak_chart
 from meloctl.report.family_heat_maps import by_offset_map, same_bar_map
 from meloctl.report.report_facts import ReportFacts
-from meloctl.report.report_table import Curve, ReportTable
+from meloctl.report.report_table import ReportCurve, ReportTable
 from meloctl.report.report_text import p_value, period_in_short, period_in_words, title_of
 
 _TEST = (
@@ -173,7 +173,7 @@ def _periods(offsets: ReportTable) -> Html:
     return table(head, rows, caption="The period of each curve, in bars", words=3)
 
 
-def _period_row(curve: Curve) -> tuple[Content, ...]:
+def _period_row(curve: ReportCurve) -> tuple[Content, ...]:
     named: tuple[Content, ...] = (
         [title_of(curve.measure), " ", code(curve.measure)],
         RELATION_WORDS[curve.relation],
@@ -213,5 +213,5 @@ def _peaks(offsets: ReportTable, measure: str) -> Html:
     return table(head, rows, caption=f"{title_of(measure)} ({measure}): every peak")
 
 
-def _both(offsets: ReportTable, measure: str) -> Iterator[Curve]:
+def _both(offsets: ReportTable, measure: str) -> Iterator[ReportCurve]:
     return (c for relation in RELATIONS if (c := offsets.curve(measure, relation)))

@@ -37,7 +37,12 @@ def part_ids(parts: tuple[Part, ...], vocabulary: Vocabulary) -> list[PartId]:
 
 
 def part_index(instrument: Column, instance: Column, vocabulary: Vocabulary) -> Ints:
-    """(…) one integer a part: instrument (…) · instances + instance (…). Ascends in the order of parts in a bar."""
+    """(…) one integer a part, which ascends in the order of parts in a bar: instrument · number of instances + instance.
+
+    Args:
+        instrument: (…) values of that field.
+        instance: (…) values of that field.
+    """
     return np.asarray(instrument * vocabulary.instances + instance)
 
 

@@ -23,7 +23,7 @@ from analysis.families import PROGRAMS_IN_BAR
 from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.rows/3"
-"""The first format had no infill; the second called an instance a number, and the two instruments of infill gap and reopen."""
+"""The first format had no infill, the second other names for instances and for the two instruments of infill."""
 
 FIELDS = ("instrument", "instance", "position", "pitch", "duration", "velocity", "time_signature", "tempo")
 """Columns of a row matrix (L, F), in the order in which the model predicts them."""

@@ -12,7 +12,7 @@ from analysis.measure_corpus import METHOD, MeasureChunk, measure_corpus
 from analysis.offset_table_file import table_json
 from analysis.piece import meter as parse_meter
 from analysis.plots import draw_families, draw_offset_curves
-from analysis.significance import weigh
+from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
 from analysis.table_files import FILES, write_tables
 from meloctl.formatting import count
@@ -103,7 +103,7 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
             f"no file in {recipe.inputs['corpus']} could be read ({len(plan.paths)} tried); "
             f"the first, {Path(first['path']).name}: {first['reason']}"
         )
-    evidence = weigh(measured)
+    evidence = evidence_of(measured)
     table = table_json(
         measured.table.rows(),
         evidence,

@@ -31,7 +31,7 @@ def lines_of(measured: MeasuredCorpus, evidence: Evidence, skipped: list[dict[st
             fix = "put such files in a folder of their own and pass --meter 4/4 there, if the music is in four"
         lines.append(
             f"  {count(beats, 'piece has', 'pieces have')} bars of one beat: there offsets count beats, not bars; "
-            f"{fix}. meloctl corpus check tells more"
+            f"{fix}. meloctl corpus check shows more"
         )
     for measure in BRIEF:
         lines += _curve_lines(measured, evidence, measure)

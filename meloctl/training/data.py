@@ -1,7 +1,8 @@
-"""The corpus of a session as windows of rows: encoded once, split, cut, and counted."""
+"""The corpus of a training plan as windows of rows, split into training and validation, with the n-gram baseline."""
 
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +16,11 @@ from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
-from meloctl.training.ngram_baselines import CountingBaseline
-from meloctl.training.options import TrainPlan
-from meloctl.workspace import Workspace
+from meloctl.training.ngram_baselines import NgramBaseline
+from meloctl.training.plan import TrainPlan
 
-WATCHED_ROWS = 1 << 17
-"""Rows of the validation pieces that are evaluated during training; the final figure is of all of them."""
+VALIDATION_ROWS = 1 << 17
+"""Most rows of validation windows that are evaluated during training; the final figure is of all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,31 +30,35 @@ class TrainData:
     shard: Shard
     training: list[Window]
     validation: list[Window]
-    baseline: CountingBaseline
+    baseline: NgramBaseline
     counts: dict[str, int]
-    """Pieces on each side."""
+    """Pieces on each side of the split."""
 
     left_out: LeftOut
-    """Of the pieces that are trained and validated on."""
+    """Notes of the training and validation pieces that no window holds."""
 
     piece: list[int]
-    """Of each training window, its piece among all that could be read."""
+    """For each training window, the index of its piece among all that could be read."""
 
 
-def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> TrainData:
-    """The corpus as windows. Raises MeloError where a side of the split is empty."""
+def load_train_data(cache: Path, plan: TrainPlan, vocabulary: Vocabulary, reporter: ProgressReporter) -> TrainData:
+    """Encode the plan's corpus, or read its rows from the cache folder, and cut it into windows.
+
+    Raises:
+        MeloError: nothing can be read, or a side of the split is empty.
+    """
     shard = corpus_rows(
-        space.cache,
-        session.paths,
+        cache,
+        plan.paths,
         vocabulary,
         reporter,
-        corpus=session.recipe.inputs["corpus"],
-        fingerprint=session.recipe.inputs["fingerprint"],
-        meter=session.meter,
+        corpus=plan.recipe.inputs["corpus"],
+        fingerprint=plan.recipe.inputs["fingerprint"],
+        meter=plan.meter,
     )
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
     pieces, others = shard.of_split("train"), shard.of_split("validation")
-    context = session.name.config.context
+    context = plan.name.config.context
     cut = [windows([rows], context, vocabulary) for rows in pieces]
     training = [window for piece in cut for window in piece]
     validation = windows(others, context, vocabulary)
@@ -62,34 +66,34 @@ def data_of(space: Workspace, session: TrainPlan, vocabulary: Vocabulary, report
         raise MeloError(
             f"{counts['train']} {'piece' if counts['train'] == 1 else 'pieces'} to train on and {counts['validation']} "
             "to validate on; both are needed "
-            "(pieces are dealt 80/10/10 by a hash of their notes): give a corpus of more different pieces"
+            "(pieces are split 80/10/10 by a hash of their notes): give a corpus of more different pieces"
         )
-    numbers = [i for i, side in enumerate(shard.split) if side == "train"]
+    indices = [i for i, side in enumerate(shard.split) if side == "train"]
     return TrainData(
         shard=shard,
         training=training,
         validation=validation,
-        baseline=CountingBaseline(pieces, vocabulary),
+        baseline=NgramBaseline(pieces, vocabulary),
         counts=counts,
         left_out=left_out([*pieces, *others], context, vocabulary),
-        piece=[i for i, piece in zip(numbers, cut, strict=True) for _ in piece],
+        piece=[i for i, piece in zip(indices, cut, strict=True) for _ in piece],
     )
 
 
-def piece_name(session: TrainPlan, piece: int) -> str:
-    """The file of a piece, by its number among all that could be read; the files are read again to find it."""
-    found = (read.path.name for read in read_files(session.paths, meter=session.meter) if isinstance(read, ReadFile))
+def piece_name(plan: TrainPlan, piece: int) -> str:
+    """The file name of a piece, by its index among all that could be read; the files are read again to find it."""
+    found = (read.path.name for read in read_files(plan.paths, meter=plan.meter) if isinstance(read, ReadFile))
     return next(islice(found, piece, None))
 
 
-def watched(validation: list[Window]) -> list[Window]:
-    """Validation windows evenly taken, at most WATCHED_ROWS rows; all of them where they fit."""
-    every = -(-sum(len(w.rows) for w in validation) // WATCHED_ROWS)
+def sample_validation(validation: list[Window]) -> list[Window]:
+    """Every n-th validation window, so that at most VALIDATION_ROWS rows remain; all of them where they fit."""
+    every = -(-sum(len(w.rows) for w in validation) // VALIDATION_ROWS)
     return validation[::every]
 
 
 def window_pairs(chosen: list[Window], vocabulary: Vocabulary) -> RowPairs:
-    """Pairs of rows in all windows, by relation and offset: what work is counted in."""
+    """Pairs of rows in all windows, by relation and offset: the unit of attention's work."""
     pairs = [_row_pairs(window, vocabulary) for window in chosen]
     return sum(pairs[1:], start=pairs[0])
 
@@ -107,7 +111,7 @@ def _bars_and_parts(window: Window, vocabulary: Vocabulary) -> tuple[Ints, Ints,
 
 def _row_pairs(window: Window, vocabulary: Vocabulary) -> RowPairs:
     bar, part, drums = _bars_and_parts(window, vocabulary)
-    keys, index = np.unique(part, return_inverse=True)
-    cells = np.zeros((len(keys), bar[-1] + 1), dtype=np.int64)
+    parts, index = np.unique(part, return_inverse=True)
+    cells = np.zeros((len(parts), bar[-1] + 1), dtype=np.int64)
     np.add.at(cells, (index, bar), 1)
-    return row_pairs(cells, drums=np.flatnonzero(np.isin(keys, drums)).tolist())
+    return row_pairs(cells, drums=np.flatnonzero(np.isin(parts, drums)).tolist())

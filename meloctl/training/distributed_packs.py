@@ -1,7 +1,7 @@
-"""Who takes which pack: the packs of a step, dealt to the processes that share it.
+"""The packs of each optimizer step, distributed over the ranks that train together.
 
-A step is `packs` packs of the stream; pack i of it goes to process i % W. Every process takes equally many turns, since all of
-them meet in each; where there is no pack left for one, it goes along with another's, unheard.
+A step is `packs` packs of the stream; pack i of a step goes to rank i % W. Every rank has equally many micro-batches, since all
+ranks must join each collective: a rank without a pack left runs a copy of another's with loss weight 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,45 +18,45 @@ from meloctl.dataset.windows import Window
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MicroBatch:
-    """One pack of a step, as one process takes it."""
+    """One pack of a step on one rank."""
 
     index: int
-    """Which of the step's packs."""
+    """Position of the pack in its step."""
 
     pack: Pack
 
-    heard: bool
-    """False where another process's pack is only gone along with."""
+    is_copy: bool
+    """Whether another rank has the same pack, so that its loss counts 0 here."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepBatch:
-    """One step, as one process sees it."""
+    """One optimizer step on one rank."""
 
     step: int
     """Steps before it."""
 
     epoch: int
-    """In which its first pack lies."""
+    """Epoch of its first pack."""
 
     windows: tuple[Ints, ...]
-    """Of each pack, whoever takes it, the indices of its windows."""
+    """Indices of the windows of each pack of the step, on whatever rank."""
 
     n_rows: int
-    """Of all packs, without rows that reopen bars."""
+    """Rows of all packs, without infill bar headers and padding."""
 
-    turns: tuple[MicroBatch, ...]
-    """This process's."""
+    micro_batches: tuple[MicroBatch, ...]
+    """Of this rank."""
 
 
 class DistributedPacks:
-    """Deals a stream's packs to one of W processes, step after step.
+    """Splits a stream's packs into steps, and the packs of a step over W ranks.
 
     Args:
         chosen: the stream's windows.
-        packs: of a step.
-        accelerator: says which process this is, and of how many.
-        length: pad packs to so many rows; None leaves them as they are.
+        packs: packs of a step.
+        accelerator: knows this rank and W.
+        length: rows to which packs are padded; None leaves them as they are.
     """
 
     def __init__(
@@ -68,38 +68,38 @@ class DistributedPacks:
 
     @property
     def padding(self) -> float:
-        """Share of the rows of the first epoch's packs that is padding, 0..1; 0 where packs are not padded."""
+        """Share of padding among the rows of the first epoch's packs, 0..1; 0 where packs are not padded."""
         return 0.0 if self._length is None else self._stream.padding_share
 
-    def deals(self, first: int = 0) -> Iterator[StepBatch]:
-        """This process's part of each step from a step on, without end."""
+    def step_batches(self, first: int = 0) -> Iterator[StepBatch]:
+        """This rank's batch of step `first` and of every step after it, without end."""
         step = first
         while True:
-            yield self.deal(step)
+            yield self.step_batch(step)
             step += 1
 
-    def deal(self, step: int) -> StepBatch:
-        """This process's part of one step."""
-        numbers = range(step * self._packs, (step + 1) * self._packs)
-        windows = tuple(self._windows(n) for n in numbers)
+    def step_batch(self, step: int) -> StepBatch:
+        """This rank's batch of one step."""
+        packs = range(step * self._packs, (step + 1) * self._packs)
+        windows = tuple(self._windows(n) for n in packs)
         places = range(self._rank, -(-self._packs // self._world) * self._world, self._world)
         return StepBatch(
             step=step,
-            epoch=self._stream.epoch_of(numbers[0]),
+            epoch=self._stream.epoch_of(packs[0]),
             windows=windows,
             n_rows=int(self._rows[np.concatenate(windows)].sum()),
-            turns=tuple(self._turn(numbers, place) for place in places),
+            micro_batches=tuple(self._micro_batch(packs, place) for place in places),
         )
 
-    def _windows(self, number: int) -> Ints:
-        epoch = self._stream.epoch_of(number)
-        return self._stream.arrangement(epoch).of(number - self._stream.first_of(epoch))
+    def _windows(self, pack: int) -> Ints:
+        epoch = self._stream.epoch_of(pack)
+        return self._stream.arrangement(epoch).of(pack - self._stream.first_of(epoch))
 
-    def _turn(self, numbers: range, place: int) -> MicroBatch:
-        index = place % len(numbers)
-        pack = self._stream.pack_at(numbers[index])
+    def _micro_batch(self, packs: range, place: int) -> MicroBatch:
+        index = place % len(packs)
+        pack = self._stream.pack_at(packs[index])
         return MicroBatch(
             index=index,
             pack=pack if self._length is None else padded(pack, self._length),
-            heard=place < len(numbers),
+            is_copy=place >= len(packs),
         )

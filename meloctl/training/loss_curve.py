@@ -10,25 +10,21 @@ from matplotlib.ticker import MaxNLocator
 from analysis.plots import CROSS, GRID, INK, SAME, save
 
 
-def draw_loss_curve(
-    history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path, *, averaged: bool = False
-) -> None:
+def draw_loss_curve(history: Sequence[Mapping[str, float]], levels: Mapping[str, float], path: Path) -> None:
     """Draw bits a note against steps, of training and validation, with the baselines as dotted lines.
 
     Args:
         history: one or more entries with "step", "train_bits_per_note" and "validation_bits_per_note".
         levels: {name: bits a note} of the baselines.
         path: of the PNG.
-        averaged: validation is of a running mean of the weights.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     steps = [h["step"] for h in history]
     validation = [h["validation_bits_per_note"] for h in history]
     training = [h["train_bits_per_note"] for h in history]
-    validation_label = "validation (mean of the weights)" if averaged else "validation"
     axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training (with dropout)")
-    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label=validation_label)
+    axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label="validation")
     best = min(range(len(validation)), key=validation.__getitem__)
     axes.annotate(
         f"{validation[best]:.2f}",

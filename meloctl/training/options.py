@@ -1,200 +1,137 @@
-"""What `meloctl train` was asked for, checked against the workspace: which model, which mask, which corpus, how long."""
+"""The options of `meloctl train`, and the settings of the training loop that they give."""
 
-import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from analysis.errors import MeloError, flag
 
-from analysis.corpus import find_files, fingerprint
-from analysis.errors import MeloError
-from analysis.offset_table_file import read_curves
-from analysis.piece import meter as parse_meter
-from masks.cost.row_pairs import mean_pairs
-from masks.cost.sample import read_piece_rows, sample_files
-from masks.describe import density
-from masks.rules.baselines import with_priors
-from masks.spec import MaskSpec
-from meloctl import __version__
-from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
-from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
-from meloctl.training.estimate import CorpusSize
-from meloctl.training.train_config import CONTEXTS, GATE_PRICE, INFILL, PACKS, TrainConfig
-from meloctl.workspace import Recipe, Run, Workspace
+PACKS = 1
+"""Default packs of a step; each rank needs one."""
 
-_SAMPLE = 50
-"""Files that are looked at to tell how much music a corpus holds, before it is encoded."""
+CONTEXTS = 2
+"""Default length of a pack, in contexts of the model."""
 
-_TRAINED_ON = 0.8
-"""Share of the pieces, by the split."""
+INFILL = 0.25
+"""Default share of infill windows."""
+
+GATE_PRICE = 0.02
+"""Default penalty of open gates, in nats per note."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The options of `meloctl train`; None where nothing was said."""
+    """The options of `meloctl train`; None leaves the choice to the model and the machine.
+
+    To add an option, add it here and to the command's signature, and, where it is a setting of the loop, to `TrainConfig` under
+    the same name.
+    """
 
     model: str | None = None
     mask: Path | None = None
+    gates: bool = False
+    gate_price: float | None = None
     minutes: float = 30.0
     epochs: int = 100
     seed: int = 0
     learning_rate: float | None = None
     packs: int | None = None
     pack_rows: int | None = None
-    ema: float | None = None
     infill: float | None = None
-    gates: bool = False
-    gate_price: float | None = None
     checkpointing: bool = False
-    compile: bool = False
     shard: bool | None = None
 
 
-def options_of(asked: TrainOptions) -> list[str]:
+def to_command_line(options: TrainOptions) -> list[str]:
     """The options that differ from their defaults, as words of a command: --model, tiny, --gates, …"""
     words = []
-    for option in fields(asked):
-        value, name = getattr(asked, option.name), option.name.replace("_", "-")
+    for option in fields(options):
+        value = getattr(options, option.name)
         if value == option.default:
             continue
         if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no-{name}")
+            words.append(flag(option.name) if value else flag(f"no_{option.name}"))
         else:
-            words += [f"--{name}", f"{value:.15g}" if isinstance(value, float) else str(value)]
+            words += [flag(option.name), f"{value:.15g}" if isinstance(value, float) else str(value)]
     return words
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPlan:
-    """A training run, planned."""
-
-    recipe: Recipe
-    name: ModelName
-    spec: MaskSpec | None
-    """The mask; None for a model that has none."""
-
-    paths: list[Path]
-    meter: tuple[int, int] | None
-    config: TrainConfig
-    shard: bool | None
-    """Lay the model in pieces on several processes; None leaves it to the model's size."""
-
-    notes: list[str]
-    """What the user should know before it starts."""
-
-
-def plan_session(space: Workspace, asked: TrainOptions) -> TrainPlan:
-    """What `meloctl train` will do; nothing is written.
+class TrainConfig:
+    """Settings of the training loop.
 
     Raises:
-        MeloError: options out of range, no statistics or mask yet, a corpus that is gone.
+        MeloError: a value out of its range.
     """
-    cuda = torch.cuda.is_available()
-    name = model_name(asked.model, size="small" if cuda else "tiny")
-    config = _config(asked, name)
-    if asked.compile and not cuda:
-        raise MeloError("--compile is for a GPU, and there is none here; leave it out")
-    if asked.gates and not takes_mask(name.architecture):
-        raise MeloError(f"--gates: {name} has none; leave it out, or take --model {name.size}")
-    if asked.gate_price is not None and not asked.gates:
-        raise MeloError("--gate-price: without --gates there is nothing to price; give both, or neither")
-    if asked.mask and not takes_mask(name.architecture):
-        raise MeloError(f"--mask: {name} takes no mask; leave it out, or take --model {name.size}")
-    if config.infill and not infills(name.architecture):
-        raise MeloError(f"--infill: {name} cannot fill gaps; leave it out, or take --model {name.size}")
-    stats = space.latest("stats")
-    corpus, meter = Path(stats.manifest_value("inputs", "corpus")), stats.manifest_value("options", "meter")
-    paths = find_files(corpus)
-    now = fingerprint(paths, corpus)
-    notes = []
-    if now != stats.manifest_value("inputs", "fingerprint"):
-        notes.append(f"Note: files in {corpus} have changed since meloctl stats; training takes them as they are now")
-    spec, more = _mask(space, stats, name, asked.mask)
-    recipe = Recipe(
-        stage="model",
-        command="train",
-        inputs={
-            "corpus": str(corpus),
-            "fingerprint": now,
-            "meter": meter,
-            "rows": SHARD_FORMAT,
-            "vocabulary": VOCABULARY_FORMAT,
-            "mask": spec.to_json() if spec else None,
-        },
-        options={"model": str(name), **_decisive(config)},
-        label=str(name).replace("/", "-") + ("-gates" if config.gates else ""),
-    )
-    return TrainPlan(
-        recipe=recipe,
-        name=name,
-        spec=spec,
-        paths=paths,
-        meter=parse_meter(meter) if meter else None,
-        config=config,
-        shard=asked.shard,
-        notes=[*notes, *more],
-    )
+
+    seed: int
+
+    packs: int
+    """Packs of an optimizer step; gradients accumulate over them."""
+
+    pack_rows: int
+    """Most rows of a pack, at least the model's context."""
+
+    learning_rate: float
+    """Peak of the schedule."""
+
+    minutes: float
+    """Time budget; the number of steps is planned from it and the speed measured at the start."""
+
+    epochs: int = 100
+    """Most passes over the training pieces."""
+
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises linearly; then it falls as a cosine to a tenth."""
+
+    weight_decay: float = 0.1
+
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+
+    checkpointing: bool = False
+    """Recompute each layer's activations in the backward pass: less memory, more time (docs/benchmarks.md)."""
+
+    infill: float = 0.0
+    """Share of the windows in which some bars or parts are moved to the end as the middle of an infill."""
+
+    gates: bool = False
+    """Attend to all earlier rows through learnable gates, one per relation and offset, instead of the mask."""
+
+    gate_price: float = GATE_PRICE
+    """Penalty of leaving all gates open, in nats per note; each gate has the share of its attention's work."""
+
+    evaluations: int = 30
+    """Evaluations over the planned steps."""
+
+    patience: int = 6
+    """Evaluations without a better result after which training stops, once they span 40 steps and a third of the plan is done."""
+
+    save_seconds: float = 60.0
+    """The state is saved at each evaluation, and between them whenever so many seconds have passed."""
+
+    def __post_init__(self) -> None:
+        for field, good, allowed in (
+            ("minutes", 0 < self.minutes <= 100_000, "a time budget above 0"),
+            ("epochs", 1 <= self.epochs <= 1_000_000, "how often to go through the pieces, 1 or more"),
+            ("seed", 0 <= self.seed < 1 << 32, f"a whole number, 0 to {(1 << 32) - 1}"),
+            ("learning_rate", 0 < self.learning_rate <= 1, "a number above 0 and up to 1"),
+            ("packs", 1 <= self.packs <= 1 << 16, "packs of a step, 1 to 65536"),
+            ("pack_rows", 1 <= self.pack_rows <= 1 << 24, "rows of a pack, 1 or more"),
+            ("gate_price", 0 <= self.gate_price <= 1000, "the penalty of open gates, 0 or more nats per note"),
+            ("infill", 0 <= self.infill <= 0.9, "the share of infill windows, 0 to 0.9"),
+        ):
+            if not good:
+                raise MeloError(f"give {allowed}", field=field, given=getattr(self, field))
 
 
-def music_of(session: TrainPlan) -> CorpusSize:
-    """How much music a session's corpus holds, reckoned from a few of its files. Raises MeloError when none can be read."""
-    corpus, context = Path(session.recipe.inputs["corpus"]), session.name.config.context
-    pieces = read_piece_rows(sample_files(session.paths, corpus, _SAMPLE), meter=session.meter)
-    rows = np.array([piece.rows.sum() + 1 for piece in pieces])  # and the end row
-    return CorpusSize(
-        rows=int(rows.mean() * len(session.paths) * _TRAINED_ON),
-        rows_in_window=float(rows.sum() / np.ceil(rows / context).sum()),
-        shown=density(session.spec, mean_pairs(pieces)) if session.spec and not session.config.gates else 1.0,
-    )
+def train_config(options: TrainOptions, defaults: Mapping[str, Any]) -> TrainConfig:
+    """The settings that options give. Raises MeloError on values out of their range.
 
-
-def _config(asked: TrainOptions, name: ModelName) -> TrainConfig:
-    """The options with what they leave open filled in. Raises MeloError on values outside their range."""
-    context, world = name.config.context, int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's
-    config = TrainConfig(
-        seed=asked.seed,
-        packs=max(PACKS, world) if asked.packs is None else asked.packs,
-        pack_rows=CONTEXTS * context if asked.pack_rows is None else asked.pack_rows,
-        learning_rate=0.4 / name.config.width if asked.learning_rate is None else asked.learning_rate,
-        minutes=asked.minutes,
-        epochs=asked.epochs,
-        ema=asked.ema,
-        infill=(INFILL if infills(name.architecture) else 0.0) if asked.infill is None else asked.infill,
-        gates=asked.gates,
-        checkpointing=asked.checkpointing,
-        compile=asked.compile,
-        gate_price=GATE_PRICE if asked.gate_price is None else asked.gate_price,
-    )
-    if config.pack_rows < context:
-        raise MeloError(
-            f"--pack-rows {config.pack_rows}: {name} has windows of up to {context:,} rows; give at least so many"
-        )
-    return config
-
-
-def _decisive(config: TrainConfig) -> dict[str, Any]:
-    """The settings that change what is learned: a run that was stopped may go on with others of the rest."""
-    return {k: v for k, v in asdict(config).items() if k not in ("checkpointing", "compile", "save_seconds")}
-
-
-def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> tuple[MaskSpec | None, list[str]]:
-    """The mask that a model works under, and what the user should know of it."""
-    if name.architecture == "museformer":  # as derive-mask --rule museformer gives it
-        own = own_mask(name.architecture)
-        assert own
-        curves, corpus = read_curves(stats.folder, both=False), stats.folder.name
-        return with_priors(own, curves, version=__version__, corpus=corpus), []
-    if not takes_mask(name.architecture):
-        return own_mask(name.architecture), []
-    if mask is not None:
-        return MaskSpec.read(mask), []
-    derived, notes = space.latest("mask"), []
-    table = derived.manifest.inputs.get("table")  # a mask that a model learned has none
-    if table is not None and Path(table).parent.name != stats.folder.name:
-        notes = [
-            f"Note: the mask {derived.folder.name} was not derived from the latest statistics, {stats.folder.name}"
-        ]
-    return MaskSpec.read(derived.folder / "mask.json"), notes
+    Args:
+        defaults: {field of TrainConfig: its value where the option of that name is None}.
+    """
+    settings = {field.name for field in fields(TrainConfig)}
+    given = {name: value for name, value in asdict(options).items() if name in settings and value is not None}
+    return TrainConfig(**{**defaults, **given})

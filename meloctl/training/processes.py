@@ -1,7 +1,7 @@
-"""Several processes as one: torchrun starts them, Accelerate brings them together. For a process alone all this costs nothing.
+"""Distributed training: torchrun starts the processes, Accelerate connects them. For a single process all this costs nothing.
 
-The model is whole in every process (DDP: gradients are added up after each step), or, where it is too large for that, its
-weights, gradients and moments lie in pieces on all of them (FSDP: a layer is put together when it is needed).
+Every rank has the whole model (DDP: gradients are summed after each step), or, where it is too large for that, a shard of its
+weights, gradients and moments (FSDP: a layer is gathered when it is needed).
 """
 
 import gc
@@ -20,12 +20,12 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from meloctl.machine import computes_in_half
 
-PATIENCE = timedelta(hours=6)
-"""How long processes wait for one of them, which may be encoding a corpus."""
+TIMEOUT = timedelta(hours=6)
+"""How long ranks wait for one of them, which may be encoding a corpus."""
 
 
-def start() -> Accelerator:
-    """This process and those that torchrun started with it, on the GPU where there is one: in bf16 where that is fast."""
+def start_accelerator() -> Accelerator:
+    """Connect this process with those that torchrun started; on the GPU where there is one, in bf16 where that is fast."""
     cuda = torch.cuda.is_available()
     half = computes_in_half("cuda" if cuda else "cpu")
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
@@ -33,19 +33,19 @@ def start() -> Accelerator:
     return Accelerator(
         cpu=not cuda,
         mixed_precision="bf16" if half else "no",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
     )
 
 
 _KERNELS = "256"
-"""Kernels for bf16 that a CPU keeps, a megabyte each or more: one for each shape of a product."""
+"""oneDNN kernels for bf16 that a CPU caches, a megabyte each or more: one per shape of a matrix product."""
 
 _meshes: list[DeviceMesh] = []
-"""Made in this process; `end` lets them go."""
+"""Made in this process; `end_processes` releases them."""
 
 
-def end(accelerator: Accelerator) -> None:
-    """Leave the other processes, without waiting for them, and stop gloo's threads: the interpreter must not end under them.
+def end_processes(accelerator: Accelerator) -> None:
+    """Leave the process group, without waiting for the others, and stop gloo's threads before the interpreter exits.
 
     Gloo's threads end with the last reference to their process group. A mesh has one, and PyTorch's caches keep the mesh.
     """
@@ -53,16 +53,16 @@ def end(accelerator: Accelerator) -> None:
     for mesh in _meshes:
         getattr(mesh, "_pg_registry", {}).clear()  # private to PyTorch, which offers no other way
     _meshes.clear()
-    gc.collect()  # a wrapped model, which has one too, lies in cycles
+    gc.collect()  # a wrapped model, which has one too, is in reference cycles
 
 
-def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
-    """The model on its device, ready to be called by all processes together; make the optimizer from it afterwards.
+def wrap_model(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerator, *, shard: bool) -> nn.Module:
+    """Move a model to its device and wrap it in DDP or FSDP; all ranks call the result together. Make the optimizer afterwards.
 
     Args:
-        model: equal in all processes; it is changed in place.
-        layers: of the model, the units that are put together one at a time when it is sharded.
-        shard: FSDP instead of DDP. It is meant for several GPUs; on CPUs it works, and brings nothing but tests.
+        model: equal on all ranks; it is changed in place.
+        layers: of the model, the units that FSDP gathers one at a time.
+        shard: FSDP instead of DDP; what it saves is in docs/benchmarks.md.
     """
     if shard and accelerator.num_processes > 1:
         model.to(accelerator.device)
@@ -77,14 +77,14 @@ def spread(model: nn.Module, layers: Sequence[nn.Module], accelerator: Accelerat
     return wrapped
 
 
-def pack_length(accelerator: Accelerator, rows: int) -> int | None:
-    """Packs on a GPU are padded to their most rows, since its kernels are compiled for one length; elsewhere they are not."""
+def padded_length(accelerator: Accelerator, rows: int) -> int | None:
+    """Rows to which packs are padded: `rows` on a GPU, whose kernels are compiled for one length; None elsewhere."""
     return rows if accelerator.device.type == "cuda" else None
 
 
 @contextmanager
-def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
-    """Around a forward and backward pass: gradients stay in their process until the last turn of a step adds them up."""
+def gradient_sync(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> Iterator[None]:
+    """Around a forward and backward pass: gradients stay on their rank until the last micro-batch of a step, which sums them."""
     if isinstance(wrapped, FSDPModule):
         wrapped.set_requires_gradient_sync(last)
         yield
@@ -95,8 +95,8 @@ def gathering(wrapped: nn.Module, accelerator: Accelerator, *, last: bool) -> It
             yield
 
 
-def summed(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
-    """The sum over all processes of each number, the same in all of them."""
+def sum_over_ranks(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
+    """Sum of each value over all ranks, the same on each."""
     if accelerator.num_processes == 1:
         return list(values)
     out: list[float] = accelerator.reduce(
@@ -105,17 +105,17 @@ def summed(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     return out
 
 
-def first_says(accelerator: Accelerator, value: float) -> float:
-    """The first process's number, in all processes: clocks differ, and what hangs on them must not."""
-    return summed(accelerator, [value if accelerator.is_main_process else 0.0])[0]
+def broadcast_first(accelerator: Accelerator, value: float) -> float:
+    """The first rank's value, on all ranks: clocks differ, and what depends on them must not."""
+    return sum_over_ranks(accelerator, [value if accelerator.is_main_process else 0.0])[0]
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A weight, gradient or moment in one piece; where it is sharded, all processes must ask for it together."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """A weight, gradient or moment, unsharded; all ranks call it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def shared_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor in pieces as `like` is in pieces, and on its device; the first process's is dealt out."""
+def distribute_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """A tensor sharded as `like` is, and on its device; the first rank's is distributed."""
     on_device = tensor.to(like.device)
     return distribute_tensor(on_device, like.device_mesh, like.placements) if isinstance(like, DTensor) else on_device

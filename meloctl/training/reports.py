@@ -67,16 +67,20 @@ class StepReport:
         return f"epoch {self.epoch + 1}, {self.bits_per_note:.2f} bits{best}, {_speed_words(self.speed)}"
 
 
-def evaluation_line(standing: TrainProgress) -> str:
+def evaluation_line(progress: TrainProgress) -> str:
     """The last evaluation in words."""
-    entry = standing.history[-1]
+    entry = progress.history[-1]
     speed = Speed(
         rows_per_second=entry["rows_per_second"], notes_per_second=entry["notes_per_second"], waiting=entry["waiting"]
     )
-    best = "the best so far" if standing.stale == 0 else f"best {standing.best:.2f} at step {standing.best_step:,}"
-    left = "" if standing.why else f"; {duration(standing.seconds_left)} left"
+    best = (
+        "the best so far"
+        if progress.evaluations_since_best == 0
+        else f"best {progress.best:.2f} at step {progress.best_step:,}"
+    )
+    left = "" if progress.why else f"; {duration(progress.seconds_left)} left"
     return (
-        f"step {standing.step:,} of {standing.steps:,}: {entry['validation_bits_per_note']:.2f} bits a note, {best} "
+        f"step {progress.step:,} of {progress.steps:,}: {entry['validation_bits_per_note']:.2f} bits a note, {best} "
         f"(training {entry['train_bits_per_note']:.2f}); {_speed_words(speed)}{left}"
     )
 

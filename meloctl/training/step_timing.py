@@ -1,4 +1,4 @@
-"""What a run will need, measured: a few steps are gone through, forward and backward, and nothing is learned from them."""
+"""Seconds of a step, measured on a few forward and backward passes that change no weight, and the estimate of a run."""
 
 import resource
 import sys
@@ -7,53 +7,53 @@ import time
 import torch
 
 from meloctl.training.distributed_packs import DistributedPacks
-from meloctl.training.processes import first_says
+from meloctl.training.options import TrainConfig
+from meloctl.training.processes import broadcast_first
 from meloctl.training.reports import RunEstimate
 from meloctl.training.schedule import MARGIN, TrainProgress
-from meloctl.training.train_config import TrainConfig
-from meloctl.training.train_step import TrainState, gradients, sharing
+from meloctl.training.train_step import TrainState, accumulate_gradients, step_layout
 
 _STEPS = 5
 _SHARE = 0.05
-"""Of the budget: no further step is rehearsed once so much of it is used."""
+"""No further step is timed once this share of the time budget is used."""
 
 _OPTIMIZER = 1.05
-"""A step with its optimizer, which is not rehearsed, takes about so many times its passes."""
+"""Time of a step with its optimizer, which is not timed, over that of its passes."""
 
 
-def time_steps(learner: TrainState, dealer: DistributedPacks, config: TrainConfig) -> float:
-    """Seconds that a step takes, the same in all processes."""
-    learner.wrapped.train()
+def time_steps(state: TrainState, packs: DistributedPacks, config: TrainConfig) -> float:
+    """Mean seconds of a step, the same on all ranks."""
+    state.wrapped.train()
     seconds: list[float] = []
     for step in range(_STEPS):
-        share = sharing(learner.model)(dealer.deal(step))
+        batch = step_layout(state.model)(packs.step_batch(step))
         began = time.monotonic()
-        gradients(learner, share, config)
-        learner.optimizer.zero_grad()
-        seconds.append(first_says(learner.accelerator, time.monotonic() - began))
+        accumulate_gradients(state, batch, config)
+        state.optimizer.zero_grad()
+        seconds.append(broadcast_first(state.accelerator, time.monotonic() - began))
         if sum(seconds) > _SHARE * 60 * config.minutes:
             break
     timed = seconds[1:] or seconds  # the first warms up
     return _OPTIMIZER * sum(timed) / len(timed)
 
 
-def estimate_rest(
-    learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, seconds_a_step: float
+def estimate_run(
+    state: TrainState, packs: DistributedPacks, progress: TrainProgress, seconds_per_step: float
 ) -> RunEstimate:
-    """What the steps that are left will need."""
-    moments = 8 * sum(p.numel() for p in learner.model.parameters())
+    """Time and memory that the steps that are left will need."""
+    moments = 8 * sum(p.numel() for p in state.model.parameters())
     return RunEstimate(
-        steps=standing.steps,
-        done=standing.step,
-        seconds=(standing.steps - standing.step) * seconds_a_step / MARGIN,
-        rows_per_second=dealer.deal(0).n_rows / seconds_a_step,
-        memory_bytes=peak_memory() + (0 if learner.optimizer.state else moments),
-        padding=dealer.padding,
+        steps=progress.steps,
+        done=progress.step,
+        seconds=(progress.steps - progress.step) * seconds_per_step / MARGIN,
+        rows_per_second=packs.step_batch(0).n_rows / seconds_per_step,
+        memory_bytes=peak_memory_bytes() + (0 if state.optimizer.state else moments),
+        padding=packs.padding,
     )
 
 
-def peak_memory() -> int:
-    """Most bytes in use so far: of the GPU where there is one, of this process otherwise."""
+def peak_memory_bytes() -> int:
+    """Peak memory so far: of the GPU where there is one, of this process otherwise."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

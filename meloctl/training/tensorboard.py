@@ -23,11 +23,11 @@ def tensorboard_writer(folder: Path, step: int, *, is_writer: bool) -> Iterator[
         writer.close()
 
 
-def write_scalars(writer: Any, standing: TrainProgress) -> None:
+def write_scalars(writer: Any, progress: TrainProgress) -> None:
     """Write the last evaluation's columns of metrics.csv; nothing where `writer` is None."""
     if writer is None:
         return
-    for name, value in standing.history[-1].items():
+    for name, value in progress.history[-1].items():
         if name != "step":
-            writer.add_scalar(name, value, standing.step)
+            writer.add_scalar(name, value, progress.step)
     writer.flush()

@@ -1,7 +1,8 @@
-"""What learns, and one step of it: packs in, gradients added up over packs and processes, weights moved once.
+"""Training state (model and optimizer) and one optimizer step; gradients accumulate over packs and ranks.
 
-The loss of a step is the sum of nats over all its packs, divided by the sum of their notes: exact for packs of any size. Dropout
-is drawn anew for each pack from (seed, step, pack), so a step is the same whoever takes which pack, and after a resumption.
+The loss of a step is the negative log-likelihood of all its packs, divided by the number of their notes: exact for packs of any
+size. Dropout is seeded for each pack by (seed, step, pack), so a step is the same whichever rank has which pack, and after a
+resumption.
 """
 
 import math
@@ -19,70 +20,68 @@ from torch.utils.checkpoint import checkpoint
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Layout, Model, layers_of
 from meloctl.training.distributed_packs import StepBatch
-from meloctl.training.processes import gathering, spread, summed, whole
-from meloctl.training.train_config import TrainConfig
-from meloctl.training.weight_average import WeightAverage
+from meloctl.training.options import TrainConfig
+from meloctl.training.processes import full_tensor, gradient_sync, sum_over_ranks, wrap_model
 
-_GATES_PACE = 7.0
-"""How much faster than the other weights gates learn: they have far to go, and each step tells little of them."""
+_GATES_LR_SCALE = 7.0
+"""Learning rate of the gates over that of the other weights: they have far to go, and each step's gradient on them is small."""
 
 
 @dataclass(kw_only=True, eq=False)
 class TrainState:
-    """A model in training, in one process of those that train it together."""
+    """A model and its optimizer, on one rank."""
 
     model: Model
     """Its weights are those of `wrapped`."""
 
     wrapped: nn.Module
-    """What is called: all processes together."""
+    """The model in DDP or FSDP; all ranks call it together."""
 
     optimizer: torch.optim.Optimizer
-    average: WeightAverage | None
     accelerator: Accelerator
 
     penalty: Callable[[], Tensor] | None = None
-    """What the weights themselves cost, in nats a note, beside what is heard; None without such a price."""
+    """Term that is added to the loss, in nats per note (the price of gates); None without one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LaidOutStep:
-    """A process's part of a step, laid out: what a loader prepares ahead of time."""
+    """A rank's batch of a step with its layouts: what a loader prepares ahead of time."""
 
-    deal: StepBatch
+    batch: StepBatch
     layouts: tuple[Layout, ...]
-    """One a turn."""
+    """One per micro-batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepLoss:
-    """What a step cost, the same in all processes."""
+    """Loss of a step, the same on all ranks."""
 
-    pack_nats: tuple[float, ...]
-    """Of each pack of the step."""
+    pack_nll: tuple[float, ...]
+    """Negative log-likelihood of each pack of the step, in nats."""
 
     n_notes: int
-    """That count, over all packs."""
+    """Notes in the loss, over all packs."""
 
     norm: float
-    """Of the gradient, before it was clipped; nan where the loss was not finite and nothing was learned."""
+    """Norm of the gradient before clipping; nan where the loss was not finite and no weight was changed."""
 
     @property
-    def nats(self) -> float:
-        """Of all packs."""
-        return sum(self.pack_nats)
+    def nll(self) -> float:
+        """Of all packs, in nats."""
+        return sum(self.pack_nll)
 
     @property
     def bits_per_note(self) -> float:
-        return self.nats / math.log(2) / max(1, self.n_notes)
+        return self.nll / math.log(2) / max(1, self.n_notes)
 
     @property
-    def finite(self) -> bool:
-        """Loss and gradient are; otherwise the weights were left as they were."""
-        return math.isfinite(self.nats) and math.isfinite(self.norm)
+    def is_finite(self) -> bool:
+        """Whether loss and gradient are finite; otherwise no weight was changed."""
+        return math.isfinite(self.nll) and math.isfinite(self.norm)
 
 
-def learner_of(
+def make_train_state(
     model: Model,
     config: TrainConfig,
     accelerator: Accelerator,
@@ -90,87 +89,76 @@ def learner_of(
     shard: bool = False,
     penalty: Callable[[], Tensor] | None = None,
 ) -> TrainState:
-    """A model made ready to learn, on its device."""
+    """Wrap a model for training on its device, with a new optimizer."""
     if config.checkpointing:
-        compute_again(model)
-    wrapped = spread(model, layers_of(model), accelerator, shard=shard)
-    if config.compile:
-        for layer in layers_of(model):
-            layer.compile()
+        enable_checkpointing(model)
+    wrapped = wrap_model(model, layers_of(model), accelerator, shard=shard)
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
-    average = None if config.ema is None else WeightAverage(model, config.ema)
-    return TrainState(
-        model=model,
-        wrapped=wrapped,
-        optimizer=optimizer,
-        average=average,
-        accelerator=accelerator,
-        penalty=penalty,
+    return TrainState(model=model, wrapped=wrapped, optimizer=optimizer, accelerator=accelerator, penalty=penalty)
+
+
+def step_layout(model: Model) -> Callable[[StepBatch], LaidOutStep]:
+    """A function for a loader: a rank's batch → the batch with its layouts."""
+    return lambda batch: LaidOutStep(
+        batch=batch, layouts=tuple(model.layout(micro.pack) for micro in batch.micro_batches)
     )
 
 
-def sharing(model: Model) -> Callable[[StepBatch], LaidOutStep]:
-    """How a loader lays out a deal."""
-    return lambda deal: LaidOutStep(deal=deal, layouts=tuple(model.layout(turn.pack) for turn in deal.turns))
+def optimizer_step(state: TrainState, step: LaidOutStep, config: TrainConfig, *, rate: float) -> StepLoss:
+    """One optimizer step at learning rate `rate`, on all ranks. A loss or gradient that is not finite changes no weight."""
+    loss = accumulate_gradients(state, step, config)
+    if not math.isfinite(loss.nll):
+        return loss
+    norm = state.accelerator.clip_grad_norm_(state.wrapped.parameters(), config.clip)
+    loss = StepLoss(pack_nll=loss.pack_nll, n_notes=loss.n_notes, norm=float(full_tensor(norm)))
+    if loss.is_finite:
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        state.optimizer.step()
+    state.optimizer.zero_grad()
+    return loss
 
 
-def take_step(learner: TrainState, share: LaidOutStep, config: TrainConfig, *, rate: float) -> StepLoss:
-    """One optimizer step, by all processes together. A loss or gradient that is not finite changes no weight."""
-    heard = gradients(learner, share, config)
-    if not math.isfinite(heard.nats):
-        return heard
-    norm = learner.accelerator.clip_grad_norm_(learner.wrapped.parameters(), config.clip)
-    heard = StepLoss(pack_nats=heard.pack_nats, n_notes=heard.n_notes, norm=float(whole(norm)))
-    if heard.finite:
-        for group in learner.optimizer.param_groups:
-            group["lr"] = rate * group["pace"]
-        learner.optimizer.step()
-        if learner.average:
-            learner.average.follow(learner.model, share.deal.step)
-    learner.optimizer.zero_grad()
-    return heard
-
-
-def gradients(learner: TrainState, share: LaidOutStep, config: TrainConfig) -> StepLoss:
-    """Add up the gradients of a step, over its packs and over the processes."""
-    accelerator, deal = learner.accelerator, share.deal
-    turns = list(zip(deal.turns, share.layouts, strict=True))
-    n_notes = round(summed(accelerator, [sum(layout.n_notes for turn, layout in turns if turn.heard)])[0])
-    nats = np.zeros(len(deal.windows))
-    # what processes share is the mean of their gradients, and the sum is wanted
+def accumulate_gradients(state: TrainState, step: LaidOutStep, config: TrainConfig) -> StepLoss:
+    """Forward and backward passes of a step: gradients of all packs of all ranks are summed in the weights' `grad`."""
+    accelerator, batch = state.accelerator, step.batch
+    micro_batches = list(zip(batch.micro_batches, step.layouts, strict=True))
+    own_notes = sum(layout.n_notes for micro, layout in micro_batches if not micro.is_copy)
+    n_notes = round(sum_over_ranks(accelerator, [own_notes])[0])
+    nll = np.zeros(len(batch.windows))
+    # ranks average their gradients, and the sum is wanted
     scale = accelerator.num_processes / max(1, n_notes)
-    for n, (turn, layout) in enumerate(turns):
-        torch.manual_seed(_draw(config.seed, deal.step, turn.index))
-        last = n == len(turns) - 1
-        with gathering(learner.wrapped, accelerator, last=last):
+    for n, (micro, layout) in enumerate(micro_batches):
+        torch.manual_seed(_dropout_seed(config.seed, batch.step, micro.index))
+        last = n == len(micro_batches) - 1
+        with gradient_sync(state.wrapped, accelerator, last=last):
             with accelerator.autocast():
-                cost = learner.wrapped(layout.to(accelerator.device)).sum()
-            loss = cost * (scale if turn.heard else 0.0)
-            accelerator.backward(loss + learner.penalty() if learner.penalty and last else loss)
-        nats[turn.index] += float(cost.detach()) if turn.heard else 0.0
-    return StepLoss(pack_nats=tuple(summed(accelerator, nats.tolist())), n_notes=n_notes, norm=math.nan)
+                pack_nll = state.wrapped(layout.to(accelerator.device)).sum()
+            loss = pack_nll * (0.0 if micro.is_copy else scale)
+            accelerator.backward(loss + state.penalty() if state.penalty and last else loss)
+        nll[micro.index] += 0.0 if micro.is_copy else float(pack_nll.detach())
+    return StepLoss(pack_nll=tuple(sum_over_ranks(accelerator, nll.tolist())), n_notes=n_notes, norm=math.nan)
 
 
-def compute_again(model: Model) -> None:
-    """Let each layer forget what it computed, and compute it again, with the same dropout, when the backward pass needs it."""
+def enable_checkpointing(model: Model) -> None:
+    """Recompute each layer's activations, with the same dropout, in the backward pass instead of keeping them."""
     if isinstance(model, MeloFormer):
-        model.checkpointing = True  # around its layers, which may be compiled
+        model.checkpointing = True
         return
     for layer in layers_of(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 
 
 def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for norms, biases, single vectors and gates, which learn faster than the rest."""
+    """Parameter groups: weight decay for matrices, none for norms, biases, single vectors and gates; gates learn faster."""
     gates = [p for name, p in model.named_parameters() if name.startswith("gates.")]
     others = [p for name, p in model.named_parameters() if not name.startswith("gates.")]
     return [
-        {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay, "pace": 1.0},
-        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0, "pace": 1.0},
-        {"params": gates, "weight_decay": 0.0, "pace": _GATES_PACE},
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay, "lr_scale": 1.0},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0, "lr_scale": 1.0},
+        {"params": gates, "weight_decay": 0.0, "lr_scale": _GATES_LR_SCALE},
     ]
 
 
-def _draw(seed: int, step: int, pack: int) -> int:
-    """Where the random numbers of a pack's dropout start."""
+def _dropout_seed(seed: int, step: int, pack: int) -> int:
     return int(np.random.SeedSequence((seed, step, pack)).generate_state(1, np.uint64)[0] >> 1)

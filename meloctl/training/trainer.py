@@ -1,7 +1,7 @@
 """The training loop: an estimate first, then steps with evaluations between, resumable at any moment.
 
-A run's folder holds the recipe and the result (see `checkpoint`), metrics.csv, and TensorBoard's events. Several processes run
-the same loop side by side: what they decide hangs on numbers that are the same in all of them, and the first one writes.
+A run's folder holds the model (see `meloctl.model.checkpoint`), metrics.csv, and TensorBoard's events. All ranks run the same
+loop side by side: their decisions depend on numbers that are the same on all of them, and the first one writes.
 """
 
 import math
@@ -25,27 +25,34 @@ from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
-from meloctl.training.processes import first_says, pack_length
+from meloctl.training.options import TrainConfig
+from meloctl.training.processes import broadcast_first, padded_length
 from meloctl.training.reports import SpeedMeter, StepReport, evaluation_line
-from meloctl.training.schedule import Speed, TrainProgress, first_standing, learning_rate, note, plan_on, why_ended
-from meloctl.training.state import ended_run, resume_run, save_state, whole_weights
-from meloctl.training.step_timing import estimate_rest, time_steps
+from meloctl.training.schedule import (
+    Speed,
+    TrainProgress,
+    initial_progress,
+    learning_rate,
+    record_evaluation,
+    replan,
+    stop_reason,
+)
+from meloctl.training.state import ended_run, full_weights, resume_run, save_state
+from meloctl.training.step_timing import estimate_run, time_steps
 from meloctl.training.tensorboard import tensorboard_writer, write_scalars
-from meloctl.training.train_config import TrainConfig
-from meloctl.training.train_step import StepLoss, TrainState, learner_of, sharing, take_step
-from meloctl.training.validation import evaluate
-from meloctl.training.weight_average import averaged
+from meloctl.training.train_step import StepLoss, TrainState, make_train_state, optimizer_step, step_layout
+from meloctl.training.validation import validation_loss
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What asks a run to stop."""
+"""Signals that stop a run after its current step."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainJob:
-    """What is to be trained, on what, how, and where it is written."""
+    """A model, its data and settings, and the folder of the run."""
 
     model: Model
-    """Fresh, and equal in all processes; its weights are replaced when the folder holds an unfinished run."""
+    """With initial weights, equal on all ranks; replaced when the folder holds an unfinished run."""
 
     architecture: str
     """The model's, for the checkpoint."""
@@ -56,82 +63,83 @@ class TrainJob:
     folder: Path
 
     shard: bool = False
-    """Lay the model in pieces on all processes."""
+    """Shard the model over the ranks."""
 
     penalty: Callable[[], Tensor] | None = None
-    """What the weights themselves cost, in nats a note; added to the loss, and told nowhere."""
+    """Term that is added to the loss, in nats per note, and not reported with it."""
 
     name_of: Callable[[int], str] = "window {}".format
-    """What to call a training window, by its index, when something is wrong with it."""
+    """Name of a training window, by its index, for errors."""
 
 
-def train(task: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -> TrainProgress:
-    """Train until the steps, the budget or the patience run out; the best model lies in the task's folder.
+def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -> TrainProgress:
+    """Train until the steps, the time budget or the patience run out; the best model is in the job's folder.
 
-    A run that was stopped goes on from its last saved state with the same packs, and the same numbers on a CPU. One that has
+    A run that was stopped resumes from its last saved state with the same packs, and the same numbers on a CPU. One that has
     ended (training.json) is not trained again.
 
     Args:
-        accelerator: of `processes.start`.
+        accelerator: of `start_accelerator`.
 
     Raises:
-        KeyboardInterrupt: stopped by SIGINT or SIGTERM; the step in hand was ended, and the state saved.
-        MeloError: nothing to train or validate on, fewer packs than processes, or a loss or a validation that is not finite.
+        KeyboardInterrupt: stopped by SIGINT or SIGTERM; the current step was finished, and the state saved.
+        MeloError: no windows, fewer packs than ranks, or a loss that is not finite in training or validation.
     """
-    _check(task, accelerator)
-    if (ended := ended_run(task.folder)) is not None:
+    _check(job, accelerator)
+    if (ended := ended_run(job.folder)) is not None:
         return ended
-    config = task.config
-    learner = learner_of(task.model, config, accelerator, shard=task.shard, penalty=task.penalty)
-    stream = PackStream(task.training, config.pack_rows, task.model.vocabulary, seed=config.seed, infill=config.infill)
-    length = pack_length(accelerator, config.pack_rows)
-    dealer = DistributedPacks(stream, task.training, packs=config.packs, accelerator=accelerator, length=length)
-    standing = resume_run(learner, task.folder)
-    if standing is None:
-        seconds_a_step = time_steps(learner, dealer, config)
-        standing = first_standing(config, packs_in_epoch=len(stream.arrangement(0)), seconds_a_step=seconds_a_step)
+    config = job.config
+    state = make_train_state(job.model, config, accelerator, shard=job.shard, penalty=job.penalty)
+    stream = PackStream(job.training, config.pack_rows, job.model.vocabulary, seed=config.seed, infill=config.infill)
+    length = padded_length(accelerator, config.pack_rows)
+    packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
+    progress = resume_run(state, job.folder)
+    if progress is None:
+        seconds_per_step = time_steps(state, packs, config)
+        packs_per_epoch = len(stream.arrangement(0))
+        progress = initial_progress(config, packs_per_epoch=packs_per_epoch, seconds_per_step=seconds_per_step)
     else:
-        seconds_a_step = standing.seconds_a_step
-    standing.padding = dealer.padding
-    reporter.message(estimate_rest(learner, dealer, standing, seconds_a_step))
-    reporter.stage("training", standing.steps, done=standing.step)
-    learner.wrapped.train()
-    _go_on(task, learner, dealer, standing, reporter)
-    return standing
+        seconds_per_step = progress.seconds_per_step
+    progress.padding = packs.padding
+    reporter.message(estimate_run(state, packs, progress, seconds_per_step))
+    reporter.stage("training", progress.steps, done=progress.step)
+    state.wrapped.train()
+    _run_steps(job, state, packs, progress, reporter)
+    return progress
 
 
-def _go_on(
-    task: TrainJob, learner: TrainState, dealer: DistributedPacks, standing: TrainProgress, reporter: ProgressReporter
+def _run_steps(
+    job: TrainJob, state: TrainState, packs: DistributedPacks, progress: TrainProgress, reporter: ProgressReporter
 ) -> None:
-    """Step after step, with evaluations between, until training has ended or is asked to stop."""
-    config, accelerator = task.config, learner.accelerator
-    clock, saved = _clock(accelerator, standing.seconds), standing.seconds
+    """Step after step, with evaluations between, until training has ended or a signal stops it."""
+    config, accelerator = job.config, state.accelerator
+    clock, saved = _clock(accelerator, progress.seconds), progress.seconds
     with (
-        tensorboard_writer(task.folder, standing.step, is_writer=accelerator.is_main_process) as board,
-        Loader(dealer.deals(standing.step), sharing(task.model), ahead=1) as loader,
-        _asked_to_stop(alone=accelerator.num_processes == 1) as stop,
+        tensorboard_writer(job.folder, progress.step, is_writer=accelerator.is_main_process) as writer,
+        Loader(packs.step_batches(progress.step), step_layout(job.model), ahead=1) as loader,
+        _stop_signal(alone=accelerator.num_processes == 1) as stop,
     ):
         meter = SpeedMeter(loader)
-        while not standing.why:
-            share, rate = next(loader), learning_rate(standing, config)
-            heard = take_step(learner, share, config, rate=rate)
-            if not heard.finite:
-                raise _not_finite(task, standing, share.deal, heard)
-            meter.add(share.deal, heard)
-            standing.heard(heard.nats, heard.n_notes, seconds=clock())
-            reporter.advance(status=_step_report(standing, share.deal, heard, meter.speed()))
-            out_of_time = standing.seconds > 60 * config.minutes
-            if standing.step >= min(standing.next, standing.steps) or out_of_time:
-                _evaluate(task, learner, standing, clock, rate=rate, speed=meter.speed())
-                standing.why = why_ended(standing, config, out_of_time)
-                save_state(learner, standing, task.folder)
-                write_scalars(board, standing)
-                reporter.resize(standing.steps)
-                reporter.message(evaluation_line(standing))
-                meter, saved = SpeedMeter(loader), standing.seconds
-            elif stop.is_set() or standing.seconds - saved >= config.save_seconds:
-                save_state(learner, standing, task.folder)
-                saved = standing.seconds
+        while not progress.why:
+            step, rate = next(loader), learning_rate(progress, config)
+            loss = optimizer_step(state, step, config, rate=rate)
+            if not loss.is_finite:
+                raise _not_finite(job, progress, step.batch, loss)
+            meter.add(step.batch, loss)
+            progress.add_step(loss.nll, loss.n_notes, seconds=clock())
+            reporter.advance(status=_step_report(progress, step.batch, loss, meter.speed()))
+            out_of_time = progress.seconds > 60 * config.minutes
+            if progress.step >= min(progress.next_evaluation, progress.steps) or out_of_time:
+                _evaluate(job, state, progress, clock, rate=rate, speed=meter.speed())
+                progress.why = stop_reason(progress, config, out_of_time)
+                save_state(state, progress, job.folder)
+                write_scalars(writer, progress)
+                reporter.resize(progress.steps)
+                reporter.message(evaluation_line(progress))
+                meter, saved = SpeedMeter(loader), progress.seconds
+            elif stop.is_set() or progress.seconds - saved >= config.save_seconds:
+                save_state(state, progress, job.folder)
+                saved = progress.seconds
             else:
                 continue
             if stop.is_set():
@@ -139,103 +147,102 @@ def _go_on(
 
 
 @contextmanager
-def _asked_to_stop(*, alone: bool) -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM in the block sets, so that the step in hand can be ended and saved; the next one
-    raises KeyboardInterrupt at once.
+def _stop_signal(*, alone: bool) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM in the block sets, so that the current step can be finished and saved; the next
+    one raises KeyboardInterrupt at once.
 
-    What handled the signals before handles them again afterwards. Signals that were ignored stay ignored (nohup).
+    The previous handlers are restored afterwards. Signals that were ignored stay ignored (nohup).
 
     Args:
-        alone: this process trains by itself. Of several, each would stop after another step, and wait for the others for ever,
-            so signals are left as they are; so they are outside the main thread, which alone may handle them.
+        alone: this process trains by itself. Of several ranks each would stop after another step, and wait for the others for
+            ever, so signals are left as they are; so they are outside the main thread, which alone may handle them.
     """
-    asked = threading.Event()
+    stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signals call it
-        if asked.is_set():
+        if stop.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stop.set()
 
     if not alone or threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     ours = [number for number, handler in before.items() if handler not in (None, signal.SIG_IGN)]
     try:
         for number in ours:
             signal.signal(number, handle)
-        yield asked
+        yield stop
     finally:
         for number in ours:
             signal.signal(number, before[number])
 
 
-def _check(task: TrainJob, accelerator: Accelerator) -> None:
-    if not task.training or not task.validation:
+def _check(job: TrainJob, accelerator: Accelerator) -> None:
+    if not job.training or not job.validation:
         raise MeloError(
-            f"{len(task.training)} windows to train on and {len(task.validation)} to validate on; both are needed: "
+            f"{len(job.training)} windows to train on and {len(job.validation)} to validate on; both are needed: "
             "give a corpus of more pieces"
         )
-    if task.config.packs < accelerator.num_processes:
+    if job.config.packs < accelerator.num_processes:
         raise MeloError(
-            f"{accelerator.num_processes} processes, and {task.config.packs} packs a step to share among them; "
-            f"give --packs {accelerator.num_processes}, or a multiple"
+            f"{accelerator.num_processes} processes, and {job.config.packs} packs a step to share among them; "
+            f"give `packs {accelerator.num_processes}`, or a multiple"
         )
 
 
 def _clock(accelerator: Accelerator, seconds: float) -> Callable[[], float]:
-    """Seconds of training so far, by the first process's clock; `seconds` were done before."""
+    """A function that returns the seconds of training so far, by the first rank's clock; `seconds` were done before."""
     began = time.monotonic() - seconds
-    return lambda: first_says(accelerator, time.monotonic() - began)
+    return lambda: broadcast_first(accelerator, time.monotonic() - began)
 
 
 def _evaluate(
-    task: TrainJob,
-    learner: TrainState,
-    standing: TrainProgress,
+    job: TrainJob,
+    state: TrainState,
+    progress: TrainProgress,
     clock: Callable[[], float],
     *,
     rate: float,
     speed: Speed,
 ) -> None:
-    """Measure the model on validation, mend the plan, note it all, and keep the model if it is the best so far."""
-    with averaged(learner.model, learner.average):
-        quality = evaluate(learner.model, task.validation, task.config.pack_rows, learner.accelerator)
-        if not math.isfinite(quality.bits_per_note):
-            bad = f"the validation costs {quality.bits_per_note} bits a note after step {standing.step}"
-            raise MeloError(f"{bad}; {_left(task, standing)}")
-        before, standing.seconds = standing.seconds, clock()
-        plan_on(standing, task.config, evaluating=standing.seconds - before)
-        note(standing, quality, rate=rate, speed=speed)
-        if standing.stale == 0:
-            weights = whole_weights(learner)
-            told = {"bits_per_note": standing.best, "step": standing.step, "fields": quality.fields}
-            if learner.accelerator.is_main_process:
-                save_model(learner.model, task.architecture, weights, task.folder, told, infill=task.config.infill)
+    """Measure the validation loss, replan, record it, and save the model if it is the best so far."""
+    loss = validation_loss(state.model, job.validation, job.config.pack_rows, state.accelerator)
+    if not math.isfinite(loss.bits_per_note):
+        bad = f"the validation loss is {loss.bits_per_note} bits a note after step {progress.step}"
+        raise MeloError(f"{bad}; {_left(job, progress)}")
+    before, progress.seconds = progress.seconds, clock()
+    replan(progress, job.config, evaluating=progress.seconds - before)
+    record_evaluation(progress, loss, rate=rate, speed=speed)
+    if progress.evaluations_since_best == 0:
+        weights = full_weights(state)
+        quality = {"bits_per_note": progress.best, "step": progress.step, "fields": loss.fields}
+        if state.accelerator.is_main_process:
+            save_model(state.model, job.architecture, weights, job.folder, quality, infill=job.config.infill)
 
 
-def _step_report(standing: TrainProgress, deal: StepBatch, heard: StepLoss, speed: Speed) -> StepReport:
+def _step_report(progress: TrainProgress, batch: StepBatch, loss: StepLoss, speed: Speed) -> StepReport:
     return StepReport(
-        step=standing.step,
-        epoch=deal.epoch,
-        bits_per_note=heard.bits_per_note,
-        best=standing.best,
+        step=progress.step,
+        epoch=batch.epoch,
+        bits_per_note=loss.bits_per_note,
+        best=progress.best,
         speed=speed,
-        seconds_left=standing.seconds_left,
+        seconds_left=progress.seconds_left,
     )
 
 
-def _not_finite(task: TrainJob, standing: TrainProgress, deal: StepBatch, heard: StepLoss) -> MeloError:
-    """What to tell of a step whose loss or gradient is not finite: where it is, what was heard there, and what is left."""
-    bad = [n for n, nats in enumerate(heard.pack_nats) if not math.isfinite(nats)]
-    what = f"the loss is {heard.nats}" if bad else f"the loss is finite, but the norm of its gradient is {heard.norm}"
-    windows = [int(i) for n in bad or range(len(deal.windows)) for i in deal.windows[n]]
-    names = "; ".join(f"{task.name_of(i)} from bar {task.training[i].first_bar}" for i in windows[:4])
+def _not_finite(job: TrainJob, progress: TrainProgress, batch: StepBatch, loss: StepLoss) -> MeloError:
+    """The error of a step whose loss or gradient is not finite: which windows it was in, and what is left of the run."""
+    bad = [n for n, nll in enumerate(loss.pack_nll) if not math.isfinite(nll)]
+    what = f"the loss is {loss.nll}" if bad else f"the loss is finite, but the norm of its gradient is {loss.norm}"
+    windows = [int(i) for n in bad or range(len(batch.windows)) for i in batch.windows[n]]
+    names = "; ".join(f"{job.name_of(i)} from bar {job.training[i].first_bar}" for i in windows[:4])
     more = f" and {len(windows) - 4} more" if len(windows) > 4 else ""
-    return MeloError(f"{what} at step {standing.step}, epoch {deal.epoch}, in {names}{more}; {_left(task, standing)}")
+    return MeloError(f"{what} at step {progress.step}, epoch {batch.epoch}, in {names}{more}; {_left(job, progress)}")
 
 
-def _left(task: TrainJob, standing: TrainProgress) -> str:
+def _left(job: TrainJob, progress: TrainProgress) -> str:
     """What is left of a run that cannot go on, and what to do."""
-    best = f"the best model so far (step {standing.best_step}) is kept in {task.folder}"
-    return f"{best if standing.best_step else 'no model is kept yet'}; lower --learning-rate"
+    best = f"the best model so far (step {progress.best_step}) is kept in {job.folder}"
+    return f"{best if progress.best_step else 'no model is kept yet'}; lower `learning_rate`"

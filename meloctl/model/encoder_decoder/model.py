@@ -7,7 +7,8 @@ in. Norms stand before each branch, not after it: that trains without a warm-up 
 Each window is split at a bar line near its half. Only rows of the continuation are predicted, so only they count: bits a note
 under this model are of second halves, and are compared with others on the same rows alone.
 
-Shape letters: N rows of a pack, W windows, P steps of the encoder, M steps of the decoder, K counted rows, F fields, C width.
+Shape letters: N rows of a pack, W windows, P steps of the encoder, M steps of the decoder, K rows of the loss mask, F fields,
+C width.
 """
 
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ class EncoderDecoderLayout:
     """(N, 8) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
-    """(N,) bool, rows whose cost counts: those of continuations."""
+    """(N,) bool, rows whose loss counts: those of continuations."""
 
     time_N2: Tensor
     """(N, 2) int64, bar and position of each row."""
@@ -52,13 +53,13 @@ class EncoderDecoderLayout:
     """(W, M) int64, the rows that the decoder predicts; 0 for padding."""
 
     state_K: Tensor
-    """(K,) int64, which of the W · M steps predicts each counted row."""
+    """(K,) int64, which of the W · M steps predicts each row of the loss mask."""
 
     n_rows: int
     """Rows without the padding."""
 
     n_notes: int
-    """Note rows among the counted ones."""
+    """Note rows in the loss mask."""
 
     def to(self, device: torch.device | str) -> "EncoderDecoderLayout":
         """The same on a device."""
@@ -67,7 +68,7 @@ class EncoderDecoderLayout:
 
 
 class EncoderDecoder(nn.Module):
-    """Rows in, the cost of each field of each row of the continuations out.
+    """Rows in, the negative log-likelihood of each field of each row of the continuations out.
 
     Half of the layers read, half write. The encoder's first step is a learned blank, so a window of a single bar, which is all
     continuation, has something to attend to. The decoder's first step is a learned start at the continuation's first bar: what
@@ -103,7 +104,7 @@ class EncoderDecoder(nn.Module):
                 module.dropout = 0.0
 
     def loss_mask(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts: of those that count for other models (`Pack.loss_mask`), the continuations' rows."""
+        """(N,) bool, rows whose loss counts: of those that count for other models (`Pack.loss_mask`), the continuations' rows."""
         continued_N = np.zeros(len(pack.rows), dtype=bool)
         for first, last in zip(self._splits(pack), pack.starts[1:], strict=True):
             continued_N[first:last] = True
@@ -144,15 +145,15 @@ class EncoderDecoder(nn.Module):
         start_WC = self.placed(self.start.expand(len(read_WPC), -1), layout.start_W2).to(x_NC.dtype)
         read_WPC = torch.cat([blank_WC[:, None], read_WPC[:, 1:]], dim=1)
         written_WMC = torch.cat([start_WC[:, None], written_WMC], dim=1)
-        heard_WPC = self.encoder(read_WPC, src_key_padding_mask=layout.padding_WP)
+        encoded_WPC = self.encoder(read_WPC, src_key_padding_mask=layout.padding_WP)
         n_steps = written_WMC.shape[1]
         later_MM = torch.ones(n_steps, n_steps, dtype=torch.bool, device=x_NC.device).triu(1)
         return self.decoder(  # padding comes last, so no real step sees it: causality is mask enough
-            written_WMC, heard_WPC, tgt_mask=later_MM, tgt_is_causal=True, memory_key_padding_mask=layout.padding_WP
+            written_WMC, encoded_WPC, tgt_mask=later_MM, tgt_is_causal=True, memory_key_padding_mask=layout.padding_WP
         )
 
     def placed(self, x_NC: Tensor, time_N2: Tensor) -> Tensor:
-        """Rows with their musical time added; √C brings embeddings to its size (Vaswani et al., section 3.4)."""
+        """Embeddings (N, C) plus the encoding of bar and position (N, 2); √C evens their sizes (Vaswani et al., section 3.4)."""
         return x_NC * self.config.width**0.5 + musical_time(time_N2, self.config.width).to(x_NC.dtype)
 
     def forward(self, layout: EncoderDecoderLayout) -> Tensor:
@@ -168,7 +169,7 @@ class EncoderDecoder(nn.Module):
 
 
 def split(rows_LF: Ints, vocabulary: Vocabulary) -> int:
-    """How many rows of a window are its primer: those before the bar line nearest to its half, the earlier of two.
+    """Rows (L, 8) of a window → how many are its primer: those before the bar line nearest to its half, the earlier of two.
 
     0 where the window is a single bar: it is all continuation.
     """
@@ -177,20 +178,20 @@ def split(rows_LF: Ints, vocabulary: Vocabulary) -> int:
 
 
 def bars_of(pack: Pack, vocabulary: Vocabulary) -> Ints:
-    """(N,) the bar of each real row, counted in its piece."""
+    """(N,) the bar of each real row, from 0 in its piece."""
     opened_N = np.cumsum(pack.rows[: pack.n_rows, INSTRUMENT] == vocabulary.bar)
     return opened_N + np.repeat(pack.first_bar - opened_N[pack.starts[:-1]], np.diff(pack.starts))
 
 
 def side_by_side(first_W: Ints, last_W: Ints) -> tuple[Ints, Bools]:
-    """Runs of indices [first, last) as a matrix of the longest: (W, M) the indices, 0 for padding; (W, M) True for padding."""
+    """Ranges [first, last) (W,), padded to the longest: (W, M) the indices, 0 for padding; (W, M) True for padding."""
     steps_M = np.arange((last_W - first_W).max())
     padding_WM = steps_M[None] >= (last_W - first_W)[:, None]
     return np.where(padding_WM, 0, first_W[:, None] + steps_M), padding_WM
 
 
 def musical_time(time_N2: Tensor, width: int) -> Tensor:
-    """(N, C) sines and cosines of bar and position, a half of the width each (Vaswani et al., section 3.5).
+    """Positional encoding (N, C): sines and cosines of bar and position, a half of the width each (Vaswani et al., section 3.5).
 
     Args:
         time_N2: bar and position.

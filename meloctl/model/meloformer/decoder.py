@@ -2,7 +2,7 @@
 
 When a bar closes, its summary passes through all layers and leaves the keys that later summaries see (first projection) and those
 that rows see (second projection). Shape letters as in `meloformer.model`, and: B pieces, U distinct prompts, L rows of a prompt,
-K rotary planes, E = 2 G heads of keys and then values, n keys.
+K rotary planes, n keys. An axis of two: keys, then values.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from meloctl.dataset.packs import Pack
-from meloctl.dataset.windows import Reopened
+from meloctl.dataset.windows import Middle
 from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
@@ -22,7 +22,7 @@ from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
 from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots
 from meloctl.model.prompts import distinct_prompts
-from meloctl.rows.parts import is_drum_part, row_parts
+from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
 
@@ -109,28 +109,31 @@ class MeloFormerDecoder:
 
     def _pack(self, prompts: Sequence[Tensor]) -> Pack:
         """Prompts (L, 8) as windows of one pack."""
-        middle = []
+        middles = []
         for rows_LF in prompts:
             infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
             opened = len(infill) and self.first_masked_bar is not None
-            middle.append(Reopened(row=int(infill[0]), bar=self.first_masked_bar or 0, headers=()) if opened else None)
+            bar = self.first_masked_bar or 0
+            middles.append(Middle(row=int(infill[0]), bar=bar, masked_headers=()) if opened else None)
         return Pack(
             rows=np.concatenate([rows_LF.numpy() for rows_LF in prompts]),
             starts=np.cumsum([0, *map(len, prompts)]),
             first_bar=np.zeros(len(prompts), dtype=np.int64),
-            reopened=tuple(middle),
+            middles=tuple(middles),
         )
 
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
         """Slots for each window of a pack in the cache of its piece."""
         vocabulary = self.model.vocabulary
         places = places_of(pack, vocabulary)
-        drum_N = is_drum_part(places.part, vocabulary)
         slots, first_summary = [], 0
         for cache, first, stop in zip(caches, pack.starts[:-1].tolist(), pack.starts[1:].tolist(), strict=True):
             rows = slice(first, stop)
             its = PromptPlaces(
-                bar=places.bar[rows], segment=places.segment[rows], part=places.part[rows], drum=drum_N[rows]
+                bar=places.bar[rows],
+                segment=places.segment[rows],
+                part=places.part[rows],
+                is_drums=places.is_drums[rows],
             )
             summary = first_summary if self.model.spec.summaries else None
             slots.append(PromptSlots(cache, its, first_row=first, first_summary=summary))
@@ -162,10 +165,10 @@ class MeloFormerDecoder:
         biases = [self._biases(piece) for piece in self.pieces]
         x_BC = self.weights.embed(rows_BF)
         for y, layer in enumerate(self.weights.layers):
-            q_BHD, kv_BED = layer.project_joint(x_BC, rotation_BK)
+            q_BHD, kv_B2GD = layer.project_joint(x_BC, rotation_BK)
             heads = []
             for b, (piece, (segment, slot)) in enumerate(zip(self.pieces, slots, strict=True)):
-                segment.kv[y, :, :, slot] = kv_BED[b].unflatten(0, (2, -1))
+                segment.kv[y, :, :, slot] = kv_B2GD[b]
                 assert piece.cell
                 seen = segment.kv[y, :, :, piece.cell.first : segment.end]
                 heads.append(_attend(q_BHD[b], seen, biases[b]))
@@ -196,9 +199,9 @@ class MeloFormerDecoder:
             segment.append(piece.bar, 1)
         s_1C = self.model.summary.detach()[None]
         for y, layer in enumerate(self.weights.layers):
-            q_1HD, kv_1ED = layer.project_joint(s_1C, rotation_1K)
+            q_1HD, kv_12GD = layer.project_joint(s_1C, rotation_1K)
             earlier = piece.summaries.kv[y, :, :, : piece.summaries.end]
-            earlier[:, :, -1] = kv_1ED[0].unflatten(0, (2, -1))
+            earlier[:, :, -1] = kv_12GD[0]
             s_1C = layer.add_attention(s_1C, _attend(q_1HD[0], torch.cat([earlier, rows[y]], dim=2), None)[None])
             for axis, x_1GD in enumerate(layer.project2(s_1C, rotation_1K)):
                 piece.summaries2.kv[y, axis, :, piece.summaries2.end - 1] = x_1GD[0]

@@ -47,17 +47,18 @@ class LayerWeights:
         return self.kv2 is not None
 
     def project_joint(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, 2 G, D) in one tensor."""
+        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, 2, G, D) in one tensor."""
         qkv = self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), -1, self.d)
         n = qkv.shape[1] - self.kv_heads
         qk = rotate_planes(qkv[:, :n], rotation_NK)
         heads = n - self.kv_heads
-        return qk[:, :heads], torch.cat([qk[:, heads:], qkv[:, n:]], dim=1)
+        kv = torch.cat([qk[:, heads:], qkv[:, n:]], dim=1)
+        return qk[:, :heads], kv.view(len(x_NC), 2, self.kv_heads, self.d)
 
     def project(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, KV]:
         """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D)."""
-        q_NHD, kv_NED = self.project_joint(x_NC, rotation_NK)
-        return q_NHD, (kv_NED[:, : self.kv_heads], kv_NED[:, self.kv_heads :])
+        q_NHD, kv_N2GD = self.project_joint(x_NC, rotation_NK)
+        return q_NHD, (kv_N2GD[:, 0], kv_N2GD[:, 1])
 
     def project2(self, s_TC: Tensor, rotation_TK: Tensor) -> KV:
         """Updated summaries (T, C) → K2, V2 (T, G, D)."""

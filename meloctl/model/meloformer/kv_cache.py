@@ -30,10 +30,12 @@ class OffsetReach:
     """The offsets that a mask shows, as intervals, and how many bars a row must be kept."""
 
     def __init__(self, spec: MaskSpec) -> None:
-        shown = np.array([[spec.sees(relation, k) for k in range(MOST_OFFSET + 1)] for relation in MASK_RELATIONS])
-        self.intervals = [
-            [(low, _EVER if high > MOST_OFFSET else high) for low, high in true_ranges(row)][::-1] for row in shown
-        ]
+        listed = (0, spec.near, *spec.far, *(() if spec.same == "full" else spec.same))
+        # what is seen changes at a listed offset and behind it, nowhere else
+        starts = sorted({0, *(k for offset in listed for k in (offset, offset + 1) if k <= MOST_OFFSET)})
+        edges = [*starts, _EVER]
+        shown = [np.array([spec.sees(relation, k) for k in starts]) for relation in MASK_RELATIONS]
+        self.intervals = [[(edges[low], edges[high]) for low, high in true_ranges(row)][::-1] for row in shown]
         """[low, high) of the offsets shown of each relation, farthest first; beyond the last offset it goes on as there."""
 
         self.whole_past = self.intervals[SAME] == [(0, _EVER)]

@@ -93,10 +93,10 @@ def places_of(pack: Pack, vocabulary: Vocabulary) -> RowPlaces:
     segment_N = np.cumsum(opens_N) - 1
     segment_N[: pack.starts[-1]] -= np.repeat(segment_N[pack.starts[:-1]], np.diff(pack.starts))
     bar_N = segment_N.copy()
-    for start, end, reopened in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), pack.reopened, strict=False):
-        if reopened:
-            middle = slice(start + reopened.row, end)
-            bar_N[middle] += reopened.bar - bar_N[start + reopened.row]
+    for start, end, middle in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), pack.middles, strict=False):
+        if middle:
+            rows = slice(start + middle.row, end)
+            bar_N[rows] += middle.bar - bar_N[start + middle.row]
     part_N = row_parts(pack.rows, vocabulary)
     return RowPlaces(
         starts=pack.starts,

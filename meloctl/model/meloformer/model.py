@@ -64,7 +64,7 @@ class LayerKV(NamedTuple):
     """(T, G, D) each, as rows see them: the second projection."""
 
 
-class LayerProjections(Protocol):
+class MeloFormerLayer(Protocol):
     """The weights of one layer, as `layer_forward` uses them: a `Layer`, or `fused.LayerWeights`."""
 
     @property
@@ -138,7 +138,7 @@ class Layer(nn.Module):
 
 
 def layer_forward(
-    layer: LayerProjections, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
+    layer: MeloFormerLayer, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
 ) -> tuple[Tensor, Tensor, LayerKV]:
     """The four blocks and the feed-forward layer, with the weights of `layer`: of training, or fused for decoding.
 
@@ -167,7 +167,7 @@ def layer_forward(
 
 
 class MeloFormer(nn.Module):
-    """Rows in, a state for each next row out; `heads` turns states into fields.
+    """Rows in, states that predict the next rows out; `heads` turns states into fields.
 
     Source: Museformer (Yu et al., 2022) for rows with bar summaries; rows of nested fields and the mask by relation are ours.
     """
@@ -207,7 +207,7 @@ class MeloFormer(nn.Module):
         init_weights(self, layers=config.layers)
 
     def loss_mask(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts, without a plan of anything: see `Pack.loss_mask`."""
+        """(N,) bool, rows whose loss counts, without a plan of anything: see `Pack.loss_mask`."""
         return pack.loss_mask
 
     def layout(self, pack: Pack) -> MeloFormerLayout:
@@ -217,7 +217,7 @@ class MeloFormer(nn.Module):
         return layout_of(pack, planner, self.vocabulary, self.config.head_width)
 
     def states(self, layout: MeloFormerLayout) -> Tensor:
-        """(N, C) the state that predicts each row: it has seen earlier rows of the row's own window alone."""
+        """(N, C) states: each predicts its row, and has seen earlier rows of the same window alone."""
         r_NC = self.embed(layout.rows_NF)
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, self.config.width)
         if self.spec.summaries:

@@ -25,7 +25,7 @@ class PromptPlaces:
     """Bars opened before, by an infill header too; from 0."""
 
     part: Ints
-    drum: Bools
+    is_drums: Bools
 
     @property
     def in_middle(self) -> Bools:
@@ -61,7 +61,7 @@ class PromptSlots:
                 slots = segment.append(places.bar[opening[:-1]], n_closed)
                 self._summaries.append((segment, slots, source))
         cache.bar, cache.in_middle = int(places.bar[-1]), bool(places.in_middle[-1])
-        cache.drums = set(places.part[places.drum].tolist())
+        cache.drums = set(places.part[places.is_drums].tolist())
         self._allocate_closed_cells(first_row, int(opening[-1]))
         self._open = KVSegment(cache.like)
         closed, n = len(places.bar) - places.n_open, places.n_open
@@ -78,7 +78,7 @@ class PromptSlots:
     def finish(self) -> None:
         """Open the prompt's last cell with its rows, once all layers are written."""
         n = self.places.n_open
-        part, drum = int(self.places.part[-1]), bool(self.places.drum[-1])
+        part, drum = int(self.places.part[-1]), bool(self.places.is_drums[-1])
         segment, slot = self.cache.append_rows(part, drum=drum, n=n)
         segment.kv[:, :, :, slot : slot + n] = self._open.kv[:, :, :, :n]
 

@@ -43,10 +43,11 @@ class LayerWeights:
 
     out: FusedLinear
     mlp: FusedFeedForward
+    heads: int
 
     def project(self, x_NC: Tensor) -> Tensor:
         """Rows (N, C) → (N, 3 H, D) queries, then keys, then values."""
-        return self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), 3 * len(self.distance), -1)
+        return self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), 3 * self.heads, -1)
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
         """(N, C) x plus the output projection of attention (N, H, D)."""
@@ -121,7 +122,7 @@ class MusicTransformerDecoder:
         x_BC = self.embed(rows_BF)
         self.cache.append_rows()
         for y, layer in enumerate(self.layers):
-            qkv_B3HD = layer.project(x_BC).unflatten(1, (3, -1))
+            qkv_B3HD = layer.project(x_BC).view(len(x_BC), 3, layer.heads, -1)
             q_BHD = qkv_B3HD[:, 0]
             k_BHnD, v_BHnD = self.cache.write(y, qkv_B3HD[:, 1:])
             biases = layer.biases(q_BHD, self.cache.rows)
@@ -138,4 +139,5 @@ def _fused_layer(layer: Layer, dtype: torch.dtype) -> LayerWeights:
         scaled_distance_HDR=e_HRD.flip(1).transpose(1, 2).contiguous() * e_HRD.shape[2] ** -0.5,
         out=fused_linear(layer.out.weight, dtype),
         mlp=feed_forward(layer.mlp_norm, layer.mlp, dtype),
+        heads=layer.n_heads,
     )

@@ -34,7 +34,7 @@ class MusicTransformerLayout:
     """(N, 8) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
-    """(N,) bool, rows whose cost counts."""
+    """(N,) bool, rows whose loss counts."""
 
     opens_N: Tensor
     """(N,) bool, the first row of each window."""
@@ -43,7 +43,7 @@ class MusicTransformerLayout:
     """(W + 1,) where each window starts, and where the last one ends."""
 
     n_notes: int
-    """Note rows among the counted ones."""
+    """Note rows in the loss mask."""
 
     @property
     def n_rows(self) -> int:
@@ -56,7 +56,7 @@ class MusicTransformerLayout:
         return replace(self, **moved)
 
 
-class LayerProjections(Protocol):
+class MusicTransformerLayer(Protocol):
     """The weights of one layer, as `layer_forward` uses them: a `Layer`, or those of the decoder."""
 
     @property
@@ -105,7 +105,7 @@ class Layer(nn.Module):
         return layer_forward(self, x_NC, layout.starts)[0]
 
 
-def layer_forward(layer: LayerProjections, x_NC: Tensor, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
+def layer_forward(layer: MusicTransformerLayer, x_NC: Tensor, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
     """One layer, with the weights of `layer`: of training, or fused for decoding.
 
     Args:
@@ -141,7 +141,7 @@ def attend_windows(qkv_END: Tensor, e_HRD: Tensor, starts: Sequence[int]) -> Ten
 
 
 class MusicTransformer(nn.Module):
-    """Rows in, the cost of each field of each row out.
+    """Rows in, the negative log-likelihood of each field of each row out.
 
     Every head has keys and values of its own, as in the paper (`kv_heads` only says how large the MeloFormer of this size is),
     and embeddings of distances up to a quarter of the context, the last one for all that lies further back. The feed-forward
@@ -166,7 +166,7 @@ class MusicTransformer(nn.Module):
         init_weights(self, layers=config.layers)
 
     def loss_mask(self, pack: Pack) -> Bools:
-        """(N,) rows whose cost counts: see `Pack.loss_mask`."""
+        """(N,) bool, rows whose loss counts: see `Pack.loss_mask`."""
         return pack.loss_mask
 
     def layout(self, pack: Pack) -> MusicTransformerLayout:

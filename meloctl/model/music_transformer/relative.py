@@ -34,19 +34,19 @@ def relative_attention(q_HLD: Tensor, k_HLD: Tensor, v_HLD: Tensor, e_HRD: Tenso
     Returns:
         (H, L, D)
     """
-    heard = []
+    heads = []
     for first in range(0, q_HLD.shape[1], block):
         last = min(first + block, q_HLD.shape[1])
         tensors = q_HLD[:, first:last], k_HLD[:, :last], v_HLD[:, :last], e_HRD
         if torch.is_grad_enabled():
-            heard.append(checkpoint(_attend_block, *tensors, use_reentrant=False, preserve_rng_state=False))
+            heads.append(checkpoint(_attend_block, *tensors, use_reentrant=False, preserve_rng_state=False))
         else:
-            heard.append(_attend_block(*tensors))
-    return torch.cat(heard, dim=1)
+            heads.append(_attend_block(*tensors))
+    return torch.cat(heads, dim=1)
 
 
 def _attend_block(q_HQD: Tensor, k_HKD: Tensor, v_HKD: Tensor, e_HRD: Tensor) -> Tensor:
-    """(H, Q, D) what the last Q of K rows hear."""
+    """(H, Q, D) attention of the last Q of K rows; keys and values (H, K, D), distances (H, R, D)."""
     n_queries, n_keys = q_HQD.shape[1], k_HKD.shape[1]
     q_HQD = q_HQD * q_HQD.shape[2] ** -0.5
     relative_HQK = skew(by_distance(q_HQD, e_HRD, n_keys))
