@@ -36,7 +36,7 @@ from meloctl.rows.vocabulary import default_vocabulary
 
 ROWS = (4096, 8192, 16384, 32768)
 WARM = 3
-"""Steps that are not counted: kernels are compiled, the allocator finds its size."""
+"""Warm-up steps, left out of the times: kernels are compiled, the allocator finds its size."""
 
 TIMED = 5
 
@@ -133,7 +133,7 @@ def measured(
 
     Args:
         name: meloformer or dense.
-        packs: all of one length; the first `warm` are not counted.
+        packs: all of one length; the first `warm` are left out of the times.
         compiled: layers are compiled whole; attention under a mask always is.
     """
     on_gpu = device.type == "cuda"
