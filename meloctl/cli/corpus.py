@@ -7,6 +7,7 @@ import typer
 
 from meloctl.cli import check
 from meloctl.cli.common import Json, Work, following, progress, report, workspace
+from meloctl.formatting import count
 
 app = typer.Typer(
     help="Check a corpus before training on it, or make one.", no_args_is_help=True, rich_markup_mode=None
@@ -116,7 +117,7 @@ def compose(
             )
     about = read_json(folder / ORIGIN, what="corpus origin")
     assert isinstance(about, dict)
-    said = "Unchanged, nothing redone" if there else f"Wrote {pieces} piece{'s' * (pieces > 1)} of {about['bars']} bars"
+    said = "Unchanged, nothing redone" if there else f"Wrote {count(pieces, 'piece')} of {count(about['bars'], 'bar')}"
     report(
         [f"{said}: {folder}/", following("stats", folder, work=work)], {"path": str(folder), **about}, as_json=as_json
     )
