@@ -15,6 +15,7 @@ from small_models import SEED, V, music, pack_of_rows, small
 
 from analysis.midi import read_midi, write_midi
 from meloctl.cli.main import run
+from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
 from meloctl.generation.piece_writer import PieceWriter
@@ -210,7 +211,7 @@ def test_generate_writes_exact_bars_with_every_architecture(folder, architecture
     again = read_midi(piece["path"])
     assert again.n_bars == piece["bars"] == 5
     assert piece["cache_bytes"] > 5 * 2 * 2 * 24 * 4  # a header a bar at least
-    assert f"Cached keys and values took {piece['cache_bytes'] / 1e6:.1f} MB at most" in message
+    assert f"Cached keys and values took {byte_size(piece['cache_bytes'])} at most" in message
     piece, _ = run_generate(monkeypatch, capsys, "--bars", "2", "--prompt", folder / "prompt.mid", *work)
     again, kept = read_midi(piece["path"]), read_midi(folder / "prompt.mid")
     assert again.n_bars == piece["bars"] == 5
