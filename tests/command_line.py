@@ -15,6 +15,7 @@ from meloctl.cli import main
 
 
 def meloctl(*arguments, work, cwd=None):
+    """`meloctl ARGUMENTS` in a process of its own, in the workspace `work` → status, stdout, stderr."""
     environment = {**os.environ, "MELOCTL_WORK": str(work)}
     command = [sys.executable, "-m", "meloctl", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
@@ -38,8 +39,9 @@ def meloctl_here(*arguments, work):
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
-def facts(*arguments, work):
-    done = meloctl(*arguments, "--json", work=work)
+def facts(*arguments, work, run=meloctl_here):
+    """The object that `meloctl ARGUMENTS --json` prints."""
+    done = run(*arguments, "--json", work=work)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -56,7 +58,7 @@ def mistake(*arguments, work, status=1):
 
 
 def write_corpus(folder, files=24, seed=5):
-    """Little songs of two parts: a tune of four bars, told again, over a bass."""
+    """Little songs of two parts: a tune of four bars, twice, over a bass."""
     random.seed(seed)
     folder.mkdir(parents=True)
     for i in range(files):

@@ -1,18 +1,18 @@
 """The map over chunks: the same bits whoever works, killed and resumed, and a file that kills its reader costs only itself."""
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import note, smf
+from conftest import note, smf, wait_until
 
 from analysis.chunked_map import ChunkResult, Workers, chunk_size, forget_chunks, map_chunks, read_chunk
 from analysis.errors import MeloError
@@ -26,11 +26,14 @@ class Count:
     """A task for tests: the length of each file's name; on a name with `die` in it the worker ends."""
 
     log: str = ""
+    go: str = ""
+    """A file that a name with `slowly` waits for."""
 
     def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
         for number, path in enumerate(paths, first):
             if "die" in path and number not in died:
-                time.sleep(0.3 if "slowly" in path else 0)
+                if "slowly" in path:
+                    wait_until(Path(self.go).exists)
                 os._exit(9)
         if self.log:
             with Path(self.log).open("a") as log:
@@ -104,7 +107,17 @@ def test_a_damaged_chunk_is_named(tmp_path, damage):
 def test_a_death_is_noticed_between_two_looks_too(tmp_path):
     """The pool is broken when the next chunk is handed in, because the results of others took time."""
     paths = names(80, n3="die slowly")
-    results = run(Count(), paths, tmp_path, processes=2, on_files=lambda _: time.sleep(0.6))
+    go = tmp_path / "go"
+
+    def wait_for_the_death(_):
+        if not go.exists():
+            workers = multiprocessing.active_children()
+            go.touch()
+            for worker in workers:  # one dies, and its pool ends the other
+                worker.join(60)
+
+    results = run(Count(go=str(go)), paths, tmp_path / "c", processes=2, on_files=wait_for_the_death)
+    assert go.exists()
     assert [p for r in map(read_chunk, results) for p in r.facts["paths"]] == paths
 
 
@@ -191,10 +204,8 @@ def kill_and_finish(tmp_path, *, files, kills, processes):
         run = subprocess.Popen(
             [sys.executable, script, folder, tmp_path / "midi", str(processes)], start_new_session=True
         )
-        before = len(list(folder.glob("chunks/0*")))
-        while run.poll() is None and len(list(folder.glob("chunks/0*"))) <= before:
-            time.sleep(0.01)  # it has begun
-        time.sleep(rng.random() * 0.3)
+        wanted = len(list(folder.glob("chunks/0*"))) + rng.randint(1, 3)
+        wait_until(lambda run=run, n=wanted: run.poll() is not None or len(list(folder.glob("chunks/0*"))) >= n)
         os.kill(run.pid, signal.SIGKILL)  # the parent alone: its workers must follow by themselves
         run.wait()
         finished = set(folder.glob("chunks/0*.safetensors"))

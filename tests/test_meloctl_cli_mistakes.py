@@ -3,23 +3,25 @@
 import json
 
 import pytest
-from command_line import everything_under, facts, meloctl, meloctl_here, mistake, only, write_corpus
+from command_line import everything_under, facts, meloctl_here, mistake, only, write_corpus
 from conftest import DIARY, note, smf
 
 
-@pytest.fixture
-def garbage(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text").mkdir()
+@pytest.fixture(scope="module")
+def garbage(tmp_path_factory):
+    """A folder of damaged and empty inputs."""
+    folder = tmp_path_factory.mktemp("garbage")
+    (folder / "empty").mkdir()
+    (folder / "text").mkdir()
     for i in range(3):
-        (tmp_path / "text" / f"{i}.mid").write_text("Lorem ipsum dolor sit amet")
-    (tmp_path / "cut").mkdir()
-    (tmp_path / "cut" / "a.mid").write_bytes(smf(note(60, 480))[:-8])
-    mask = json.loads(meloctl_here("derive-mask", "--table", DIARY, "--json", work=tmp_path / "aside").stdout)
-    (tmp_path / "unknown.json").write_text(json.dumps({**mask, "window": 3}))
-    (tmp_path / "table.json").write_text(json.dumps({**json.loads(DIARY.read_text()), "more": 1}))
-    (tmp_path / "nonsense.json").write_text("{]")
-    return tmp_path
+        (folder / "text" / f"{i}.mid").write_text("Lorem ipsum dolor sit amet")
+    (folder / "cut").mkdir()
+    (folder / "cut" / "a.mid").write_bytes(smf(note(60, 480))[:-8])
+    mask = json.loads(meloctl_here("derive-mask", "--table", DIARY, "--json", work=folder / "aside").stdout)
+    (folder / "unknown.json").write_text(json.dumps({**mask, "window": 3}))
+    (folder / "table.json").write_text(json.dumps({**json.loads(DIARY.read_text()), "more": 1}))
+    (folder / "nonsense.json").write_text("{]")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -67,16 +69,16 @@ def garbage(tmp_path):
         (["stats"], 2, "Missing argument"),
     ],
 )
-def test_a_mistake_is_one_clear_line(garbage, arguments, status, says):
-    work = garbage / "melo"
+def test_a_mistake_is_one_clear_line(garbage, tmp_path, arguments, status, says):
+    work = tmp_path / "melo"
     line = mistake(*(a.replace("{}", str(garbage)) for a in arguments), work=work, status=status)
     assert says.replace("{}", str(garbage)) in line
     assert not work.exists()
 
 
-def test_a_mask_with_an_unknown_key_is_refused(garbage):
-    work = garbage / "melo"
-    facts("stats", write_corpus(garbage / "corpus", files=2), work=work)
+def test_a_mask_with_an_unknown_key_is_refused(garbage, tmp_path):
+    work = tmp_path / "melo"
+    facts("stats", write_corpus(tmp_path / "corpus", files=2), work=work)
     before = everything_under(work)
     assert "unknown key 'window'" in mistake("train", "--mask", garbage / "unknown.json", work=work)
     assert everything_under(work) == before
@@ -109,7 +111,7 @@ def test_too_few_pieces_to_split_are_named(tmp_path):
     corpus, work = write_corpus(tmp_path / "corpus", files=1), tmp_path / "melo"
     facts("stats", corpus, work=work)
     facts("derive-mask", work=work)
-    done = meloctl("train", work=work)
+    done = meloctl_here("train", work=work)
     assert done.returncode == 1
     assert "give a corpus of more different pieces" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -128,10 +128,10 @@ def test_a_stream_of_real_pieces(real, tmp_path):
 def no_thread_left():
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 10
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert not left
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_a_loader_gives_everything_in_order(no_thread_left):

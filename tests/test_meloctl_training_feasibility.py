@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from command_line import everything_under, facts, meloctl, write_corpus
+from command_line import everything_under, facts, meloctl_here, write_corpus
 
 from analysis.errors import MeloError
 from meloctl.cli.train import _next, train
@@ -32,7 +32,7 @@ def test_a_large_model_on_a_cpu_is_refused_politely(work):
     if torch.cuda.is_available():
         pytest.skip("a GPU may be large enough")
     before = everything_under(work)
-    done = meloctl("train", "--model", "large", "--minutes", "0.01", work=work)
+    done = meloctl_here("train", "--model", "large", "--minutes", "0.01", work=work)
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
     assert lines[0].startswith("meloctl: model large is too much for this CPU")
@@ -99,7 +99,7 @@ def test_options_are_words_of_the_command(monkeypatch):
 
 
 def test_hints_of_a_workspace_name_it(work):
-    done = meloctl("derive-mask", "--work", work, work=work)
+    done = meloctl_here("derive-mask", "--work", work, work=work)
     assert done.stdout.splitlines()[-1] == (
         f"To look at it: meloctl mask show --work {work}; beside other rules: meloctl mask compare --work {work}; "
         f"all in one page: meloctl report --work {work}"

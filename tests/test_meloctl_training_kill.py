@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, wait_until
 from safetensors.torch import load_file
 
 KILLS = 5
@@ -40,8 +40,7 @@ def test_killed_at_five_random_moments_and_resumed_equals_undisturbed(tmp_path):
     for kill in range(KILLS):
         process, before = start_run(parts, **config), len(losses(parts))
         wanted = before + moments.randint(1, steps // (KILLS + 2))
-        while len(losses(parts)) < wanted and process.poll() is None:
-            time.sleep(0.001)
+        wait_until(lambda process=process, n=wanted: len(losses(parts)) >= n or process.poll() is not None)
         time.sleep(moments.uniform(0, 0.05))  # in the middle of a step, a save or an evaluation
         assert process.poll() is None, f"the run ended before death {kill + 1}"
         process.kill()

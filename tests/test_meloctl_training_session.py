@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from command_line import facts, meloctl, write_corpus
+from command_line import facts, meloctl_here, write_corpus
+from filelock import FileLock
 from msgspec import structs
 from rich.console import Console
 from rich.progress import Progress
@@ -40,13 +40,7 @@ from meloctl.workspace import Workspace
 SHORT = ("--minutes", "2", "--epochs", "6", "--packs", "2")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """With models so small, threads wait for each other more than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +112,7 @@ def test_figures_are_reported_to_programs_and_people(work):
     assert not steps[-1].endswith(" left")
     assert (tiny_again := plan_of(work, checkpointing=True)).recipe == plan_of(work).recipe
     assert Workspace(work).finished(tiny_again.recipe)  # how it is computed is not what it is
-    done = meloctl("train", *SHORT, "--model", "tiny", work=work)
+    done = meloctl_here("train", *SHORT, "--model", "tiny", work=work)
     assert "Unchanged since" in done.stdout
     assert f"{results['rows_per_second']:,.0f} rows and" in done.stdout
 
@@ -270,18 +264,23 @@ def test_a_corpus_of_one_piece_is_refused(work):
 def test_two_trainings_that_start_together_encode_a_corpus_once(work, monkeypatch):
     space, plan, made = Workspace(work), plan_of(work), []
     shutil.rmtree(work / "cache", ignore_errors=True)
-    both = threading.Barrier(2)
+    at_the_lock = threading.Semaphore(0)
 
-    def slowly(*args, **options):
+    class CountedLock(FileLock):
+        def acquire(self, *args, **options):
+            at_the_lock.release()
+            return super().acquire(*args, **options)
+
+    def make_when_both_want_it(*args, **options):
         made.append(1)
-        time.sleep(0.3)  # so that the other one comes meanwhile
+        assert all(at_the_lock.acquire(timeout=60) for _ in range(2))
         return make_shard(*args, **options)
 
     def start_one():
-        both.wait()
         return load_train_data(space.cache, plan, default_vocabulary(), SilentReporter())
 
-    monkeypatch.setattr("meloctl.dataset.corpus_rows.make_shard", slowly)
+    monkeypatch.setattr("meloctl.dataset.corpus_rows.FileLock", CountedLock)
+    monkeypatch.setattr("meloctl.dataset.corpus_rows.make_shard", make_when_both_want_it)
     with ThreadPoolExecutor(2) as pool:
         a, b = (future.result() for future in [pool.submit(start_one) for _ in range(2)])
     assert (len(made), a.shard.split) == (1, b.shard.split)
