@@ -37,7 +37,7 @@ def chorales(
     from importlib.metadata import version
 
     from analysis.atomic_write import atomic_write_text
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from meloctl.corpus.chorales import chorale_paths, write_chorales
 
     folder = folder or workspace(work).root / "corpus" / "chorales"
@@ -95,7 +95,7 @@ def compose(
 
     Example: meloctl corpus compose --pieces 500 --phrase 4
     """
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from analysis.piece import meter as read_meter
     from meloctl.corpus.composer.compose import ORIGIN, compose_corpus, is_composed
 

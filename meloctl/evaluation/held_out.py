@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
