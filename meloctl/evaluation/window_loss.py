@@ -132,7 +132,7 @@ def prefix_losses(
 
     Args:
         model: in evaluation mode.
-        rows: (L, 8), from a header row on.
+        rows: (L, F), from a header row on.
         lengths: the Ns, ascending.
         loss_mask: as for `window_loss`.
     """

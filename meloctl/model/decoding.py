@@ -34,7 +34,7 @@ class Decoder(Protocol):
         """The most bytes that keys and values have taken, as far as is known when pieces end."""
 
     def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
-        """Read the prompts (L, 8) of all pieces in one forward pass, before any step; equal prompts are read once.
+        """Read the prompts (L, F) of all pieces in one forward pass, before any step; equal prompts are read once.
 
         Returns:
             (B, C) the states that predict the rows after them.
@@ -53,7 +53,7 @@ def start_decoding(
     """Make a model's decoder and prefill it.
 
     Args:
-        prompts: (L, 8) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
+        prompts: (L, F) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
         half: compute large products in bf16.
         first_masked_bar: for MeloFormer, the bar that the first infill header will open again; None where none will come.
 

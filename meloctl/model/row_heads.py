@@ -23,7 +23,7 @@ class RowEmbedding(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(size + 1, width) for size in vocabulary.sizes)  # entry 0 is ABSENT
 
     def forward(self, rows_NF: Tensor) -> Tensor:
-        """(N, 8) int64 → (N, C)."""
+        """(N, F) int64 → (N, C)."""
         fields = (table(rows_NF[..., f] - ABSENT) for f, table in enumerate(self.tables))
         return torch.stack(list(fields)).sum(dim=0)
 
@@ -114,7 +114,7 @@ class RowHeads(nn.Module):
             rows_NF: the rows.
 
         Returns:
-            (N, 8) float32, in nats; 0 where a row lacks the field.
+            (N, F) float32, in nats; 0 where a row lacks the field.
         """
         with torch.autocast("cpu", enabled=False):  # products too small to gain by bf16, and rare fields that lose
             of_field = self.all_logits(state_NC, rows_NF)

@@ -77,7 +77,7 @@ class EncoderDecoderDecoder:
         """Let the encoder read the prompts of all pieces, before any step; equal prompts are read once.
 
         Args:
-            prompts: (L, 8) int64 of each piece, whole bars; of one length, which may be 0.
+            prompts: (L, F) int64 of each piece, whole bars; of one length, which may be 0.
 
         Returns:
             (B, C) the states that predict the first rows after them.

@@ -32,7 +32,7 @@ class EncoderDecoderLayout:
     """What a pack looks like to the encoder–decoder: its windows side by side, each padded to the longest."""
 
     rows_NF: Tensor
-    """(N, 8) int64, the pack's rows, padding at the end."""
+    """(N, F) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
     """(N,) bool, rows whose loss counts: those of continuations."""
@@ -160,7 +160,7 @@ class EncoderDecoder(nn.Module):
         """−ln p of every field of every row of a continuation, given the primer, the rows and the fields before it.
 
         Returns:
-            (N, 8) float32; 0 where a row lacks the field or does not count.
+            (N, F) float32; 0 where a row lacks the field or does not count.
         """
         loss_mask_N = layout.loss_mask_N
         state_KC = self.states(layout).flatten(0, 1)[layout.state_K]
@@ -169,7 +169,7 @@ class EncoderDecoder(nn.Module):
 
 
 def split(rows_LF: Ints, vocabulary: Vocabulary) -> int:
-    """Rows (L, 8) of a window → how many are its primer: those before the bar line nearest to its half, the earlier of two.
+    """Rows (L, F) of a window → how many are its primer: those before the bar line nearest to its half, the earlier of two.
 
     0 where the window is a single bar: it is all continuation.
     """

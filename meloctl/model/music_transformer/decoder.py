@@ -98,7 +98,7 @@ class MusicTransformerDecoder:
         """Read the prompts of all pieces in one forward pass, before any step; equal prompts are read once.
 
         Args:
-            prompts: (L, 8) int64 of each piece, of one length, which may be 0.
+            prompts: (L, F) int64 of each piece, of one length, which may be 0.
 
         Returns:
             (B, C) the states that predict the rows after them.

@@ -31,7 +31,7 @@ class MusicTransformerLayout:
     """What a pack looks like to the Music Transformer."""
 
     rows_NF: Tensor
-    """(N, 8) int64, the pack's rows, padding at the end."""
+    """(N, F) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
     """(N,) bool, rows whose loss counts."""
@@ -194,7 +194,7 @@ class MusicTransformer(nn.Module):
         """−ln p of every field of every row, given the rows of its window before it and the fields before it.
 
         Returns:
-            (N, 8) float32; 0 where a row lacks the field or does not count.
+            (N, F) float32; 0 where a row lacks the field or does not count.
         """
         loss_mask_N = layout.loss_mask_N
         nll_NF = self.heads.nll(self.states(layout)[loss_mask_N[: layout.n_rows]], layout.rows_NF[loss_mask_N])
