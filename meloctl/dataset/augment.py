@@ -1,4 +1,4 @@
-"""Augmentation: windows transposed and at another tempo; drums keep their pitches."""
+"""Augmentation: windows transposed and at another tempo; drums keep their pitches. Letters: L rows, F fields."""
 
 import numpy as np
 import numpy.typing as npt

@@ -5,6 +5,7 @@
     end       the end row, where the window has one
 
 The form is that of fill-in-the-middle (Bavarian et al., 2022) at bar lines, for all parts or for some of them.
+Letters: L rows, F fields.
 """
 
 from collections.abc import Collection

@@ -1,6 +1,6 @@
 """Windows → packs: several windows end to end as one sequence, with little or no padding.
 
-Letters: N rows, W windows, F fields.
+Letters: N rows, W windows, F fields of a row.
 """
 
 from bisect import bisect_left, insort

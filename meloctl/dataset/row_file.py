@@ -1,6 +1,6 @@
 """Writes the rows of a shard as safetensors, piece by piece, and memory-maps them.
 
-It holds two tensors, `rows` (N, F) int16 and `first` (P + 1,) int64, where each of P pieces starts and N.
+It holds two tensors, `rows` (N, F) int16 and `first` (P + 1,) int64, where each of P pieces starts and N. F fields.
 The format is https://huggingface.co/docs/safetensors: eight bytes that give the length of a JSON header, the header, the data.
 """
 

@@ -1,6 +1,6 @@
 """A corpus as rows, made once: one safetensors file for the rows, one JSON file for what they are.
 
-Letters: N rows of P pieces, L rows of one piece.
+Letters: N rows of P pieces, L rows of one piece, F fields.
 """
 
 import json

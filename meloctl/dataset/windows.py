@@ -1,4 +1,7 @@
-"""Pieces → windows of whole bars that fit the context. A window is a view of its piece: nothing is copied here."""
+"""Pieces → windows of whole bars that fit the context. A window is a view of its piece: nothing is copied here.
+
+Letters: L rows of a piece or window, F fields.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

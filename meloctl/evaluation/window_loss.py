@@ -147,6 +147,6 @@ def prefix_losses(
 
 
 def bar_seconds(headers: Ints, vocabulary: Vocabulary) -> Floats:
-    """Header rows (B, 8) → (B,) duration of each bar in seconds."""
+    """Header rows (B, F) → (B,) duration of each bar in seconds."""
     quarters = np.array([4 * n / d for n, d in vocabulary.signatures])[headers[:, TIME_SIGNATURE]]
     return np.asarray(quarters * 60 / np.array(vocabulary.tempos)[headers[:, TEMPO]])

@@ -15,7 +15,10 @@ from meloctl.model.registry import Model
 
 
 class Decoder(Protocol):
-    """A model with cached keys and values: it reads prompts, and then one row of each piece at a time. B pieces, C width."""
+    """A model with cached keys and values: it reads prompts, and then one row of each piece at a time.
+
+    Letters: B pieces, L rows of a prompt, F fields, C width, V values of a field.
+    """
 
     @property
     def model(self) -> Model:
@@ -41,7 +44,7 @@ class Decoder(Protocol):
         """
 
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece (B, 8) → (B, C) the states that predict the rows after them."""
+        """Read one row of each piece (B, F) → (B, C) the states that predict the rows after them."""
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Keep these pieces alone, in this order."""

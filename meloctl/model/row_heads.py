@@ -75,7 +75,13 @@ class RowHeads(nn.Module):
         return self.heads[field](state)
 
     def condition_on(self, field: int, value: Tensor, state: Tensor) -> Tensor:
-        """State (…, C) conditioned on a field: state + embedding of value (…) → (…, C)."""
+        """State conditioned on a field, (…, C): state + embedding of the field's value.
+
+        Args:
+            field: index in FIELDS.
+            value: (…) int64.
+            state: (…, C).
+        """
         return state + self.known[FIELDS[field]](value)
 
     def all_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:

@@ -153,7 +153,12 @@ class EncoderDecoder(nn.Module):
         )
 
     def placed(self, x_NC: Tensor, time_N2: Tensor) -> Tensor:
-        """Embeddings (N, C) plus the encoding of bar and position (N, 2); √C evens their sizes (Vaswani et al., section 3.4)."""
+        """Embeddings times √C plus the positional encoding, (N, C) (Vaswani et al., section 3.4).
+
+        Args:
+            x_NC: embeddings of rows.
+            time_N2: bar and position in it, in steps, of each row.
+        """
         return x_NC * self.config.width**0.5 + musical_time(time_N2, self.config.width).to(x_NC.dtype)
 
     def forward(self, layout: EncoderDecoderLayout) -> Tensor:
@@ -184,7 +189,14 @@ def bars_of(pack: Pack, vocabulary: Vocabulary) -> Ints:
 
 
 def side_by_side(first_W: Ints, last_W: Ints) -> tuple[Ints, Bools]:
-    """Ranges [first, last) (W,), padded to the longest: (W, M) the indices, 0 for padding; (W, M) True for padding."""
+    """Indices of ranges, padded to the longest.
+
+    Args:
+        first_W, last_W: each range is [first, last).
+
+    Returns:
+        (W, M) indices, 0 for padding, and (W, M) True for padding.
+    """
     steps_M = np.arange((last_W - first_W).max())
     padding_WM = steps_M[None] >= (last_W - first_W)[:, None]
     return np.where(padding_WM, 0, first_W[:, None] + steps_M), padding_WM

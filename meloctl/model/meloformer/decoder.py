@@ -142,7 +142,7 @@ class MeloFormerDecoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece, (B, 8) int64; a row that opens a bar closes the one before it.
+        """Read one row of each piece, (B, F) int64; a row that opens a bar closes the one before it.
 
         Returns:
             (B, C) the states that predict the rows after them.

@@ -67,7 +67,12 @@ class MusicTransformerLayer(Protocol):
         """Rows (N, C) → (N, 3 H, D) queries, then keys, then values."""
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows before attention.
+            heads_NHD: outputs of the attention heads.
+        """
 
     def feed(self, x_NC: Tensor) -> Tensor:
         """(N, C) x plus the feed-forward layer of it."""
@@ -93,7 +98,12 @@ class Layer(nn.Module):
         return self.qkv(self.norm(x_NC)).unflatten(-1, (3 * self.n_heads, -1))
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows before attention.
+            heads_NHD: outputs of the attention heads.
+        """
         return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
 
     def feed(self, x_NC: Tensor) -> Tensor:
