@@ -28,7 +28,7 @@ from safetensors.numpy import save_file
 from analysis.arrays import Ints
 from analysis.atomic_write import atomic_write, atomic_write_text
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 
 _ADDRESS = re.compile(r"(?:(?:tcp|tls|ws|wss|ucx)://)?[^\s:/]+:\d{1,5}")
 _KEY = "chunks.json"

@@ -87,7 +87,7 @@ class CellBlocks:
 
     cells: Cells
     families: Ints
-    """(F,) families told apart, as indices into FAMILIES; empty when they are not, and F is 1."""
+    """(F,) families that are distinguished, as indices into FAMILIES; empty when they are not, and F is 1."""
 
     blocks: tuple["Block", ...]
 

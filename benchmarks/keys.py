@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from test_meloctl_score_key import KEYS, estimated_key
+from plain_key import KEYS, estimated_key
 
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling

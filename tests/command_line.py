@@ -9,11 +9,9 @@ import subprocess
 import sys
 from unittest import mock
 
-from conftest import ROOT, note, smf
+from conftest import note, smf
 
 from meloctl.cli import main
-
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
 
 def meloctl(*arguments, work, cwd=None):

@@ -1,4 +1,4 @@
-"""What several tests share: MIDI built byte by byte, small pieces, random pieces, and real files where they are at hand."""
+"""What several tests share: MIDI built byte by byte, small pieces, and real files where they are at hand."""
 
 import os
 import struct
@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
 
 from analysis.piece import Bars, Notes, Part, Piece
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MELOCTL_DATA", ROOT.parent / "shared" / "data"))
 """Folder of real MIDI sets; none of them belongs to this project."""
+DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
+"""The offset table that the mask of the seed was derived from."""
 
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.load_profile("default")
@@ -30,6 +31,17 @@ def real():
         return found
 
     return files
+
+
+@pytest.fixture
+def one_thread():
+    """Compute with one thread of torch: matrices as small as those of tests take longer on several."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def variable_length(n: int) -> bytes:
@@ -68,7 +80,7 @@ def piece_of(
     ticks_per_quarter: int = 12,
     tempo: float = 120.0,
 ) -> Piece:
-    """A piece from (part, onset tick, duration ticks, pitch); 12 ticks a quarter unless told."""
+    """A piece from (part, onset tick, duration ticks, pitch); 12 ticks a quarter by default."""
     part, onset, duration, pitch = zip(*notes, strict=True)
     parts = parts or tuple(Part(program=10 * i, is_drum=False) for i in range(max(part) + 1))
     return Piece(
@@ -77,28 +89,4 @@ def piece_of(
         bars=Bars.of(signatures or [(0, 4, 4)], ticks_per_quarter),
         tempo_tick=np.zeros(1, dtype=np.int64),
         tempo=np.array([tempo]),
-    )
-
-
-@st.composite
-def pieces(draw, *, ticks_per_quarter: int | None = None) -> Piece:
-    """Random pieces: odd and changing signatures, bars cut short, drums, equal programs, notes off any grid."""
-    tpq = ticks_per_quarter or draw(st.sampled_from([1, 24, 96, 100, 120, 480, 1024]))
-    programs = draw(st.lists(st.tuples(st.sampled_from([0, 0, 33, 52, 127]), st.booleans()), min_size=1, max_size=5))
-    signs = st.tuples(st.integers(0, 12 * tpq), st.integers(1, 13), st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
-    events = st.tuples(
-        st.integers(0, len(programs) - 1),
-        st.integers(0, 24 * tpq),
-        st.integers(0, 9 * tpq),
-        st.integers(0, 127),
-        st.integers(1, 127),
-    )
-    part, onset, duration, pitch, velocity = zip(*draw(st.lists(events, min_size=1, max_size=40)), strict=True)
-    used = sorted(set(part))  # every part of a piece that was read has notes
-    return Piece(
-        parts=tuple(Part(program=programs[i][0], is_drum=programs[i][1]) for i in used),
-        notes=Notes.of(onset, duration, pitch, velocity, [used.index(p) for p in part]),
-        bars=Bars.of(draw(st.lists(signs, max_size=3)), tpq),
-        tempo_tick=np.zeros(1, dtype=np.int64),
-        tempo=np.array([draw(st.floats(20, 300))]),
     )

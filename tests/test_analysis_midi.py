@@ -7,10 +7,11 @@ from dataclasses import replace
 import mido
 import numpy as np
 import pytest
-from conftest import note, pieces, signature, smf
+from conftest import note, signature, smf
 from hypothesis import given
 from hypothesis import strategies as st
 from miditoolkit import MidiFile
+from strategies import pieces
 from symusic import Score
 
 from analysis import midi_bytes

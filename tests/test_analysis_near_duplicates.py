@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis.corpus import group_of, merged_groups, split_of
 from analysis.midi import read_midi

@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, piece_of
+from conftest import DIARY, piece_of
 
 from analysis.chunked_map import Workers
 from analysis.errors import MeloError
@@ -11,8 +11,6 @@ from analysis.measure_corpus import MeasureChunk, measure_corpus
 from analysis.midi import write_midi
 from analysis.offset_table_file import OffsetTableFile, PeakEntry, curves_of, read_curves, table_json
 from analysis.significance import evidence_of
-
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 
 
 def row(relation="same", offset=1, mean=0.5, **other):

@@ -5,9 +5,10 @@ import random
 import numpy as np
 import plain_evidence
 import pytest
-from conftest import note, piece_of, pieces, signature, smf
+from conftest import note, piece_of, signature, smf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis import offsets
 from analysis.chunked_map import Workers

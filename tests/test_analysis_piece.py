@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
+from strategies import pieces
 
 from analysis.errors import MeloError
 from analysis.piece import Bars, Notes, Part, meter

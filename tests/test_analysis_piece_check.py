@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import note, piece_of, pieces, signature, smf
+from conftest import note, piece_of, signature, smf
 from hypothesis import given
+from strategies import pieces
 
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
+from strategies import pieces
 
 from analysis import shuffle, significance
 from analysis.chunked_map import ChunkResult, Workers

@@ -14,8 +14,8 @@ from analysis.midi import write_midi
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
+from meloctl.model.attention.tiled.plan import RowTilePlan
 from meloctl.model.config import ModelConfig
-from meloctl.model.meloformer import model as meloformer_file
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -199,7 +199,7 @@ def test_a_step_learns_and_leaves_no_gradient(name):
     assert all(p.grad is None for p in model.parameters())
 
 
-# What is counted
+# Work under masks
 
 
 def tiny(spec):
@@ -209,8 +209,8 @@ def tiny(spec):
 
 def test_bf16_computes_in_bf16_from_the_same_weights(monkeypatch):
     seen = []
-    attend = meloformer_file.attend
-    monkeypatch.setattr(meloformer_file, "attend", lambda q, *rest: seen.append(q.dtype) or attend(q, *rest))
+    attend = RowTilePlan.attend
+    monkeypatch.setattr(RowTilePlan, "attend", lambda plan, q, *rest: seen.append(q.dtype) or attend(plan, q, *rest))
     excerpts = [train_music.Excerpt(window=Window(rows=rows_of([3, 3]), first_bar=0))]
     for name in ("meloformer", "meloformer-bf16"):
         sizes = {"parameters": 300_000, "layers": 1, "width": 64, "heads": 1, "context": 64, "tokens": 30}
@@ -225,7 +225,7 @@ def test_work_under_masks_by_hand():
     dense = train_cuda.work_of(pack, tiny(train_contestants.DENSE))
     assert dense == train_cuda.Work(vectors=4, pairs=10)
     seed = train_cuda.work_of(pack, tiny(train_contestants.SEED_MASK))
-    # rows: all 10 pairs; 2 rows see the summary of the bar before; 4 rows are heard; summaries see 1 and 2 summaries
+    # rows: all 10 pairs; 2 rows see the summary of the bar before; 4 rows are summarised; summaries see 1 and 2 summaries
     assert seed == train_cuda.Work(vectors=6, pairs=10 + 2 + 4 + 3)
     alone = train_cuda.work_of(pack, tiny(MaskSpec(same=(), near=0, far=(), summaries=False)))
     assert alone == train_cuda.Work(vectors=4, pairs=3 + 3)

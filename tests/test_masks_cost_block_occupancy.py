@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_masks_dense import layouts
-from test_masks_spec import specs
+from strategies import layouts, specs
 
 from masks.cost import block_occupancy as occupancy
 from masks.cost.block_occupancy import BlockGrid, block_occupancy

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_masks_rules_seed import DIARY
-from test_masks_spec import SEED
+from conftest import DIARY
+from small_masks import SEED
 
 from analysis.corpus import find_files
 from analysis.offset_table_file import read_curves

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from test_masks_rules_seed import curves
-from test_masks_spec import SEED, specs
+from small_masks import SEED, curves
+from strategies import specs
 
 from analysis.errors import MeloError
 from masks.cost.row_pairs import row_pairs

@@ -5,37 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from test_masks_spec import SEED, specs
+from small_masks import SEED
+from strategies import layouts, specs
 
 from masks.cost.row_pairs import row_pairs
 from masks.dense import dense_mask, dense_summary_mask
 from masks.describe import density, describe_mask, reach
 from masks.mask_picture import draw_mask
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
-
-
-@st.composite
-def layouts(draw):
-    """(bar, part) of rows in generation order: ragged cells, empty bars, empty parts."""
-    cells = draw(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=12))
-    rows = sorted((b, p) for b, p, n in cells for _ in range(n))
-    return [b for b, _ in rows], [p for _, p in rows]
-
-
-@st.composite
-def infill_layouts(draw):
-    """(bar, part, segment) of rows in generation order, the masked bars of some parts last: header rows are part 4, infill
-    headers part 5."""
-    n_bars = draw(st.integers(1, 6))
-    cells = draw(st.lists(st.tuples(st.integers(0, n_bars - 1), st.integers(0, 3), st.integers(1, 3)), max_size=12))
-    first = draw(st.integers(0, n_bars - 1))
-    masked = range(first, draw(st.integers(first, n_bars - 1)) + 1)
-    parts = draw(st.sets(st.integers(0, 3), min_size=1))
-    rows = [(b, p) for b, p, n in cells for _ in range(n)]
-    last = sorted([(b, p) for b, p in rows if b in masked and p in parts] + [(b, -1) for b in masked])
-    kept = sorted([(b, p) for b, p in rows if not (b in masked and p in parts)] + [(b, -1) for b in range(n_bars)])
-    bar, part = [b for b, _ in kept + last], [4 if p < 0 else p for _, p in kept] + [5 if p < 0 else p for _, p in last]
-    return bar, part, [b for b, _ in kept] + [n_bars + b - first for b, _ in last]
 
 
 def test_infill_attends_both_ways_drawn():

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from conftest import DIARY
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks_rules_seed import DIARY
-from test_masks_spec import SEED, specs
+from small_masks import SEED
+from strategies import specs
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import DIARY
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_masks_rules_seed import DIARY, curves
+from small_masks import curves
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from small_masks import LEARNED_GATES, gate_curve, learned_gates
 
 from analysis.errors import MeloError
 from masks.mask_picture import draw_gates
@@ -11,30 +12,8 @@ from masks.rules.learned import Gate, GateCurve, LearnedGates, learned_mask
 from masks.spec import MOST_OFFSET
 
 
-def curve(learned, *, prior=None, density=None, beyond=0.0, beyond_density=0.1):
-    """Offsets that are not named are shut."""
-    offsets = range(1, max(learned) + 1)
-    return GateCurve(
-        offsets={
-            k: Gate(prior=(prior or {}).get(k, 0.3), learned=learned.get(k, 0.25), density=(density or {}).get(k, 0.1))
-            for k in offsets
-        },
-        beyond=Gate(prior=0.3, learned=beyond, density=beyond_density),
-    )
-
-
-def gates(same, cross, **change):
-    return LearnedGates(**{"same": same, "cross": cross, "drums": "masked", "summaries": True, **change})
-
-
-SIX = gates(
-    curve({4: 0.1, 6: 0.9, 12: 0.5}, prior={4: 0.7, 12: 0.4}, density={6: 0.07, 12: 0.02}),
-    curve({1: 0.8, 2: 0.6, 5: 0.7}),
-)
-
-
 def test_open_gates_are_shown_with_what_moved():
-    spec = learned_mask(SIX)
+    spec = learned_mask(LEARNED_GATES)
     assert (spec.same, spec.near, spec.far) == ((6, 12), 2, (5,))
     assert spec.reasons[1] == "Own part: 6 (0.30 → 0.90), 12 (0.40 → 0.50) are shown (open at the start → at the end)."
     assert spec.reasons[2] == "Own part: 4 (0.70 → 0.10) began open and was shut."
@@ -44,33 +23,33 @@ def test_open_gates_are_shown_with_what_moved():
 
 
 def test_everything_open_shows_everything():
-    spec = learned_mask(gates(curve({1: 0.9, 2: 0.9}, beyond=0.5), curve({1: 0.6}, beyond=0.9)))
+    spec = learned_mask(learned_gates(gate_curve({1: 0.9, 2: 0.9}, beyond=0.5), gate_curve({1: 0.6}, beyond=0.9)))
     assert (spec.same, spec.near, spec.far) == ("full", MOST_OFFSET, ())
     assert "rows 0.500 pass" in spec.reasons[0]
 
 
 def test_farther_bars_that_were_never_reached_are_not_shown():
-    short = curve({1: 0.9, 2: 0.9}, beyond=0.9, beyond_density=0.0)
-    spec = learned_mask(gates(short, short))
+    short = gate_curve({1: 0.9, 2: 0.9}, beyond=0.9, beyond_density=0.0)
+    spec = learned_mask(learned_gates(short, short))
     assert (spec.same, spec.near, spec.far) == ((1, 2), 2, ())
     assert not any("farther" in r for r in spec.reasons)
 
 
 def test_gates_that_hardly_moved_are_reported():
-    still = curve({1: 0.39, 4: 0.75}, prior={1: 0.3, 4: 0.7})
-    assert learned_mask(gates(still, still)).reasons[1].startswith("Careful: no gate moved by more than 0.09.")
-    assert not any("Careful" in r for r in learned_mask(SIX).reasons)
+    still = gate_curve({1: 0.39, 4: 0.75}, prior={1: 0.3, 4: 0.7})
+    assert learned_mask(learned_gates(still, still)).reasons[1].startswith("Careful: no gate moved by more than 0.09.")
+    assert not any("Careful" in r for r in learned_mask(LEARNED_GATES).reasons)
 
 
 def test_far_bars_cannot_be_shown_alone_and_it_says_so():
-    spec = learned_mask(gates(curve({1: 0.9, 2: 0.1}, beyond=0.8), curve({1: 0.1})))
+    spec = learned_mask(learned_gates(gate_curve({1: 0.9, 2: 0.1}, beyond=0.8), gate_curve({1: 0.1})))
     assert spec.same == (1,)
     assert any("farther bars ended 0.80 open" in r for r in spec.reasons)
     assert "Other parts: no offset is shown (open at the start → at the end)." in spec.reasons
 
 
 def test_a_gate_that_was_never_used_is_not_shown():
-    spec = learned_mask(gates(curve({1: 0.9, 2: 0.9}, density={2: 0.0}), curve({1: 0.1})))
+    spec = learned_mask(learned_gates(gate_curve({1: 0.9, 2: 0.9}, density={2: 0.0}), gate_curve({1: 0.1})))
     assert spec.same == (1,)
     assert "Own part: 2 hidden: no pair of rows in training passed those gates." in spec.reasons
 
@@ -131,9 +110,9 @@ GATE = {"prior": 0, "learned": 0, "density": 0}
 )
 def test_damaged_gates_are_refused(change, message):
     with pytest.raises(MeloError, match=message):
-        LearnedGates.from_json({**SIX.to_json(), **change})
+        LearnedGates.from_json({**LEARNED_GATES.to_json(), **change})
 
 
 def test_gates_are_drawn(tmp_path):
-    draw_gates(replace(SIX, summaries=False), tmp_path / "gates.png")
+    draw_gates(replace(LEARNED_GATES, summaries=False), tmp_path / "gates.png")
     assert (tmp_path / "gates.png").read_bytes()[:4] == b"\x89PNG"

@@ -1,18 +1,13 @@
 """The seed's rule: the seed's numbers give the seed's mask, and other numbers give others for stated reasons."""
 
 import pytest
-from conftest import ROOT
+from conftest import DIARY
 from msgspec.structs import replace
+from small_masks import curves
 
 from analysis.errors import MeloError
-from analysis.offset_table_file import Curves, read_curves
+from analysis.offset_table_file import read_curves
 from masks.rules.seed import derive_mask
-
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
-
-
-def curves(same, cross, pairs=None):
-    return Curves(measure="pc-jaccard", same=same, cross=cross, pairs=pairs or {}, table_hash="0")
 
 
 def test_the_seeds_numbers_give_the_seeds_mask():

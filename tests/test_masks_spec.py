@@ -2,35 +2,12 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
+from small_masks import SEED
+from strategies import specs
 
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
-
-SEED = MaskSpec(
-    same="full",
-    near=2,
-    far=(4,),
-    summaries=True,
-    same_prior={1: 0.5},
-    cross_prior={0: 0.25},
-    reasons=("because",),
-    source={"rule": "seed"},
-)
-
-
-@st.composite
-def specs(draw, most=12):
-    offsets = st.lists(st.integers(1, most), unique=True, max_size=5).map(sorted)
-    near = draw(st.integers(0, 4))
-    return MaskSpec(
-        same=draw(st.one_of(st.just("full"), offsets.map(tuple))),
-        near=near,
-        far=tuple(k for k in draw(offsets) if k > near),
-        drums=draw(st.sampled_from(["masked", "exempt"])),
-        summaries=draw(st.booleans()),
-    )
 
 
 def test_what_the_seeds_mask_shows():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import DIARY, facts, meloctl, mistake, only, write_corpus
-from conftest import note, smf
+from command_line import facts, meloctl, mistake, only, write_corpus
+from conftest import DIARY, note, smf
 
 from analysis.midi import read_midi
 from analysis.similarity import MEASURES

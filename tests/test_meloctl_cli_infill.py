@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import piece_of
-from test_meloctl_generation_infill import brisk
-from test_meloctl_model import SEED, small
+from small_models import SEED, small, with_short_bars
 
 from analysis.midi import read_midi, write_midi
 from analysis.piece import Part
@@ -32,7 +31,7 @@ def made_model(work, *, infill):
     recipe = Recipe(stage="model", command="train", inputs={}, options={"infill": infill}, label="tiny")
     folder = space.folder(recipe)
     folder.mkdir(parents=True)
-    model = brisk(small(SEED)).float()
+    model = with_short_bars(small(SEED)).float()
     save_model(model, "meloformer", model.state_dict(), folder, {}, infill=infill)
     space.finish(recipe, files=["model.safetensors", "model.json"], results={})
 

@@ -8,8 +8,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from command_line import DIARY, only, write_corpus
-from test_masks_rules_learned import SIX
+from command_line import only, write_corpus
+from conftest import DIARY
+from small_masks import LEARNED_GATES
 
 from masks.spec import MaskSpec
 from meloctl.cli.main import run
@@ -227,7 +228,7 @@ def test_the_diary_still_gives_the_seeds_mask(tmp_path):
 def learned_run(folder, **change):
     """A folder that holds what a run with gates leaves for derive-mask."""
     folder.mkdir(parents=True)
-    (folder / "gates.json").write_text(json.dumps({**SIX.to_json(), **change}))
+    (folder / "gates.json").write_text(json.dumps({**LEARNED_GATES.to_json(), **change}))
     return folder
 
 

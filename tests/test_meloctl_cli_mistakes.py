@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from command_line import DIARY, everything_under, facts, meloctl, meloctl_here, mistake, only, write_corpus
-from conftest import note, smf
+from command_line import everything_under, facts, meloctl, meloctl_here, mistake, only, write_corpus
+from conftest import DIARY, note, smf
 
 
 @pytest.fixture

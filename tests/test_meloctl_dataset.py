@@ -4,9 +4,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis.errors import MeloError
 from analysis.piece import Part

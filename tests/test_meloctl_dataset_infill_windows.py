@@ -4,9 +4,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis.piece import Part
 from meloctl.dataset.infill_windows import infill_window, random_infill_window

@@ -4,10 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import note, piece_of, pieces, smf
+from conftest import note, piece_of, smf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
+from strategies import pieces
 
 from analysis.corpus import SkippedFile, find_files, read_files
 from analysis.errors import MeloError

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis.near_duplicates import NEAR, shingles
 from analysis.piece import Notes, Part, Piece

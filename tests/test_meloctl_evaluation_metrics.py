@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
+from strategies import pieces
 
 from analysis.piece import Part
 from meloctl.evaluation.intervals import (

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given, settings
+from strategies import pieces
 
 from analysis.offsets import OFFSETS, RELATIONS, UNIT, CellBlocks, measure
 from analysis.piece import Notes, Part, Piece

@@ -7,8 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, small
-from test_meloctl_model_decoder import V, always
+from small_models import SEED, V, always, small
 
 from analysis.errors import MeloError
 from masks.spec import MOST_OFFSET, MaskSpec

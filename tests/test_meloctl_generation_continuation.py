@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, small
-from test_meloctl_model_decoder import V
+from small_models import SEED, V, small
+from strategies import pieces
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi

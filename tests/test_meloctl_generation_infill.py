@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, V, small
+from small_models import SEED, V, small, with_short_bars
+from strategies import pieces
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
@@ -36,13 +37,6 @@ PARTS = (
 )
 
 
-def brisk(model):
-    """An untrained model that closes a bar after some notes, not after sixty."""
-    with torch.no_grad():
-        model.heads.heads[INSTRUMENT].outer.bias[[V.end, V.infill_bar]] = 3.0
-    return model
-
-
 def song(bars=6):
     """Four parts, in each bar a note each; pitches tell parts apart."""
     return piece_of([(p, 48 * b, 24, 36 + 10 * p) for b in range(bars) for p in range(4)], parts=PARTS)
@@ -56,7 +50,7 @@ def columns(notes, chosen=None):
 
 
 def fill_once(piece, bars, parts=None, *, seed=0, model=None, **how):
-    model = model or brisk(small(SEED))
+    model = model or with_short_bars(small(SEED))
     infill = encode_infill(piece, bars, parts, V)
     version = InfillProgress(random=np.random.default_rng(seed))
     fill_segments(model, infill, [version], Sampling(top_p=1.0), **how)
@@ -172,7 +166,7 @@ def test_a_new_note_makes_room_for_what_is_kept():
 
 
 def test_an_interrupt_leaves_the_bars_that_are_not_written_as_they_were():
-    model = brisk(small(SEED))
+    model = with_short_bars(small(SEED))
     infill = encode_infill(song(), range(1, 5), None, V)
     version, closed = InfillProgress(random=np.random.default_rng(0)), []
 
@@ -216,7 +210,7 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
         context=segment_context(infill, segment, [], V),
         random=np.random.default_rng(seed),
     )
-    generate(brisk(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
+    generate(with_short_bars(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
     rows = np.stack(writer.rows)
     assert check_rows(rows, V) == []
     middle = rows[len(infill.rows) :]
@@ -295,7 +289,7 @@ def test_a_bar_that_is_longer_than_a_window_is_a_segment():
 
 
 def test_several_versions_at_once_are_as_each_alone():
-    model, piece = brisk(small(SEED)), song(30)
+    model, piece = with_short_bars(small(SEED)), song(30)
     bass = part_ids(piece.parts, V)[1]
     infill = encode_infill(piece, None, (bass,), V)
     together = [InfillProgress(random=np.random.default_rng(seed)) for seed in (1, 2)]

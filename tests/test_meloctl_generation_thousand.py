@@ -6,11 +6,9 @@ import subprocess
 
 import numpy as np
 import pytest
-import torch
 from miditoolkit import MidiFile
+from small_models import V, small
 from symusic import Score
-from test_meloctl_model import small
-from test_meloctl_model_decoder import V
 
 from analysis.midi import read_midi, write_midi
 from masks.rules.baselines import museformer_mask, window_mask
@@ -23,6 +21,8 @@ from meloctl.generation.sampler import generate
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.score.playable import playable
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 MASKS = {
     "diary": MaskSpec(same="full", near=2, far=(4,), summaries=True),
@@ -104,11 +104,3 @@ def test_a_thousand_files(tmp_path):
         )
         assert done.returncode == 0, f"{path.name}: {done.stderr[-500:]}"
         assert "<note" in out.read_text()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # models this small wait for each other more than they work
-    yield
-    torch.set_num_threads(before)

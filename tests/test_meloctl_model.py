@@ -3,74 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from conftest import piece_of
 from hypothesis import given, settings
-from test_masks_spec import specs
+from small_models import EXEMPT, SEED, V, music, nll_of, pack_of_rows, small, states_of, with_sharp_attention
+from strategies import specs
 
 from analysis.errors import MeloError
-from analysis.piece import Part
 from masks.dense import dense_mask
 from masks.spec import MaskSpec
-from meloctl.dataset.packs import Pack, padded
+from meloctl.dataset.packs import padded
 from meloctl.model.config import PRESETS, ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.rotary import rotate, rotation
-from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, NOTE_FIELDS, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, NOTE_FIELDS, PITCH, POSITION
 
-V = default_vocabulary()
-SEED = MaskSpec(same="full", near=2, far=(4,), summaries=True)
-EXEMPT = MaskSpec(same=(4,), near=0, far=(3,), drums="exempt", summaries=False)
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
-
-
-def small(spec, layers=2, *, gated=False, **change):
-    torch.manual_seed(0)
-    sizes = {
-        "layers": layers,
-        "width": 24,
-        "heads": 2,
-        "kv_heads": 1,
-        "hidden": 29,
-        "field_hidden": 13,
-        "dropout": 0.0,
-        "context": 64,
-    }
-    return MeloFormer(ModelConfig(**{**sizes, **change}), V, spec, gated=gated).double().eval()
-
-
-def music(seed, bars=8, parts=3, signatures=None):
-    """Rows (L, 8) of a random piece, some cells empty, and its bar and part by row."""
-    rng = np.random.default_rng(seed)
-    notes = [
-        (p, 48 * b + int(rng.integers(0, 48)), 6, int(rng.integers(40, 80)))
-        for b in range(bars)
-        for p in range(parts)
-        for _ in range(rng.integers(0, 3))
-    ]
-    notes += [(p, 0, 6, 50 + p) for p in range(parts)] + [(0, 48 * (bars - 1), 6, 60)]
-    drums_first = tuple(Part(program=10 * p, is_drum=p == 0) for p in range(parts))
-    rows, _ = encode(piece_of(notes, parts=drums_first, signatures=signatures), V)
-    bar = np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
-    part = rows[:, INSTRUMENT].astype(int) * 100 + rows[:, INSTANCE]
-    return torch.from_numpy(rows.astype(np.int64)), bar.tolist(), part.tolist()
-
-
-def pack_of(*windows, first_bar=None):
-    """A pack of windows of rows (L, 8)."""
-    return Pack(
-        rows=np.concatenate([np.asarray(w, dtype=np.int64) for w in windows]),
-        starts=np.cumsum([0, *(len(w) for w in windows)]),
-        first_bar=np.array([0] * len(windows) if first_bar is None else first_bar, dtype=np.int64),
-    )
-
-
-def nll_of(model, *windows, first_bar=None):
-    return model(model.layout(pack_of(*windows, first_bar=first_bar)))
-
-
-def states_of(model, *windows):
-    return model.states(model.layout(pack_of(*windows)))
 
 
 # positions
@@ -219,7 +165,7 @@ def test_nothing_leaks_from_window_to_window(gated):
 
 def test_padding_changes_nothing():
     model = small(SEED)
-    pack = pack_of(music(seed=1)[0], music(seed=2)[0])
+    pack = pack_of_rows(music(seed=1)[0], music(seed=2)[0])
     longer = padded(pack, pack.n_rows + 7)
     layout = model.layout(longer)
     nll = model(layout)
@@ -228,16 +174,8 @@ def test_padding_changes_nothing():
     assert (layout.n_rows, layout.n_notes) == (pack.n_rows, pack.n_notes)
 
 
-def loud(model):
-    """Weights so large that attention is sharp: what is small in a fresh model shows."""
-    with torch.no_grad():
-        for p in model.parameters():
-            p.mul_(10)
-    return model
-
-
 def test_only_differences_of_bar_numbers_matter_but_for_the_first_row():
-    model = loud(small(SEED))
+    model = with_sharp_attention(small(SEED))
     rows, *_ = music(seed=4)
     at_0, at_9 = (nll_of(model, rows, first_bar=[bar]) for bar in (0, 9))
     torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
@@ -248,7 +186,7 @@ def test_only_differences_of_bar_numbers_matter_but_for_the_first_row():
 def test_rows_and_summaries_stand_at_their_true_bars():
     model = small(SEED)
     (a, bar_a, _), (b, bar_b, _) = music(seed=4, bars=3), music(seed=5, bars=2)
-    layout = model.layout(pack_of(a, b, first_bar=[7, 40]))
+    layout = model.layout(pack_of_rows(a, b, first_bar=[7, 40]))
     bars = torch.tensor([7 + x for x in bar_a] + [40 + x for x in bar_b])
     position = torch.cat([a, b])[:, POSITION].clamp(min=0)
     assert torch.equal(layout.row_rotation[: len(bars), 0], rotation(bars, position, 12))
@@ -272,13 +210,13 @@ def test_what_counts_is_counted():
     model = small(SEED)
     a, b = music(seed=4)[0], music(seed=5)[0]
     b = b[1:] if b[1, INSTRUMENT] == V.bar else b
-    layout = model.layout(pack_of(a, b, first_bar=[0, 3]))
+    layout = model.layout(pack_of_rows(a, b, first_bar=[0, 3]))
     assert layout.loss_mask_N.tolist() == [True] * len(a) + [False] + [True] * (len(b) - 1)
     assert layout.n_notes == int((a[:, PITCH] != ABSENT).sum()) + int((b[1:, PITCH] != ABSENT).sum())
 
 
 def test_recomputing_layers_changes_no_gradient():
-    pack = pack_of(music(seed=1)[0], music(seed=2)[0])
+    pack = pack_of_rows(music(seed=1)[0], music(seed=2)[0])
     grads = []
     for checkpointing in (False, True):
         model = small(SEED, gated=True, dropout=0.3).train()

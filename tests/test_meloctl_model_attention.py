@@ -7,8 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks_dense import infill_layouts, layouts
-from test_masks_spec import specs
+from strategies import specs, windows_of_rows
 
 from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
@@ -150,13 +149,6 @@ def test_two_tiles_with_one_pair_are_refused():
 
 
 # plans
-
-
-def windows_of_rows():
-    """(bar, part, segment) of rows; some windows have masked bars."""
-    return st.one_of(
-        infill_layouts(), layouts().map(lambda rows: ((np.array(rows[0]) - rows[0][0]).tolist(), rows[1], None))
-    )
 
 
 @st.composite

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from test_meloctl_model import SEED, music, pack_of, small
-from test_meloctl_model_infill import window
+from small_models import SEED, masked_window, music, pack_of_rows, small
 
 from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MaskSpec
@@ -71,8 +70,8 @@ class DensePlanner:
 @pytest.mark.parametrize(
     "pack",
     [
-        padded(pack_of(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131),
-        pack_of_windows([window(1, first_bar=5), window(3, some=True)]),
+        padded(pack_of_rows(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131),
+        pack_of_windows([masked_window(1, first_bar=5), masked_window(3, some=True)]),
     ],
 )
 def test_a_model_is_the_same_under_a_dense_backend(pack, spec, gated):

@@ -8,7 +8,7 @@ import stat
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_meloctl_model import SEED
+from small_models import SEED
 from train_small import DATA, fresh
 
 from analysis.errors import MeloError

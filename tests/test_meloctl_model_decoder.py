@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import ROOT, piece_of
+from conftest import DIARY, piece_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from miditoolkit import MidiFile
 from scipy.io import wavfile
+from small_models import EXEMPT, SEED, V, always, generate_rows, music, small, states_of
+from strategies import specs
 from symusic import Score
-from test_masks_spec import specs
-from test_meloctl_model import EXEMPT, SEED, music, small, states_of
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi, write_midi
@@ -21,8 +21,7 @@ from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import MOST_ROWS_IN_BAR, Constraints
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
-from meloctl.generation.sampler import generate, sample_values
+from meloctl.generation.sampler import sample_values
 from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
 from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
@@ -30,22 +29,11 @@ from meloctl.model.meloformer.kv_cache import OffsetReach
 from meloctl.progress import SilentReporter
 from meloctl.rows.codec import decode, encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
 from meloctl.score.render import write_sound
 from meloctl.score.soundfont import find_soundfont, tuned_soundfont
-
-V = default_vocabulary()
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
-
-
-def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
-    """The rows of one piece."""
-    constraints = Constraints(bars=bars, parts=parts)
-    writer = PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(seed))
-    generate(model, [writer], Sampling(**how), on_bar=on_bar)
-    return np.stack(writer.rows)
 
 
 @settings(max_examples=15)
@@ -180,16 +168,6 @@ def test_the_seed_decides():
     one, same, other = (generate_rows(model, bars=3, seed=s) for s in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
-
-
-def always(model, instrument):
-    """Make a model that prefers one instrument whatever comes before."""
-    with torch.no_grad():
-        for head in model.heads.heads:
-            head.outer.weight.zero_()
-            head.outer.bias.zero_()
-        model.heads.heads[INSTRUMENT].outer.bias[instrument] = 1e4
-    return model
 
 
 def test_a_model_that_only_wants_to_end_still_writes_the_bars():

@@ -5,9 +5,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_masks_spec import specs
-from test_meloctl_model import SEED, small
-from test_meloctl_model_infill import window
+from small_models import SEED, masked_window, small
+from strategies import specs
 
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
@@ -35,7 +34,7 @@ def states_step_by_step(model, windows):
 @example(MaskSpec(same=(2,), near=0, far=(3,), summaries=False), 3, 2, False)  # offsets alone, on both sides
 def test_states_equal_the_full_forward(spec, seed, first, some):
     model = small(spec, layers=3)
-    several = [window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(3)]
+    several = [masked_window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(3)]
     for made, states in zip(several, states_step_by_step(model, several), strict=True):
         torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
 
@@ -45,7 +44,7 @@ def test_states_equal_the_full_forward(spec, seed, first, some):
 def test_states_equal_the_full_forward_under_gates(drums, summaries):
     model = small(MaskSpec(same=(1,), near=0, far=(), drums=drums, summaries=summaries), layers=2, gated=True)
     torch.nn.init.normal_(model.gates.value, std=2.0)
-    made = window(7, bars=LAST_OFFSET + 9, first=2, last=5)
+    made = masked_window(7, bars=LAST_OFFSET + 9, first=2, last=5)
     (states,) = states_step_by_step(model, [made])
     torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)
 
@@ -53,7 +52,7 @@ def test_states_equal_the_full_forward_under_gates(drums, summaries):
 def held_bars(same, far, first, last):
     """Bars whose rows are still cached after the last row of a window of 40 bars."""
     model = small(MaskSpec(same=same, near=0, far=far, summaries=True))
-    made = window(1, bars=40, first=first, last=last)
+    made = masked_window(1, bars=40, first=first, last=last)
     decoder = MeloFormerDecoder(model, first_masked_bar=first)
     for row in made.rows:
         decoder.step(torch.from_numpy(row[None].astype(np.int64)))
@@ -73,6 +72,6 @@ def test_a_gap_at_the_end_remembers_what_plain_writing_does():
 
 def test_the_seeds_mask_with_a_gap_at_the_beginning():
     model = small(SEED, layers=2)
-    made = window(5, first=0, last=2)
+    made = masked_window(5, first=0, last=2)
     (states,) = states_step_by_step(model, [made])
     torch.testing.assert_close(states, model.states(model.layout(pack_of([made]))), rtol=1e-9, atol=1e-9)

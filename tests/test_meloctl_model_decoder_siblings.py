@@ -10,11 +10,12 @@ import torch
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, V, music, pack_of, small
-from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
+from sibling_models import SIZES, sibling
+from small_models import SEED, V, music, pack_of_rows, small
 
 from analysis.midi import read_midi, write_midi
 from meloctl.cli.main import run
+from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
 from meloctl.generation.piece_writer import PieceWriter
@@ -33,28 +34,19 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
 from meloctl.workspace import Recipe, Workspace
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NO_ROWS = torch.empty(0, len(FIELDS), dtype=torch.int64)
-SIZES = {"layers": 3, "width": 24, "heads": 2, "kv_heads": 1, "hidden": 101, "field_hidden": 13, "dropout": 0.0}
 equal = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
-
-
-def sibling(kind, *, seed=0, **change):
-    """A small model in which every weight counts: a fresh one's norms are 1, its biases 0 and its distances nearly so."""
-    torch.manual_seed(seed)
-    model = kind(ModelConfig(**{**SIZES, "context": 28, **change}), V).double().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
 
 
 def full_states(model, rows, given=0):
     """(L − given, C) states of the full forward: of all rows, or of those behind what an encoder reads."""
     if isinstance(model, MusicTransformer):
-        return model.states(model.layout(pack_of(rows)))
+        return model.states(model.layout(pack_of_rows(rows)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder_decoder, "split", lambda *_: given)
-        return model.states(model.layout(pack_of(rows)))[0]
+        return model.states(model.layout(pack_of_rows(rows)))[0]
 
 
 def assert_equal_to_full(decoder, states, rows, full):
@@ -94,7 +86,9 @@ def test_a_window_is_written_as_it_was_trained():
     model, (rows, *_) = sibling(EncoderDecoder), music(5, bars=9)
     n = encoder_decoder.split(rows.numpy(), V)
     assert 0 < n < len(rows)
-    assert_equal_to_full(*start_decoding(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of(rows)))[0])
+    assert_equal_to_full(
+        *start_decoding(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of_rows(rows)))[0]
+    )
 
 
 @pytest.mark.parametrize("prompted", [False, True])
@@ -217,7 +211,7 @@ def test_generate_writes_exact_bars_with_every_architecture(folder, architecture
     again = read_midi(piece["path"])
     assert again.n_bars == piece["bars"] == 5
     assert piece["cache_bytes"] > 5 * 2 * 2 * 24 * 4  # a header a bar at least
-    assert f"Cached keys and values took {piece['cache_bytes'] / 1e6:.1f} MB at most" in message
+    assert f"Cached keys and values took {byte_size(piece['cache_bytes'])} at most" in message
     piece, _ = run_generate(monkeypatch, capsys, "--bars", "2", "--prompt", folder / "prompt.mid", *work)
     again, kept = read_midi(piece["path"]), read_midi(folder / "prompt.mid")
     assert again.n_bars == piece["bars"] == 5

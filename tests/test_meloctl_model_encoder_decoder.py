@@ -7,9 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_meloctl_model_music_transformer import (
-    SEED,
-    V,
+from sibling_models import (
     config,
     n_parameters,
     pack,
@@ -20,7 +18,7 @@ from test_meloctl_model_music_transformer import (
     window,
     windows_of,
 )
-from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
+from small_models import SEED, V
 
 from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack, pack_of, padded
@@ -37,6 +35,8 @@ from meloctl.model.encoder_decoder.model import (
 )
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, POSITION
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(**change) -> EncoderDecoder:

@@ -5,43 +5,29 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from flex_packs import DENSE, EXEMPT, OFFSETS, FlexPack, gate_biases, heads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_flex import allowed, listed, plain_flex, shown
-from test_masks_spec import specs
-from test_meloctl_model import SEED, music, pack_of, small
-from test_meloctl_model_attention import windows_of_rows
+from small_models import SEED, music, pack_of_rows, small
+from strategies import specs, windows_of_rows
 
 from analysis.errors import MeloError
-from masks.dense import dense_mask, dense_summary_mask
 from masks.rules.baselines import museformer_mask
-from masks.spec import MASK_RELATIONS, MaskSpec
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from meloctl.dataset.packs import padded
-from meloctl.model.attention.attend import RowPlaces
 from meloctl.model.attention.flex import kernel as flex
 from meloctl.model.attention.flex.block_mask import ALL_RELATIONS, KeyRange, visited_blocks
 from meloctl.model.attention.flex.planner import FlexPlanner, offset_runs
-from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, all_earlier_rows
+from meloctl.model.attention.gates import N_OFFSETS, all_earlier_rows
 from meloctl.model.attention.reference import attend_dense
 from meloctl.model.attention.tiled.planner import TilePlanner
 from meloctl.model.meloformer.layout import layout_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 5e-2}
 """Largest error of an output or gradient, of numbers around 1."""
-
-EXEMPT = MaskSpec(same="full", near=1, far=(3,), drums="exempt", summaries=True)
-OFFSETS = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=True)
-DENSE = all_earlier_rows(MaskSpec(same="full", near=0, far=(), summaries=False))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Tensors here are too small for more threads to pay."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -50,60 +36,12 @@ def plain(monkeypatch):
     monkeypatch.setattr(flex, "flex_attention", plain_flex)
 
 
-class Music:
-    """Windows of (bar, part) or (bar, part, segment) as one pack with padding, its plans, and its masks by definition."""
-
-    def __init__(self, spec, windows, drums=frozenset(), *, padding=0, gated=False, block=16):
-        lengths = [len(bar) for bar, *_ in windows]
-        self.starts = np.cumsum([0, *lengths])
-        nothing = np.zeros(padding, dtype=np.int64)
-        windows = [(bar, part, more[0] if more and more[0] else bar) for bar, part, *more in windows]
-        self.bar, self.part, self.segment = (
-            np.concatenate([*(np.array(w[i], dtype=np.int64) for w in windows), nothing]) for i in range(3)
-        )
-        self.spec, self.windows, self.drums, self.gated = spec, windows, drums, gated
-        planner = FlexPlanner(all_earlier_rows(spec) if gated else spec, gated=gated, block=block)
-        self.places = RowPlaces(
-            starts=self.starts,
-            bar=self.bar,
-            segment=self.segment,
-            part=self.part,
-            is_drums=np.isin(self.part, list(drums)),
-        )
-        self.rows, self.summaries = planner.plans(self.places)
-        self.room = self.summaries.n_queries
-
-    def masks(self):
-        """(N, T + N) mask of rows, and (T, T + N) mask of summaries; padding has no keys."""
-        n, room = len(self.bar), self.room
-        rows, bars = np.zeros((n, room + n), np.bool_), np.zeros((room, room + n), np.bool_)
-        spec, base = all_earlier_rows(self.spec) if self.gated else self.spec, 0
-        for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
-            bar, segment = self.bar[a:b], self.segment[a:b]
-            n_bars = int(segment[-1]) + 1 if self.spec.summaries else 0
-            mine, keys = slice(base, base + n_bars), slice(room + a, room + b)
-            rows[a:b, keys] = dense_mask(spec, bar, self.part[a:b], self.drums)
-            rows[a:b, mine] = dense_summary_mask(spec, segment, n_bars)
-            bars[mine, mine] = np.tri(n_bars, dtype=np.bool_)
-            bars[mine, keys] = np.arange(n_bars)[:, None] == segment
-            base += n_bars
-        return torch.from_numpy(rows), torch.from_numpy(bars)
-
-    def gates(self):
-        """(N, T + N) gate of each pair of rows; of others, one of offset 0, which is open."""
-        drums = np.isin(self.part, list(self.drums))
-        other = np.where(drums[:, None] | drums, DRUMS, CROSS)
-        relation = np.where(self.part[:, None] == self.part, SAME, other)
-        gate = relation * N_OFFSETS + np.clip(np.abs(self.bar[:, None] - self.bar), 0, LAST_OFFSET + 1)
-        return torch.from_numpy(np.pad(gate, ((0, 0), (self.room, 0))))
-
-
 @st.composite
 def packs(draw, **fixed):
     """A pack of one to three windows: ragged cells, empty parts, one part, one bar, masked bars, and padding."""
     windows = draw(st.lists(windows_of_rows(), min_size=1, max_size=3))
     drums = draw(st.sets(st.integers(0, 3), max_size=2))
-    return Music(
+    return FlexPack(
         draw(specs()), windows, drums, padding=draw(st.integers(0, 20)), block=draw(st.sampled_from([4, 16])), **fixed
     )
 
@@ -120,15 +58,7 @@ def stream(count, *, length=96, spec=SEED, gated=False, seed=0):
             )
             windows.append(([b for b, _ in rows], [p for _, p in rows]))
         n = sum(len(bar) for bar, _ in windows)
-        yield Music(spec, windows, {1}, padding=length - n, gated=gated)
-
-
-def heads(n_queries, n_keys, *, dtype=torch.float64, query_heads=4, key_heads=2, width=8, seed=0, device="cpu"):
-    """q, k, v and the gradient of the output."""
-    random = torch.Generator().manual_seed(seed)
-    shapes = [(n_queries, query_heads), (n_keys, key_heads), (n_keys, key_heads), (n_queries, query_heads)]
-    *qkv, grad = (torch.randn(*shape, width, generator=random, dtype=torch.float64) for shape in shapes)
-    return [x.to(device, dtype).requires_grad_() for x in qkv], grad.to(device, dtype)
+        yield FlexPack(spec, windows, {1}, padding=length - n, gated=gated)
 
 
 def assert_equals_reference(plan, mask, *, dtype=torch.float64, gate=None, **sizes):
@@ -136,7 +66,7 @@ def assert_equals_reference(plan, mask, *, dtype=torch.float64, gate=None, **siz
     qkv, grad = heads(*mask.shape, dtype=dtype, **sizes)
     exact = [x.detach().double().requires_grad_() for x in qkv]
     biases, exact_biases = (
-        _biases(qkv[0].device, kind) for kind in (torch.promote_types(dtype, torch.float32), torch.float64)
+        gate_biases(qkv[0].device, kind) for kind in (torch.promote_types(dtype, torch.float32), torch.float64)
     )
     got = plan.attend(*qkv, None if gate is None else biases)
     got.backward(grad)
@@ -151,14 +81,6 @@ def assert_equals_reference(plan, mask, *, dtype=torch.float64, gate=None, **siz
         learned = torch.arange(len(biases)) % N_OFFSETS != 0
         a, b = biases.grad.double().cpu()[learned], exact_biases.grad.cpu()[learned]
         torch.testing.assert_close(a, b, rtol=near["rtol"], atol=10 * near["atol"])
-
-
-def _biases(device, dtype):
-    random = torch.randn(
-        len(MASK_RELATIONS), N_OFFSETS, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
-    random[:, 0] = 0.0
-    return random.flatten().to(device, dtype).requires_grad_()
 
 
 # plans
@@ -270,7 +192,7 @@ def test_flex_equals_tiles(plain, spec, gated):
     (pack,) = stream(1, spec=spec, gated=gated, seed=3)
     planner = TilePlanner(all_earlier_rows(spec) if gated else spec, gated=gated)
     tiled_rows, tiled_bars = planner.plans(pack.places)
-    n_bars, biases = tiled_bars.n_queries, _biases("cpu", torch.float64).detach() if gated else None
+    n_bars, biases = tiled_bars.n_queries, gate_biases("cpu", torch.float64).detach() if gated else None
     for plan, tiled in ((pack.rows, tiled_rows), (pack.summaries, tiled_bars)):
         (q, k, v), _ = heads(plan.n_queries, plan.call.n_keys)
         real = [torch.cat([x[:n_bars], x[pack.room :]]) for x in (k, v)]
@@ -347,7 +269,7 @@ def test_a_model_is_the_same_under_either_backend(plain, spec, gated):
     model = small(spec, gated=gated)
     shown = all_earlier_rows(spec) if gated else spec
     planners = TilePlanner(shown, gated=gated), FlexPlanner(shown, gated=gated, block=16)
-    pack = padded(pack_of(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131)
+    pack = padded(pack_of_rows(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 131)
     tiled, flexed = (loss_and_gradients(model, pack, planner) for planner in planners)
     torch.testing.assert_close(flexed[0], tiled[0])
     assert flexed[1].keys() == tiled[1].keys()
@@ -372,7 +294,7 @@ def test_a_window_counts_its_bars_from_anywhere(plain, planner):
     windows = music(1)[0], music(2, bars=5)[0]
 
     def states(first_bar):
-        pack = pack_of(*windows, first_bar=first_bar)
+        pack = pack_of_rows(*windows, first_bar=first_bar)
         return model.states(layout_of(pack, planner, model.vocabulary, model.config.head_width))
 
     torch.testing.assert_close(states([7, 3]), states([0, 0]), rtol=1e-4, atol=1e-4)
@@ -382,6 +304,6 @@ def test_a_layout_has_room_for_all_summaries():
     # 256 rows in blocks of 4: a sixteenth, a quarter, and where that is too little what there is
     def room(n_bars, rows_in_bar):
         n = n_bars * rows_in_bar
-        return Music(SEED, [(np.repeat(np.arange(n_bars), rows_in_bar), np.zeros(n))], padding=256 - n, block=4).room
+        return FlexPack(SEED, [(np.repeat(np.arange(n_bars), rows_in_bar), np.zeros(n))], padding=256 - n, block=4).room
 
     assert (room(16, 15), room(17, 15), room(64, 3), room(65, 3), room(254, 1)) == (16, 64, 64, 68, 256)

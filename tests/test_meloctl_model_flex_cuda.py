@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from test_meloctl_model import SEED, music, pack_of, small
-from test_meloctl_model_flex import DENSE, EXEMPT, OFFSETS, Music, _biases, heads
+from flex_packs import DENSE, EXEMPT, OFFSETS, FlexPack, gate_biases, heads
+from small_models import SEED, music, pack_of_rows, small
 
 from meloctl.dataset.packs import padded
 from meloctl.model.attention.flex import kernel as flex
@@ -31,7 +31,7 @@ def song_pack(seed, *, length=2048, spec=SEED, gated=False):
     random = np.random.default_rng(seed)
     windows = [song(random, n) for n in (length // 2, length // 2 - int(random.integers(1, 99)))]
     padding = length - sum(len(bar) for bar, _ in windows)
-    pack = Music(spec, windows, {1}, padding=padding, gated=gated, block=128)
+    pack = FlexPack(spec, windows, {1}, padding=padding, gated=gated, block=128)
     return pack, pack.rows.to(DEVICE), pack.summaries.to(DEVICE)
 
 
@@ -46,7 +46,7 @@ def assert_equals_reference(plan, mask, dtype, gate=None):
     """Outputs and gradients under a plan on the GPU are those of dense attention in float64."""
     qkv, grad = heads(*mask.shape, dtype=dtype, width=64, device=DEVICE)
     exact = [x.detach().double().requires_grad_() for x in qkv]
-    biases, exact_biases = (None if gate is None else _biases(DEVICE, x) for x in (torch.float32, torch.float64))
+    biases, exact_biases = (None if gate is None else gate_biases(DEVICE, x) for x in (torch.float32, torch.float64))
     got = plan.attend(*qkv, biases)
     got.backward(grad)
     expected = attend_dense(*exact, mask.to(DEVICE), None if gate is None else exact_biases[gate.to(DEVICE)])
@@ -55,7 +55,7 @@ def assert_equals_reference(plan, mask, dtype, gate=None):
         assert_close(a, b, dtype)
     assert not got[~mask.to(DEVICE).any(dim=1)].any()
     if gate is not None:
-        learned = _biases(DEVICE, torch.float64) != 0
+        learned = gate_biases(DEVICE, torch.float64) != 0
         assert_close(biases.grad[learned], exact_biases.grad[learned], dtype)
 
 
@@ -97,7 +97,7 @@ def test_memory_stays_far_below_the_scores():
 
 def test_a_model_is_the_same_on_either_device():
     model = small(SEED, width=128, kv_heads=2, heads=4).float()
-    pack = padded(pack_of(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 128)
+    pack = padded(pack_of_rows(music(1)[0], music(2, bars=5)[0], first_bar=[3, 0]), 128)
     expected = model(model.layout(pack))
     expected.sum().backward()
     grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -117,7 +117,7 @@ def test_a_step_of_training_in_half_precision_is_finite_and_compiled_once():
     model.checkpointing = True
     compiled = []
     for seed in range(4):
-        layout = model.layout(padded(pack_of(music(seed)[0], music(seed + 9, bars=5)[0]), 256)).to(DEVICE)
+        layout = model.layout(padded(pack_of_rows(music(seed)[0], music(seed + 9, bars=5)[0]), 256)).to(DEVICE)
         with torch.autocast("cuda", dtype=torch.bfloat16):
             loss = model(layout).sum() / layout.n_notes
         loss.backward()

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_masks_dense import layouts
-from test_meloctl_model import V, nll_of, pack_of, small
+from small_models import V, nll_of, pack_of_rows, small
+from strategies import layouts
 
 from masks.cost.row_pairs import row_pairs
 from masks.rules.learned import learned_mask
@@ -120,7 +120,7 @@ def learned(steps, *, price=0.02, phrase=6):
     share = torch.from_numpy(work)
     for _ in range(steps):
         some = [cut[i] for i in random.choice(len(cut), 2, replace=False)]
-        layout = model.layout(pack_of(*(w.rows for w in some), first_bar=[w.first_bar for w in some]))
+        layout = model.layout(pack_of_rows(*(w.rows for w in some), first_bar=[w.first_bar for w in some]))
         loss = model(layout).sum() / layout.n_notes + price * model.gates.price(share)
         optimizer.zero_grad()
         loss.backward()

@@ -5,27 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_masks_spec import specs
-from test_meloctl_model import SEED, V, loud, music, small
+from small_models import SEED, V, masked_window, music, small, with_sharp_attention
+from strategies import specs
 
 from masks.dense import dense_mask
 from masks.spec import MaskSpec
-from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.rotary import rotation
 from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH
 
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
-
-
-def window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
-    """A window whose bars first..last are masked, with all of their notes or those of one part."""
-    rows = music(seed, bars)[0].numpy().astype(np.int16)
-    notes = rows[rows[:, PITCH] >= 0]
-    parts = [(int(notes[-1, INSTRUMENT]), int(notes[-1, INSTANCE]))] if some else None
-    made = infill_window(rows, range(first, last + 1), parts, V)
-    return Window(rows=made.rows, first_bar=first_bar, middle=made.middle)
 
 
 def places(made):
@@ -82,14 +72,14 @@ def measured_field(model, made):
 @pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("spec", [SEED, BARE, MaskSpec(same=(), near=0, far=(2,), drums="exempt", summaries=True)])
 def test_each_state_depends_on_exactly_the_rows_that_the_mask_shows(spec, some, layers):
-    made = window(layers, some=some)
+    made = masked_window(layers, some=some)
     assert measured_field(small(spec, layers), made) == expected_field(spec, made, layers)[:-1]
 
 
 def test_a_row_of_the_middle_attends_to_bars_on_both_sides():
     # own part one bar back or ahead, others in one's own bar alone: what is seen of bars 2 and 4 from bar 3
     spec = MaskSpec(same=(1,), near=0, far=(), summaries=False)
-    made = window(3, first=3, last=3)
+    made = masked_window(3, first=3, last=3)
     bar, _, part = places(made)
     rows = [i for i in range(made.middle.row, len(bar)) if part[i] // 100 not in (V.infill_bar, V.end)]
     seen = {bar[j] - bar[i] for i in rows for j in np.flatnonzero(dense_mask(spec, bar, part)[i])}
@@ -101,9 +91,9 @@ def test_a_row_of_the_middle_attends_to_bars_on_both_sides():
 def test_windows_of_a_pack_are_as_if_alone(spec, gated):
     model = small(spec, gated=gated)
     several = [
-        window(1, first_bar=5),
+        masked_window(1, first_bar=5),
         Window(rows=music(2)[0].numpy().astype(np.int16), first_bar=2),
-        window(3, some=True),
+        masked_window(3, some=True),
     ]
     together = model(model.layout(pack_of(several)))
     alone = torch.cat([model(model.layout(pack_of([w]))) for w in several])
@@ -122,13 +112,13 @@ def test_flex_gives_the_same(gated, monkeypatch):
     monkeypatch.setattr(flex, "flex_attention", plain_flex)
     model = small(SEED, gated=gated)
     planner = FlexPlanner(all_earlier_rows(SEED) if gated else SEED, gated=gated)
-    pack = padded(pack_of([window(1), window(2, some=True, first_bar=4)]), 192)
+    pack = padded(pack_of([masked_window(1), masked_window(2, some=True, first_bar=4)]), 192)
     for_cuda = layout_of(pack, planner, V, model.config.head_width)
     torch.testing.assert_close(model(for_cuda), model(model.layout(pack)))
 
 
 def test_rows_and_summaries_stand_at_their_true_bars():
-    model, made = small(SEED), window(4, first_bar=7)
+    model, made = small(SEED), masked_window(4, first_bar=7)
     layout = model.layout(pack_of([made]))
     bar, segment, _ = places(made)
     position = torch.from_numpy(made.rows[:, 2].astype(np.int64)).clamp(min=0)
@@ -140,13 +130,13 @@ def test_rows_and_summaries_stand_at_their_true_bars():
 
 
 def test_a_window_elsewhere_in_its_piece_costs_the_same():
-    model = loud(small(SEED))
-    at_0, at_9 = (model(model.layout(pack_of([window(4, first_bar=bar)]))) for bar in (0, 9))
+    model = with_sharp_attention(small(SEED))
+    at_0, at_9 = (model(model.layout(pack_of([masked_window(4, first_bar=bar)]))) for bar in (0, 9))
     torch.testing.assert_close(at_0[1:], at_9[1:], rtol=1e-4, atol=1e-4)
 
 
 def test_infill_headers_cost_their_instrument_alone():
-    model, made = small(SEED), window(5)
+    model, made = small(SEED), masked_window(5)
     layout = model.layout(pack_of([made]))
     nll = model(layout)
     has = made.rows != ABSENT

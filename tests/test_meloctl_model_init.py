@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_meloctl_model import SEED, V
+from small_models import SEED, V
 
 from meloctl.model.config import ModelConfig
 from meloctl.model.init import STD

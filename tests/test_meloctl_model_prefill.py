@@ -7,11 +7,9 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_masks_spec import specs
-from test_meloctl_model import EXEMPT, SEED, music, small
-from test_meloctl_model_decoder_siblings import sibling
-from test_meloctl_model_infill import window
-from test_meloctl_model_relative import one_thread  # noqa: F401, it acts on every test here
+from sibling_models import sibling
+from small_models import EXEMPT, SEED, masked_window, music, small
+from strategies import specs
 
 from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MOST_OFFSET, MaskSpec
@@ -22,6 +20,8 @@ from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.music_transformer.model import MusicTransformer
 from meloctl.model.prompts import distinct_prompts
 from meloctl.rows.vocabulary import FIELDS, PITCH
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NO_ROWS = torch.empty(0, len(FIELDS), dtype=torch.int64)
 DENSE = MaskSpec(same="full", near=MOST_OFFSET, far=(), summaries=False)
@@ -121,7 +121,7 @@ def test_equal_prompts_go_different_ways(spec, gated, seed):
 )  # offsets alone, on both sides
 def test_prefill_of_masked_bars_equals_row_by_row(spec, gated, seed, first, some, share):
     # of windows whose middle comes last, the prompt ends before, within or behind the first infill header
-    several = [window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(2)]
+    several = [masked_window(seed + i, first=first, last=min(8, first + i), some=some) for i in range(2)]
     pieces = [torch.from_numpy(w.rows.astype(np.int64)) for w in several]
     lengths = [int(share * (len(rows) - 1)) for rows in pieces]
     assert_prefill_equals_row_by_row(model_of(spec, gated=gated), pieces, lengths, first_masked_bar=first)

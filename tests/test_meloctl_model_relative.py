@@ -10,14 +10,7 @@ from plain_relative import naive_relative_attention
 
 from meloctl.model.music_transformer.relative import by_distance, relative_attention, skew
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Matrices this small take longer on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tensors(length, longest, *, heads=3, width=5, seed=0):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, note, smf
+from conftest import DIARY, note, smf
 from html_page import Page
 from typer.testing import CliRunner
 
@@ -32,7 +32,6 @@ from meloctl.report.family_maps import read_families
 from meloctl.report.mask_chart import band_chart
 from meloctl.report.mask_costs import compare_costs
 
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
 
 

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from conftest import ROOT
 
 from analysis.errors import MeloError
 from analysis.offset_table_file import OffsetTableFile
@@ -15,7 +14,6 @@ from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import ReportCurve, table_view
 from meloctl.report.report_text import p_value, period_in_words, why_none
 
-DIARY = ROOT / "data" / "seed" / "diary-2025-11-28.json"
 HOSTILE = '<script>alert("1")<&script>'
 
 

@@ -1,16 +1,14 @@
 """Keys by name, and music in a key: new notes keep to it, and an independent estimate of the key agrees."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 import torch
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, small
-from test_meloctl_model_decoder import V
-from test_meloctl_score_ranges import outside, write
+from plain_key import KEYS, estimated_key
+from small_models import SEED, V, small
+from written_pieces import out_of_range, write_rows
 
 from analysis.errors import MeloError
 from analysis.piece import Part
@@ -24,8 +22,6 @@ from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import DURATION, INSTRUMENT, PITCH, POSITION
 from meloctl.score.key import Key, parse_key
-
-KEYS = [Key(tonic=tonic, minor=minor) for tonic in range(12) for minor in (False, True)]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +98,9 @@ def test_notes_keep_to_the_key_and_there_is_always_a_way_on(key, instruments, ex
         return allowed[-1] if extreme == "last" and field in (PITCH, POSITION) else random.choice(allowed)
 
     parts = None if instruments is None else parse_instruments(instruments, V)
-    rows = write(Constraints(bars=bars, parts=parts, key=key), choose)
+    rows = write_rows(Constraints(bars=bars, parts=parts, key=key), choose)
     assert check_rows(rows, V) == []
-    assert outside(rows) == []
+    assert out_of_range(rows) == []
     bar = np.cumsum(rows[:, INSTRUMENT] == V.bar)
     for row, b in zip(rows, bar, strict=True):
         if row[PITCH] >= 0 and row[INSTRUMENT] != V.drums:
@@ -130,25 +126,6 @@ def pieces_in(keys, bars=12):
     ]
     generate(model, writers, Sampling(top_p=1.0))
     return [decode(np.stack(writer.rows), V) for writer in writers]
-
-
-KRUMHANSL_KESSLER = {
-    False: [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],
-    True: [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],
-}
-"""How well each pitch class fits a key, as listeners rated it (Krumhansl and Kessler 1982), from the tonic up."""
-
-
-def estimated_key(piece):
-    """The key whose profile correlates best with how long each pitch class is held (Krumhansl and Schmuckler)."""
-    pitched = np.array([not part.is_drum for part in piece.parts])[piece.notes.part]
-    held = np.bincount(piece.notes.pitch[pitched] % 12, piece.notes.duration_tick[pitched], minlength=12)
-
-    def fit(key):
-        return np.corrcoef(np.roll(KRUMHANSL_KESSLER[key[1]], key[0]), held)[0, 1]
-
-    tonic, minor = max(product(range(12), (False, True)), key=fit)
-    return Key(tonic=tonic, minor=minor)
 
 
 def test_the_key_is_estimated_from_a_scale_and_a_chord():

@@ -5,8 +5,8 @@ import pytest
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_meloctl_model import SEED, small
-from test_meloctl_model_decoder import V, always, generate_rows
+from small_models import SEED, V, always, generate_rows, small
+from written_pieces import out_of_range, write_rows
 
 from analysis.midi import read_midi
 from analysis.piece import Part
@@ -16,9 +16,9 @@ from meloctl.generation.options import Sampling
 from meloctl.generation.parse_options import parse_instruments
 from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
-from meloctl.rows.grammar import FIELDS_OF, check_rows, kind_of
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, POSITION
-from meloctl.score.ranges import RANGES, pitches_in_range, range_of
+from meloctl.rows.grammar import check_rows
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, POSITION
+from meloctl.score.ranges import RANGES, range_of
 
 
 def test_every_program_has_one_range_of_an_octave_or_more():
@@ -49,40 +49,15 @@ def test_drums_have_the_keys_of_general_midi_2():
 
 @pytest.mark.parametrize("name", ["chorales", "quartets", "lieder", "pop909", "band"])
 def test_hardly_any_note_of_real_music_lies_outside(real, name):
-    outside = count = 0
+    out_of_range = count = 0
     for path in real(name)[:25]:
         piece = read_midi(path)
         low, high = np.array([range_of(part.program, is_drum=part.is_drum) for part in piece.parts]).T
         pitch, part = piece.notes.pitch, piece.notes.part
-        outside += int(((pitch < low[part]) | (pitch > high[part])).sum())
+        out_of_range += int(((pitch < low[part]) | (pitch > high[part])).sum())
         count += len(pitch)
     assert count > 1000
-    assert outside / count < 0.005
-
-
-def write(constraints, choose):
-    """The rows of a piece whose every value is chosen among those allowed: choose(field, allowed values, row)."""
-    writer = PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(0))
-    while not writer.done:
-        row = np.full(len(FIELDS), ABSENT, dtype=np.int16)
-
-        def set_field(field, row=row):
-            allowed = np.flatnonzero(writer.allowed_values(field, row))
-            assert len(allowed), f"nothing is allowed as {FIELDS[field]} after {row.tolist()}"
-            row[field] = choose(field, allowed, row)
-
-        set_field(INSTRUMENT)
-        row[INSTRUMENT] = writer.bar_end_token(int(row[INSTRUMENT]))
-        for field in FIELDS_OF[kind_of(row, V)][1:]:
-            set_field(field)
-        writer.append(row)
-    return np.stack(writer.rows)
-
-
-def outside(rows):
-    """Notes whose pitch their instrument cannot sound."""
-    notes = rows[rows[:, PITCH] != ABSENT]
-    return notes[~pitches_in_range(V)[notes[:, INSTRUMENT], notes[:, PITCH]]].tolist()
+    assert out_of_range / count < 0.005
 
 
 EXTREMES = {"first": lambda allowed: allowed[0], "last": lambda allowed: allowed[-1]}
@@ -108,16 +83,16 @@ def test_there_is_always_a_way_on(instruments, pitch, position, rest, bars, seed
         return EXTREMES.get(wanted.get(field, rest), random.choice)(allowed)
 
     parts = None if instruments is None else parse_instruments(instruments, V)
-    rows = write(Constraints(bars=bars, parts=parts), choose)
+    rows = write_rows(Constraints(bars=bars, parts=parts), choose)
     assert check_rows(rows, V) == []
-    assert outside(rows) == []
+    assert out_of_range(rows) == []
     assert (rows[:, INSTRUMENT] == V.bar).sum() == bars
 
 
 def test_the_last_note_of_a_bar_leaves_nothing_of_its_part():
     # one timpani part: after the highest drum at the last position, no instrument is left, and the bar closes
     parts = parse_instruments("timpani", V)
-    rows = write(
+    rows = write_rows(
         Constraints(bars=2, parts=parts), lambda field, allowed, row: max(v for v in allowed if field or v != V.end)
     )
     notes = rows[rows[:, PITCH] != ABSENT]
@@ -144,6 +119,6 @@ def test_kept_bars_keep_notes_that_lie_outside():
     )
     generate(small(SEED), [writer], Sampling(top_p=1.0))
     rows = np.stack(writer.rows)
-    assert len(outside(rows)) == 3
+    assert len(out_of_range(rows)) == 3
     assert len(rows) > 12
-    assert outside(rows[len(prompt.rows) :]) == []
+    assert out_of_range(rows[len(prompt.rows) :]) == []

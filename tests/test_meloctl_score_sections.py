@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import piece_of, pieces
+from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import pieces
 
 from analysis.midi import read_midi
 from analysis.piece import Part

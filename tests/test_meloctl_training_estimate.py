@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_meloctl_model import SEED
+from small_models import SEED
 from train_small import fresh, pieces
 
 from meloctl.dataset.packs import pack_of

@@ -11,11 +11,12 @@ import sys
 from fractions import Fraction
 
 import pytest
-from conftest import ROOT, pieces
+from conftest import ROOT
 from hypothesis import given, settings
 from plain_evidence import MEASURES, corpus_tables, family_sums, json_tables, offset_sums, step
 from plain_offsets import corpus_table
-from test_plain_offsets import one_part, track, write
+from strategies import pieces
+from tracks import one_part, track, write_tracks
 
 from analysis.midi import write_midi
 
@@ -60,7 +61,7 @@ def test_note_jaccard_wants_pitch_onset_and_duration_equal(tmp_path):
     first = [(0, 12, 60), (12, 12, 62), (24, 12, 64)]
     second = [(48, 12, 60), (60, 11, 62), (73, 12, 64)]  # the same; shorter; later
     third = [(96, 12, 72), (108, 12, 62)]  # an octave up; the same as in the first bar
-    path = write(tmp_path, track([*first, *second, *third]))
+    path = write_tracks(tmp_path, track([*first, *second, *third]))
     assert sums(path, "note-jaccard") == {("same", 1): (2, Fraction(1, 5)), ("same", 2): (1, Fraction(1, 4))}
 
 
@@ -69,38 +70,38 @@ def test_note_jaccard_is_taken_on_the_grid(tmp_path):
     first = [(0, 480, 60), (960, 0, 67)]
     second = [(1920 + 19, 461, 60), (1920 + 960 - 20, 59, 67)]
     third = [(3840 + 20, 480, 60), (3840 + 960, 60, 67)]
-    path = write(tmp_path, track([*first, *second, *third]), division=480)
+    path = write_tracks(tmp_path, track([*first, *second, *third]), division=480)
     # (60, 0, 12), (67, 24, 1) | the same: a note has a step at least, halves go up | (60, 1, 12), (67, 24, 2)
     assert sums(path, "note-jaccard") == {("same", 1): (2, 1), ("same", 2): (1, 0)}
 
 
 def test_a_note_just_before_the_bar_line_stays_in_its_bar(tmp_path):
     # at 480 a quarter tick 1919 is nearest to step 48, the end of its bar, not step 0 of the next
-    path = write(tmp_path, track([(1919, 40, 60), (1920, 40, 60), (1920 + 1919, 40, 60)]), division=480)
+    path = write_tracks(tmp_path, track([(1919, 40, 60), (1920, 40, 60), (1920 + 1919, 40, 60)]), division=480)
     assert sums(path, "note-jaccard") == {("same", 1): (1, HALF)}
     assert sums(path, "onset-jaccard") == {("same", 1): (1, HALF)}
 
 
 def test_two_equal_notes_of_one_cell_are_one(tmp_path):
-    path = write(tmp_path, track([(0, 12, 60), (0, 12, 60), (48, 12, 60)]))
+    path = write_tracks(tmp_path, track([(0, 12, 60), (0, 12, 60), (48, 12, 60)]))
     assert sums(path, "note-jaccard") == {("same", 1): (1, 1)}
 
 
 def test_pc_cosine_is_weighted_by_duration(tmp_path):
     # C for 3 ticks and E for 4, then C alone: 3 / 5; octaves add: C for 1 and 2, in the third bar, with E for 4: 3 / 5 and 1
-    path = write(tmp_path, track([(0, 3, 60), (4, 4, 64), (48, 9, 48), (96, 1, 60), (98, 2, 72), (100, 4, 64)]))
+    path = write_tracks(tmp_path, track([(0, 3, 60), (4, 4, 64), (48, 9, 48), (96, 1, 60), (98, 2, 72), (100, 4, 64)]))
     assert sums(path, "pc-cosine") == {("same", 1): (2, pytest.approx(6 / 5)), ("same", 2): (1, 1.0)}
 
 
 def test_in_pc_cosine_a_note_of_no_length_counts_one_tick(tmp_path):
-    path = write(tmp_path, track([(0, 0, 60), (0, 1, 64), (48, 5, 60)]))
+    path = write_tracks(tmp_path, track([(0, 0, 60), (0, 1, 64), (48, 5, 60)]))
     assert sums(path, "pc-cosine") == {("same", 1): (1, pytest.approx(math.sqrt(1 / 2)))}
 
 
 def test_onset_jaccard_compares_the_drums_and_nothing_of_pitch(tmp_path):
     piano = track([(0, 12, 60), (24, 6, 67), (48, 12, 61), (72, 6, 61)])
     drums = track([(0, 1, 36), (0, 1, 42), (12, 1, 42)], channel=9)
-    path = write(tmp_path, piano, drums)
+    path = write_tracks(tmp_path, piano, drums)
     # piano {0 24} | {0 24}, drums {0 12}: a third with each of the piano's bars
     assert sums(path, "onset-jaccard") == {
         ("cross", 0): (1, Fraction(1, 3)),
@@ -117,7 +118,7 @@ def test_onset_jaccard_compares_the_drums_and_nothing_of_pitch(tmp_path):
 def test_families_are_those_of_general_midi_and_drums_come_last(tmp_path):
     piano, strings = track([(0, 4, 60), (48, 4, 60)], program=7), track([(0, 4, 60)], program=48)
     drums = track([(0, 4, 36), (48, 4, 36)], channel=9, program=48)
-    path = write(tmp_path, piano, strings, drums)
+    path = write_tracks(tmp_path, piano, strings, drums)
     pairs = {
         ("cross", 0, 0, 6): (1, 1),
         ("same", 1, 0, 0): (1, 1),
@@ -135,7 +136,7 @@ def test_families_are_those_of_general_midi_and_drums_come_last(tmp_path):
 
 
 def test_at_offset_0_the_smaller_family_comes_first_whatever_the_order_of_the_tracks(tmp_path):
-    path = write(
+    path = write_tracks(
         tmp_path, track([(0, 4, 60)], program=127), track([(0, 4, 60)], program=0), track([(0, 4, 62)], program=1)
     )
     assert families(path, "pc-jaccard") == {("cross", 0, 0, 15): (2, 1), ("cross", 0, 0, 0): (1, 0)}
@@ -147,7 +148,7 @@ def test_at_offset_0_the_smaller_family_comes_first_whatever_the_order_of_the_tr
 def test_pooled_mean_and_mean_of_piece_means(tmp_path):
     # offset 1: 1, 1, 0 in the first piece, {C E} {C}: 1/2 in the second, nothing in the third
     first, second = one_part(60, 60, 60, 62), track([(0, 4, 60), (0, 4, 64), (48, 4, 60)])
-    paths = [write(tmp_path, tracks) for tracks in (first, second, one_part(60))]
+    paths = [write_tracks(tmp_path, tracks) for tracks in (first, second, one_part(60))]
     row = corpus_tables(paths)["offsets"]["pc-jaccard", "same", 1]
     assert row == {
         "pairs": 4,
@@ -160,14 +161,14 @@ def test_pooled_mean_and_mean_of_piece_means(tmp_path):
 
 
 def test_family_rows_add_up_over_pieces(tmp_path):
-    paths = [write(tmp_path, one_part(60, 60)), write(tmp_path, one_part(60, 62))]
+    paths = [write_tracks(tmp_path, one_part(60, 60)), write_tracks(tmp_path, one_part(60, 62))]
     assert corpus_tables(paths)["families"]["pc-jaccard", "same", 1, 0, 0] == {"pairs": 2, "sum": 1, "mean": HALF}
 
 
 def test_the_peak_is_what_stands_above_the_middle_of_the_neighbours(tmp_path):
     # means at 1, 2, 3. C D C D: 0, 1, 0; C C D D: 2/3, 0, 0, so below by 1/3; C C C D: 2/3, 1/2, 0, so above by 1/6
     melodies = [(60, 62, 60, 62), (60, 60, 62, 62), (60, 60, 60, 62)]
-    paths = [write(tmp_path, one_part(*melody)) for melody in melodies]
+    paths = [write_tracks(tmp_path, one_part(*melody)) for melody in melodies]
     first, second, third = Fraction(1), -Fraction(1, 3), Fraction(1, 6)
     peaks = corpus_tables(paths)["peaks"]
     mean = (first + second + third) / 3
@@ -180,13 +181,15 @@ def test_the_peak_is_what_stands_above_the_middle_of_the_neighbours(tmp_path):
 
 def test_no_peak_where_a_neighbour_is_missing(tmp_path):
     # bars 0, 2 and 3: offsets 1, 2 and 3; bars 0 and 2: 2 alone
-    tables = corpus_tables([write(tmp_path, one_part(60, None, 62, 62)), write(tmp_path, one_part(60, None, 60))])
+    tables = corpus_tables(
+        [write_tracks(tmp_path, one_part(60, None, 62, 62)), write_tracks(tmp_path, one_part(60, None, 60))]
+    )
     assert tables["offsets"]["pc-jaccard", "same", 2]["pieces"] == 2
     assert tables["peaks"]["pc-jaccard", "same", 2] == {"pieces": 1, "mean": -HALF, "sd": None}
 
 
 def test_peaks_lie_from_2_to_31(tmp_path):
-    tables = corpus_tables([write(tmp_path, one_part(*[60] * 40))])
+    tables = corpus_tables([write_tracks(tmp_path, one_part(*[60] * 40))])
     assert {key[2] for key in tables["offsets"]} == set(range(1, 33))
     assert {key[2] for key in tables["peaks"]} == set(range(2, 32))
     assert {row["mean"] for row in tables["peaks"].values()} == {0}
@@ -195,13 +198,13 @@ def test_peaks_lie_from_2_to_31(tmp_path):
 def test_nothing_gives_empty_tables(tmp_path):
     assert (
         corpus_tables([])
-        == corpus_tables([write(tmp_path, one_part(60))])
+        == corpus_tables([write_tracks(tmp_path, one_part(60))])
         == {"offsets": {}, "families": {}, "peaks": {}}
     )
 
 
 def test_the_command_prints_the_tables(tmp_path):
-    path = write(tmp_path, one_part(60, 62, 60, 62))
+    path = write_tracks(tmp_path, one_part(60, 62, 60, 62))
     script = ROOT / "tests" / "plain_evidence.py"
     out = subprocess.run([sys.executable, script, path], check=True, capture_output=True, text=True).stdout
     lists = json.loads(out)
@@ -263,9 +266,9 @@ def test_the_order_of_files_and_tracks_is_nothing(tmp_path):
         track([(dice.randrange(480), dice.randrange(30), dice.randrange(60, 72)) for _ in range(20)], program=program)
         for program in (0, 40, 40, 80)
     ]
-    forward, backward = write(tmp_path, *tracks), write(tmp_path, *reversed(tracks))
+    forward, backward = write_tracks(tmp_path, *tracks), write_tracks(tmp_path, *reversed(tracks))
     one, other = family_sums(forward), family_sums(backward)
     assert set(one) == set(other)
     assert all(one[key] == pytest.approx(other[key]) for key in one)
-    short = write(tmp_path, one_part(60, 62, 60, 62))
+    short = write_tracks(tmp_path, one_part(60, 62, 60, 62))
     assert json_tables(corpus_tables([forward, short])) == json_tables(corpus_tables([short, forward]))

@@ -7,52 +7,27 @@ from fractions import Fraction
 
 import mido
 import pytest
-from conftest import note, signature, smf
+from conftest import note
 from plain_evidence import piece_cells
 from plain_offsets import all_notes, corpus_table, file_sums
-
-
-def track(notes, *, program=0, channel=0, signatures=()):
-    """One track of (onset tick, duration, pitch); a note that ends and one that starts at one tick do so in that order."""
-    events = [(0, 1, bytes([0xC0 | channel, program]))]
-    for tick, numerator, denominator_power in signatures:
-        events.append((tick, 0, signature(numerator, denominator_power)[1]))
-    for onset, duration, pitch in notes:
-        events.append((onset, 3, bytes([0x90 | channel, pitch, 64])))
-        events.append((onset + duration, 2 if duration else 4, bytes([0x80 | channel, pitch, 0])))
-    events.sort(key=lambda event: event[:2])
-    ticks = [0, *(tick for tick, _, _ in events)]
-    return [(tick - before, data) for before, (tick, _, data) in zip(ticks, events, strict=False)]
-
-
-def write(folder, *tracks, division=12):
-    """A new file of these tracks; its path."""
-    path = folder / f"{len(list(folder.iterdir()))}.mid"
-    path.write_bytes(smf(*tracks, division=division))
-    return path
-
-
-def one_part(*pitches):
-    """A track with one note a bar, None for an empty bar."""
-    return track([(48 * bar, 4, pitch) for bar, pitch in enumerate(pitches) if pitch is not None])
-
+from tracks import one_part, track, write_tracks
 
 # Reading
 
 
 def test_a_note_off_ends_the_oldest_note_of_its_pitch_and_an_endless_note_is_left_out(tmp_path):
     on, off = b"\x90\x3c\x40", b"\x80\x3c\x00"
-    path = write(tmp_path, [(0, on), (10, on), (5, off), (5, off), (0, on)])
+    path = write_tracks(tmp_path, [(0, on), (10, on), (5, off), (5, off), (0, on)])
     assert all_notes(mido.MidiFile(path)) == [((0, 0, 0), 0, 15, 60), ((0, 0, 0), 10, 10, 60)]
 
 
 def test_a_note_on_without_velocity_ends_a_note(tmp_path):
-    path = write(tmp_path, [(0, b"\x90\x3c\x40"), (7, b"\x90\x3c\x00")])
+    path = write_tracks(tmp_path, [(0, b"\x90\x3c\x40"), (7, b"\x90\x3c\x00")])
     assert all_notes(mido.MidiFile(path)) == [((0, 0, 0), 0, 7, 60)]
 
 
 def test_a_part_is_a_track_a_channel_and_the_program_in_force(tmp_path):
-    path = write(
+    path = write_tracks(
         tmp_path,
         [*note(60, 4), (0, b"\xc0\x05"), *note(60, 4), *note(60, 4, channel=1)],
         [*note(60, 4)],
@@ -63,7 +38,7 @@ def test_a_part_is_a_track_a_channel_and_the_program_in_force(tmp_path):
 def test_onsets_count_from_the_bar_line_that_the_signatures_give(tmp_path):
     # 3/4 to tick 40: bars at 0, 36, the second cut short; then 2/4
     notes = [(35, 1, 60), (36, 1, 60), (39, 1, 60), (40, 1, 60), (64, 1, 60)]
-    path = write(tmp_path, track(notes, signatures=[(0, 3, 2), (40, 2, 2)]))
+    path = write_tracks(tmp_path, track(notes, signatures=[(0, 3, 2), (40, 2, 2)]))
     cells = piece_cells(mido.MidiFile(path))
     assert {bar: [onset for onset, _, _ in parts[0, 0, 0]] for bar, parts in cells.items()} == {
         0: [35],
@@ -75,7 +50,7 @@ def test_onsets_count_from_the_bar_line_that_the_signatures_give(tmp_path):
 
 def test_a_bar_that_starts_between_ticks_counts_from_its_first_whole_tick(tmp_path):
     # 1/8 at 5 ticks a quarter: bars start at 0, 2.5, 5, 7.5
-    path = write(tmp_path, track([(t, 1, 60) for t in range(10)], signatures=[(0, 1, 3)]), division=5)
+    path = write_tracks(tmp_path, track([(t, 1, 60) for t in range(10)], signatures=[(0, 1, 3)]), division=5)
     cells = piece_cells(mido.MidiFile(path))
     assert {bar: [onset for onset, _, _ in parts[0, 0, 0]] for bar, parts in cells.items()} == {
         0: [0, 1, 2],
@@ -92,7 +67,7 @@ def test_pairs_of_every_kind_counted_by_hand(tmp_path):
     # part a: C | . | E        part b: C E | C | .
     a = track([(0, 4, 60), (96, 4, 76)])
     b = track([(0, 4, 48), (0, 4, 64), (48, 4, 60)])
-    assert file_sums(write(tmp_path, a, b)) == {
+    assert file_sums(write_tracks(tmp_path, a, b)) == {
         ("cross", 0): (1, Fraction(1, 2)),  # {C} {C E}
         ("same", 1): (1, Fraction(1, 2)),  # b: {C} {C E}
         ("same", 2): (1, 0),  # a: {E} {C}
@@ -102,17 +77,17 @@ def test_pairs_of_every_kind_counted_by_hand(tmp_path):
 
 
 def test_drums_are_left_out(tmp_path):
-    path = write(tmp_path, one_part(60, 60), track([(0, 4, 60), (48, 4, 60)], channel=9))
+    path = write_tracks(tmp_path, one_part(60, 60), track([(0, 4, 60), (48, 4, 60)], channel=9))
     assert file_sums(path) == {("same", 1): (1, 1)}
 
 
 def test_offsets_reach_32_bars_back_and_no_further(tmp_path):
-    path = write(tmp_path, track([(0, 4, 60), (48, 4, 60), (33 * 48, 4, 60)]))
+    path = write_tracks(tmp_path, track([(0, 4, 60), (48, 4, 60), (33 * 48, 4, 60)]))
     assert file_sums(path) == {("same", 1): (1, 1), ("same", 32): (1, 1)}
 
 
 def test_pooled_mean_and_mean_of_file_means(tmp_path):
     # offset 1: 1, 1, 0 in the first file, {C E} {C}: 1/2 in the second, nothing in the third
     first, second = one_part(60, 60, 60, 62), track([(0, 4, 60), (0, 4, 64), (48, 4, 60)])
-    paths = [write(tmp_path, tracks) for tracks in (first, second, one_part(60))]
+    paths = [write_tracks(tmp_path, tracks) for tracks in (first, second, one_part(60))]
     assert corpus_table(paths)["same", 1] == (4, 5 / 8, pytest.approx(7 / 12))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from test_meloctl_model import SEED, music
+from small_models import SEED, music
 
 from meloctl.dataset.windows import windows
 from meloctl.model.config import ModelConfig

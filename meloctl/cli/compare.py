@@ -32,7 +32,7 @@ def compare(
 
     Example: meloctl compare melo/model/tiny-1c2d3e4f melo/model/dense-tiny-5a6b7c8d --pieces 0
     """
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from meloctl.comparison.comparison_text import comparison_lines, runs_with_music
     from meloctl.comparison.options import CompareOptions
     from meloctl.comparison.session import COMPARISON_HTML, COMPARISON_JSON, MUSIC, plan_comparison, run_comparison

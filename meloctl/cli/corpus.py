@@ -7,6 +7,7 @@ import typer
 
 from meloctl.cli import check
 from meloctl.cli.common import Json, Work, following, progress, report, workspace
+from meloctl.formatting import count
 
 app = typer.Typer(
     help="Check a corpus before training on it, or make one.", no_args_is_help=True, rich_markup_mode=None
@@ -36,7 +37,7 @@ def chorales(
     from importlib.metadata import version
 
     from analysis.atomic_write import atomic_write_text
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from meloctl.corpus.chorales import chorale_paths, write_chorales
 
     folder = folder or workspace(work).root / "corpus" / "chorales"
@@ -94,7 +95,7 @@ def compose(
 
     Example: meloctl corpus compose --pieces 500 --phrase 4
     """
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from analysis.piece import meter as read_meter
     from meloctl.corpus.composer.compose import ORIGIN, compose_corpus, is_composed
 
@@ -116,7 +117,7 @@ def compose(
             )
     about = read_json(folder / ORIGIN, what="corpus origin")
     assert isinstance(about, dict)
-    said = "Unchanged, nothing redone" if there else f"Wrote {pieces} piece{'s' * (pieces > 1)} of {about['bars']} bars"
+    said = "Unchanged, nothing redone" if there else f"Wrote {count(pieces, 'piece')} of {count(about['bars'], 'bar')}"
     report(
         [f"{said}: {folder}/", following("stats", folder, work=work)], {"path": str(folder), **about}, as_json=as_json
     )

@@ -43,7 +43,7 @@ def evaluate(
 
     Example: meloctl evaluate
     """
-    from analysis.json_file import read_json
+    from analysis.json_spec import read_json
     from meloctl.evaluation.evaluation_text import evaluation_lines
     from meloctl.evaluation.options import EvaluateOptions
     from meloctl.evaluation.session import EVALUATION_JSON, plan_evaluation, run_evaluation

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meloctl.cli.common import Json, Work, outcome, progress, report, say, workspace
-from meloctl.formatting import piece_line
+from meloctl.formatting import byte_size, piece_line
 
 
 def generate(
@@ -126,6 +126,6 @@ def generate(
         raise
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
     cache_bytes = run.manifest_value("results", "cache_bytes")
-    say(f"Cached keys and values took {cache_bytes / 1e6:.1f} MB at most")
+    say(f"Cached keys and values took {byte_size(cache_bytes)} at most")
     facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}
     report([*map(piece_line, pieces), outcome(run)], facts, as_json=as_json)

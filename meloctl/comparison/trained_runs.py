@@ -7,7 +7,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from masks.describe import describe_mask
 from meloctl.evaluation.held_out import TrainedOn, trained_on
 from meloctl.model.checkpoint import ModelDescription, read_description

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from analysis.piece import meter as parse_meter
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
@@ -106,7 +106,7 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
 def held_out_pieces(
     space: Workspace, trained: TrainedOn, about: ModelDescription, reporter: ProgressReporter
 ) -> dict[str, list[Rows]]:
-    """{side: (L, 8) rows of each piece} of a run's corpus; rows that training has cached are used again.
+    """{side: (L, F) rows of each piece} of a run's corpus; rows that training has cached are used again.
 
     Raises:
         MeloError: no file can be read, or none is held out.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import MeloError
-from analysis.json_file import read_json
+from analysis.json_spec import read_json
 from analysis.offset_table_file import Curves, OffsetTableFile, curves_of
 from analysis.offsets import RELATIONS
 from analysis.similarity import PC_JACCARD

@@ -20,7 +20,6 @@ from typing import Any
 
 from analysis.errors import MeloError
 from analysis.families import PROGRAMS_IN_BAR
-from analysis.json_file import refuse_unknown
 
 FORMAT = "meloctl.rows/3"
 """The first format had no infill, the second other names for instances and for the two instruments of infill."""
@@ -145,7 +144,10 @@ class Vocabulary:
                 f'{where}: not a vocabulary (its "format" is not "{FORMAT}"); train again with this version: meloctl train'
             )
         ours = default_vocabulary()
-        refuse_unknown(data, {"format", *_declared(ours)}, where)
+        known = {"format", *_declared(ours)}
+        unknown = sorted(map(str, set(data) - known))
+        if unknown:
+            raise MeloError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
         if data != ours.to_json():
             wrong = next(k for k, v in ours.to_json().items() if data.get(k) != v)
             raise MeloError(

@@ -15,8 +15,9 @@ from analysis.plots import draw_families, draw_offset_curves
 from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
 from analysis.table_files import FILES, write_tables
+from meloctl.formatting import count
 from meloctl.progress import ProgressReporter
-from meloctl.stats.words import count_of_pieces, lines_of
+from meloctl.stats.words import lines_of
 from meloctl.workspace import Recipe, RunOutput
 
 PICTURES = ("offsets.png", "families.png")
@@ -111,7 +112,7 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
         source=dict(recipe.inputs),
     )
     write_tables(measured, evidence, table, folder)
-    title = f"How alike bars are: {recipe.label}, {count_of_pieces(measured.pieces)}"
+    title = f"How alike bars are: {recipe.label}, {count(measured.pieces, 'piece')}"
     draw_offset_curves(measured.table, evidence, folder / PICTURES[0], title=title)
     draw_families(measured.table, folder / PICTURES[1], title=title, measures=[m.name for m in BRIEF])
     return RunOutput(

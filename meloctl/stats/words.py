@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from analysis.labels import RELATION_WORDS
 from analysis.measure_corpus import MeasuredCorpus
 from analysis.significance import LEAST_PEAK, LEVEL, Evidence, Peak, period_of
 from analysis.similarity import BRIEF, Measure
+from meloctl.formatting import count, count_range, whole
 
 _OFFSETS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 
@@ -14,17 +16,11 @@ _MOST_NAMED = 10
 """Skipped files that are named to people."""
 
 
-def count_of_pieces(pieces: int) -> str:
-    return f"{pieces:,} piece{'' if pieces == 1 else 's'}"
-
-
 def lines_of(measured: MeasuredCorpus, evidence: Evidence, skipped: list[dict[str, str]]) -> list[str]:
     """What was read and how alike bars are, for people."""
-    fewest, most = measured.parts
-    parts = f"{fewest} to {most} parts" if fewest < most else f"{most} part{'' if most == 1 else 's'}"
     lines = [
-        f"{count_of_pieces(measured.pieces)} read, {measured.skipped:,} skipped: {measured.notes:,} notes "
-        f"in {measured.bars:,} bars, {parts} a piece"
+        f"{count(measured.pieces, 'piece')} read, {whole(measured.skipped)} skipped: {count(measured.notes, 'note')} "
+        f"in {count(measured.bars, 'bar')}, {count_range(*measured.parts, 'part')} a piece"
     ]
     lines += [f"  skipped {Path(s['path']).name}: {s['reason']}" for s in skipped[:_MOST_NAMED]]
     if measured.skipped > _MOST_NAMED:
@@ -34,7 +30,7 @@ def lines_of(measured: MeasuredCorpus, evidence: Evidence, skipped: list[dict[st
         if 2 * beats < measured.pieces:
             fix = "put such files in a folder of their own and pass --meter 4/4 there, if the music is in four"
         lines.append(
-            f"  {beats:,} piece{'s have' if beats > 1 else ' has'} bars of one beat: there offsets count beats, not bars; "
+            f"  {count(beats, 'piece has', 'pieces have')} bars of one beat: there offsets count beats, not bars; "
             f"{fix}. meloctl corpus check shows more"
         )
     for measure in BRIEF:
@@ -54,7 +50,7 @@ def _curve_lines(measured: MeasuredCorpus, evidence: Evidence, measure: Measure)
     shown = [k for k in _OFFSETS if any(k in r for r in rows.values())]
     lines.append("  offset       " + "".join(f"{k:7d}" for k in shown))
     m = evidence.measures.index(name)
-    for r, (relation, label) in enumerate((("same", "own part"), ("cross", "other parts"))):
+    for r, (relation, label) in enumerate(RELATION_WORDS.items()):
         mine = rows[relation]
         if not mine:
             continue
