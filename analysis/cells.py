@@ -57,6 +57,7 @@ class Cells:
 
     @property
     def n_parts(self) -> int:
+        """Parts of the piece, those without a cell too."""
         return len(self.part_family)
 
     @property

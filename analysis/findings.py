@@ -56,15 +56,15 @@ def meter_to_pass(pieces: Sequence[PieceCheck]) -> str | None:
 
     The option overrides the time signatures of all files, so it is no cure for a few.
     """
-    told = [p.metre.accents for p in pieces if p.metre.one_beat]
-    if 2 * len(told) <= len(pieces):
+    accents = [p.metre.accents for p in pieces if p.metre.one_beat]
+    if 2 * len(accents) <= len(pieces):
         return None
-    return "3/4" if told.count(3) > told.count(4) else "4/4"
+    return "3/4" if accents.count(3) > accents.count(4) else "4/4"
 
 
 def _one_beat_bars(pieces: Sequence[PieceCheck], where: _Where) -> Finding:
     files = where(lambda p: p.metre.one_beat)
-    told = [pieces[i].metre.accents for i in files]
+    accents = [pieces[i].metre.accents for i in files]
     meter = meter_to_pass(pieces)
     return Finding(
         name="one-beat-bars",
@@ -72,7 +72,7 @@ def _one_beat_bars(pieces: Sequence[PieceCheck], where: _Where) -> Finding:
         fix=True,
         phrase="with bars of one beat" + (f": pass --meter {meter}" if meter else ""),
         what="bars of one beat, so offsets count beats; by their accents "
-        f"{told.count(4)} are in twos or fours, {told.count(3)} in threes, {told.count(0)} unclear",
+        f"{accents.count(4)} are in twos or fours, {accents.count(3)} in threes, {accents.count(0)} unclear",
         advice=f"pass --meter {meter}; it overrides every file, so keep those of another metre (accents in check.csv) elsewhere"
         if meter
         else "put them in a folder of their own and pass --meter 4/4 or 3/4 there; it overrides every file",

@@ -87,7 +87,7 @@ class CellBlocks:
 
     cells: Cells
     families: Ints
-    """(F,) families told apart, as indices into FAMILIES; empty when they are not, and F is 1."""
+    """(F,) families that are distinguished, as indices into FAMILIES; empty when they are not, and F is 1."""
 
     blocks: tuple["Block", ...]
 
@@ -126,6 +126,7 @@ class Block:
 
     @property
     def n_families(self) -> int:
+        """Instrument families that are measured apart; 1 where they are not."""
         return (len(self.group_first) - 1) // int(self.place.shape[1])
 
 
@@ -208,7 +209,15 @@ def _counts(block: Block, of_cell: Ints, n: int) -> "Floats | csr_array":
 
 
 def part_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
-    """Sums of each table over the pairs of a block within each part, shape (tables, P, OFFSETS); offset 0 is left at 0."""
+    """Sums of each table over the pairs of a block within each part.
+
+    Args:
+        tables: from `table_of`, of one size.
+        of_cell: (cells in the window,) index into the tables, 1 or more.
+
+    Returns:
+        (tables, P, OFFSETS) by part and offset; 0 at offset 0.
+    """
     code = np.zeros(len(of_cell) + 1, dtype=np.int64)
     code[1:] = of_cell
     content = code[block.place]
@@ -234,7 +243,15 @@ def back_to(values: "npt.NDArray[T]") -> "npt.NDArray[T]":
 
 
 def self_sums(block: Block, tables: Sequence[Floats], of_cell: Ints) -> Ints:
-    """Sums of tables over own cells with themselves, by family, shape (tables, F)."""
+    """Sums of each table over a block's own cells, each with itself.
+
+    Args:
+        tables: from `table_of`, of one size.
+        of_cell: (cells in the window,) index into the tables, 1 or more.
+
+    Returns:
+        (tables, F) by family.
+    """
     mine, f = of_cell[block.own], block.n_families
     sums = [np.bincount(block.own_family, weights=table[mine, mine], minlength=f) for table in tables]
     return np.array(sums, dtype=np.float64).astype(np.int64)

@@ -62,7 +62,15 @@ class Notes:
         velocity: npt.ArrayLike,
         part: npt.ArrayLike,
     ) -> "Notes":
-        """Columns of any integer type, in any order, as sorted Notes."""
+        """Sorted notes from columns of any integer type, in any order.
+
+        Args:
+            onset_tick: (N,) ticks from the start of the piece.
+            duration_tick: (N,) ticks.
+            pitch: (N,) MIDI pitch, 0..127.
+            velocity: (N,) MIDI velocity, 1..127.
+            part: (N,) index of the note's part.
+        """
         columns = (np.asarray(c) for c in (onset_tick, duration_tick, pitch, velocity, part))
         onset, duration, p, v, q = _sorted(*columns)
         return Notes(onset_tick=onset, duration_tick=duration, pitch=p, velocity=v, part=q)
@@ -221,6 +229,7 @@ class Piece:
 
     @property
     def ticks_per_quarter(self) -> int:
+        """Ticks a quarter note."""
         return self.bars.ticks_per_quarter
 
     @cached_property

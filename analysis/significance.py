@@ -139,7 +139,15 @@ def evidence_of(measured: MeasuredCorpus, *, seed: int = 0) -> Evidence:
 
 
 def peak_heights(pairs: Ints, similarity: Ints) -> Floats:
-    """D(k) of pieces from their sums, both (…, OFFSETS); NaN where one of the three offsets was not measured."""
+    """Height of each offset's similarity over the mean of its two neighbours' ("D(k)"), piece by piece.
+
+    Args:
+        pairs: (…, OFFSETS) pairs of cells.
+        similarity: (…, OFFSETS) sums of their similarities, in multiples of 1 / UNIT.
+
+    Returns:
+        (…, OFFSETS); NaN where one of the three offsets was not measured.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         s = np.where(pairs > 0, similarity / (pairs * float(UNIT)), np.nan)
     d = np.full(s.shape, np.nan)

@@ -59,7 +59,7 @@ def piece_of_parts(folder: Path, parts: int, bars: int) -> tuple[Path, Any]:
 
 
 def first_bars(rows: Any, bars: int) -> Any:
-    """(L, 8) the rows of so many bars, repeated where there are fewer, and an end row."""
+    """(L, F) the rows of so many bars, repeated where there are fewer, and an end row."""
     import numpy as np
 
     from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
@@ -149,7 +149,7 @@ def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -
     half = computes_in_half("cpu")
 
     def seconds(prompt: Any, pieces: int, *, by_row: bool = False) -> float:
-        """From prompts (L, 8) to the logits of the first field of the first new rows."""
+        """From prompts (L, F) to the logits of the first field of the first new rows."""
         began = time.perf_counter()
         decoder, states = start_decoding(model, [prompt[: 0 if by_row else len(prompt)]] * pieces, half=half)
         for row in prompt if by_row else ():

@@ -102,7 +102,7 @@ def in_both(rows: Rows, bars: Sequence[TokenBar], first: int, most: int, vocabul
     """As many whole bars from `first` on as fit into `most` tokens; None where rows and tokens are not the same bars.
 
     Args:
-        rows: (L, 8) of a whole piece.
+        rows: (L, F) of a whole piece.
         bars: its tokens, bar by bar.
     """
     starts = np.append(np.flatnonzero(rows[:, INSTRUMENT] == vocabulary.bar), len(rows))

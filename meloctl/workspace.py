@@ -122,7 +122,7 @@ class Run:
     folder: Path
     manifest: Manifest = field(repr=False)
     reused: bool = False
-    """True where it was finished before and has not been made anew."""
+    """True where a finished run was there already."""
 
     def manifest_value(self, section: str, key: str) -> Any:
         """An entry of the manifest's "inputs", "options" or "results". Raises MeloError when it is not there."""

@@ -43,7 +43,7 @@ def small(spec, layers=2, *, gated=False, **change):
 
 
 def music(seed, bars=8, parts=3, signatures=None):
-    """Rows (L, 8) of a random piece, some cells empty, and its bar and part by row."""
+    """Rows (L, F) of a random piece, some cells empty, and its bar and part by row."""
     rng = np.random.default_rng(seed)
     notes = [
         (p, 48 * b + int(rng.integers(0, 48)), 6, int(rng.integers(40, 80)))
@@ -60,7 +60,7 @@ def music(seed, bars=8, parts=3, signatures=None):
 
 
 def pack_of_rows(*windows, first_bar=None):
-    """A pack of windows of rows (L, 8)."""
+    """A pack of windows of rows (L, F)."""
     return Pack(
         rows=np.concatenate([np.asarray(w, dtype=np.int64) for w in windows]),
         starts=np.cumsum([0, *(len(w) for w in windows)]),

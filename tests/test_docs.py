@@ -8,6 +8,9 @@ from conftest import ROOT
 from meloctl.model.config import PRESETS
 
 READMES = ["README.md", "README.zh.md"]
+DOCS = [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "findings/README.md"]
+DOCS += sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))
+FOLDERS = "analysis|masks|meloctl|tests|benchmarks|findings|docs|data"
 
 
 def tree():
@@ -97,3 +100,40 @@ def test_the_tests_that_hold_a_convention_exist(name):
     named = set(re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / name).read_text(encoding="utf-8")))
     assert len(named) > 5
     assert [n for n in named if not (ROOT / "tests" / n).is_file()] == []
+
+
+def files_named(text):
+    """Paths of files of this repository that a text names: from its root, or a file of tests by its name alone."""
+    paths = re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*\.(?:py|md|sh|json|png|css|js))\b", text)
+    return {path for path in paths if path != "findings/NAME.sh"} | {
+        f"tests/{name}" for name in re.findall(r"(?<![\w/])(test_\w+\.py)", text)
+    }
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_the_files_that_docs_name_exist(name):
+    named = files_named((ROOT / name).read_text(encoding="utf-8"))
+    assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
+def test_docs_name_files():
+    assert files_named("see `tests/a.py`, (docs/b.md) and test_c.py; melo/mask/d.json is none of ours") == {
+        "tests/a.py",
+        "docs/b.md",
+        "tests/test_c.py",
+    }
+    assert len({path for name in DOCS for path in files_named((ROOT / name).read_text(encoding="utf-8"))}) > 30
+
+
+def test_the_formats_are_those_of_the_code():
+    code = "".join(
+        p.read_text(encoding="utf-8")
+        for folder in ("analysis", "masks", "meloctl")
+        for p in (ROOT / folder).rglob("*.py")
+    )
+    tags = set(re.findall(r'(?:tag|FORMAT)\b[^="\n]*= ?"(meloctl\.\w+/\d+)"', code)) - {
+        "meloctl.window/1"
+    }  # an example
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").split("## Changed keys")[0]
+    assert len(tags) > 8
+    assert set(re.findall(r"meloctl\.\w+/\d+", text)) == tags

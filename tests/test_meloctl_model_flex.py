@@ -278,7 +278,7 @@ def test_a_model_is_the_same_under_either_backend(plain, spec, gated):
 
 
 def loss_and_gradients(model, pack, planner):
-    """(N, 8) losses of rows and {parameter: gradient} under plans of a planner."""
+    """(N, F) losses of rows and {parameter: gradient} under plans of a planner."""
     nll = model(layout_of(pack, planner, model.vocabulary, model.config.head_width))
     model.zero_grad()
     (nll.sum() + (model.gates.price(torch.ones(2, 33)) if model.gates else 0)).backward()

@@ -40,7 +40,7 @@ def model_of(spec, *, gated=False, layers=2):
 
 
 def read_by_row(model, prompt, **how):
-    """A decoder that has read one prompt (L, 8) row by row, and the state (1, C) after it."""
+    """A decoder that has read one prompt (L, F) row by row, and the state (1, C) after it."""
     decoder = MeloFormerDecoder(model, **how)
     states = decoder.prefill([NO_ROWS])
     for row in prompt:
@@ -74,7 +74,7 @@ def assert_same_cache(one, other):
 
 
 def assert_prefill_equals_row_by_row(model, pieces, lengths, **how):
-    """Prefill so many rows of each piece (L, 8), and compare states and caches now, and states as rows follow."""
+    """Prefill so many rows of each piece (L, F), and compare states and caches now, and states as rows follow."""
     every = [read_by_row(model, rows[:n], **how) for rows, n in zip(pieces, lengths, strict=True)]
     decoder = MeloFormerDecoder(model, len(pieces), **how)
     states = decoder.prefill([rows[:n] for rows, n in zip(pieces, lengths, strict=True)])

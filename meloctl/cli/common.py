@@ -1,4 +1,4 @@
-"""What every command shares: the options, one-line errors, progress bars. Results go to stdout, talk to stderr."""
+"""What every command shares: common options, output, progress bars. Results go to stdout, all other messages to stderr."""
 
 import json
 import os

@@ -52,13 +52,15 @@ def generate(
         typer.Option(
             "--infill",
             metavar="FILE",
-            help="A MIDI file in which to write some bars or parts anew; the rest stays as it is.",
+            help="A MIDI file in which to replace some bars or parts; the rest stays as it is.",
         ),
     ] = None,
     bars_range: Annotated[
         str | None,
         typer.Option(
-            "--bars-range", metavar="9:16", help="With --infill: the bars to write, counted from 1 (default: all)."
+            "--bars-range",
+            metavar="9:16",
+            help="With --infill: first and last bar to replace, counted from 1 (default: all).",
         ),
     ] = None,
     parts: Annotated[
@@ -66,7 +68,7 @@ def generate(
         typer.Option(
             "--parts",
             metavar="A,B,…",
-            help="With --infill: the parts to write, by name or instrument; a part that the file lacks is added (default: all).",
+            help="With --infill: parts to replace, by name or instrument; one that the file lacks is added (default: all).",
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", help="Number of pieces, with seeds from --seed on.")] = 1,

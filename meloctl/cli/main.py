@@ -66,7 +66,7 @@ def run() -> None:
         _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
-            "meloctl: stopped. Give the command again: stats and train go on where they were, others begin anew",
+            "meloctl: stopped. Give the command again: stats and train resume where they were, others start over",
             status,
         )
     sys.exit(status if isinstance(status, int) else 0)

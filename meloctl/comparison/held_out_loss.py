@@ -52,7 +52,7 @@ def paired_losses(
 
     Args:
         models: in evaluation mode.
-        pieces: (L, 8) rows of each piece.
+        pieces: (L, F) rows of each piece.
         context: most rows of a window, the same for all models.
         on_window: called after each window and model.
     """
@@ -72,7 +72,7 @@ def useful_prefix_lengths(pieces: Sequence[Rows], context: int) -> list[int]:
     """Those of PREFIX_LENGTHS that some piece reaches beyond the one before; none where every piece fits into the context.
 
     Args:
-        pieces: (L, 8) rows of each piece.
+        pieces: (L, F) rows of each piece.
         context: most rows of a window.
     """
     longest, before = max(map(len, pieces), default=0), (0, *PREFIX_LENGTHS[:-1])
@@ -90,7 +90,7 @@ def paired_prefix_losses(
 
     Args:
         models: in evaluation mode.
-        pieces: (L, 8) rows of each piece.
+        pieces: (L, F) rows of each piece.
         lengths: the Ns, ascending.
         on_piece: called after each piece and model.
     """

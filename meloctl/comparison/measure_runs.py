@@ -50,7 +50,7 @@ def measure_runs(
     Args:
         runs: that are compared.
         models: of the runs, in evaluation mode.
-        pieces: {side: (L, 8) rows of each held-out piece}.
+        pieces: {side: (L, F) rows of each held-out piece}.
         options: how much music is generated.
         folder: for the MIDI files.
         reporter: of progress.

@@ -1,4 +1,4 @@
-"""Augmentation: windows transposed and at another tempo; drums keep their pitches."""
+"""Augmentation: windows transposed and at another tempo; drums keep their pitches. Letters: L rows, F fields."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,19 @@ TEMPO_MOVES = range(-3, 4)
 
 
 def augment(rows: Rows, vocabulary: Vocabulary, random: np.random.Generator) -> Rows:
-    """(L, 8) rows → rows transposed and at another tempo, each uniform over the moves that fit; always two random numbers."""
+    """(L, F) rows → rows transposed and at another tempo, each uniform over the moves that fit; always two random numbers."""
     semitones = _sample(allowed_moves(rows[_is_pitched(rows, vocabulary), PITCH], 128, TRANSPOSITIONS), random)
     levels = _sample(allowed_moves(rows[_has_tempo(rows), TEMPO], len(vocabulary.tempos), TEMPO_MOVES), random)
     return shift_tempo(transpose(rows, semitones, vocabulary), levels, vocabulary)
 
 
 def transpose(rows: Rows, semitones: int, vocabulary: Vocabulary) -> Rows:
-    """(L, 8) rows with every pitched part moved by `semitones`, drums excepted; unchanged where a pitch would leave 0..127."""
+    """(L, F) rows with every pitched part moved by `semitones`, drums excepted; unchanged where a pitch would leave 0..127."""
     return _shifted(rows, _is_pitched(rows, vocabulary), PITCH, semitones, 128)
 
 
 def shift_tempo(rows: Rows, levels: int, vocabulary: Vocabulary) -> Rows:
-    """(L, 8) rows with the tempo of every header moved by `levels`; unchanged where one would leave the vocabulary's tempos."""
+    """(L, F) rows with the tempo of every header moved by `levels`; unchanged where one would leave the vocabulary's tempos."""
     return _shifted(rows, _has_tempo(rows), TEMPO, levels, len(vocabulary.tempos))
 
 

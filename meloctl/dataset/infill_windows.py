@@ -5,6 +5,7 @@
     end       the end row, where the window has one
 
 The form is that of fill-in-the-middle (Bavarian et al., 2022) at bar lines, for all parts or for some of them.
+Letters: L rows, F fields.
 """
 
 from collections.abc import Collection
@@ -22,7 +23,7 @@ def infill_window(rows: Rows, bars: range, parts: Collection[PartId] | None, voc
     """The infill window of given masked bars and parts.
 
     Args:
-        rows: (L, 8) whole bars that open with a header row; an end row may be missing.
+        rows: (L, F) whole bars that open with a header row; an end row may be missing.
         bars: one or more, counted from the first one of the rows.
         parts: whose notes are moved; None for all parts.
 

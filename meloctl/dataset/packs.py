@@ -1,6 +1,6 @@
 """Windows → packs: several windows end to end as one sequence, with little or no padding.
 
-Letters: N rows, W windows, 8 fields.
+Letters: N rows, W windows, F fields of a row.
 """
 
 from bisect import bisect_left, insort
@@ -23,7 +23,7 @@ class Pack:
     """Some windows end to end; rows never attend across windows."""
 
     rows: Ints
-    """(N, 8) windows in generation order, then padding up to a fixed length, if any: ABSENT in every field."""
+    """(N, F) windows in generation order, then padding up to a fixed length, if any: ABSENT in every field."""
 
     starts: Ints
     """(W + 1,) where each window starts; the last entry is the number of real rows."""

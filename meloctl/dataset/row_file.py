@@ -1,6 +1,6 @@
 """Writes the rows of a shard as safetensors, piece by piece, and memory-maps them.
 
-It holds two tensors, `rows` (N, 8) int16 and `first` (P + 1,) int64, where each of P pieces starts and N.
+It holds two tensors, `rows` (N, F) int16 and `first` (P + 1,) int64, where each of P pieces starts and N. F fields.
 The format is https://huggingface.co/docs/safetensors: eight bytes that give the length of a JSON header, the header, the data.
 """
 
@@ -29,7 +29,7 @@ def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
     """Write pieces end to end, each as it comes; atomically, so nothing is left where `pieces` raises.
 
     Args:
-        pieces: (L, 8) rows each, one piece or more.
+        pieces: (L, F) rows each, one piece or more.
     """
     lengths = []
     with atomic_write(path) as partial, partial.open("wb") as file:
@@ -49,7 +49,7 @@ def write_rows(path: Path, pieces: Iterable[Rows]) -> None:
 
 
 def map_rows(path: Path) -> tuple[Rows, Ints]:
-    """Memory-map (rows (N, 8) int16, first (P + 1,) int64), read-only.
+    """Memory-map (rows (N, F) int16, first (P + 1,) int64), read-only.
 
     Raises:
         OSError, ValueError, RecursionError: no file, or not one as described above. The values themselves are not checked.

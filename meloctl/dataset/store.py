@@ -1,6 +1,6 @@
 """A corpus as rows, made once: one safetensors file for the rows, one JSON file for what they are.
 
-Letters: N rows of P pieces, L rows of one piece.
+Letters: N rows of P pieces, L rows of one piece, F fields.
 """
 
 import json
@@ -59,7 +59,7 @@ class Shard:
     """The rows of many pieces, end to end."""
 
     rows: Rows
-    """(N, 8) rows of all pieces, memory-mapped."""
+    """(N, F) rows of all pieces, memory-mapped."""
 
     first: Ints
     """(P + 1,) where each piece starts; the last entry is N."""
@@ -80,7 +80,7 @@ class Shard:
         return len(self.split)
 
     def piece(self, index: int) -> Rows:
-        """(L, 8) rows of one piece, a view. Raises MeloError where they are not a piece by the grammar."""
+        """(L, F) rows of one piece, a view. Raises MeloError where they are not a piece by the grammar."""
         rows = self.rows[self.first[index] : self.first[index + 1]]
         if not is_piece(rows, self.vocabulary):
             raise _damaged(self.path)
@@ -156,7 +156,7 @@ def read_shard(stem: Path) -> Shard:
 
 
 def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
-    """Whether (L, 8) rows are a piece by the grammar, without infill; `meloctl.rows.grammar.check_rows` says, slowly, what is
+    """Whether (L, F) rows are a piece by the grammar, without infill; `meloctl.rows.grammar.check_rows` says, slowly, what is
     wrong."""
     instrument = rows[:, INSTRUMENT]
     if not len(rows) or instrument[0] != vocabulary.bar or instrument[-1] != vocabulary.end:
@@ -179,7 +179,7 @@ def is_piece(rows: Rows, vocabulary: Vocabulary) -> bool:
 
 
 def _bounds(vocabulary: Vocabulary) -> tuple[Rows, Rows]:
-    """(3, 8) least and greatest value of each field in a header, a note and an end row; ABSENT where it has none."""
+    """(3, F) least and greatest value of each field in a header, a note and an end row; ABSENT where it has none."""
     low, high = np.full((2, 3, len(FIELDS)), ABSENT, dtype=np.int16)
     for kind, name in enumerate(("header", "note", "end")):
         having = list(FIELDS_OF[name])

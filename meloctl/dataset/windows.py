@@ -1,4 +1,7 @@
-"""Pieces → windows of whole bars that fit the context. A window is a view of its piece: nothing is copied here."""
+"""Pieces → windows of whole bars that fit the context. A window is a view of its piece: nothing is copied here.
+
+Letters: L rows of a piece or window, F fields.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ class Window:
     """Consecutive whole bars of one piece that fit the context."""
 
     rows: Rows
-    """(L, 8) a view of the piece's rows, which may be memory-mapped: nothing is read before it is packed."""
+    """(L, F) a view of the piece's rows, which may be memory-mapped: nothing is read before it is packed."""
 
     first_bar: int
     """Its first bar, counted in the piece."""
@@ -54,7 +57,7 @@ def windows(pieces: Sequence[Rows], context: int, vocabulary: Vocabulary) -> lis
     Windows without a note are left out.
 
     Args:
-        pieces: (L, 8) rows each, opening with a header row.
+        pieces: (L, F) rows each, opening with a header row.
         context: most rows of a window, 1 or more.
     """
     out = []

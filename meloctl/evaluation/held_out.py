@@ -106,7 +106,7 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
 def held_out_pieces(
     space: Workspace, trained: TrainedOn, about: ModelDescription, reporter: ProgressReporter
 ) -> dict[str, list[Rows]]:
-    """{side: (L, 8) rows of each piece} of a run's corpus; rows that training has cached are used again.
+    """{side: (L, F) rows of each piece} of a run's corpus; rows that training has cached are used again.
 
     Raises:
         MeloError: no file can be read, or none is held out.

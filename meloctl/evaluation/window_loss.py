@@ -132,7 +132,7 @@ def prefix_losses(
 
     Args:
         model: in evaluation mode.
-        rows: (L, 8), from a header row on.
+        rows: (L, F), from a header row on.
         lengths: the Ns, ascending.
         loss_mask: as for `window_loss`.
     """
@@ -147,6 +147,6 @@ def prefix_losses(
 
 
 def bar_seconds(headers: Ints, vocabulary: Vocabulary) -> Floats:
-    """Header rows (B, 8) → (B,) duration of each bar in seconds."""
+    """Header rows (B, F) → (B,) duration of each bar in seconds."""
     quarters = np.array([4 * n / d for n, d in vocabulary.signatures])[headers[:, TIME_SIGNATURE]]
     return np.asarray(quarters * 60 / np.array(vocabulary.tempos)[headers[:, TEMPO]])

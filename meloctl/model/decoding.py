@@ -15,7 +15,10 @@ from meloctl.model.registry import Model
 
 
 class Decoder(Protocol):
-    """A model with cached keys and values: it reads prompts, and then one row of each piece at a time. B pieces, C width."""
+    """A model with cached keys and values: it reads prompts, and then one row of each piece at a time.
+
+    Letters: B pieces, L rows of a prompt, F fields, C width, V values of a field.
+    """
 
     @property
     def model(self) -> Model:
@@ -34,14 +37,14 @@ class Decoder(Protocol):
         """The most bytes that keys and values have taken, as far as is known when pieces end."""
 
     def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
-        """Read the prompts (L, 8) of all pieces in one forward pass, before any step; equal prompts are read once.
+        """Read the prompts (L, F) of all pieces in one forward pass, before any step; equal prompts are read once.
 
         Returns:
             (B, C) the states that predict the rows after them.
         """
 
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece (B, 8) → (B, C) the states that predict the rows after them."""
+        """Read one row of each piece (B, F) → (B, C) the states that predict the rows after them."""
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Keep these pieces alone, in this order."""
@@ -53,7 +56,7 @@ def start_decoding(
     """Make a model's decoder and prefill it.
 
     Args:
-        prompts: (L, 8) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
+        prompts: (L, F) int64 of each of B pieces, whole bars without an end row; L may be 0, and may differ for MeloFormer alone.
         half: compute large products in bf16.
         first_masked_bar: for MeloFormer, the bar that the first infill header will open again; None where none will come.
 

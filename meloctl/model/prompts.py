@@ -9,7 +9,7 @@ def distinct_prompts(prompts: Sequence[Tensor]) -> tuple[list[Tensor], list[int]
     """Distinct prompts, by their rows, in order of first appearance.
 
     Args:
-        prompts: (L, 8) int64 of each of B pieces.
+        prompts: (L, F) int64 rows of each of B pieces.
 
     Returns:
         U distinct prompts, and for each piece the index of its own among them.

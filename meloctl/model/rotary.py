@@ -24,7 +24,12 @@ def rotation(bar: Tensor, position: Tensor, width: int) -> Tensor:
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate each plane (i, i + D/2) of x (…, D) → (…, D); `angles` (…, D) as `rotation` gives them."""
+    """Rotate each plane (i, i + D / 2) → (…, D).
+
+    Args:
+        x: (…, D) queries or keys.
+        angles: (…, D) cosines and sines as `rotation` returns them; broadcast over heads.
+    """
     a, b = x.chunk(2, dim=-1)
     cos, sin = angles.to(x.dtype).chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)

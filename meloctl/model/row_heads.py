@@ -23,7 +23,7 @@ class RowEmbedding(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(size + 1, width) for size in vocabulary.sizes)  # entry 0 is ABSENT
 
     def forward(self, rows_NF: Tensor) -> Tensor:
-        """(N, 8) int64 → (N, C)."""
+        """(N, F) int64 → (N, C)."""
         fields = (table(rows_NF[..., f] - ABSENT) for f, table in enumerate(self.tables))
         return torch.stack(list(fields)).sum(dim=0)
 
@@ -75,7 +75,13 @@ class RowHeads(nn.Module):
         return self.heads[field](state)
 
     def condition_on(self, field: int, value: Tensor, state: Tensor) -> Tensor:
-        """State (…, C) conditioned on a field: state + embedding of value (…) → (…, C)."""
+        """State conditioned on a field, (…, C): state + embedding of the field's value.
+
+        Args:
+            field: index in FIELDS.
+            value: (…) int64.
+            state: (…, C).
+        """
         return state + self.known[FIELDS[field]](value)
 
     def all_logits(self, state_NC: Tensor, rows_NF: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
@@ -114,7 +120,7 @@ class RowHeads(nn.Module):
             rows_NF: the rows.
 
         Returns:
-            (N, 8) float32, in nats; 0 where a row lacks the field.
+            (N, F) float32, in nats; 0 where a row lacks the field.
         """
         with torch.autocast("cpu", enabled=False):  # products too small to gain by bf16, and rare fields that lose
             of_field = self.all_logits(state_NC, rows_NF)

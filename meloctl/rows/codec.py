@@ -124,26 +124,25 @@ def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     start = np.concatenate([[0], np.cumsum(ticks, dtype=np.int64)])
     note, note_bar = rows[~header], bar[~header]
     ids, part = np.unique(row_parts(note, vocabulary), return_inverse=True)
-    position, duration, pitch, velocity = note_values(note, vocabulary)
-    step = TICKS_PER_QUARTER // vocabulary.steps_per_quarter
+    onset, duration, pitch, velocity = note_values(note, vocabulary, TICKS_PER_QUARTER // vocabulary.steps_per_quarter)
     tempo = np.array(vocabulary.tempos)[rows[header, TEMPO]]
     changes = np.flatnonzero(np.diff(tempo, prepend=0.0))
     new_signature = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
     return Piece(
         parts=tuple(general_midi_part(divmod(i, vocabulary.instances), vocabulary) for i in ids.tolist()),
-        notes=Notes.of(start[note_bar] + position * step, duration * step, pitch, velocity, part),
+        notes=Notes.of(start[note_bar] + onset, duration, pitch, velocity, part),
         bars=Bars.of([(int(start[b]), *signatures[b]) for b in new_signature], TICKS_PER_QUARTER),
         tempo_tick=start[changes],
         tempo=tempo[changes],
     )
 
 
-def note_values(notes: Rows, vocabulary: Vocabulary) -> tuple[Ints, Ints, Ints, Ints]:
-    """(N,) position and duration in steps, MIDI pitch and velocity of note rows (N, F)."""
+def note_values(notes: Rows, vocabulary: Vocabulary, step_ticks: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """(N,) onset from the bar line and duration in ticks, MIDI pitch and velocity of note rows (N, F), at a step's ticks."""
     values: Ints = notes.astype(np.int64)
     duration: Ints = np.array(vocabulary.durations)[values[:, DURATION]]
     velocity: Ints = np.array(vocabulary.velocities)[values[:, VELOCITY]]
-    return values[:, POSITION], duration, values[:, PITCH], velocity
+    return values[:, POSITION] * step_ticks, duration * step_ticks, values[:, PITCH], velocity
 
 
 def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:

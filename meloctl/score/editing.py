@@ -167,9 +167,9 @@ def _placed(
     """New notes in ticks; `bar_tick` (T + 1,) as in `insert_notes`, `step` in ticks. A note beyond its bar's end is dropped."""
     rows = np.array([row for _, row in new], dtype=np.int16).reshape(-1, len(FIELDS))
     bar = np.array([bar for bar, _ in new], dtype=np.int64)
-    position, duration, pitch, velocity = note_values(rows, vocabulary)
-    onset = bar_tick[bar] + position * step
-    end = np.minimum(onset + duration * step, bar_tick[-1])
+    within, duration, pitch, velocity = note_values(rows, vocabulary, step)
+    onset = bar_tick[bar] + within
+    end = np.minimum(onset + duration, bar_tick[-1])
     part = [part_index[instrument, instance] for instrument, instance in rows[:, [INSTRUMENT, INSTANCE]].tolist()]
     inside = onset < bar_tick[bar + 1]  # the signature of a bar may name it a little too long
     columns = (np.array(part, dtype=np.int64), pitch, onset, end, velocity)

@@ -19,7 +19,7 @@ class NgramBaseline:
     bigram:  p(v | u) = (count(u, v) + p(v)) / (count(u) + 1), where u is the field's value in the last row that has it.
 
     Args:
-        pieces: (L, 8) rows each.
+        pieces: (L, F) rows each.
     """
 
     def __init__(self, pieces: Sequence[Rows], vocabulary: Vocabulary) -> None:
@@ -50,7 +50,7 @@ class NgramBaseline:
         return single / max(1, notes), double / max(1, notes)
 
     def bits(self, rows: Rows) -> tuple[Floats, Floats]:
-        """(L, 8) rows of a window → (unigram, bigram) bits of each row, all its fields together, (L,) each."""
+        """(L, F) rows of a window → (unigram, bigram) bits of each row, all its fields together, (L,) each."""
         single, double = np.zeros((2, len(rows)))
         for field in range(len(FIELDS)):
             at, values, before = _with_previous(rows, field, len(self.unigram[field]))

@@ -116,6 +116,11 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def distribute_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A tensor sharded as `like` is, and on its device; the first rank's is distributed."""
+    """A tensor sharded as another one is, and on its device; the first rank's values are distributed.
+
+    Args:
+        tensor: the whole tensor, of `like`'s full shape, on every rank.
+        like: the tensor whose device, and sharding if it is a DTensor, the result has.
+    """
     on_device = tensor.to(like.device)
     return distribute_tensor(on_device, like.device_mesh, like.placements) if isinstance(like, DTensor) else on_device

@@ -73,6 +73,7 @@ class StepLoss:
 
     @property
     def bits_per_note(self) -> float:
+        """Loss in bits per note."""
         return self.nll / math.log(2) / max(1, self.n_notes)
 
     @property

@@ -77,7 +77,7 @@ class EncoderDecoderDecoder:
         """Let the encoder read the prompts of all pieces, before any step; equal prompts are read once.
 
         Args:
-            prompts: (L, 8) int64 of each piece, whole bars; of one length, which may be 0.
+            prompts: (L, F) int64 of each piece, whole bars; of one length, which may be 0.
 
         Returns:
             (B, C) the states that predict the first rows after them.
@@ -98,7 +98,7 @@ class EncoderDecoderDecoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece (B, 8) int64 → (B, C) the states that predict the rows after them; a header opens a bar."""
+        """Read one row of each piece (B, F) int64 → (B, C) the states that predict the rows after them; a header opens a bar."""
         self.bars_B = self.bars_B + (rows_BF[:, INSTRUMENT] == self.model.vocabulary.bar)
         time_B2 = torch.stack([self.bars_B - 1, rows_BF[:, POSITION].clamp(min=0)], dim=1)
         return self._written(self.embed(rows_BF), time_B2)
@@ -124,7 +124,7 @@ def _attend(q_BHD: Tensor, kv_2BHnD: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _read(model: EncoderDecoder, primer_ULF: Tensor, to_primer: Sequence[nn.MultiheadAttention]) -> Tensor:
-    """Primers (U, L, 8) → (Y, 2, U, H, P, D) keys and values of the encoder's output, for each layer's attention to it."""
+    """Primers (U, L, F) → (Y, 2, U, H, P, D) keys and values of the encoder's output, for each layer's attention to it."""
     bar_UL = (primer_ULF[:, :, INSTRUMENT] == model.vocabulary.bar).cumsum(1) - 1
     time_UL2 = torch.stack([bar_UL, primer_ULF[:, :, POSITION].clamp(min=0)], dim=2)
     placed_NC = model.placed(model.embed(primer_ULF.flatten(0, 1)), time_UL2.flatten(0, 1))

@@ -32,7 +32,7 @@ class EncoderDecoderLayout:
     """What a pack looks like to the encoder–decoder: its windows side by side, each padded to the longest."""
 
     rows_NF: Tensor
-    """(N, 8) int64, the pack's rows, padding at the end."""
+    """(N, F) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
     """(N,) bool, rows whose loss counts: those of continuations."""
@@ -153,14 +153,19 @@ class EncoderDecoder(nn.Module):
         )
 
     def placed(self, x_NC: Tensor, time_N2: Tensor) -> Tensor:
-        """Embeddings (N, C) plus the encoding of bar and position (N, 2); √C evens their sizes (Vaswani et al., section 3.4)."""
+        """Embeddings times √C plus the positional encoding, (N, C) (Vaswani et al., section 3.4).
+
+        Args:
+            x_NC: embeddings of rows.
+            time_N2: bar and position in it, in steps, of each row.
+        """
         return x_NC * self.config.width**0.5 + musical_time(time_N2, self.config.width).to(x_NC.dtype)
 
     def forward(self, layout: EncoderDecoderLayout) -> Tensor:
         """−ln p of every field of every row of a continuation, given the primer, the rows and the fields before it.
 
         Returns:
-            (N, 8) float32; 0 where a row lacks the field or does not count.
+            (N, F) float32; 0 where a row lacks the field or does not count.
         """
         loss_mask_N = layout.loss_mask_N
         state_KC = self.states(layout).flatten(0, 1)[layout.state_K]
@@ -169,7 +174,7 @@ class EncoderDecoder(nn.Module):
 
 
 def split(rows_LF: Ints, vocabulary: Vocabulary) -> int:
-    """Rows (L, 8) of a window → how many are its primer: those before the bar line nearest to its half, the earlier of two.
+    """Rows (L, F) of a window → how many are its primer: those before the bar line nearest to its half, the earlier of two.
 
     0 where the window is a single bar: it is all continuation.
     """
@@ -184,7 +189,14 @@ def bars_of(pack: Pack, vocabulary: Vocabulary) -> Ints:
 
 
 def side_by_side(first_W: Ints, last_W: Ints) -> tuple[Ints, Bools]:
-    """Ranges [first, last) (W,), padded to the longest: (W, M) the indices, 0 for padding; (W, M) True for padding."""
+    """Indices of ranges, padded to the longest.
+
+    Args:
+        first_W, last_W: each range is [first, last).
+
+    Returns:
+        (W, M) indices, 0 for padding, and (W, M) True for padding.
+    """
     steps_M = np.arange((last_W - first_W).max())
     padding_WM = steps_M[None] >= (last_W - first_W)[:, None]
     return np.where(padding_WM, 0, first_W[:, None] + steps_M), padding_WM

@@ -66,7 +66,7 @@ class MeloFormerDecoder:
         """Read the prompts of all pieces in one forward pass, before any step; equal prompts are read once.
 
         Args:
-            prompts: (L, 8) int64 of each piece, of any lengths, 0 included; each opens with a header row.
+            prompts: (L, F) int64 of each piece, of any lengths, 0 included; each opens with a header row.
 
         Returns:
             (B, C) the states that predict the rows after them.
@@ -85,7 +85,7 @@ class MeloFormerDecoder:
         return states_BC
 
     def _read(self, prompts: Sequence[Tensor], caches: Sequence[PieceKVCache]) -> Tensor:
-        """(U, C) the states after distinct prompts (L, 8), whose keys and values go to the caches of as many pieces."""
+        """(U, C) the states after distinct prompts (L, F), whose keys and values go to the caches of as many pieces."""
         model = self.model
         pack = self._pack(prompts)
         layout = model.layout(pack)
@@ -108,7 +108,7 @@ class MeloFormerDecoder:
         return self._normed(r_NC[pack.starts[1:] - 1])
 
     def _pack(self, prompts: Sequence[Tensor]) -> Pack:
-        """Prompts (L, 8) as windows of one pack."""
+        """Prompts (L, F) as windows of one pack."""
         middles = []
         for rows_LF in prompts:
             infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
@@ -142,7 +142,7 @@ class MeloFormerDecoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece, (B, 8) int64; a row that opens a bar closes the one before it.
+        """Read one row of each piece, (B, F) int64; a row that opens a bar closes the one before it.
 
         Returns:
             (B, C) the states that predict the rows after them.

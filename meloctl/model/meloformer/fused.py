@@ -47,7 +47,12 @@ class LayerWeights:
         return self.kv2 is not None
 
     def project_joint(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, 2, G, D) in one tensor."""
+        """Project rows or summaries to queries (N, H, D), and to keys and values (N, 2, G, D) in one tensor.
+
+        Args:
+            x_NC: rows or summaries.
+            rotation_NK: complex, see `complex_rotation`.
+        """
         qkv = self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), -1, self.d)
         n = qkv.shape[1] - self.kv_heads
         qk = rotate_planes(qkv[:, :n], rotation_NK)
@@ -56,18 +61,33 @@ class LayerWeights:
         return qk[:, :heads], kv.view(len(x_NC), 2, self.kv_heads, self.d)
 
     def project(self, x_NC: Tensor, rotation_NK: Tensor) -> tuple[Tensor, KV]:
-        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D)."""
+        """Project rows or summaries to queries (N, H, D), and to keys and values (N, G, D).
+
+        Args:
+            x_NC: rows or summaries.
+            rotation_NK: complex, see `complex_rotation`.
+        """
         q_NHD, kv_N2GD = self.project_joint(x_NC, rotation_NK)
         return q_NHD, (kv_N2GD[:, 0], kv_N2GD[:, 1])
 
     def project2(self, s_TC: Tensor, rotation_TK: Tensor) -> KV:
-        """Updated summaries (T, C) → K2, V2 (T, G, D)."""
+        """Second projection of updated summaries to keys and values (T, G, D).
+
+        Args:
+            s_TC: summaries after attention.
+            rotation_TK: complex, see `complex_rotation`.
+        """
         assert self.kv2
         k2, v2 = self.kv2(normed(s_TC)).to(s_TC.dtype).view(len(s_TC), 2, -1, self.d).unbind(1)
         return rotate_planes(k2, rotation_TK), v2
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows or summaries before attention.
+            heads_NHD: outputs of the attention heads.
+        """
         return x_NC + self.out(heads_NHD.flatten(1))
 
     def feed(self, x_NC: Tensor) -> Tensor:
@@ -104,7 +124,12 @@ class FusedWeights:
 
 
 def rotate_planes(x_NHD: Tensor, rotation_NK: Tensor) -> Tensor:
-    """(N, H, D) heads whose planes stand side by side, rotated by complex numbers (N, K)."""
+    """Heads (N, H, D) with each rotary plane rotated.
+
+    Args:
+        x_NHD: queries or keys; the two numbers of a plane stand side by side.
+        rotation_NK: complex numbers of modulus 1, one per row and plane.
+    """
     planes = torch.view_as_complex(x_NHD.unflatten(-1, (-1, 2)))
     return torch.view_as_real(planes * rotation_NK[:, None]).flatten(-2)
 

@@ -23,7 +23,7 @@ class MeloFormerLayout:
     """A pack, ready for MeloFormer."""
 
     rows_NF: Tensor
-    """(N, 8) int64, the pack's rows. N of this and of `row_rotation` may be larger than the pack's: attention backends pad."""
+    """(N, F) int64, the pack's rows. N of this and of `row_rotation` may be larger than the pack's: attention backends pad."""
 
     loss_mask_N: Tensor
     """(N,) bool, rows whose loss counts: see `Pack.loss_mask`. N of the pack."""

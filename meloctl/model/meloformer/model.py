@@ -8,7 +8,7 @@ Each layer has four blocks (the founding documents' SS, SR, RS and RR):
 
 Nothing later is ever seen: a row's state predicts the next row. A batch is a pack: windows of pieces one after the other, which
 never see each other, so there is no batch dimension. Shape letters: N rows, T bars, C width, H query heads, G key and
-value heads, D width of a head, F fields, M rows that count.
+value heads, D width of a head, F fields, E gates, M rows that count.
 """
 
 from collections.abc import Sequence
@@ -76,13 +76,28 @@ class MeloFormerLayer(Protocol):
         """Is it the last layer, whose summaries need no feed-forward layer?"""
 
     def project(self, x_NC: Tensor, rotation: Tensor) -> tuple[Tensor, KV]:
-        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D)."""
+        """Project rows or summaries to queries (N, H, D), and to keys and values (N, G, D).
+
+        Args:
+            x_NC: rows or summaries.
+            rotation: (N, 1, D) cosines and sines, see `rotate`; complex (N, K) for fused weights.
+        """
 
     def project2(self, s_TC: Tensor, rotation: Tensor) -> KV:
-        """Updated summaries (T, C) → K2, V2 (T, G, D)."""
+        """Second projection of updated summaries to keys and values (T, G, D).
+
+        Args:
+            s_TC: summaries after attention.
+            rotation: as in `project`, (T, …).
+        """
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows or summaries before attention.
+            heads_NHD: outputs of the attention heads.
+        """
 
     def feed(self, x_NC: Tensor) -> Tensor:
         """(N, C) x plus the feed-forward layer of it."""
@@ -107,18 +122,33 @@ class Layer(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def project(self, x_NC: Tensor, rotation: Tensor) -> tuple[Tensor, KV]:
-        """Rows or summaries (N, C) → queries (N, H, D), and keys and values (N, G, D) of the first projection; see `rotate`."""
+        """Project rows or summaries to queries (N, H, D), and to keys and values (N, G, D).
+
+        Args:
+            x_NC: rows or summaries.
+            rotation: (N, 1, D) cosines and sines, see `rotate`.
+        """
         x_NC = self.norm(x_NC)
         k, v = self.kv(x_NC).chunk(2, dim=-1)
         return rotate(self._split(self.q(x_NC)), rotation), (rotate(self._split(k), rotation), self._split(v))
 
     def project2(self, s_TC: Tensor, rotation: Tensor) -> KV:
-        """Updated summaries (T, C) → K2, V2 (T, G, D): what rows see of them."""
+        """Second projection of updated summaries to keys and values (T, G, D): what rows see of them.
+
+        Args:
+            s_TC: summaries after attention.
+            rotation: (T, 1, D) cosines and sines, see `rotate`.
+        """
         k, v = self.kv2(self.norm2(s_TC)).chunk(2, dim=-1)
         return rotate(self._split(k), rotation), self._split(v)
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows or summaries before attention.
+            heads_NHD: outputs of the attention heads.
+        """
         return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
 
     def feed(self, x_NC: Tensor) -> Tensor:
@@ -128,7 +158,13 @@ class Layer(nn.Module):
     def forward(
         self, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout, biases: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One layer over all rows and summaries of a pack: rows (N, C), summaries (T, C) → the same after the layer."""
+        """Rows (N, C) and summaries (T, C) after this layer; see `layer_forward`.
+
+        Args:
+            r_NC, s_TC: rows and summaries of a pack before it.
+            layout: rotations and attention plans of the pack.
+            biases: (E,) score bias of each gate; None without gates.
+        """
         r_NC, s_TC, _ = layer_forward(self, r_NC, s_TC, layout, biases)
         return r_NC, s_TC
 

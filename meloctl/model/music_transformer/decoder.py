@@ -50,7 +50,12 @@ class LayerWeights:
         return self.qkv(normed(x_NC)).to(x_NC.dtype).view(len(x_NC), 3 * self.heads, -1)
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows before attention.
+            heads_NHD: outputs of the attention heads.
+        """
         return x_NC + self.out(heads_NHD.flatten(1))
 
     def feed(self, x_NC: Tensor) -> Tensor:
@@ -98,7 +103,7 @@ class MusicTransformerDecoder:
         """Read the prompts of all pieces in one forward pass, before any step; equal prompts are read once.
 
         Args:
-            prompts: (L, 8) int64 of each piece, of one length, which may be 0.
+            prompts: (L, F) int64 of each piece, of one length, which may be 0.
 
         Returns:
             (B, C) the states that predict the rows after them.
@@ -118,7 +123,7 @@ class MusicTransformerDecoder:
 
     @torch.no_grad()
     def step(self, rows_BF: Tensor) -> Tensor:
-        """Read one row of each piece (B, 8) int64 → (B, C) the states that predict the rows after them."""
+        """Read one row of each piece (B, F) int64 → (B, C) the states that predict the rows after them."""
         x_BC = self.embed(rows_BF)
         self.cache.append_rows()
         for y, layer in enumerate(self.layers):

@@ -31,7 +31,7 @@ class MusicTransformerLayout:
     """What a pack looks like to the Music Transformer."""
 
     rows_NF: Tensor
-    """(N, 8) int64, the pack's rows, padding at the end."""
+    """(N, F) int64, the pack's rows, padding at the end."""
 
     loss_mask_N: Tensor
     """(N,) bool, rows whose loss counts."""
@@ -67,7 +67,12 @@ class MusicTransformerLayer(Protocol):
         """Rows (N, C) → (N, 3 H, D) queries, then keys, then values."""
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows before attention.
+            heads_NHD: outputs of the attention heads.
+        """
 
     def feed(self, x_NC: Tensor) -> Tensor:
         """(N, C) x plus the feed-forward layer of it."""
@@ -93,7 +98,12 @@ class Layer(nn.Module):
         return self.qkv(self.norm(x_NC)).unflatten(-1, (3 * self.n_heads, -1))
 
     def add_attention(self, x_NC: Tensor, heads_NHD: Tensor) -> Tensor:
-        """(N, C) x plus the output projection of attention (N, H, D)."""
+        """Residual (N, C): x plus the output projection of attention.
+
+        Args:
+            x_NC: rows before attention.
+            heads_NHD: outputs of the attention heads.
+        """
         return x_NC + self.drop(self.out(heads_NHD.flatten(1)))
 
     def feed(self, x_NC: Tensor) -> Tensor:
@@ -121,7 +131,7 @@ def layer_forward(layer: MusicTransformerLayer, x_NC: Tensor, starts: Sequence[i
     return layer.feed(x_NC), qkv_NED[:, qkv_NED.shape[1] // 3 :]
 
 
-@torch.compiler.disable  # windows differ from pack to pack: each would be compiled anew
+@torch.compiler.disable  # windows differ from pack to pack: each would be compiled again
 def attend_windows(qkv_END: Tensor, e_HRD: Tensor, starts: Sequence[int]) -> Tensor:
     """Relative attention of each window to itself.
 
@@ -194,7 +204,7 @@ class MusicTransformer(nn.Module):
         """−ln p of every field of every row, given the rows of its window before it and the fields before it.
 
         Returns:
-            (N, 8) float32; 0 where a row lacks the field or does not count.
+            (N, F) float32; 0 where a row lacks the field or does not count.
         """
         loss_mask_N = layout.loss_mask_N
         nll_NF = self.heads.nll(self.states(layout)[loss_mask_N[: layout.n_rows]], layout.rows_NF[loss_mask_N])

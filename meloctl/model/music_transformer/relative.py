@@ -56,7 +56,13 @@ def _attend_block(q_HQD: Tensor, k_HKD: Tensor, v_HKD: Tensor, e_HRD: Tensor) ->
 
 
 def by_distance(q_HQD: Tensor, e_HRD: Tensor, n: int) -> Tensor:
-    """(H, Q, n) q · e of the distances n − 1, …, 1, 0; those that have no embedding take the last one's."""
+    """(H, Q, n) q · e of the distances n − 1, …, 1, 0; those that have no embedding take the last one's.
+
+    Args:
+        q_HQD: queries.
+        e_HRD: embedding of each distance, 0 first.
+        n: distances, 1 or more.
+    """
     known = min(n, e_HRD.shape[1])
     score_HQR = q_HQD @ e_HRD[:, :known].flip(1).transpose(1, 2)
     if known == n:

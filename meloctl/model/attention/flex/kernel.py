@@ -31,7 +31,12 @@ _GATED_TILES: Any = {**_TILES, "bwd_BLOCK_M1": 64, "bwd_BLOCK_N1": 64, "bwd_BLOC
 
 
 def masked_attention(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, mask: BlockMask) -> Tensor:
-    """(L, H, D) attention under a mask."""
+    """(L, H, D) attention under a mask.
+
+    Args:
+        q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
+        mask: L × M, the pairs that may attend.
+    """
     return _flex(q_LHD, k_MGD, v_MGD, mask)[0]
 
 

@@ -122,6 +122,10 @@ class FlexPlan:
     def attend(self, q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, biases_E: Tensor | None = None) -> Tensor:
         """(L, H, D) attention; see `AttentionPlan.attend`.
 
+        Args:
+            q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
+            biases_E: score bias of each gate; None ignores gates.
+
         Raises:
             MeloError: torch.compile is switched off, on CUDA.
         """

@@ -33,6 +33,13 @@ class TiledAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, biases_E: Tensor | None, tiles: Sequence[RowTile]
     ) -> Tensor:
+        """Outputs (L, H, D); 0 for a query that no tile holds.
+
+        Args:
+            q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
+            biases_E: score bias of each gate; None ignores gates.
+            tiles: which pairs may attend, each pair in one tile at most.
+        """
         q, k, v = (_dense_heads(x) for x in (q_LHD, k_MGD, v_MGD))
         out, lse = _forward(q, k, v, biases_E, tiles)
         ctx.save_for_backward(q, k, v, out, lse, biases_E)
@@ -41,6 +48,7 @@ class TiledAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_LHD: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradient of the outputs (L, H, D) → gradients of q, k, v and the biases; None for what needs none."""
         q, k, v, out, lse, biases = ctx.saved_tensors
         dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
         grad_LHD = _dense_heads(grad_LHD)

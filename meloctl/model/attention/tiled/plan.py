@@ -27,7 +27,12 @@ class RowTilePlan:
     tiles: tuple[RowTile, ...]
 
     def attend(self, q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, biases_E: Tensor | None = None) -> Tensor:
-        """(L, H, D) attention on a CPU; see `AttentionPlan.attend`."""
+        """(L, H, D) attention on a CPU; see `AttentionPlan.attend`.
+
+        Args:
+            q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
+            biases_E: score bias of each gate; None ignores gates.
+        """
         # PyTorch's flash kernel for CPUs takes twice as long to go back through tiles of bf16 as through the same in float32
         wide = torch.promote_types(q_LHD.dtype, torch.float32)
         out: Tensor = TiledAttention.apply(q_LHD.to(wide), k_MGD.to(wide), v_MGD.to(wide), biases_E, self.tiles)

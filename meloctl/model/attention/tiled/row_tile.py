@@ -76,7 +76,14 @@ def row_tile(
     mask: Bools | None = None,
     gate: npt.NDArray[np.uint8] | None = None,
 ) -> RowTile:
-    """A tile from NumPy arrays: rows (N,) and (K,), matrices (N, K); see `RowTile`."""
+    """A tile from NumPy arrays; see `RowTile`.
+
+    Args:
+        queries, keys: (N,) and (K,) rows of q and of k.
+        causal: N = K, and query i attends to keys 0..i.
+        mask: (N, K) True = may attend; None where all may, or causal.
+        gate: (N, K) gate that each pair passes; None for pairs without gates.
+    """
     return RowTile(
         queries=row_index(queries),
         keys=row_index(keys),
