@@ -71,8 +71,9 @@ def test_the_mask_comes_from_the_statistics(card):
     _, work, printed = card
     mask = printed["derive-mask"]
     assert mask["format"] == "meloctl.mask/2"
-    assert set(mask) == {"format", "same", "cross", "drums", "summaries", "priors", "reasons", "source"}
-    assert mask["priors"]["same"]["4"] == 1.0
+    scope, priors = {"same", "near", "far", "drums", "summaries"}, {"same_prior", "cross_prior"}
+    assert set(mask) == {"format", "reasons", "source"} | scope | priors
+    assert mask["same_prior"]["4"] == 1.0
     assert len(mask["reasons"]) >= 4
     folder = only(work / "mask")
     assert json.loads((folder / "mask.json").read_text()) == mask

@@ -154,7 +154,7 @@ def test_a_higher_gate_price_leaves_gates_less_open(work):
     for price in (0.0, 100.0):
         run, _ = trained(work, gates=True, gate_price=price, learning_rate=0.02)
         gates = read_gates(run.folder)
-        used = [gate for c in (gates.same, gates.cross) for gate in c.offsets.values() if gate.work > 0]
+        used = [gate for c in (gates.same, gates.cross) for gate in c.offsets.values() if gate.density > 0]
         openness.append(sum(gate.learned for gate in used) / len(used))
     free, priced = openness
     assert priced < free - 0.02
