@@ -1,4 +1,4 @@
-"""Is it real? Intervals over pieces, what chance gives, and a test of every offset for a peak over its neighbours.
+"""Evidence for similarity by offset: intervals over pieces, chance, and a test of every offset for a peak over its neighbours.
 
 - Interval: pieces are drawn with replacement, a thousand times, and the 2.5th and 97.5th percentile are taken
   (Efron & Tibshirani 1993, chapter 13).

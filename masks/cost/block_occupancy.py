@@ -1,6 +1,7 @@
-"""Block occupancy: the share of an attention matrix's blocks that a kernel that skips empty blocks has to compute.
+"""Block occupancy: the share of an attention matrix's blocks that a mask touches.
 
-Computed from the cells' edges and from which cell may attend to which, never from the L×L matrix.
+A kernel that skips empty blocks has to compute these. Found from the cells' edges and from which cell may attend to which,
+never from the L×L matrix.
 Shape letters: C cells, B blocks along a side.
 """
 

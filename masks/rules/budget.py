@@ -1,4 +1,4 @@
-"""The budget rule: the most similar offsets that fit into a given share of dense causal attention's pairs of rows."""
+"""The budget rule: the most similar offsets within a share of dense causal attention's pairs of rows."""
 
 from typing import Literal
 

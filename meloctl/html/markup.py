@@ -1,4 +1,7 @@
-"""HTML and SVG, escaped by construction: any text that was not made here is escaped when it is put into a tag."""
+"""HTML and SVG, escaped by construction.
+
+Any text that was not made here is escaped when it is put into a tag.
+"""
 
 import base64
 import hashlib

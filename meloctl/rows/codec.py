@@ -1,4 +1,6 @@
-"""Piece → rows → piece, exact on the grid, which has 12 steps a quarter and restarts at every bar line.
+"""Piece → rows → piece, exact on the grid.
+
+The grid has 12 steps a quarter and restarts at every bar line.
 
 Shape letters: N notes, L rows, F fields, T bars as rows count them.
 """

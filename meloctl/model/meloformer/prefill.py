@@ -1,4 +1,4 @@
-"""From the keys and values of a forward pass over a prompt to the KV cache that reading it row by row leaves.
+"""Prefill: one forward pass over a prompt fills the KV cache as reading it row by row would.
 
 Shape letters: L rows of a prompt, N rows of a pack, T summaries of a pack, G key and value heads, D width of a head.
 """
