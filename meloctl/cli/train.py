@@ -81,7 +81,7 @@ def train(
         float | None,
         typer.Option(
             "--infill",
-            help="Share of training windows with infill, 0 to 1; meloctl generate --infill needs some (default: 0.25).",
+            help="Share of training windows with infill, 0 to 0.9; meloctl generate --infill needs some (default: 0.25).",
             show_default=False,
         ),
     ] = None,
