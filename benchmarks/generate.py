@@ -5,7 +5,7 @@
     python benchmarks/generate.py [FOLDER] [--json] --prefill 300,1000 [--together 4] [--threads 1]
 
 It needs the extra: pip install -e '.[bench]'. Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. The music is a
-real piece of six parts, from its first bar on, repeated where it is shorter than what is asked for. Both systems draw every value
+real piece of six parts, from its first bar on, repeated where it is shorter than the option says. Both systems draw every value
 as they do in use (top-p 0.95), but all that they may draw is what stands in the piece: both write the same notes, and an
 untrained model costs what a trained one does. GPT-2 goes through Hugging Face's `generate`. Models have equal parameters, and
 each run has a process of its own: peak memory is that of the process less what it held after its imports. GPT-2 is measured at
@@ -14,7 +14,7 @@ as a function of bars.
 
 With --prefill, prompts of so many rows and nothing else, with a model of size tiny: seconds from a prompt's rows to the first new
 row, where the prompt is read row by row, in one forward pass, and in one for several pieces that begin with it. In one process,
-in turns; medians.
+in rounds; medians.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
 
 
 def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -> list[dict[str, Any]]:
-    """Time from a prompt to the first new row, in turns: row by row, in one pass, and in one pass for several pieces.
+    """Time from a prompt to the first new row, in rounds: row by row, in one pass, and in one pass for several pieces.
 
     Args:
         lengths: rows of each prompt.
@@ -161,10 +161,10 @@ def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -
     for length in lengths:
         prompt = torch.from_numpy(music[:length].astype(np.int64))
         seconds(prompt, 1)  # kernels are made for each shape
-        turns = [
+        rounds = [
             (seconds(prompt, 1, by_row=True), seconds(prompt, 1), seconds(prompt, together)) for _ in range(ROUNDS)
         ]
-        by_row, one, several = (float(np.median(column)) for column in zip(*turns, strict=True))
+        by_row, one, several = (float(np.median(column)) for column in zip(*rounds, strict=True))
         found.append(
             {
                 "rows": length,

@@ -106,7 +106,7 @@ def memory(paths: list[str], folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run what was asked for and print it."""
+    """Run the chosen benchmarks and print the results."""
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
         return

@@ -151,8 +151,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("seed", "rounds", "parameters", "layers", "width", "heads"):
         parser.add_argument(f"--{name}", type=int, help=f"default: {getattr(Setting, name)}")
     for name in ("tokens", "lengths", "attention"):
-        said = ",".join(map(str, getattr(Setting, name)))
-        parser.add_argument(f"--{name}", type=whole_numbers, metavar="N,N", help=f"default: {said}")
+        default = ",".join(map(str, getattr(Setting, name)))
+        parser.add_argument(f"--{name}", type=whole_numbers, metavar="N,N", help=f"default: {default}")
     return parser.parse_args(argv)
 
 

@@ -164,8 +164,8 @@ def row_step(model: MeloFormer, optimizer: torch.optim.Optimizer, precision: Pre
         pack: Pack = pack_of([excerpt.window for excerpt in excerpts])
         layout = model.layout(pack)
         with precision():
-            nats: Tensor = model(layout)
-        (nats.sum() / layout.n_notes).backward()
+            nll: Tensor = model(layout)
+        (nll.sum() / layout.n_notes).backward()
         optimizer.step()
         optimizer.zero_grad()
 

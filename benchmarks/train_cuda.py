@@ -233,8 +233,8 @@ def tried(
 
 def printed(found: dict[str, Any], card: str, peak: float | None) -> None:
     """The table for people."""
-    said = f"{peak / 1e12:,.0f} TFLOP/s in bf16" if peak else "its peak is not known here: give --peak-tflops"
-    print(f"{card} ({said}); `large`, one sequence a step, forward, backward and AdamW\n")
+    speed = f"{peak / 1e12:,.0f} TFLOP/s in bf16" if peak else "its peak is not known here: give --peak-tflops"
+    print(f"{card} ({speed}); `large`, one sequence a step, forward, backward and AdamW\n")
     print(f"{'rows':>6}  {'model':12}{'rows/s':>9}{'of peak':>9}{'peak MB':>10}{'recompiled':>12}{'layout ms':>11}")
     for entries in found.values():
         for e in entries:

@@ -28,15 +28,15 @@ def through(data: bytes) -> str:
         piece = parse_midi(data)
     except MeloError as error:
         return f"refused: {error}"
-    _check_piece(piece)
-    _check_bytes(data, piece)
+    _assert_sound_piece(piece)
+    _assert_same_bytes(data, piece)
     rows, _ = encode(piece, default_vocabulary())
     again, _ = encode(decode(rows, default_vocabulary()), default_vocabulary())
     assert np.array_equal(rows, again), "rows of the decoded piece differ"
     return "read"
 
 
-def _check_piece(piece) -> None:
+def _assert_sound_piece(piece) -> None:
     """Every promise that a Piece makes."""
     import numpy as np
 
@@ -55,7 +55,7 @@ def _check_piece(piece) -> None:
         raise AssertionError(", ".join(broken))
 
 
-def _check_bytes(data: bytes, piece) -> None:
+def _assert_same_bytes(data: bytes, piece) -> None:
     """What the quick look at a file cleared holds when every track is walked; not for what only the second reader read."""
     from symusic import Score
 
@@ -102,8 +102,8 @@ def _reset_peak() -> None:
 def _peak() -> float:
     """Peak resident memory of this process in megabytes."""
     try:
-        told = Path("/proc/self/status").read_text()
-        return int(told.partition("VmHWM:")[2].split()[0]) / 1024
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
     except (OSError, IndexError):
         import resource
 

@@ -4,7 +4,8 @@
     python tests/fuzz_midi.py --seed 0 --corpus FOLDER --only 4711      one file again; it is written to the folder --keep
 
 Each file is a pure function of the seed, its number and the files of the corpus. The files are read in child processes: a
-crash or a hang ends the child, is told with the file's number, and the next child goes on after it. Exit status 1 on a finding.
+crash or a hang ends the child, is reported with the number of its file, and the next child goes on after it. Exit status 1 on a
+finding.
 """
 
 import argparse
@@ -97,19 +98,19 @@ class _Worker:
     step: int
     process: subprocess.Popen[bytes] = field(init=False)
     due: float = 0.0
-    """When it hangs unless it is heard before."""
+    """The time at which it counts as hanging, unless it answers before."""
 
     rest: bytes = b""
     """A record that has not come whole yet."""
 
     def start(self) -> None:
-        told = json.dumps([asdict(self.setting), self.at, self.stop, self.step])
-        command = [sys.executable, str(HERE / "fuzz_midi.py"), "--child", told]
+        arguments = json.dumps([asdict(self.setting), self.at, self.stop, self.step])
+        command = [sys.executable, str(HERE / "fuzz_midi.py"), "--child", arguments]
         places = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=places)
         self.due, self.rest = time.monotonic() + self.setting.silence + START, b""
 
-    def hear(self, summary: Summary) -> bool:
+    def read_answers(self, summary: Summary) -> bool:
         """Take down what has come since; False at the child's end."""
         block = os.read(self.process.stdout.fileno(), 1 << 16)
         *lines, self.rest = (self.rest + block).split(b"\n")
@@ -153,7 +154,7 @@ def fuzz(
             ready = {key.fd for key, _ in selector.select(timeout=0.2)}
             for key in list(selector.get_map().values()):
                 worker: _Worker = key.data
-                if key.fd in ready and worker.hear(summary):
+                if key.fd in ready and worker.read_answers(summary):
                     continue
                 if key.fd not in ready:
                     if time.monotonic() <= worker.due:
@@ -190,14 +191,14 @@ def _progress(count: int) -> Callable[[Summary], None]:
     """Print how far it is, every ten seconds, to stderr."""
     start = last = time.monotonic()
 
-    def tell(summary: Summary) -> None:
+    def report_progress(summary: Summary) -> None:
         nonlocal last
         if time.monotonic() - last > 10:
             last = time.monotonic()
             left = (last - start) * (count - summary.files) / max(summary.files, 1)
             print(f"{summary.files:,} of {count:,}, {left:,.0f} s left", file=sys.stderr, flush=True)
 
-    return tell
+    return report_progress
 
 
 def main() -> int:
@@ -213,8 +214,8 @@ def main() -> int:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        told, first, stop, step = json.loads(options.child)
-        _child(Setting(**told), first, stop, step)
+        arguments, first, stop, step = json.loads(options.child)
+        _child(Setting(**arguments), first, stop, step)
         return 0
     setting = Setting(seed=options.seed, corpus=tuple(options.corpus))
     first, count = (options.first, options.files) if options.only is None else (options.only, 1)

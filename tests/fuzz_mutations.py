@@ -54,7 +54,7 @@ def chunks(data: bytes) -> list[Chunk]:
 
 
 def events(body: bytes) -> list[Event]:
-    """(delta, event bytes) of a track; what cannot be told apart any more is one last event."""
+    """(delta, event bytes) of a track; what cannot be parsed any more is one last event."""
     found: list[Event] = []
     at, size = 0, 0
     while at < len(body):
@@ -165,8 +165,8 @@ def _by_events(change: Callable[[Random, list[Event]], list[tuple[bytes, bytes]]
         if not parts:
             return data
         at = rng.randrange(len(parts))
-        told = change(rng, events(parts[at][1]))
-        parts[at] = (parts[at][0], b"".join(delta + event for delta, event in told))
+        changed = change(rng, events(parts[at][1]))
+        parts[at] = (parts[at][0], b"".join(delta + event for delta, event in changed))
         return joined(data[:14], parts)
 
     return apply
@@ -178,43 +178,45 @@ def _plain(track: list[Event]) -> list[tuple[bytes, bytes]]:
 
 def _deltas(rng: Random, track: list[Event]) -> list[tuple[bytes, bytes]]:
     """Long delta times, up to so many that their sum passes 2^31 or 2^32, and numbers of five bytes."""
-    told = _plain(track)
+    changed = _plain(track)
     if rng.random() < 0.2:  # 2^31 or 2^32 ticks to the tick: wrapped, they are none
-        turns, at = rng.choice((8, 16)), rng.randrange(len(told) + 1)
-        turn = [(variable_length(DELTAS[-1]), b"\xff\x01\x00")] * turns + [(variable_length(turns), b"\xff\x01\x00")]
-        return told[:at] + turn + told[at:]
+        repeats, at = rng.choice((8, 16)), rng.randrange(len(changed) + 1)
+        filler = [(variable_length(DELTAS[-1]), b"\xff\x01\x00")] * repeats + [
+            (variable_length(repeats), b"\xff\x01\x00")
+        ]
+        return changed[:at] + filler + changed[at:]
     long = variable_length(rng.choice(DELTAS))
     for _ in range(rng.choice((1, 1, 3, 9, 17, 40))):
-        at = rng.randrange(len(told) + 1)
+        at = rng.randrange(len(changed) + 1)
         match rng.randrange(4):
             case 0:
-                told.insert(at, (long, rng.choice((b"\xff\x01\x00", b"\xb0\x07\x40", b"\xf0\x00"))))
+                changed.insert(at, (long, rng.choice((b"\xff\x01\x00", b"\xb0\x07\x40", b"\xf0\x00"))))
             case 1:
-                told.insert(at, (b"\xff\xff\xff\xff" + rng.choice((b"", b"\x7f")), b"\xff\x06\x00"))
-            case _ if at < len(told):
-                told[at] = (long, told[at][1])
-    return told
+                changed.insert(at, (b"\xff\xff\xff\xff" + rng.choice((b"", b"\x7f")), b"\xff\x06\x00"))
+            case _ if at < len(changed):
+                changed[at] = (long, changed[at][1])
+    return changed
 
 
 def _events(rng: Random, track: list[Event]) -> list[tuple[bytes, bytes]]:
     """Events that no sound file holds, put in; note ends, status bytes and lengths of meta events taken away or damaged."""
-    told = _plain(track)
+    changed = _plain(track)
     for _ in range(rng.choice((1, 2, 6))):
-        at = rng.randrange(len(told) + 1)
+        at = rng.randrange(len(changed) + 1)
         odd = rng.choice(ODD)(rng)
-        told.insert(at, (variable_length(rng.choice((0, 0, 1, 300))), odd))
+        changed.insert(at, (variable_length(rng.choice((0, 0, 1, 300))), odd))
     match rng.randrange(5):
         case 0:
-            return [(d, e) for d, e in told if e[:1] < b"\x80" or e[:1] >= b"\x90"]
+            return [(d, e) for d, e in changed if e[:1] < b"\x80" or e[:1] >= b"\x90"]
         case 1:
-            return [(d, e[1:] if rng.random() < 0.3 and e[:1] < b"\xf0" else e) for d, e in told]
+            return [(d, e[1:] if rng.random() < 0.3 and e[:1] < b"\xf0" else e) for d, e in changed]
         case 2:
             return [
-                (d, e[:2] + rng.choice((b"\x7f", b"\xff\xff\x7f", b"")) if e[:1] == b"\xff" else e) for d, e in told
+                (d, e[:2] + rng.choice((b"\x7f", b"\xff\xff\x7f", b"")) if e[:1] == b"\xff" else e) for d, e in changed
             ]
         case 3:
-            return told + told
-    return told
+            return changed + changed
+    return changed
 
 
 ODD: tuple[Callable[[Random], bytes], ...] = (

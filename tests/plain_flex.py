@@ -67,9 +67,9 @@ def plain_flex(q, k, v, *, score_mod, block_mask, enable_gqa, return_aux, kernel
     out_HLD = (scores_HLM - lse_HL[..., None]).exp() @ v_HMD
     lse_HL = lse_HL.masked_fill(without_keys_L, -torch.inf)
     if lse_HL.requires_grad:  # the kernel multiplies it by what is 0 for a query without keys: it must be a number
-        lse_HL.register_hook(_finite)
+        lse_HL.register_hook(_assert_finite)
     return out_HLD.to(q.dtype)[None], AuxOutput(lse=lse_HL[None])
 
 
-def _finite(grad):
+def _assert_finite(grad):
     assert grad.isfinite().all()

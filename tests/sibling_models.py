@@ -69,7 +69,7 @@ def trained_bits(model, together: Pack, *, steps: int, learning_rate: float) -> 
 
 
 def to_learn() -> Pack:
-    """Two windows that can be known by heart: they differ from the first row on, and only one of them opens a piece."""
+    """Two windows to overfit: they differ from the first row on, and only one of them opens a piece."""
     return pack_of([window(1, bars=4), window(2, bars=3, first_bar=7, tempo=60.0)])
 
 
@@ -78,7 +78,7 @@ def n_parameters(model) -> int:
 
 
 def silent_parameters(model, together: Pack) -> set[str]:
-    """Names of parameters that one pack teaches nothing."""
+    """Names of parameters that get no gradient from a pack."""
     model(model.layout(together)).sum().backward()
     return {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
 

@@ -83,8 +83,8 @@ def test_two_processes_read_each_file_once():
 def test_a_file_is_a_function_of_seed_and_number(tmp_path):
     (path,) = keep(Setting(seed=8), [17], tmp_path)
     code = "from fuzz_mutations import mutated; import sys; sys.stdout.buffer.write(mutated(8, 17, []))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT / "tests", check=True).stdout
-    assert path.read_bytes() == told == mutated(8, 17, [])
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT / "tests", check=True).stdout
+    assert path.read_bytes() == printed == mutated(8, 17, [])
     assert len({mutated(8, index, []) for index in range(50)}) > 45
 
 
@@ -111,7 +111,7 @@ def test_the_files_it_starts_from_are_sound():
         assert parse_midi(song(random.Random(index))).n_bars > 0
 
 
-def test_the_command_tells_and_fails(tmp_path, monkeypatch, capsys):
+def test_the_command_reports_findings_and_fails(tmp_path, monkeypatch, capsys):
     argv = ["fuzz_midi.py", "--files", "4", "--seed", "1", "--json", "--keep", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", argv)
     assert fuzz_midi.main() == 0

@@ -29,12 +29,12 @@ from analysis.piece import Notes, Part, Piece
 def with_notes(piece: Piece, keep=None, **columns) -> Piece:
     """The piece with other columns, then only the notes to keep; parts that lose all notes go."""
     n = piece.notes
-    told = {k: np.asarray(columns.get(k, getattr(n, k))) for k in vars(n)}
+    fields = {k: np.asarray(columns.get(k, getattr(n, k))) for k in vars(n)}
     keep = np.ones(len(n), dtype=bool) if keep is None else keep
-    used = np.unique(told["part"][keep])
-    told = {k: v[keep] for k, v in told.items()}
-    told["part"] = np.searchsorted(used, told["part"])
-    return replace(piece, parts=tuple(piece.parts[i] for i in used), notes=Notes.of(**told))
+    used = np.unique(fields["part"][keep])
+    fields = {k: v[keep] for k, v in fields.items()}
+    fields["part"] = np.searchsorted(used, fields["part"])
+    return replace(piece, parts=tuple(piece.parts[i] for i in used), notes=Notes.of(**fields))
 
 
 def pitched(piece):

@@ -23,7 +23,7 @@ def facts(piece, **stated):
     return check_piece(piece, **{"meter_stated": True, "tempo_stated": True, **stated})
 
 
-def told(*facts):
+def findings_of(*facts):
     """Names of the findings, with the files they concern."""
     return {f.name: f.files for f in piece_findings(facts)}
 
@@ -76,7 +76,7 @@ def test_a_pickup_is_a_first_bar_shorter_than_the_second():
     ("signatures", "short"),
     [
         ([(0, 4, 4)], 0),
-        ([(0, 1, 4), (1, 4, 4)], 0),  # a pickup is told apart
+        ([(0, 1, 4), (1, 4, 4)], 0),  # a pickup is none
         ([(0, 4, 4), (8, 1, 4), (9, 3, 4), (12, 4, 4)], 2),  # one bar split in two
         ([(0, 4, 4), (10, 4, 4)], 1),  # a signature cuts the third bar
         ([(0, 4, 4), (8, 2, 4), (20, 4, 4)], 0),  # six bars of two: another metre, no split
@@ -109,7 +109,7 @@ def test_notes_beside_the_beat_show_their_shift(shift):
     piece = quarters(40, shift=shift)
     expected = shift / 48 if 1 < shift < 47 else 0  # a 48th away is still on the beat
     assert facts(piece).timing.shift == pytest.approx(expected, abs=1e-9)
-    assert ("beside-the-beat" in told(facts(piece))) == (expected > 0)
+    assert ("beside-the-beat" in findings_of(facts(piece))) == (expected > 0)
 
 
 def test_offbeats_are_not_beside_the_beat():
@@ -123,10 +123,10 @@ def test_free_playing_is_scattered_and_a_score_is_not():
     timing = facts(free).timing
     assert 0.75 < timing.scattered < 0.83  # 16 of 96 places, and a little luck
     assert 0.45 < timing.off_grid < 0.55
-    assert told(facts(free))["played-freely"] == (0,)
+    assert findings_of(facts(free))["played-freely"] == (0,)
     thirty_seconds = piece_of([(0, 60 * i, 40, 60) for i in range(2000)], ticks_per_quarter=480)
     assert facts(thirty_seconds).timing.scattered == 0
-    assert told(facts(thirty_seconds))["off-grid"] == (0,)  # half of the 32nds lie between steps
+    assert findings_of(facts(thirty_seconds))["off-grid"] == (0,)  # half of the 32nds lie between steps
 
 
 @pytest.mark.parametrize(("period", "expected"), [(3, 3), (4, 4), (2, 4)])
@@ -137,12 +137,12 @@ def test_accents_are_found_wherever_the_beat_lies(period, expected, shift):
 
 def test_where_nothing_is_marked_nothing_is_said():
     assert accents(piece_of([(0, 12 * b, 12, 60) for b in range(200)])) == 0
-    assert accents(marked(3, beats=40)) == 0  # too short to tell
+    assert accents(marked(3, beats=40)) == 0  # too short
 
 
 def test_accents_that_contradict_the_bars_are_a_finding():
     in_four, in_three = facts(marked(3)), facts(replace(marked(3), bars=Bars.of([(0, 3, 4)], 12)))
-    assert told(in_four, in_three)["doubtful-metre"] == (0,)
+    assert findings_of(in_four, in_three)["doubtful-metre"] == (0,)
 
 
 def test_what_a_file_states_is_seen_in_its_bytes():
@@ -153,8 +153,8 @@ def test_what_a_file_states_is_seen_in_its_bytes():
 
 def test_what_a_file_does_not_state_is_a_finding():
     silent = facts(quarters(40), meter_stated=False, tempo_stated=False)
-    assert set(told(silent)) == {"no-metre", "no-tempo"}
-    assert told(facts(quarters(40))) == {}
+    assert set(findings_of(silent)) == {"no-metre", "no-tempo"}
+    assert findings_of(facts(quarters(40))) == {}
 
 
 def test_parts_are_looked_through():
@@ -175,7 +175,7 @@ def test_many_parts_long_short_and_dense_pieces_are_found():
     many = piece_of([(p, 0, 6, 60) for p in range(17)])
     long = piece_of([(0, 48 * b, 6, 60) for b in range(1000)], tempo=120)
     dense = piece_of([(0, i % 48, 6, 60 + i % 40) for i in range(257)] + [(0, 48 * 8, 6, 60)])
-    found = told(facts(many), facts(long), facts(dense))
+    found = findings_of(facts(many), facts(long), facts(dense))
     assert found["many-parts"] == (0,)
     assert found["short"] == (0,)
     assert found["long"] == (1,)

@@ -165,7 +165,7 @@ def shape(model, **sizes):
 
 
 @pytest.mark.parametrize("model", ["meloformer", "dense"])
-def test_ours_have_the_parameters_asked_for(model):
+def test_ours_have_about_the_given_number_of_parameters(model):
     with torch.device("meta"):
         built = train_contestants.meloformer(shape(model))
     assert n_parameters(built) == pytest.approx(8_000_000, rel=0.005)
@@ -336,7 +336,7 @@ TINY = {
 }
 
 
-def test_models_take_turns_in_processes_of_their_own_and_one_that_dies_stops_no_other(folder, capfd):
+def test_models_alternate_in_processes_of_their_own_and_one_that_dies_stops_no_other(folder, capfd):
     setting = train_turns.Setting(threads=1, heads=1, **{**TINY, "tokens": (64,)})
     steps = train_music.by_rows(folder, VOCABULARY, [63], 2, np.random.default_rng(0))[63]
     *found, dead = train_turns.in_turns(("meloformer", "dense", "no such model"), 63, steps, setting)
@@ -354,8 +354,8 @@ def test_models_take_turns_in_processes_of_their_own_and_one_that_dies_stops_no_
 def test_one_tiny_run_of_everything(folder, capsys):
     pytest.importorskip("miditok")
     pytest.importorskip("transformers")
-    told = [f"--{name}={','.join(map(str, x)) if isinstance(x, tuple) else x}" for name, x in TINY.items()]
-    train.main([str(folder), "--json", "--heads=1", "--threads=1", *told])
+    options = [f"--{name}={','.join(map(str, x)) if isinstance(x, tuple) else x}" for name, x in TINY.items()]
+    train.main([str(folder), "--json", "--heads=1", "--threads=1", *options])
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["200 tokens", "64 rows", "attention", "ratios", "setting"]
     assert tuple(e["model"] for e in found["200 tokens"]) == train.contestants(

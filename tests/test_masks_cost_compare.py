@@ -112,12 +112,12 @@ def test_the_table_and_the_sentence(compared):
     named = {
         s.name: replace(s, similarity_recall=c) for s, c in zip(costs, (0.5, 0.75, 0.9, 0.3, 0.25, 1), strict=True)
     }
-    said = conclusion(list(named.values()))
+    text = conclusion(list(named.values()))
     assert (
         "is: budget 75 %, seed 50 %, window 30 %, random 25 %; so the seed's mask shows 2.0 times what chance shows"
-        in said
+        in text
     )
-    assert f"({100 * named['seed'].density:.0f} % of dense causal" in said
+    assert f"({100 * named['seed'].density:.0f} % of dense causal" in text
     named["random"] = replace(named["random"], similarity_recall=0.5)
     assert "shows no more than chance shows" in conclusion(list(named.values()))
 

@@ -38,7 +38,7 @@ def test_priors_and_provenance_are_kept():
     }
 
 
-def test_one_weak_offset_ends_full_sight_of_ones_own_part():
+def test_one_weak_offset_ends_full_attention_to_ones_own_part():
     # cross peaks at 0.4; same at 1 and 4 lies above it, 2 and 3 do not
     spec = derive_mask(curves({1: 0.5, 2: 0.39, 3: 0.4, 4: 0.6}, {1: 0.4, 2: 0.1, 3: 0.1, 4: 0.2}))
     assert spec.same == (1, 4)
@@ -65,7 +65,7 @@ def test_offset_zero_is_no_part_of_the_median():
     assert "offset 0: 1.000" in with_zero.reasons[1]
 
 
-def test_a_gap_in_the_table_ends_the_run():
+def test_a_missing_offset_ends_the_run():
     assert derive_mask(curves({1: 0.9}, {1: 0.5, 3: 0.5, 4: 0.1, 5: 0.1})).near == 1
 
 

@@ -101,8 +101,10 @@ def test_random_masks_meet_the_density_of_any_mask(measured, tmp_path):
     (tmp_path / "like.json").write_text(json.dumps(like.to_json()))
     spec = derive("--rule", "random", "--like", tmp_path / "like.json", work=work)
     assert (spec.drums, spec.summaries) == ("exempt", False)
-    said = mistake("derive-mask", "--rule", "random", "--like", tmp_path / "like.json", "--drums", "masked", work=work)
-    assert "--drums: not beside --like" in said
+    printed = mistake(
+        "derive-mask", "--rule", "random", "--like", tmp_path / "like.json", "--drums", "masked", work=work
+    )
+    assert "--drums: not beside --like" in printed
 
 
 def test_nothing_is_redone_unless_the_rule_or_its_options_change(measured):
@@ -144,8 +146,8 @@ def test_mistakes_in_options_are_one_line(measured, arguments, message):
 def test_a_table_that_names_no_corpus_needs_one(measured, tmp_path):
     corpus, _ = measured
     work = tmp_path / "melo"
-    said = mistake("derive-mask", "--rule", "budget", "--table", DIARY, work=work)
-    assert "does not say on which corpus it was measured; name a folder of MIDI with --corpus" in said
+    printed = mistake("derive-mask", "--rule", "budget", "--table", DIARY, work=work)
+    assert "does not say on which corpus it was measured; name a folder of MIDI with --corpus" in printed
     spec = derive("--rule", "budget", "--table", DIARY, "--corpus", corpus, work=work)
     assert spec.source["corpus"] == DIARY.stem
 
@@ -158,8 +160,8 @@ def test_a_corpus_that_is_gone_is_one_line(measured, tmp_path):
     about["inputs"]["corpus"] = str(tmp_path / "gone")
     manifest.write_text(json.dumps(about))
     for command in (["derive-mask", "--rule", "budget"], ["mask", "compare"]):
-        said = mistake(*command, work=work)
-        assert "the corpus that was measured is gone, and rows are counted in it; name one with --corpus" in said
+        printed = mistake(*command, work=work)
+        assert "the corpus that was measured is gone, and rows are counted in it; name one with --corpus" in printed
     assert derive(work=work).source["rule"] == "seed"  # which needs no corpus
 
 
@@ -175,10 +177,10 @@ def test_masks_side_by_side(measured, tmp_path):
     assert [len(m["specs"]) for m in data["masks"]] == [1, 1, 1, 1, 5, 1, 1]
     assert data["masks"][5]["similarity_recall"] == data["masks"][5]["density"] == 1
     assert data["masks"][6]["specs"][0]["same"] == [4]
-    said = meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines()
-    assert said[0].startswith("3 of 6 pieces of ")
-    assert said[-1] == data["conclusion"]
-    assert meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines() == said
+    printed = meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines()
+    assert printed[0].startswith("3 of 6 pieces of ")
+    assert printed[-1] == data["conclusion"]
+    assert meloctl("mask", "compare", "--pieces", "3", work=work).stdout.splitlines() == printed
 
 
 @pytest.mark.parametrize(
@@ -206,9 +208,9 @@ def test_a_mask_is_shown_in_words_and_drawn(measured, tmp_path):
     assert (work / "mask" / f"{latest(work)}.png").read_bytes().startswith(b"\x89PNG")
     facts("derive-mask", "--rule", "causal", work=work)  # the run itself was left as it was
     (tmp_path / "mine.json").write_text(json.dumps(data["mask"]))
-    said = meloctl("mask", "show", tmp_path / "mine.json", "--out", tmp_path / "a" / "b.png", work=work).stdout
-    assert said.splitlines()[1] == data["words"]
-    assert said.splitlines()[-1] == f"Wrote {tmp_path / 'a' / 'b.png'}"
+    printed = meloctl("mask", "show", tmp_path / "mine.json", "--out", tmp_path / "a" / "b.png", work=work).stdout
+    assert printed.splitlines()[1] == data["words"]
+    assert printed.splitlines()[-1] == f"Wrote {tmp_path / 'a' / 'b.png'}"
     assert (tmp_path / "a" / "b.png").read_bytes().startswith(b"\x89PNG")
     assert "run first: meloctl derive-mask" in mistake("mask", "show", work=tmp_path / "empty")
 
@@ -250,7 +252,7 @@ def test_what_cannot_be_read_out_is_one_line(tmp_path):
     unfinished.mkdir()
     (bare / "manifest.json").write_text("{}")
     damaged = learned_run(tmp_path / "c", same=3)
-    for words, said in (
+    for words, printed in (
         (["--from-model", tmp_path / "none"], "no such folder"),
         (["--from-model", bare], "a run without gates"),
         (["--from-model", unfinished], "not a finished run"),
@@ -260,6 +262,6 @@ def test_what_cannot_be_read_out_is_one_line(tmp_path):
     ):
         failed = meloctl("derive-mask", *words, work=tmp_path / "melo")
         assert failed.returncode == 1
-        assert said in failed.stderr
+        assert printed in failed.stderr
         assert failed.stderr.count("\n") == 1
     assert not (tmp_path / "melo").exists()

@@ -185,7 +185,7 @@ def test_the_longest_go_first_each_into_the_fullest_pack_that_holds_it():
     assert [made.of(p).tolist() for p in range(len(made))] == [[5, 2], [4, 3], [1, 0]]
 
 
-def test_the_padding_of_a_fixed_length_is_told():
+def test_the_padding_of_a_fixed_length_is_reported():
     # 23 rows in three packs of 10
     assert padding_share(23, 3, 10) == pytest.approx(7 / 30)
     assert padding_share(0, 0, 10) == 0

@@ -24,7 +24,7 @@ PIANO = (V.instrument_of(0, is_drum=False), 0)
 
 
 def song(bars=3):
-    """In each bar a drum, a bass and two piano notes; pitches tell bars apart."""
+    """In each bar a drum, a bass and two piano notes; each bar has pitches of its own."""
     notes = [(0, 48 * b, 6, 36) for b in range(bars)] + [(1, 48 * b, 6, 40 + b) for b in range(bars)]
     notes += [(2, 48 * b + i, 6, 60 + b) for b in range(bars) for i in (0, 24)]
     return encode(piece_of(notes, parts=PARTS), V)[0]
@@ -113,7 +113,7 @@ def test_all_three_ways_are_sampled_about_equally_often():
     assert min(ways["parts"], ways["bars"], ways["some"]) > 150
 
 
-def test_one_part_alone_is_rewritten_by_half_of_its_bars_at_most():
+def test_of_one_part_alone_half_of_its_bars_are_masked_at_most():
     rows, random = encode(piece_of([(0, 48 * b, 6, 60) for b in range(7)]), V)[0], np.random.default_rng(1)
     counts = {
         int(
@@ -140,7 +140,7 @@ def test_without_room_bars_are_left_out_at_the_end(bars, room, seed):
         assert len(whole) == len(rows) or rows[len(whole), INSTRUMENT] == V.bar
 
 
-def test_what_says_that_there_is_a_gap_does_not_count():
+def test_headers_of_masked_bars_have_no_loss():
     plain, window = Window(rows=song(2), first_bar=0), infill_window(song(2), range(1, 2), [PIANO], V)
     assert in_words(window.rows) == "bar 36 40 60 60 masked 36 41 infill 61 61 end"
     pack = pack_of([plain, window, Window(rows=song(1), first_bar=3)])
@@ -159,7 +159,7 @@ def packs_of(infill, length=90):
     return [stream.pack_at(n) for n in range(stream.first_of(2))]
 
 
-def test_a_stream_rewrites_about_the_share_that_is_asked_for_and_still_fits():
+def test_a_stream_masks_about_the_share_of_the_option_and_still_fits():
     packs = packs_of(0.4)
     assert all(pack.n_rows <= 90 for pack in packs)
     is_infill = [bool(middle) for pack in packs for middle in pack.middles]
@@ -174,6 +174,6 @@ def test_without_a_share_nothing_is_drawn_for_it():
     assert not any(middle for pack in stream for middle in pack.middles)
 
 
-def test_a_stream_draws_anew_each_epoch():
+def test_a_stream_masks_other_bars_each_epoch():
     stream = PackStream(many(1), 90, V, seed=3, infill=1.0)
     assert len({stream.pack_at(n).middles for n in range(20)}) > 5

@@ -18,7 +18,7 @@ from meloctl.dataset.store import make_shard
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window, windows
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
@@ -57,7 +57,7 @@ def test_an_epoch_holds_every_window_once_with_its_bar_and_its_drums(lengths, le
         for number, start, stop in zip(pack.first_bar, pack.starts, pack.starts[1:], strict=False):
             found.append(int(number))
             rows, augmented = many[number].rows, pack.rows[start:stop]
-            kept = [f for f in range(8) if f not in (PITCH, TEMPO)]
+            kept = [f for f in range(len(FIELDS)) if f not in (PITCH, TEMPO)]
             assert np.array_equal(augmented[:, kept], rows[:, kept])
             drums = rows[:, INSTRUMENT] == V.drums
             assert np.array_equal(augmented[drums], rows[drums])
@@ -75,7 +75,7 @@ def test_epochs_differ_in_order_and_key_and_hang_on_the_seed():
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=5))
-def test_a_pack_is_the_same_in_whatever_order_packs_are_asked_for(numbers):
+def test_a_pack_is_the_same_in_whatever_order_packs_are_made(numbers):
     stream, entering = stream_of(), stream_of()
     every = content(stream.pack_at(n) for n in range(max(numbers) + 1))
     assert content(map(entering.pack_at, numbers)) == [every[n] for n in numbers]
@@ -97,7 +97,7 @@ def test_entering_builds_no_pack_before(monkeypatch):
     assert len(built) == 1
 
 
-def test_the_padding_of_the_first_epoch_is_told():
+def test_the_padding_of_the_first_epoch_is_reported():
     packs = epoch_of_packs(stream_of(), 0)
     assert stream_of().padding_share == pytest.approx(1 - sum(p.n_rows for p in packs) / (60 * len(packs)))
     assert stream_of().padding_share == padding_share(sum(len(w.rows) for w in MANY), len(packs), 60)
@@ -202,9 +202,9 @@ def test_a_loader_that_is_dropped_stops(no_thread_left):
 
 
 def test_a_loader_counts_the_seconds_that_it_was_waited_for(no_thread_left):
-    may = threading.Event()
-    with Loader(range(2), lambda n: may.wait(10) and n) as loader:
-        timer = threading.Timer(0.05, may.set)
+    ready = threading.Event()
+    with Loader(range(2), lambda n: ready.wait(10) and n) as loader:
+        timer = threading.Timer(0.05, ready.set)
         timer.start()
         began = time.monotonic()
         assert next(loader) == 0

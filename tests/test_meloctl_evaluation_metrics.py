@@ -208,7 +208,7 @@ def test_mean_over_pieces_with_an_interval():
         3,
     )  # of two pieces a quarter of all draws is 1 alone, a quarter 3
     assert rare.value == 5
-    assert math.isnan(rare.low)  # one piece does not tell how pieces vary
+    assert math.isnan(rare.low)  # one piece does not show how pieces vary
     assert math.isnan(rare.high)
 
 

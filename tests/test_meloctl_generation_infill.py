@@ -38,7 +38,7 @@ PARTS = (
 
 
 def song(bars=6):
-    """Four parts, in each bar a note each; pitches tell parts apart."""
+    """Four parts, in each bar a note each; each part has a pitch of its own."""
     return piece_of([(p, 48 * b, 24, 36 + 10 * p) for b in range(bars) for p in range(4)], parts=PARTS)
 
 

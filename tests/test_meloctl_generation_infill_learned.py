@@ -31,8 +31,8 @@ def song(random):
 def pitch_bits(model, window, chosen):
     """Bits of the pitch of each chosen note row."""
     with torch.no_grad():
-        nats = model(model.layout(pack_of([window])))[:, PITCH]
-    return float(nats[torch.from_numpy(chosen)].mean()) / math.log(2)
+        nll = model(model.layout(pack_of([window])))[:, PITCH]
+    return float(nll[torch.from_numpy(chosen)].mean()) / math.log(2)
 
 
 @pytest.mark.slow

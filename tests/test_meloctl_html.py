@@ -1,4 +1,4 @@
-"""The HTML kit: any text survives as text, ticks are round, lines never cross a gap, colours can be told apart."""
+"""The HTML kit: any text survives as text, ticks are round, lines break where a value is missing, colours differ enough."""
 
 import base64
 import hashlib
@@ -44,7 +44,7 @@ def rgb(colour):
     return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
-def test_colours_can_be_told_apart_in_a_light_and_a_dark_room():
+def test_colours_differ_enough_in_the_light_and_the_dark_theme():
     css = (ROOT / "meloctl" / "html" / "base.css").read_text()
     light, dark = css.split("@media screen and (prefers-color-scheme: dark)")
     schemes = [colours(light), colours(dark[: dark.index("* {")])]
@@ -91,7 +91,7 @@ def test_ticks_of_differences():
 
 
 @given(st.sets(st.integers(0, 40)))
-def test_runs_of_offsets_have_no_gap_and_leave_none_out(offsets):
+def test_runs_of_offsets_are_consecutive_and_leave_none_out(offsets):
     runs = consecutive(dict.fromkeys(offsets, 0.5))
     assert [k for run in runs for k in run] == sorted(offsets)
     assert all(b - a == 1 for run in runs for a, b in zip(run, run[1:], strict=False))
@@ -145,9 +145,9 @@ def test_a_document_runs_its_own_style_and_script_alone():
 
 
 def test_pages_share_one_set_of_colours():
-    """Each colour of the pages has one definition for a light and one for a dark room; no other sheet repeats it."""
+    """Each colour of the pages has one definition for the light and one for the dark theme; no other style sheet repeats it."""
     defined = colours((ROOT / "meloctl" / "html" / "base.css").read_text())
-    for sheet in ((ROOT / "meloctl" / "html" / "charts.css"), (ROOT / "meloctl" / "play" / "player.css")):
-        assert not set(colours(sheet.read_text())) & set(defined)
+    for style in ((ROOT / "meloctl" / "html" / "charts.css"), (ROOT / "meloctl" / "play" / "player.css")):
+        assert not set(colours(style.read_text())) & set(defined)
     (style,) = Page(chart_document("t")).all("style")
     assert style.text.count("--paper: ") == 2

@@ -39,7 +39,7 @@ def test_rotary_scores_depend_on_differences_in_time_alone():
 
 
 def expected_visible_rows(spec, bar, part, layers):
-    """Which rows each row's state has heard of after some layers, by sets and plain loops over the four blocks."""
+    """Which rows each row's state depends on after some layers, by sets and plain loops over the four blocks."""
     see = dense_mask(spec, bar, part, {p for p in part if p // 100 == V.drums})
     rows = [{i} for i in range(len(bar))]
     bars = [set() for _ in range(max(bar) + 1)]
@@ -228,7 +228,7 @@ def test_recomputing_layers_changes_no_gradient():
         torch.testing.assert_close(grad, grads[1][name], msg=name)
 
 
-def test_nats_are_of_the_fields_that_a_row_has():
+def test_the_loss_is_of_the_fields_that_a_row_has():
     model = small(SEED)
     rows, *_ = music(seed=5)
     nll = nll_of(model, rows)

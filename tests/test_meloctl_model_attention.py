@@ -258,7 +258,7 @@ def test_plans_are_kept_within_bounds_the_latest_ones(gated):
     assert one.nbytes == held > 0
     planner = TilePlanner(SEED, gated=gated, kept_bytes=2 * held)
     first, second = plan_of(planner, 1), plan_of(planner, 2)
-    assert plan_of(planner, 1) is first  # asked for again, so the other one is now the oldest
+    assert plan_of(planner, 1) is first  # used again, so the other one is now the oldest
     plan_of(planner, 3)
     assert plan_of(planner, 1) is first
     assert plan_of(planner, 2) is not second

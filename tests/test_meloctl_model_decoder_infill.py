@@ -1,4 +1,4 @@
-"""Cached decoding of windows of which a part is written last: states equal the full forward, and memory lets go what it may."""
+"""Cached decoding of windows with a middle: states equal the full forward, and the cache drops what no later row sees."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,13 @@ from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.rows.vocabulary import FIELDS
 
 
 def states_step_by_step(model, windows):
     """Each window's states, several windows side by side."""
     decoder = MeloFormerDecoder(model, len(windows), first_masked_bar=windows[0].middle.bar)
-    states = [[s] for s in decoder.prefill([torch.empty(0, 8, dtype=torch.int64)] * len(windows))]
+    states = [[s] for s in decoder.prefill([torch.empty(0, len(FIELDS), dtype=torch.int64)] * len(windows))]
     going = list(range(len(windows)))
     for i in range(max(len(w.rows) for w in windows) - 1):
         on = [n for n in going if i < len(windows[n].rows) - 1]
@@ -60,17 +61,17 @@ def held_bars(same, far, first, last):
     return {int(b) for (in_middle, _), s in segments.items() if not in_middle for b in s.bar[s.first : s.end]}
 
 
-def test_what_the_gap_will_see_is_remembered_and_what_it_will_not_is_not():
-    # two bars back at most: from bar 30 on those from 28 on are kept for the gap, and bar 31 still sees 29
+def test_the_cache_keeps_what_the_middle_will_see_and_nothing_else():
+    # two bars back at most: from bar 30 on those from 28 on are kept for the middle, and bar 31 still sees 29
     assert held_bars((2,), (), first=30, last=31) == set(range(29, 40))
     assert held_bars("full", (), first=30, last=31) == set(range(40))
 
 
-def test_a_gap_at_the_end_remembers_what_plain_writing_does():
+def test_a_middle_at_the_end_needs_the_cache_of_plain_generation():
     assert min(held_bars((2,), (1,), first=39, last=39)) == 37
 
 
-def test_the_seeds_mask_with_a_gap_at_the_beginning():
+def test_the_seeds_mask_with_a_middle_at_the_beginning():
     model = small(SEED, layers=2)
     made = masked_window(5, first=0, last=2)
     (states,) = states_step_by_step(model, [made])

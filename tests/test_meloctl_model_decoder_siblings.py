@@ -37,7 +37,7 @@ from meloctl.workspace import Recipe, Workspace
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NO_ROWS = torch.empty(0, len(FIELDS), dtype=torch.int64)
-equal = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
+assert_equal = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
 
 
 def full_states(model, rows, given=0):
@@ -51,9 +51,9 @@ def full_states(model, rows, given=0):
 
 def assert_equal_to_full(decoder, states, rows, full):
     """Feed all rows but the last, and compare every state."""
-    equal(states[0], full[0])
+    assert_equal(states[0], full[0])
     for row, expected in zip(rows[:-1], full[1:], strict=True):
-        equal(decoder.step(row[None])[0], expected)
+        assert_equal(decoder.step(row[None])[0], expected)
 
 
 @settings(max_examples=20)
@@ -112,7 +112,7 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
     every, going = [rows[n:] for rows in every], [0, 1, 2]
     for i in range(max(map(len, every))):
         for piece, state in zip(going, states, strict=True):
-            equal(state, full[piece][i])
+            assert_equal(state, full[piece][i])
         on = [piece for piece in reversed(going) if i < len(every[piece]) - 1]  # the others end here
         decoder.keep([going.index(piece) for piece in on])
         going = on
@@ -133,7 +133,7 @@ def test_each_model_has_its_decoder_which_reads_the_prompt():
         assert type(decoder) is kind
         assert decoder.model is model
         assert states.shape == (2, 24)
-        equal(states[0], states[1])
+        assert_equal(states[0], states[1])
         other = rows.clone()
         other[1, PITCH] += 7
         assert (start_decoding(model, [other])[1] - states[:1]).abs().max() > 1e-6
@@ -151,7 +151,7 @@ def test_products_in_bf16_are_near(kind):
     for row in rows[:-1]:
         a, b = (decoder.step(row[None]) for decoder, _ in (exact, near))
         torch.testing.assert_close(a, b, rtol=0.1, atol=0.1)
-        differs |= not torch.equal(a, b)
+        differs |= not torch.assert_equal(a, b)
     assert differs
     assert a.dtype == b.dtype == torch.float32
 

@@ -123,14 +123,14 @@ def test_the_encoder_reads_in_both_directions_and_the_decoder_does_not():
     kept = {}
     hooks = [
         module.register_forward_hook(lambda _m, _i, out, name=name: kept.update({name: out}))
-        for name, module in (("rows", model.embed), ("heard", model.encoder))
+        for name, module in (("rows", model.embed), ("encoder", model.encoder))
     ]
     model(model.layout(together))
     for hook in hooks:
         hook.remove()
     (primer,) = splits(together)
     for step in range(primer + 1):  # the blank and the primer
-        (gradient,) = torch.autograd.grad(kept["heard"][0, step].square().sum(), kept["rows"], retain_graph=True)
+        (gradient,) = torch.autograd.grad(kept["encoder"][0, step].square().sum(), kept["rows"], retain_graph=True)
         assert gradient.abs().sum(1).nonzero()[:, 0].tolist() == list(range(primer))
 
 
@@ -195,7 +195,7 @@ def test_what_counts():
     assert (layout.n_rows, layout.n_notes) == (together.n_rows, 3 * (2 + 1 + 1 + 1))
 
 
-def test_nats_are_of_the_fields_that_a_counted_row_has():
+def test_the_loss_is_of_the_fields_of_rows_in_the_loss_mask():
     model, together = small(), mixed_pack()
     layout = model.layout(together)
     nll = model(layout)
@@ -273,7 +273,7 @@ def test_mixed_precision_is_near():
     torch.testing.assert_close(mixed, model(layout), rtol=0.02, atol=0.02)
 
 
-def test_it_learns_one_pack_by_heart():
+def test_it_overfits_one_pack():
     torch.manual_seed(0)
     model = EncoderDecoder(config(width=64, heads=4, kv_heads=2, hidden=128, field_hidden=32), V).train()
     assert trained_bits(model, to_learn(), steps=300, learning_rate=5e-3) < 0.05

@@ -13,7 +13,7 @@ from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.rotary import rotation
-from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH
+from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, PITCH, POSITION
 
 BARE = MaskSpec(same=(1, 3), near=1, far=(4,), summaries=False)
 
@@ -121,7 +121,7 @@ def test_rows_and_summaries_stand_at_their_true_bars():
     model, made = small(SEED), masked_window(4, first_bar=7)
     layout = model.layout(pack_of([made]))
     bar, segment, _ = places(made)
-    position = torch.from_numpy(made.rows[:, 2].astype(np.int64)).clamp(min=0)
+    position = torch.from_numpy(made.rows[:, POSITION].astype(np.int64)).clamp(min=0)
     assert torch.equal(layout.row_rotation[: len(bar), 0], rotation(torch.tensor(bar) + 7, position, 12))
     of_segment = dict(zip(segment, bar, strict=True))
     summaries = torch.tensor([7 + of_segment[s] for s in range(segment[-1] + 1)])

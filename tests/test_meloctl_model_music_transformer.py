@@ -102,7 +102,7 @@ def test_what_counts():
     assert layout.rows_NF.dtype == torch.int64
 
 
-def test_nats_are_of_the_fields_that_a_counted_row_has():
+def test_the_loss_is_of_the_fields_of_rows_in_the_loss_mask():
     model, together = small(), pack()
     layout = model.layout(together)
     nll = model(layout)
@@ -136,7 +136,7 @@ def test_parameters_are_as_many_as_meloformers(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_layer_of_meloformer_is_as_large_as_told(preset):
+def test_a_layer_of_meloformer_has_the_computed_size(preset):
     with torch.device("meta"):
         model = MeloFormer(PRESETS[preset], V, SEED)
     assert [n_parameters(layer) for layer in model.layers] == [meloformer_layer_parameters(PRESETS[preset])] * len(
@@ -178,7 +178,7 @@ def test_mixed_precision_is_near():
     torch.testing.assert_close(mixed, model(layout), rtol=0.02, atol=0.02)
 
 
-def test_it_learns_one_pack_by_heart():
+def test_it_overfits_one_pack():
     torch.manual_seed(0)
     model = MusicTransformer(config(width=64, heads=4, kv_heads=2, hidden=128, field_hidden=32), V).train()
     assert trained_bits(model, to_learn(), steps=300, learning_rate=5e-3) < 0.05

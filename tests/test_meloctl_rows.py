@@ -308,9 +308,9 @@ def test_whatever_is_allowed_leads_on(data):
         fields = [INSTRUMENT]
         while fields:
             field = fields.pop(0)
-            may = np.flatnonzero(allowed_values(field, row, state, V))
-            assert len(may)
-            row[field] = may[-1] if high and field != INSTRUMENT else data.draw(st.sampled_from(may.tolist()))
+            allowed = np.flatnonzero(allowed_values(field, row, state, V))
+            assert len(allowed)
+            row[field] = allowed[-1] if high and field != INSTRUMENT else data.draw(st.sampled_from(allowed.tolist()))
             if field == INSTRUMENT:
                 fields = list(FIELDS_OF[kind_of(row, V)][1:])
         rows.append(row)

@@ -122,7 +122,7 @@ def handlers():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_asked_to_stop_saves_the_step_in_hand(tmp_path, number):
+def test_a_run_that_gets_a_signal_saves_the_current_step(tmp_path, number):
     before, first, second = handlers(), Signalled(11, number), Recorder()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, first, packs=1)
@@ -133,7 +133,7 @@ def test_a_run_that_is_asked_to_stop_saves_the_step_in_hand(tmp_path, number):
     assert handlers() == before
 
 
-def test_a_run_that_is_asked_twice_stops_at_once(tmp_path):
+def test_a_second_signal_stops_at_once(tmp_path):
     before = handlers()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Signalled(3, signal.SIGTERM, signal.SIGINT), packs=1)
@@ -141,7 +141,7 @@ def test_a_run_that_is_asked_twice_stops_at_once(tmp_path):
     assert handlers() == before
 
 
-def test_a_run_that_is_asked_in_its_last_step_has_ended_and_is_not_trained_again(tmp_path):
+def test_a_run_that_gets_a_signal_in_its_last_step_has_ended_and_is_not_trained_again(tmp_path):
     steps = run(tmp_path / "whole", Recorder(), packs=1).step
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", Signalled(steps, signal.SIGINT), packs=1)
@@ -235,8 +235,8 @@ def test_the_pack_that_is_not_finite_is_named(tmp_path):
     forward = model.forward
 
     def bad_forward(layout):
-        nats = forward(layout)
-        return nats * math.nan if torch.equal(layout.rows_NF[: len(bad)], bad) else nats
+        nll = forward(layout)
+        return nll * math.nan if torch.equal(layout.rows_NF[: len(bad)], bad) else nll
 
     model.forward = bad_forward
     with pytest.raises(MeloError) as caught:

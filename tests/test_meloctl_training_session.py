@@ -214,10 +214,10 @@ def test_out_of_memory_says_what_takes_it_and_what_takes_less(work, monkeypatch,
     plan = plan_of(work, model="small", pack_rows=4096, seed=77)
     with pytest.raises(MeloError) as caught:
         run_session(Workspace(work), plan, SilentReporter(), start_accelerator())
-    said = caught.value.for_command_line()
-    assert said.startswith("out of memory with --model small. Memory: ")
-    assert "for the activations of 4,096 rows" in said
-    assert said.endswith("; give --checkpointing, or a smaller --pack-rows, or a smaller --model")
+    message = caught.value.for_command_line()
+    assert message.startswith("out of memory with --model small. Memory: ")
+    assert "for the activations of 4,096 rows" in message
+    assert message.endswith("; give --checkpointing, or a smaller --pack-rows, or a smaller --model")
 
 
 def test_a_run_that_ended_with_a_damaged_model_says_how_to_start_over(work):

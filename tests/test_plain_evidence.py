@@ -1,6 +1,6 @@
 """The slow reference for four measures, families and peaks, against answers by hand, and what holds for any file.
 
-A quarter is 12 ticks unless told otherwise, so a tick is a grid step and a 4/4 bar is 48 ticks.
+A quarter is 12 ticks unless a test says otherwise, so a tick is a grid step and a 4/4 bar is 48 ticks.
 """
 
 import json

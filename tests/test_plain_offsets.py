@@ -1,6 +1,6 @@
 """The slow reference for one measure, and how it reads files, against answers by hand. Files are built byte by byte.
 
-Unless told otherwise a quarter is 12 ticks, so a tick is a grid step and a 4/4 bar is 48 ticks.
+Unless a test says otherwise, a quarter is 12 ticks, so a tick is a grid step and a 4/4 bar is 48 ticks.
 """
 
 from fractions import Fraction
