@@ -52,7 +52,7 @@ def generate(
         typer.Option(
             "--infill",
             metavar="FILE",
-            help="A MIDI file in which to replace some bars or parts; the rest stays as it is.",
+            help="A MIDI file in which to replace bars (--bars-range), parts (--parts) or both; the rest stays as it is.",
         ),
     ] = None,
     bars_range: Annotated[
