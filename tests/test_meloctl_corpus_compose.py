@@ -1,21 +1,10 @@
-"""The composed band: its form is what was asked for, nothing else recurs, and it is a band."""
-
-import json
-import subprocess
-import sys
+"""The composed band: its form is the given one, nothing else recurs, and it is a band."""
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from analysis.errors import MeloError
-from analysis.midi import read_midi
-from meloctl.cli.main import app
 from meloctl.corpus.composer.band_parts import BASS_RANGE, CHORDS_RANGE, LEAD_RANGE
 from meloctl.corpus.composer.compose import (
-    ORIGIN,
-    check_options,
-    compose_corpus,
     compose_piece,
     planted_share,
     section_bars,
@@ -62,7 +51,7 @@ def rises(*, phrase, form, seed, pieces=24, meter=(4, 4)):
     return {name: np.array(rows) for name, rows in out.items()}
 
 
-def check_planted(found, phrase, *, most):
+def assert_planted(found, phrase, *, most):
     """The phrase has the highest rise of all offsets; an offset that is no multiple of it rises by `most` at the most."""
     for rows in found.values():
         mean = dict(enumerate(rows.mean(axis=0).tolist(), start=2))
@@ -71,7 +60,7 @@ def check_planted(found, phrase, *, most):
         assert max(rise for k, rise in mean.items() if k % phrase) <= most
 
 
-def check_flat(found):
+def assert_flat(found):
     """No offset departs from its neighbours by more than chance: 3.5 standard errors for the largest of 28."""
     for rows in found.values():
         error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
@@ -83,50 +72,50 @@ def check_flat(found):
 
 
 def test_a_phrase_of_four_bars_is_there_and_nothing_shorter():
-    check_planted(rises(phrase=4, form="AABA", seed=0), 4, most=0.01)
+    assert_planted(rises(phrase=4, form="AABA", seed=0), 4, most=0.01)
 
 
 @pytest.mark.parametrize("phrase", [6, 8])
 def test_other_phrases_are_there(phrase):
-    check_planted(rises(phrase=phrase, form="AABA", seed=0, pieces=8), phrase, most=0.02)
+    assert_planted(rises(phrase=phrase, form="AABA", seed=0, pieces=8), phrase, most=0.02)
 
 
 def test_a_through_composed_piece_is_flat():
-    check_flat(rises(phrase=0, form="ABCD", seed=0, pieces=16))
+    assert_flat(rises(phrase=0, form="ABCD", seed=0, pieces=16))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 5))
 @pytest.mark.parametrize("phrase", [4, 6, 8])
 def test_phrases_are_there_whatever_the_seed(phrase, seed):
-    check_planted(rises(phrase=phrase, form="AABA", seed=seed), phrase, most=0.015)
+    assert_planted(rises(phrase=phrase, form="AABA", seed=seed), phrase, most=0.015)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("phrase", [4, 6, 8])
 def test_many_pieces_show_no_other_period(phrase):
-    check_planted(rises(phrase=phrase, form="AABA", seed=9, pieces=150), phrase, most=0.005)
+    assert_planted(rises(phrase=phrase, form="AABA", seed=9, pieces=150), phrase, most=0.005)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("meter", [(3, 4), (6, 8)])
 @pytest.mark.parametrize("phrase", [4, 8])
 def test_phrases_are_there_in_other_meters(phrase, meter):
-    check_planted(rises(phrase=phrase, form="AABA", seed=1, meter=meter), phrase, most=0.015)
+    assert_planted(rises(phrase=phrase, form="AABA", seed=1, meter=meter), phrase, most=0.015)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "meter"), [(1, (4, 4)), (2, (4, 4)), (3, (3, 4)), (4, (6, 8))])
 def test_through_composed_pieces_are_flat_whatever_the_seed(seed, meter):
-    check_flat(rises(phrase=0, form="ABCD", seed=seed, pieces=60, meter=meter))
+    assert_flat(rises(phrase=0, form="ABCD", seed=seed, pieces=60, meter=meter))
 
 
 def test_the_check_sees_a_shorter_period():
     found = rises(phrase=2, form="AABA", seed=0, pieces=4)
     with pytest.raises(AssertionError):
-        check_planted(found, 4, most=0.01)
+        assert_planted(found, 4, most=0.01)
     with pytest.raises(AssertionError):
-        check_flat(found)
+        assert_flat(found)
 
 
 def test_the_same_letter_is_the_same_music_and_another_is_not():
@@ -269,139 +258,3 @@ def test_an_edited_rhythm_keeps_what_it_must():
 
 def test_swing_puts_the_eighths_on_the_triplet():
     assert feel_of((3, 4), swing=True).pulse == (0, 8, 12, 20, 24, 32)
-
-
-# --- Files ---
-
-
-def files(folder):
-    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.mid"))}
-
-
-def test_a_file_depends_on_seed_and_number_alone(tmp_path):
-    assert compose_corpus(tmp_path / "a", pieces=3, seed=7, form="AB")
-    assert compose_corpus(tmp_path / "b", pieces=5, seed=7, form="AB")
-    assert compose_corpus(tmp_path / "c", pieces=3, seed=8, form="AB")
-    a, b, c = (files(tmp_path / x) for x in "abc")
-    assert list(b) == [f"0000{i}.mid" for i in range(5)]
-    assert a == {name: b[name] for name in a}
-    assert len({*b.values(), *c.values()}) == 8
-
-
-@pytest.mark.parametrize("meter", [(4, 4), (3, 4), (6, 8)])
-def test_files_are_read_back_as_they_were_composed(tmp_path, meter):
-    compose_corpus(tmp_path, pieces=2, seed=1, form="ABA", phrase=5, meter=meter)
-    for i in range(2):
-        wrote, read = composed(1, i, form="ABA", phrase=5, meter=meter), read_midi(tmp_path / f"{i:05d}.mid")
-        assert read.n_bars == 30
-        assert read.parts == wrote.parts
-        assert read.bars.signature(29) == meter
-        for column in ("onset_tick", "duration_tick", "pitch", "velocity", "part"):
-            assert (getattr(read.notes, column) == getattr(wrote.notes, column)).all()
-
-
-def test_nothing_is_redone_and_nothing_stale_stays(tmp_path):
-    seen = []
-
-    def again(**options):
-        options = {"pieces": 3, "seed": 0, "form": "A"} | options
-        return compose_corpus(tmp_path, **options, on_file=lambda: seen.append(1))
-
-    assert again()
-    assert not again()
-    assert len(seen) == 3
-    (tmp_path / "00001.mid").unlink()
-    assert again()  # a file was missing
-    before = files(tmp_path)
-    assert again(pieces=2)
-    assert list(files(tmp_path)) == ["00000.mid", "00001.mid"]
-    assert again(seed=1)
-    assert files(tmp_path)["00000.mid"] != before["00000.mid"]
-    assert json.loads((tmp_path / ORIGIN).read_text())["seed"] == 1
-
-
-def test_a_stopped_run_is_not_taken_for_done(tmp_path):
-    def stop():
-        raise KeyboardInterrupt
-
-    compose_corpus(tmp_path, pieces=1, seed=0, form="A")
-    with pytest.raises(KeyboardInterrupt):
-        compose_corpus(tmp_path, pieces=1, seed=1, form="A", on_file=stop)
-    assert compose_corpus(tmp_path, pieces=1, seed=0, form="A")
-
-
-def test_files_of_another_origin_are_left_alone(tmp_path):
-    (tmp_path / "mine.mid").write_bytes(b"MThd")
-    with pytest.raises(MeloError, match=r"mine\.mid"):
-        compose_corpus(tmp_path, pieces=1, seed=0)
-    (tmp_path / "mine.mid").rename(tmp_path / "00000.mid")  # even under a name of ours
-    with pytest.raises(MeloError, match=r"00000\.mid"):
-        compose_corpus(tmp_path, pieces=1, seed=0)
-    assert (tmp_path / "00000.mid").read_bytes() == b"MThd"
-
-
-# --- Options ---
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"form": ""}, "1 to 32 letters"),
-        ({"form": "AAbA"}, "'AAbA'"),
-        ({"form": "Ä"}, "letters A-Z"),
-        ({"form": "A" * 33}, "1 to 32 letters"),
-        ({"phrase": 1}, "phrase 1: .* 2 to 31, or 0"),
-        ({"phrase": -4}, "phrase -4"),
-        ({"phrase": 32}, "phrase 32"),
-        ({"phrase": 0}, "AABA repeats a letter"),
-        ({"phrase": 8, "form": "ABC"}, "ABC repeats none"),
-        ({"meter": (5, 4)}, "5/4: the band plays 4/4, 3/4, 6/8"),
-    ],
-)
-def test_options_that_no_piece_has_are_refused(options, says):
-    with pytest.raises(MeloError, match=says):
-        check_options(**{"form": "AABA", "phrase": 4, "meter": (4, 4)} | options)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [({"pieces": 0}, "pieces 0"), ({"pieces": 100_001}, "to 100000"), ({"seed": -1}, "seed -1")],
-)
-def test_numbers_out_of_range_are_refused(tmp_path, options, says):
-    with pytest.raises(MeloError, match=says):
-        compose_corpus(tmp_path / "x", **{"pieces": 1, "seed": 0} | options)
-    assert not (tmp_path / "x").exists()
-
-
-# --- The command ---
-
-
-def compose(*arguments):
-    return CliRunner().invoke(app, ["corpus", "compose", *map(str, arguments)])
-
-
-def test_the_command_writes_tells_and_does_not_redo(tmp_path):
-    done = compose("--pieces", 2, "--seed", 3, "--phrase", 0, "--meter", "3/4", "--work", tmp_path, "--json")
-    assert done.exit_code == 0
-    told = json.loads(done.stdout)
-    folder = tmp_path / "corpus" / "band"
-    assert told["path"] == str(folder)
-    assert (told["pieces"], told["bars"], told["form"], told["meter"], told["seed"]) == (2, 32, "ABCD", "3/4", 3)
-    assert sorted(p.name for p in folder.iterdir()) == ["00000.mid", "00001.mid", ORIGIN]
-    again = compose("--pieces", 2, "--seed", 3, "--phrase", 0, "--meter", "3/4", "--work", tmp_path)
-    assert again.stdout.startswith("Unchanged, nothing redone")
-    assert f"Next: meloctl stats {folder}" in again.stdout
-
-
-def test_the_command_writes_to_the_given_folder(tmp_path):
-    done = compose(tmp_path / "here", "--pieces", 1, "--form", "A")
-    assert done.stdout.startswith("Wrote 1 piece of 8 bars: ")
-    assert read_midi(tmp_path / "here" / "00000.mid").n_bars == 8
-
-
-def test_a_mistake_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "meloctl", "corpus", "compose", str(tmp_path), "--phrase", "0", "--form", "AA"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert "give each section a letter of its own" in done.stderr

@@ -15,7 +15,7 @@ from meloctl.dataset.augment import TEMPO_MOVES, TRANSPOSITIONS, allowed_moves, 
 from meloctl.dataset.packs import arrange, pack_of, padded, padding_share
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, TEMPO, default_vocabulary
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=0, is_drum=False))
@@ -140,7 +140,7 @@ def test_another_key_and_tempo_change_nothing_else(piece, seed):
     kept = rows.copy()
     made = augment(rows, V, np.random.default_rng(seed))
     assert np.array_equal(rows, kept)
-    free = [f for f in range(8) if f not in (PITCH, TEMPO)]
+    free = [f for f in range(len(FIELDS)) if f not in (PITCH, TEMPO)]
     assert np.array_equal(made[:, free], rows[:, free])
     drums, pitched = rows[:, INSTRUMENT] == V.drums, (rows[:, INSTRUMENT] > V.drums) & (rows[:, PITCH] != ABSENT)
     assert np.array_equal(made[drums], rows[drums])
@@ -170,11 +170,11 @@ def test_a_pack_is_its_windows_end_to_end():
 def test_a_padded_pack_counts_what_it_counted():
     pack = pack_of([window_of(5), window_of(3)])
     longer = padded(pack, 11)
-    assert longer.rows.shape == (11, 8)
+    assert longer.rows.shape == (11, len(FIELDS))
     assert (longer.rows[8:] == ABSENT).all()
     assert np.array_equal(longer.rows[:8], pack.rows)
     assert (longer.n_rows, longer.n_notes, longer.starts.tolist()) == (8, 4, [0, 5, 8])
-    assert padded(longer, 8).rows.shape == (8, 8)  # padding may go, windows may not
+    assert padded(longer, 8).rows.shape == (8, len(FIELDS))  # padding may go, windows may not
     with pytest.raises(ValueError, match="8 rows does not fit into 7"):
         padded(pack, 7)
 

@@ -16,7 +16,7 @@ from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Middle, Window, windows
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
-from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, default_vocabulary
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, TIME_SIGNATURE, default_vocabulary
 
 V = default_vocabulary()
 PARTS = (Part(program=0, is_drum=True), Part(program=33, is_drum=False), Part(program=0, is_drum=False))
@@ -74,7 +74,7 @@ def test_an_infill_header_has_the_time_signature_and_the_tempo_of_its_header():
     header, infill = window.rows[2], window.rows[3]
     assert (header[INSTRUMENT], infill[INSTRUMENT]) == (V.masked_bar, V.infill_bar)
     assert (header[1:] == infill[1:]).all()
-    assert V.time_signatures[infill[6]] == "3/8"
+    assert V.time_signatures[infill[TIME_SIGNATURE]] == "3/8"
 
 
 @given(pieces(), st.data())
