@@ -16,14 +16,18 @@ from typer.testing import CliRunner
 
 from analysis.errors import MeloError
 from analysis.midi import write_midi
+from analysis.similarity import MEASURES
 from meloctl.cli.main import app
 from meloctl.corpus.composer.compose import compose_piece
 from meloctl.evaluation import session
 from meloctl.evaluation.evaluation_json import HISTOGRAM_BINS
 from meloctl.evaluation.evaluation_text import evaluation_lines
 from meloctl.evaluation.metrics import METRICS
+from meloctl.evaluation.options import EvaluateOptions
 from meloctl.evaluation.similarity_error import VARIANTS
 from meloctl.rows.vocabulary import FIELDS
+from meloctl.stats.session import StatsOptions, plan_stats
+from meloctl.workspace import Workspace
 
 
 def evaluate_lines(*arguments, work):
@@ -152,6 +156,15 @@ def test_histograms_count_each_piece_once(evaluated):
             assert all(round(pieces * share, 9).is_integer() for share in histogram[key])
         for mean in (metric["mean"], metric["reference_mean"]):
             assert histogram["edges"][0] <= mean <= histogram["edges"][-1]
+
+
+def test_runs_with_other_similarities_are_other_runs(evaluated, tmp_path, monkeypatch):
+    root, _ = evaluated
+    options = EvaluateOptions(folder=root / "ours")
+    before = session.plan_evaluation(Workspace(tmp_path), options).recipe.key
+    monkeypatch.setattr(session, "MEASURES", MEASURES[:-1])
+    assert session.plan_evaluation(Workspace(tmp_path), options).recipe.key != before
+    assert plan_stats(StatsOptions(corpus=root / "ours")).recipe.options["measures"] == [m.name for m in MEASURES]
 
 
 def test_without_a_reference_histograms_are_of_the_music_alone(evaluated, tmp_path):

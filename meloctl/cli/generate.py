@@ -24,12 +24,12 @@ def generate(
     ] = None,
     meter: Annotated[
         str | None,
-        typer.Option("--meter", metavar="3/4", help="Time signature of every bar (default: the model chooses)."),
+        typer.Option("--meter", metavar="3/4", help="Time signature of all new bars (default: the model chooses)."),
     ] = None,
     tempo: Annotated[
         float | None,
         typer.Option(
-            "--tempo", help="Tempo of the whole piece, in quarter notes per minute (default: the model chooses)."
+            "--tempo", help="Tempo of all new bars, in quarter notes per minute (default: the model chooses)."
         ),
     ] = None,
     key: Annotated[
@@ -52,7 +52,7 @@ def generate(
         typer.Option(
             "--infill",
             metavar="FILE",
-            help="A MIDI file in which to replace some bars or parts; the rest stays as it is.",
+            help="A MIDI file in which to replace bars (--bars-range), parts (--parts) or both; the rest stays as it is.",
         ),
     ] = None,
     bars_range: Annotated[

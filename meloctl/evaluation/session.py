@@ -9,6 +9,7 @@ from analysis.atomic_write import atomic_write_text
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.piece import meter as parse_meter
+from analysis.similarity import MEASURES
 from meloctl.evaluation.evaluation_json import FORMAT, Shared, music_json, music_set_json, shared_with_reference
 from meloctl.evaluation.evaluation_page import evaluation_page
 from meloctl.evaluation.music_metrics import MusicMetrics, measure_files
@@ -83,7 +84,7 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
             "reference": reference.to_json() if reference else None,
             **({"model": _model_json(model)} if model else {}),
         },
-        options={"seed": options.seed},
+        options={"seed": options.seed, **({"measures": [m.name for m in MEASURES]} if folder else {})},
         label=named.resolve().name,
     )
     return EvaluationPlan(recipe=recipe, folder=folder, reference=reference, model=model, seed=options.seed)

@@ -61,6 +61,7 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
     meter = parse_meter(options.meter) if options.meter is not None else None
     found = find_files(options.corpus)
     corpus = options.corpus.resolve()
+    task = MeasureChunk.of(len(found), meter=meter)
     return StatsPlan(
         recipe=Recipe(
             stage="stats",
@@ -71,11 +72,15 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
                 "method": METHOD,
                 "libraries": {name: version(name) for name in ("numpy", "symusic")},
             },
-            options={"meter": f"{meter[0]}/{meter[1]}" if meter else None, "seed": 0},
+            options={
+                "meter": f"{meter[0]}/{meter[1]}" if meter else None,
+                "measures": list(task.measures),
+                "seed": 0,
+            },
             label=corpus.name,
         ),
         paths=[str(path) for path in found],
-        task=MeasureChunk.of(len(found), meter=meter),
+        task=task,
         workers=Workers(processes=options.processes, cluster=options.cluster),
     )
 
