@@ -25,6 +25,7 @@ from train_small import V, fresh
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi
+from analysis.similarity import MEASURES
 from meloctl.comparison import model_samples, session
 from meloctl.comparison.comparison_text import comparison_lines
 from meloctl.model.registry import build
@@ -130,6 +131,8 @@ def test_files_and_nothing_redone(trained, comparison):
     folder = only_folder(root / "melo" / "compare")
     names = ["comparison.csv", "comparison.html", "comparison.json", "manifest.json", "music"]
     assert sorted(p.name for p in folder.iterdir()) == names
+    options = json.loads((folder / "manifest.json").read_text())["options"]
+    assert options["measures"] == [m.name for m in MEASURES]  # with another similarity it is made again
     assert json.loads((folder / "comparison.json").read_text()) == comparison
     printed = compare_lines(*PIECES, work=root / "melo")
     assert "nothing redone" in printed

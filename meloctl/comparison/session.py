@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
+from analysis.similarity import MEASURES
 from meloctl.comparison.comparison_csv import comparison_csv
 from meloctl.comparison.comparison_json import FORMAT
 from meloctl.comparison.comparison_page import comparison_page
@@ -54,7 +55,12 @@ def plan_comparison(space: Workspace, options: CompareOptions) -> ComparisonPlan
             "corpus": {"path": str(runs[0].on.corpus.resolve()), "fingerprint": runs[0].on.fingerprint},
             "runs": [{"path": str(run.folder.resolve()), "weights": run.weights} for run in runs],
         },
-        options={"pieces": options.pieces, "bars": options.bars, "seed": options.seed},
+        options={
+            "pieces": options.pieces,
+            "bars": options.bars,
+            "seed": options.seed,
+            **({"measures": [m.name for m in MEASURES]} if options.pieces else {}),
+        },
         label=f"{len(runs)}runs-{runs[0].name}",
     )
     return ComparisonPlan(recipe=recipe, runs=runs, options=options)
