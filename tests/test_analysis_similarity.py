@@ -13,8 +13,6 @@ from analysis.cells import cells_of
 from analysis.piece import Part
 from analysis.similarity import BRIEF, MEASURES, NOTE_JACCARD, ONSET_JACCARD, PC_COSINE, PC_JACCARD, cosine, jaccard
 
-NAMES = ["pc-jaccard", "note-jaccard", "pc-cosine", "onset-jaccard"]
-
 
 def sets(*members, items=12):
     return np.array([[1.0 if i in m else 0.0 for i in range(items)] for m in members])

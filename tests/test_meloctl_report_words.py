@@ -14,8 +14,6 @@ from meloctl.report.report_conclusions import mask_in_words
 from meloctl.report.report_table import ReportCurve, table_view
 from meloctl.report.report_text import p_value, period_in_words, why_none
 
-HOSTILE = '<script>alert("1")<&script>'
-
 
 def test_a_mask_in_words():
     def words(**fields):
