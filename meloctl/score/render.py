@@ -9,7 +9,7 @@ from analysis.errors import MeloError
 from analysis.midi import render_midi
 
 _TRIES = 8
-"""How often a file is rendered at most: symusic 0.5.9 gives NaN for some notes now and then (TimGM6mb.sf2's whistle: 14 of 25)."""
+"""How often a file is rendered at most: symusic 0.5.9 gives NaN for some notes now and then (a whistle: 14 times in 25)."""
 
 
 def write_sound(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
