@@ -220,8 +220,8 @@ def measure_corpus(
 def facts_of(piece: Piece, path: str) -> PieceFacts:
     """Facts of a piece that was read from `path`."""
     bars = piece.bars
-    in_stretch = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
-    one_beat = int(in_stretch[4 * bars.numerator <= bars.denominator].sum())
+    bars_of_signature = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
+    one_beat = int(bars_of_signature[4 * bars.numerator <= bars.denominator].sum())
     return PieceFacts(
         path=printable(Path(path)),
         bars=piece.n_bars,

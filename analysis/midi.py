@@ -84,7 +84,9 @@ def write_midi(piece: Piece, path: Path) -> None:
 
     out = MidiFile(ticks_per_beat=piece.ticks_per_quarter)
     bars = piece.bars
-    for tick, n, d in zip(bars.stretch_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True):
+    for tick, n, d in zip(
+        bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
+    ):
         out.time_signature_changes.append(TimeSignature(n, d, tick))
     for tick, tempo in zip(piece.tempo_tick.tolist(), piece.tempo.tolist(), strict=True):
         out.tempo_changes.append(TempoChange(tempo, tick))

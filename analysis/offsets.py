@@ -3,7 +3,7 @@
 Relation `same` compares bars b and b − k of one part (k ≥ 1). Relation `cross` compares bar b of one part with bar b − k of
 another, in both directions; at offset 0 each pair of parts counts once.
 
-How it is fast: equal cells are compared once, in a table of all different contents of a stretch of bars. With the number of
+How it is fast: equal cells are compared once, in a table of all different contents of a block of bars. With the number of
 cells in each bar that have each content (N), the sums over all pairs of two bars are N · table · Nᵀ; what lies within one part is
 taken out again.
 """
@@ -40,7 +40,7 @@ MOST_PAIRS = 1 << 27
 """A piece with more pairs of cells than this is not measured."""
 
 _GOOD_CELLS, _GOOD_BARS, _MOST_CELLS = 512, 32, 2_048
-"""Cells in a stretch of bars that is measured at once, the 32 bars before it counted: this many, or this many bars, but not more
+"""Cells in a block of bars that is measured at once, the 32 bars before it counted: this many, or this many bars, but not more
 than the last unless 33 bars alone hold more. Sums over all pairs of so many cells stay below 2^53, so they are exact."""
 
 
@@ -83,7 +83,7 @@ class FamilySums:
 
 @dataclass(frozen=True, kw_only=True)
 class CellBlocks:
-    """The cells of a piece, cut into stretches of bars that are measured one after the other."""
+    """The cells of a piece, cut into blocks of bars that are measured one after the other."""
 
     cells: Cells
     families: Ints

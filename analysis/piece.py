@@ -141,15 +141,15 @@ def _width(column: Column) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """Time signatures as stretches; a stretch starts a bar, so a signature inside a bar cuts that bar short.
+    """The bars of a piece, by its time signatures; a signature starts a bar, so one inside a bar cuts that bar short.
 
-    S stretches, in order. Lengths of bars need not be whole ticks (1/64 at 120 ticks a quarter is 7.5), so bar
-    numbers are computed in whole numbers from the stretch's own start.
+    S signatures, in order. Lengths of bars need not be whole ticks (1/64 at 120 ticks a quarter is 7.5), so bar
+    numbers are computed in whole numbers from the signature's own start.
     """
 
     ticks_per_quarter: int
-    stretch_tick: Ints
-    """(S,) first tick of each stretch; the first is 0."""
+    signature_tick: Ints
+    """(S,) first tick of each signature; the first is 0."""
 
     numerator: Ints
     """(S,)"""
@@ -158,7 +158,7 @@ class Bars:
     """(S,)"""
 
     first_bar: Ints
-    """(S,) number of the first bar of each stretch."""
+    """(S,) number of the first bar of each signature."""
 
     @staticmethod
     def of(signatures: Iterable[tuple[int, int, int]], ticks_per_quarter: int) -> "Bars":
@@ -180,7 +180,7 @@ class Bars:
             first.append(first[-1] - (-(there - here) * d) // (4 * ticks_per_quarter * n))
         return Bars(
             ticks_per_quarter=ticks_per_quarter,
-            stretch_tick=np.array(ticks, dtype=np.int64),
+            signature_tick=np.array(ticks, dtype=np.int64),
             numerator=np.array([at[t][0] for t in ticks], dtype=np.int64),
             denominator=np.array([at[t][1] for t in ticks], dtype=np.int64),
             first_bar=np.array(first, dtype=np.int64),
@@ -189,28 +189,28 @@ class Bars:
     def bar_of(self, tick: npt.ArrayLike) -> Ints:
         """Number of the bar that holds each tick, same shape as `tick`."""
         t = np.asarray(tick, dtype=np.int64)
-        if len(self.stretch_tick) == 1:  # one signature throughout, as most pieces have
+        if len(self.signature_tick) == 1:  # one signature throughout, as most pieces have
             return np.asarray(t * self.denominator[0] // (4 * self.ticks_per_quarter * self.numerator[0]))
-        s = np.searchsorted(self.stretch_tick, t, side="right") - 1
+        s = np.searchsorted(self.signature_tick, t, side="right") - 1
         quarter4 = 4 * self.ticks_per_quarter * self.numerator[s]
-        return np.asarray(self.first_bar[s] + (t - self.stretch_tick[s]) * self.denominator[s] // quarter4)
+        return np.asarray(self.first_bar[s] + (t - self.signature_tick[s]) * self.denominator[s] // quarter4)
 
-    def stretch_of(self, bar: npt.ArrayLike) -> Ints:
-        """Index of the stretch that holds each bar."""
+    def signature_index(self, bar: npt.ArrayLike) -> Ints:
+        """Index of the time signature of each bar."""
         return np.searchsorted(self.first_bar, np.asarray(bar), side="right") - 1
 
     def start_tick(self, bar: npt.ArrayLike) -> Ints:
         """First whole tick of each bar, same shape as `bar`."""
         b = np.asarray(bar, dtype=np.int64)
-        s = self.stretch_of(b)
+        s = self.signature_index(b)
         return (
-            self.stretch_tick[s]
+            self.signature_tick[s]
             - (-(b - self.first_bar[s]) * 4 * self.ticks_per_quarter * self.numerator[s]) // self.denominator[s]
         )
 
     def signature(self, bar: int) -> tuple[int, int]:
         """Nominal (numerator, denominator) of one bar."""
-        s = int(self.stretch_of(bar))
+        s = int(self.signature_index(bar))
         return int(self.numerator[s]), int(self.denominator[s])
 
 

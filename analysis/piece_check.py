@@ -205,11 +205,11 @@ def _metre(piece: Piece, stated: bool) -> MeterFacts:
     number = np.arange(n)
     start = bars.start_tick(np.arange(n + 1))
     length = np.diff(start)
-    stretch = bars.stretch_of(number)
-    signature = bars.numerator[stretch] * 128 + bars.denominator[stretch]
+    at = bars.signature_index(number)
+    signature = bars.numerator[at] * 128 + bars.denominator[at]
     value, count = np.unique(signature, return_counts=True)
     numerator, denominator = divmod(int(value[count.argmax()]), 128)
-    nominal = 4 * piece.ticks_per_quarter * bars.numerator[stretch] // bars.denominator[stretch]
+    nominal = 4 * piece.ticks_per_quarter * bars.numerator[at] // bars.denominator[at]
     one_beat = bool((length <= piece.ticks_per_quarter).mean() > 0.5)
     return MeterFacts(
         commonest=f"{numerator}/{denominator}",

@@ -6,7 +6,7 @@
 Without FOLDER, the set `band` of real MIDI under $MELOCTL_DATA. Three tables on a CPU:
 
 1. Notes a second of whole training steps (forward, backward, AdamW) by context, all models of one size, depth, width and heads.
-   Every model learns from the same bars in each step, whatever the context: those of one stretch of the largest context, cut.
+   Every model learns from the same bars in each step, whatever the context: those of one excerpt of the largest context, cut.
    Ours packs the cuts into one sequence, planning its mask included; GPT-2 takes them one by one, so nothing is padded.
 2. The same by length in rows, so what a note costs in longer windows.
 3. Attention alone, one layer, forward and backward, against PyTorch's causal flash kernel.

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from msgspec.structs import replace
 from torch import Tensor
 from train_contestants import SEED_MASK
-from train_music import stretches
+from train_music import excerpts
 
 from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MaskSpec
@@ -58,7 +58,7 @@ def attention_alone(
         length: rows; pieces are cut there, or repeated at later bars where none is as long.
     """
     torch.set_num_threads(threads)
-    chosen = stretches(folder, default_vocabulary(), length, MUSIC, random)
+    chosen = excerpts(folder, default_vocabulary(), length, MUSIC, random)
     plans = {name: [planned(spec, rows) for rows, _ in chosen] for name, spec in SPECS.items()}
     times = [in_rounds({name: made[i][0] for name, made in plans.items()}, length, rounds) for i in range(MUSIC)]
     repeated = sum(again for _, again in chosen)

@@ -78,7 +78,7 @@ class Shape:
         return json.dumps(asdict(self))
 
 
-def filled(build: Callable[[int], nn.Module], parameters: int) -> nn.Module:
+def of_size(build: Callable[[int], nn.Module], parameters: int) -> nn.Module:
     """The model with so many parameters, as near as steps of 8 in its inner width allow; parameters grow evenly with that width.
 
     Raises:
@@ -118,7 +118,7 @@ def gpt2(shape: Shape) -> nn.Module:
             )
         )
 
-    return filled(build, shape.parameters)
+    return of_size(build, shape.parameters)
 
 
 def meloformer(shape: Shape, spec: MaskSpec | None = None) -> MeloFormer:
@@ -136,7 +136,7 @@ def meloformer(shape: Shape, spec: MaskSpec | None = None) -> MeloFormer:
         )
         return MeloFormer(config, default_vocabulary(), spec or SPECS[shape.kind])
 
-    model = filled(build, shape.parameters)
+    model = of_size(build, shape.parameters)
     assert isinstance(model, MeloFormer)
     return model
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from train_contestants import SPECS
-from train_music import stretches
+from train_music import excerpts
 
 from analysis.errors import MeloError
 from masks.tiling.cell_rows import cells_of_rows
@@ -192,7 +192,7 @@ def step_seconds(
 
 def packs_of(folder: Path, length: int, count: int, seed: int) -> list[Pack]:
     """`count` packs of one window of exactly `length` rows each."""
-    chosen = stretches(folder, default_vocabulary(), length, count, np.random.default_rng(seed))
+    chosen = excerpts(folder, default_vocabulary(), length, count, np.random.default_rng(seed))
     return [pack_of([Window(rows=rows, first_bar=0)]) for rows, _ in chosen]
 
 

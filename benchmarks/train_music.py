@@ -139,7 +139,7 @@ def by_tokens(
 ) -> dict[int, list[list[Excerpt]]]:
     """For each number of tokens, `count` steps: the same music in each, cut into excerpts of at most so many tokens.
 
-    A step is one stretch of one piece, nine tenths of the largest number of tokens or more.
+    A step is one excerpt of one piece, nine tenths of the largest number of tokens or more.
     """
     most = max(tokens)
     steps: dict[int, list[list[Excerpt]]] = {n: [] for n in tokens}
@@ -158,7 +158,7 @@ def by_tokens(
                 steps[n].append(excerpts or [])
         if len(steps[most]) == count:
             return steps
-    raise MeloError(f"{folder}: fewer than {count} stretches of {most:,} tokens in it; give more or longer pieces")
+    raise MeloError(f"{folder}: fewer than {count} excerpts of {most:,} tokens in it; give more or longer pieces")
 
 
 def by_rows(
@@ -179,7 +179,7 @@ def by_rows(
     raise MeloError(f"{folder}: fewer than {count} pieces of {most:,} rows in it; give more or longer pieces")
 
 
-def stretches(
+def excerpts(
     folder: Path, vocabulary: Vocabulary, length: int, count: int, random: np.random.Generator
 ) -> list[tuple[Rows, bool]]:
     """`count` times exactly `length` rows of a piece, and whether it had to be repeated, at later bars, to be that long.

@@ -232,7 +232,7 @@ def test_a_piece_is_what_the_plain_way_gives(real, name):
         assert [c.dtype for c in table] == [np.int64] * 5
         assert np.column_stack(table).tolist() == [list(row) for row in rows]
         assert piece.parts == parts
-        for field in ("stretch_tick", "numerator", "denominator", "first_bar"):
+        for field in ("signature_tick", "numerator", "denominator", "first_bar"):
             assert getattr(piece.bars, field).tolist() == getattr(bars, field).tolist()
         assert dict(zip(piece.tempo_tick.tolist(), piece.tempo.tolist(), strict=True)) == tempos
 

@@ -72,7 +72,7 @@ def other_programs(piece, random):
 def other_resolution(piece, random):
     old, new = piece.ticks_per_quarter, 384
     onset, duration = ((2 * c * new + old) // (2 * old) for c in (piece.notes.onset_tick, piece.notes.duration_tick))
-    bars = replace(piece.bars, ticks_per_quarter=new, stretch_tick=piece.bars.stretch_tick * new // old)
+    bars = replace(piece.bars, ticks_per_quarter=new, signature_tick=piece.bars.signature_tick * new // old)
     return replace(with_notes(piece, onset_tick=onset, duration_tick=duration), bars=bars)
 
 

@@ -119,9 +119,9 @@ def test_every_length_gets_the_same_rows(folder):
 
 
 def test_rows_are_repeated_where_no_piece_is_long_enough(folder):
-    (short, again), *others = train_music.stretches(folder, VOCABULARY, 100, 3, np.random.default_rng(0))
+    (short, again), *others = train_music.excerpts(folder, VOCABULARY, 100, 3, np.random.default_rng(0))
     assert (len(short), again, len(others)) == (100, False, 2)
-    ((long, again),) = train_music.stretches(folder, VOCABULARY, 500, 1, np.random.default_rng(0))
+    ((long, again),) = train_music.excerpts(folder, VOCABULARY, 500, 1, np.random.default_rng(0))
     assert (len(long), again) == (500, True)
     assert (long[360:] == long[:140]).all()  # 40 bars of 9 rows, the end row gone
     assert (long[:, INSTRUMENT] != VOCABULARY.end).all()

@@ -110,10 +110,10 @@ def groove_consistency(piece: Piece) -> float:
     if piece.n_bars < 2:
         return np.nan
     bars, bar, tpq = piece.bars, piece.note_bar, piece.ticks_per_quarter
-    stretch = bars.stretch_of(bar)
+    at = bars.signature_index(bar)
     within = piece.notes.onset_tick - bars.start_tick(bar)
-    length = 4 * tpq * bars.numerator[stretch]  # of the bar, times its denominator
-    position = (2 * POSITIONS * within * bars.denominator[stretch] + length) // (2 * length)
+    length = 4 * tpq * bars.numerator[at]  # of the bar, times its denominator
+    position = (2 * POSITIONS * within * bars.denominator[at] + length) // (2 * length)
     groove = np.zeros((piece.n_bars, POSITIONS), dtype=np.bool_)
     groove[bar, np.minimum(position, POSITIONS - 1)] = True
     return 1.0 - float((groove[1:] != groove[:-1]).mean())

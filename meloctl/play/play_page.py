@@ -141,6 +141,6 @@ def sections_in_words(sections: list[dict[str, Any]]) -> str:
 def _meters(piece: Piece, last: int) -> str:
     """The time signatures up to tick `last`, three at most, in order of appearance."""
     bars = piece.bars
-    pairs = zip(bars.numerator.tolist(), bars.denominator.tolist(), bars.stretch_tick.tolist(), strict=True)
+    pairs = zip(bars.numerator.tolist(), bars.denominator.tolist(), bars.signature_tick.tolist(), strict=True)
     found = list(dict.fromkeys(f"{n}/{d}" for n, d, tick in pairs if tick <= last))
     return ", ".join(found[:3]) + (" and more" if len(found) > 3 else "")

@@ -46,7 +46,7 @@ def refine_ticks(piece: Piece, vocabulary: Vocabulary) -> Piece:
         )
     notes, bars = piece.notes, piece.bars
     signatures = zip(
-        (factor * bars.stretch_tick).tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
+        (factor * bars.signature_tick).tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
     )
     return replace(
         piece,
@@ -153,8 +153,8 @@ def _joined_bars(bars: Bars, end_tick: int, header: Rows, bar_tick: Ints, vocabu
         header: (T, F) header rows of the new bars.
         bar_tick: (T,) the tick on which each of them begins.
     """
-    stretches = zip(bars.stretch_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True)
-    signatures = [stretch for stretch in stretches if stretch[0] < end_tick]
+    every = zip(bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True)
+    signatures = [signature for signature in every if signature[0] < end_tick]
     for i, tick in enumerate(bar_tick.tolist()):
         if i == 0 or header[i, TIME_SIGNATURE] != header[i - 1, TIME_SIGNATURE]:
             signatures.append((tick, *vocabulary.signatures[header[i, TIME_SIGNATURE]]))

@@ -13,7 +13,7 @@ _SKETCHES = 24
 """How many phrases are written for a letter."""
 
 _LONG_SKETCHES = 8
-"""How many through-composed stretches are written: each is a whole piece, in which chance evens out."""
+"""How many through-composed sketches are written: each is a whole piece, in which chance evens out."""
 
 _KEPT = 4
 """How many of them go into takes."""
