@@ -35,8 +35,8 @@ def find_files(corpus: Path) -> list[Path]:
     """The MIDI files of a corpus, sorted.
 
     A folder is searched with its subfolders for files with an ending of MIDI (`analysis.midi_container.ENDINGS`); links to
-    folders are not followed, files whose names start with a dot are none of the music. A .txt file holds one path a line, relative to itself, blank lines and lines that start with # left
-    out; a MIDI file is a corpus of one.
+    folders are not followed, files whose names start with a dot are none of the music. A .txt file holds one path a line,
+    relative to itself, blank lines and lines that start with # left out; a MIDI file is a corpus of one.
 
     Raises:
         MeloError: nothing there, or no MIDI file in it.

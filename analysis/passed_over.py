@@ -22,7 +22,7 @@ _MOST_NAMED = 6
 def passed_over(corpus: Path) -> Counter[str]:
     """How many files with each ending of music in another form stand in a folder of MIDI; none for what is no folder."""
     endings = (
-        os.path.splitext(name)[1].lower()
+        f".{name.lower().rpartition('.')[2]}"
         for _, _, files in (os.walk(corpus) if corpus.is_dir() else ())
         for name in files
         if not name.startswith(".")
