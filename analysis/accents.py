@@ -169,7 +169,7 @@ def _held(exact: Floats, end: Floats, count: int) -> Ints:
 
 
 def _bass(at: Ints, pitch: Ints, length: Floats, count: int) -> Floats:
-    """(count,) √(quarters) of the longest lowest note struck at each place, the less the higher it lies above its surroundings."""
+    """(count,) √(quarters) of the longest lowest note struck at each place, less where it lies above its surroundings."""
     above = 1 << 8
     lowest = np.full(count, above)
     np.minimum.at(lowest, at, pitch)

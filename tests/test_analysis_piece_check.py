@@ -13,7 +13,6 @@ from analysis.piece import Bars, Part
 from analysis.piece_check import (
     FEW_NOTES,
     OFF_GRID,
-    accents,
     check_piece,
     stated_in,
 )
