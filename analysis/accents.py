@@ -110,7 +110,7 @@ def eighth_accents(notes: Notes, drums: Ints, *, start: float, ticks_per_quarter
         count: eighths.
     """
     eighth = ticks_per_quarter / 2
-    exact = (notes.onset_tick - start) / eighth
+    exact: Floats = (notes.onset_tick - start) / eighth
     at = np.rint(exact).astype(np.int64)
     inside = (at >= 0) & (at < count)
     on = inside & (np.abs(exact - at) < 2 * _ON_PLACE)
@@ -119,7 +119,7 @@ def eighth_accents(notes: Notes, drums: Ints, *, start: float, ticks_per_quarter
     begun = np.bincount(at[struck], minlength=count)
     some = inside & pitched
     classes = _pitch_classes(at[some], notes.pitch[some], np.sqrt(length[some]), count)
-    end = (notes.onset_tick + notes.duration_tick - start) / eighth
+    end: Floats = (notes.onset_tick + notes.duration_tick - start) / eighth
     held = _held(exact[pitched], end[pitched], count)
     columns = [
         np.sqrt(begun),
@@ -178,7 +178,7 @@ def _bass(at: Ints, pitch: Ints, length: Floats, count: int) -> Floats:
     mine = pitch == lowest[at]
     longest = np.zeros(count)
     np.maximum.at(longest, at[mine], length[mine])
-    return np.sqrt(longest) * np.exp((floor - lowest) / _BASS_ROOM)
+    return np.asarray(np.sqrt(longest) * np.exp((floor - lowest) / _BASS_ROOM))
 
 
 def _autocorrelation(x: Floats, lag: int) -> float:
