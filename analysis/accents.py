@@ -110,7 +110,7 @@ def eighth_accents(notes: Notes, drums: Ints, *, start: float, ticks_per_quarter
         count: eighths.
     """
     eighth = ticks_per_quarter / 2
-    exact: Floats = (notes.onset_tick - start) / eighth
+    exact: Floats = np.asarray((notes.onset_tick - start) / eighth, dtype=np.float64)
     at = np.rint(exact).astype(np.int64)
     inside = (at >= 0) & (at < count)
     on = inside & (np.abs(exact - at) < 2 * _ON_PLACE)
@@ -119,7 +119,7 @@ def eighth_accents(notes: Notes, drums: Ints, *, start: float, ticks_per_quarter
     begun = np.bincount(at[struck], minlength=count)
     some = inside & pitched
     classes = _pitch_classes(at[some], notes.pitch[some], np.sqrt(length[some]), count)
-    end: Floats = (notes.onset_tick + notes.duration_tick - start) / eighth
+    end: Floats = exact + notes.duration_tick / eighth
     held = _held(exact[pitched], end[pitched], count)
     columns = [
         np.sqrt(begun),
