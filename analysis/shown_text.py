@@ -6,6 +6,9 @@ The rule, for the names and other texts of one file together:
    text of 8 bytes or more above 127 that is valid UTF-8 is so even where others are not.
 3. The rest is in one code page (`analysis.code_pages`), bytes without a meaning there become U+FFFD.
 Control characters, line separators and what turns the direction of writing never come out.
+
+A path is no such text: people must be able to tell which file it is, so its control characters are written out
+(`escaped`, "\\x1b").
 """
 
 import codecs
@@ -27,6 +30,8 @@ _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _INVISIBLE = re.compile("[\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 """Marks and overrides of direction, and characters without a width; the joiners of emoji and of Persian stay."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]|" + _INVISIBLE.pattern)
+
 _NONE = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """Halves of characters, and what Unicode says is no character."""
 
@@ -36,6 +41,18 @@ def shown_line(text: str) -> str:
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
     return " ".join(_NONE.sub("\ufffd", _INVISIBLE.sub("", _BLANK.sub(" ", text))).split())
+
+
+def escaped(text: str) -> str:
+    """A text with control characters, line separators, marks of direction and halves of characters written out: "\\x1b"."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def json_escaped(text: str) -> str:
+    """JSON text of the same meaning without such characters: "\\u202e"."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def shown_texts(texts: Sequence[bytes], more: Iterable[bytes] = ()) -> list[str]:

@@ -1,10 +1,11 @@
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.shown_text import shown_line, shown_texts
+from analysis.shown_text import escaped, json_escaped, shown_line, shown_texts
 
 NAMES = {
     "cp932": ["ピアノ", "アコースティックギター", "主旋律", "夜に咲く花", "ﾄﾞﾗﾑ", "ベース（低音）", "イントロ～サビ", "第2楽章"],
@@ -84,3 +85,18 @@ def test_any_bytes_give_printable_lines(texts, more):
 @given(st.text())
 def test_a_line_that_is_shown_is_shown_as_it_is(text):
     assert shown_line(shown_line(text)) == shown_line(text)
+
+
+@given(st.text())
+def test_a_path_and_json_have_nothing_in_them_that_acts(text):
+    line = escaped(text)
+    assert not {unicodedata.category(c) for c in line} & {"Cc", "Zl", "Zp", "Cs"}
+    assert escaped(line) == line
+    written = json_escaped(json.dumps({"name": text}, ensure_ascii=False))
+    assert json.loads(written) == {"name": text}
+    assert escaped(written) == written
+
+
+def test_paths_tell_which_file_it_is():
+    assert escaped("a\x1b[2J\u202e\ndef\udcff.mid") == "a\\x1b[2J\\u202e\\ndef\\udcff.mid"
+    assert escaped("Café 曲 🎻.mid") == "Café 曲 🎻.mid"
