@@ -50,19 +50,21 @@ class MidiFile(NamedTuple):
     ticks_per_quarter: int
     tracks: list[Track]
     counts: Counter[str]
-    """running_status, not_understood, extra_tracks: the departures that show in the bytes."""
+    """running_status, not_understood, behind_end, further_files, escapes, other_chunks, extra_tracks: the departures that
+    show in the bytes."""
 
 
 def read_file(data: bytes) -> MidiFile:
     """The events of a file's bytes. Raises Refused."""
-    data = without_riff(without_gzip(data))
+    counts: Counter[str] = Counter()
+    data = without_riff(without_gzip(data), counts)
     file_format, counted, division, at = read_header(data)
-    chunks = track_chunks(data, at)
+    chunks = track_chunks(data, at, counts)
     if len(chunks) < counted:
         raise Refused("fewer tracks than the header counts")
     if file_format == 2 and len(chunks) > 1:
         raise Refused("independent sequences (format 2)")
-    counts: Counter[str] = Counter(extra_tracks=len(chunks) - counted)
+    counts["extra_tracks"] = len(chunks) - counted
     tracks = [TrackReader(data, start, stop, number, counts).read() for number, (start, stop) in enumerate(chunks)]
     return MidiFile(data, file_format, division, tracks, counts)
 
@@ -81,19 +83,24 @@ def without_gzip(data: bytes) -> bytes:
     return plain
 
 
-def without_riff(data: bytes) -> bytes:
+def without_riff(data: bytes, counts: Counter[str]) -> bytes:
     """The content of the first `data` chunk of a RIFF file of type RMID. RIFF's numbers are little-endian, its chunks even."""
     if data[:4] != b"RIFF" or data[8:12] != b"RMID":
         return data
-    at = 12
+    at, found = 12, []
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + size > len(data):
             raise Refused("RIFF: a chunk runs past the end of the file")
         if data[at : at + 4] == b"data":
-            return data[at + 8 : at + 8 + size]
+            found.append(data[at + 8 : at + 8 + size])
+        else:
+            counts["other_chunks"] += 1
         at += 8 + size + size % 2
-    raise Refused("RIFF: no data chunk")
+    if not found:
+        raise Refused("RIFF: no data chunk")
+    counts["further_files"] += len(found) - 1
+    return found[0]
 
 
 def read_header(data: bytes) -> tuple[int, int, int, int]:
@@ -117,15 +124,20 @@ def read_header(data: bytes) -> tuple[int, int, int, int]:
     return file_format, counted, division, 8 + size
 
 
-def track_chunks(data: bytes, at: int) -> list[tuple[int, int]]:
+def track_chunks(data: bytes, at: int, counts: Counter[str]) -> list[tuple[int, int]]:
     """First byte of each MTrk chunk's content and the byte behind it, up to the end of the file or a second MThd."""
     found = []
-    while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
+    while at + 8 <= len(data):
+        if data[at : at + 4] == b"MThd":
+            counts["further_files"] += 1
+            break
         stop = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
         if stop > len(data):
             raise Refused("a chunk runs past the end of the file")
         if data[at : at + 4] == b"MTrk":
             found.append((at + 8, stop))
+        else:
+            counts["other_chunks"] += 1
         at = stop
     return found
 
@@ -157,7 +169,7 @@ class TrackReader:
             start, first = self.at, self.data[self.at]
             if first == 0xFF:
                 if self.meta(start):
-                    self.counts["not_understood"] += self.stop - self.at
+                    self.counts["behind_end"] += len(self.data[self.at : self.stop].rstrip(b"\0"))
                     return Track(self.events, self.tick)
             elif first in (0xF0, 0xF7):
                 self.system_exclusive(start, first)
@@ -215,6 +227,8 @@ class TrackReader:
             self.unfinished = content
         elif self.unfinished is not None:
             self.unfinished += content
+        elif b"\x80" <= content[:1] < b"\xf0":
+            self.counts["escapes"] += 1
         if self.unfinished is not None and content.endswith(b"\xf7"):
             message, self.unfinished = self.unfinished[:-1], None
         self.add(start, first, message)

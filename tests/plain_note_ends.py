@@ -53,25 +53,18 @@ class Ends(NamedTuple):
     """Note-offs that ended nothing."""
 
 
-def with_silences(acts: list[Act], silences: list[Event], track: int) -> list[Act]:
-    """A track's note-ons and note-offs of one key with the All Notes Off of its channel among them.
+def with_silences(acts: list[Act], silences: list[Event]) -> list[Act]:
+    """A track's note-ons and note-offs of one key with the All Notes Off of its channel, of whichever track, among them.
 
-    One of the own track stands where it stands, one of another track before what happens at its tick. Note-offs of the very
-    tick that follow it before a note-on end their notes themselves: it goes behind them.
+    It ends what was struck before its tick, and stands before what happens at its tick: but for note-offs before the first
+    note-on of the tick, which end their notes themselves.
     """
-    placed = []
-    for event in silences:
-        own = event.track == track
-        placed.append((event.tick, event.index if own else -1, Act(SILENCE, event.tick, event)))
-    placed += [(act.tick, act.event.index, act) for act in acts]
-    line = [act for _, _, act in sorted(placed, key=lambda place: place[:2])]
-    for at in reversed(range(len(line))):
-        if line[at].kind == SILENCE:
-            behind = at + 1
-            while behind < len(line) and line[behind].kind == OFF and line[behind].tick == line[at].tick:
-                behind += 1
-            line.insert(behind - 1, line.pop(at))
-    return line
+    first = {act.tick: at for at, act in reversed(list(enumerate(acts))) if act.kind == ON}
+    line = [(act.tick, 0 if at < first.get(act.tick, at + 1) else 2, at, act) for at, act in enumerate(acts)]
+    line += [
+        (tick, 1, 0, Act(SILENCE, tick, event)) for tick, event in {event.tick: event for event in silences}.items()
+    ]
+    return [act for *_, act in sorted(line, key=lambda place: place[:3])]
 
 
 def stretches(line: list[Act]) -> tuple[list[Stretch], list[Act]]:
@@ -194,34 +187,37 @@ def ends_of(line: list[Act]) -> Ends:
 def all_ends(events: list[list[Event]], end_ticks: list[int]) -> list[End]:
     """Every note of the tracks, by track and then as their note-ons stand."""
     lines, silences = key_lines(events)
-    read = {
-        place: ends_of(with_silences(acts, silences.get(place[1:3], []), place[0])) for place, acts in lines.items()
-    }
+    read: dict[tuple[int, int, int], Ends] = {}
     spare: dict[tuple[int, int, int], list[Event]] = {}
-    for (_, *key), ends in read.items():
-        spare.setdefault(tuple(key), []).extend(ends.spare)
+    still_open: list[Event] = []
+    for (track, channel, pitch), acts in lines.items():
+        port = next((act.event.port for act in acts if act.kind == ON), acts[0].event.port)
+        ends = ends_of(with_silences(acts, silences.get((port, channel), [])))
+        read[track, channel, pitch] = ends
+        spare.setdefault((port, channel, pitch), []).extend(ends.spare)
+        still_open += ends.open
     notes = [end for ends in read.values() for end in ends.ended]
-    for (track, *key), ends in read.items():
-        for on in ends.open:
-            others = [off for off in spare.get(tuple(key), []) if off.track != track and off.tick >= on.tick]
-            notes.append(end_elsewhere(on, others, end_ticks[track]))
+    for on in sorted(still_open, key=lambda on: (on.tick, on.track, on.index)):
+        notes.append(end_elsewhere(on, spare.get((on.port, on.status & 0x0F, on.data[0]), []), end_ticks[on.track]))
     return sorted(notes, key=lambda end: (end.on.track, end.on.index))
 
 
-def end_elsewhere(on: Event, offs: list[Event], end_tick: int) -> End:
-    """A note that its track leaves open: the first note-off of another track behind its tick, else one at its tick, else
-    the track's end."""
-    ticks = sorted(off.tick for off in offs)
-    if ticks:
-        return End(on, next((tick for tick in ticks if tick > on.tick), on.tick), "other track", None)
-    return End(on, end_tick, "end of track", None)
+def end_elsewhere(on: Event, spare: list[Event], end_tick: int) -> End:
+    """A note that its track leaves open: the first note-off of another track behind its tick, each for one note, else the
+    track's end."""
+    offs = [off for off in spare if off.track != on.track and off.tick > on.tick]
+    if not offs:
+        return End(on, end_tick, "end of track", None)
+    first = min(offs, key=lambda off: (off.tick, off.track, off.index))
+    spare.remove(first)
+    return End(on, first.tick, "other track", None)
 
 
 def key_lines(
     events: list[list[Event]],
-) -> tuple[dict[tuple[int, int, int, int], list[Act]], dict[tuple[int, int], list[Event]]]:
-    """Note-ons and note-offs by (track, port, channel, pitch), and All Notes Off by (port, channel)."""
-    lines: dict[tuple[int, int, int, int], list[Act]] = {}
+) -> tuple[dict[tuple[int, int, int], list[Act]], dict[tuple[int, int], list[Event]]]:
+    """Note-ons and note-offs by (track, channel, pitch), and All Notes Off by (port, channel)."""
+    lines: dict[tuple[int, int, int], list[Act]] = {}
     silences: dict[tuple[int, int], list[Event]] = {}
     for track in events:
         for event in track:
@@ -229,7 +225,7 @@ def key_lines(
             if kind in (0x80, 0x90):
                 struck = kind == 0x90 and event.data[1] > 0  # velocity 0 is a note-off
                 act = Act(ON if struck else OFF, event.tick, event)
-                lines.setdefault((event.track, event.port, channel, event.data[0]), []).append(act)
+                lines.setdefault((event.track, channel, event.data[0]), []).append(act)
             elif kind == 0xB0 and event.data[0] in (120, 123, 124, 125, 126, 127):
                 silences.setdefault((event.port, channel), []).append(event)
     return lines, silences

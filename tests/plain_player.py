@@ -71,7 +71,7 @@ def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
     departures = Counter(file.counts)
     tempos = tempo_changes(events, departures)
     grid = grid_of(signatures(events, departures), file.ticks_per_quarter, meter)
-    departures["signatures_moved"] = grid.moved
+    departures["signatures_moved"], departures["signatures_inside"] = grid.moved, grid.inside
     notes = all_notes(file, sounds(events), grid, departures)
     if not notes:
         raise Refused("no notes")
@@ -90,6 +90,10 @@ def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
 KINDS = (
     "running_status",
     "not_understood",
+    "behind_end",
+    "further_files",
+    "escapes",
+    "other_chunks",
     "extra_tracks",
     "endless",
     "ended_by_all_off",
@@ -99,6 +103,8 @@ KINDS = (
     "joined_parts",
     "signatures_moved",
     "signatures_ignored",
+    "signatures_inside",
+    "tempos_ignored",
     "late_end",
 )
 
@@ -113,7 +119,7 @@ def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[i
     for event in events:
         if is_meta(event, 0x51):
             if len(event.data) != 4:
-                departures["not_understood"] += 1
+                departures["tempos_ignored"] += 1
                 continue
             at[event.tick] = int.from_bytes(event.data[1:], "big")
             if at[event.tick] == 0:
@@ -130,9 +136,7 @@ def signatures(events: list[Event], departures: Counter[str]) -> list[tuple[int,
     found = []
     for event in events:
         if is_meta(event, 0x58):
-            if len(event.data) < 3:
-                departures["not_understood"] += 1
-            elif event.data[1] == 0 or event.data[2] > 7:
+            if len(event.data) < 3 or event.data[1] == 0 or event.data[2] > 7:
                 departures["signatures_ignored"] += 1
             else:
                 found.append((event.tick, event.data[1], 2 ** event.data[2]))

@@ -172,6 +172,7 @@ def test_a_message_in_packets_acts_when_it_is_whole():
     assert [n.is_drum for n in play(smf([*packets, *note(60, 1)])).notes] == [True]
     broken = [packets[0], (0, b"\xb0\x07\x40"), *packets[1:]]  # a channel message ends it: the rest is escapes
     assert [n.is_drum for n in play(smf([*broken, *note(60, 1)])).notes] == [False]
+    assert departures(smf([(0, b"\xf7\x03\x90\x3c\x40"), *note(60, 1)])) == {"escapes": 1}
     assert [n.is_drum for n in play(smf([(0, b"\xf7\x08\x43\x10\x4c\x08\0\7\2\xf7"), *note(60, 1)])).notes] == [False]
 
 
@@ -186,7 +187,7 @@ def test_ports_have_channels_of_their_own():
 def test_a_port_holds_from_its_event_on():
     data = smf([on(60), meta(0x21, b"\1"), meta(0x21), off(60, 480), on(62), off(62, 480)])
     assert [(n.port, n.onset, n.end, n.ended) for n in play(data).notes] == [
-        (0, 0, 960, "end of track"),  # its note-off went to the other port
+        (0, 0, 480, "off"),  # note-offs are matched by track, channel and key, whatever the port
         (1, 480, 960, "off"),
     ]
 

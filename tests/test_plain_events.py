@@ -22,7 +22,7 @@ END = b"\x00\xff\x2f\x00"
 @pytest.mark.parametrize("data", [ONE, riff(ONE), gzip.compress(ONE), gzip.compress(riff(ONE)), ONE + b"\0\1\2"])
 def test_a_file_plain_or_in_riff_or_gzip_is_the_same(data):
     assert times(data) == [(0, 480, 60)]
-    assert departures(data) == {}
+    assert departures(data) in ({}, {"other_chunks": 1})  # RIFF's DISP
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ def test_what_is_no_whole_file_is_refused(data, reason):
 def test_a_longer_header_other_chunks_and_what_follows_a_second_header_are_passed_over():
     longer = ONE[:4] + b"\0\0\0\7" + ONE[8:14] + b"x" + b"XFIH\0\0\0\2ab" + ONE[14:]
     assert times(longer + ONE) == [(0, 480, 60)]
+    assert departures(longer + ONE) == {"other_chunks": 1, "further_files": 1}
 
 
 def test_tracks_beyond_the_headers_count_are_read():
@@ -117,10 +118,10 @@ def test_system_messages_are_passed_over_and_counted():
 
 
 def test_bytes_behind_the_end_of_a_track_are_not_read():
-    data = raw(b"\0\x90\x3c\x40\x60\x3c\0" + b"\x60\xff\x2f\2ab" + b"\0\x90\x40\x40")
+    data = raw(b"\0\x90\x3c\x40\x60\x3c\0" + b"\x60\xff\x2f\2ab" + b"\0\x90\x40\x40\0\0")
     assert times(data) == [(0, 96, 60)]
     assert play(data).end_tick == 192
-    assert departures(data) == {"not_understood": 4}
+    assert departures(data) == {"behind_end": 4}  # zeros at the end are no more than padding
 
 
 def test_a_track_without_an_end_ends_with_its_last_event():

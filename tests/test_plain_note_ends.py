@@ -52,10 +52,11 @@ def test_all_notes_off_ends_the_notes_of_all_tracks(number):
     assert departures(smf([on(60)], silence)) == {"ended_by_all_off": 1}  # beyond that track's end, too
 
 
-def test_all_notes_off_ends_what_stands_before_it_in_its_track():
-    data = smf([on(60), control(123, 0), on(62), control(123, 0, 480, channel=1), control(123, 0, 480)])
-    assert times(data) == [(0, 0, 60), (0, 960, 62)]
-    assert departures(data) == {"ended_by_all_off": 2}
+def test_all_notes_off_ends_what_was_struck_before_its_tick():
+    """In its own track too: files set modes (CC 125) behind the first note of tick 0."""
+    data = smf([on(60), control(125, 0), control(123, 0, 480, channel=1), on(62), control(123, 0, 480), on(62)])
+    assert times(data) == [(0, 960, 60), (480, 960, 62), (960, 960, 62)]
+    assert departures(data) == {"ended_by_all_off": 2, "endless": 1}
 
 
 def test_all_notes_off_at_the_tick_of_the_notes_own_end_changes_nothing():
@@ -114,10 +115,12 @@ def test_a_grace_note_stays_one_in_a_stretch_that_nothing_explains():
 
 def test_the_last_note_ends_in_another_track_or_with_its_own():
     data = smf(
-        [on(60, 100), on(62), on(64), (900, b"\xff\x01\0")], [off(60, 100), off(60, 300), off(62)], [off(64, 100)]
+        [on(60, 100), on(62), on(64), (900, b"\xff\x01\0")],
+        [off(60, 100), off(60, 300), off(62), off(64)],
+        [on(64, 50), (900, b"\xff\x01\0")],
     )
-    assert times(data) == [(100, 400, 60), (100, 400, 62), (100, 100, 64)]
-    assert departures(data) == {}
+    assert times(data) == [(100, 400, 60), (100, 400, 62), (100, 1000, 64), (50, 400, 64)]  # one note-off, one note
+    assert departures(data) == {"endless": 1}
     assert times(smf([on(60), (900, b"\xff\x01\0")], note(60, 300))) == [(0, 900, 60), (0, 300, 60)]
 
 
