@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.arrays import Floats, Ints
 from analysis.features import Contents
-from analysis.offsets import MAX_OFFSET, OFFSETS, CellBlocks, back_to, table_of
+from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, CellBlocks
 from analysis.similarity import Measure
 
 MOST_CONTENTS = 2_048
@@ -19,9 +19,17 @@ MOST_CONTENTS = 2_048
 
 def whole_table(layout: CellBlocks, contents: Contents, kind: Measure) -> Floats | None:
     """Similarity of all different bars of a piece, as `table_of` gives it; None for a piece that is too long."""
-    if max(contents.items.shape[0], layout.cells.n_bars) > MOST_CONTENTS:
+    if max(len(contents.items), layout.cells.n_bars) > MOST_CONTENTS:
         return None
     return table_of(kind.similarity(contents.items, contents.items))
+
+
+def table_of(similarity: Floats) -> Floats:
+    """(D, D) similarities as (D + 1, D + 1) whole multiples of 1 / UNIT; index 0 is silence, like nothing."""
+    n = len(similarity)
+    table = np.zeros((n + 1, n + 1))
+    np.multiply(similarity, UNIT, out=table[1:, 1:])
+    return np.rint(table, out=table)
 
 
 def chance_sums(layout: CellBlocks, contents: Contents, table: Floats) -> Ints:
@@ -89,6 +97,11 @@ def _bar_sums(layout: CellBlocks, of_cell: Ints, table: Floats) -> tuple[Floats,
         same += table[mine[:, None], mine[None, :]]
     has = np.bincount(cells.bar * n + of_cell + 1, minlength=(cells.n_bars + 1) * n).reshape(-1, n).astype(np.float64)
     return same, has @ table @ has.T
+
+
+def back_to(values: Ints) -> Ints:
+    """(32 + n,) values of n bars and the 32 before them, as (n, OFFSETS): of each bar, the bar so many before. A view."""
+    return np.lib.stride_tricks.sliding_window_view(values, OFFSETS)[:, ::-1]
 
 
 def _in_orders(same: Floats, every: Floats, orders: list[Ints]) -> Ints:
