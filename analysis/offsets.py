@@ -102,15 +102,15 @@ def measure(layout: CellBlocks, contents: Contents, kind: Measure) -> tuple[Offs
     for start, stop in layout.blocks:
         low, own, high = cells.first[[max(start - MAX_OFFSET, 0), start, stop]]
         row, column = contents.of_cell[own:high], contents.of_cell[low:high]
+        bar, part = cells.bar[low:high], cells.part[low:high]
         rows = columns = contents.items
         if len(layout.blocks) > 1:
             (rows, row), (columns, column) = (_used(contents.items, of_cell) for of_cell in (row, column))
         similarity = kind.similarity(rows, columns)
-        sum_pairs(similarity, row, column, cells.first, cells.part, family, (start, stop), UNIT, totals, same, cross)
+        sum_pairs(similarity, row, bar, part, family[low:high], column, UNIT, totals, same, cross)
     pairs, total, square = totals
     if not layout.by_family:
         return OffsetSums(pairs=pairs, similarity=total, square=square), None
-    cross[:, 0] += np.tril(cross[:, 0], -1).transpose(0, 2, 1)
     families = FamilySums(
         same_pairs=same[0], same_similarity=same[1], cross_pairs=cross[0], cross_similarity=cross[1]
     )

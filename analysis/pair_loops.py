@@ -81,59 +81,77 @@ def _unit_columns(rows: Floats, exact: float) -> Floats:
 def sum_pairs(
     similarity: Floats,
     row: Ints,
-    column: Ints,
-    first: Ints,
+    bar: Ints,
     part: Ints,
     family: Ints,
-    bars: tuple[int, int],
+    column: Ints,
     unit: float,
     totals: Ints,
     same: Ints,
     cross: Ints,
 ) -> None:
-    """Add up similarity, in place, over the pairs of cells whose later bar lies in a block of bars.
+    """Add up, in place, over the pairs of each of the last cells of a window with all before it that are near enough.
 
     Args:
         similarity: (D, E) of contents.
-        row: (cells of the block,) the row of each in `similarity`.
-        column: (cells of the block, those up to the last offset before it included,) the column of each.
-        first: (bars of the piece + 1,) first cell of each bar.
-        part: (C,) of each cell of the piece.
-        family: (C,) the same.
-        bars: the first bar of the block and the first behind it.
+        row: (those last cells,) the row of each in `similarity`.
+        bar: (W,) of the cells of the window, ascending.
+        part: (W,) of the cells; in a bar each part has one.
+        family: (W,) of the cells, in a bar ascending.
+        column: (W,) the column of each cell in `similarity`.
         unit: similarities are rounded to whole multiples of 1 / unit.
         totals: (3, 2, offsets) pairs, similarity and its square, by relation (same, cross) and offset.
         same: (2, offsets, F) pairs and similarity within a part, by its family.
-        cross: (2, offsets, F, F) across parts, by family of the later and of the earlier cell; within a bar that is the one
-            further on.
+        cross: (2, offsets, F, F) across parts, by family of the later and of the earlier cell; of one bar in both orders.
     """
-    table, last = _in_units(similarity, unit), totals.shape[2] - 1
-    low = first[max(bars[0] - last, 0)]
-    for bar in range(bars[0], bars[1]):
-        for i in range(first[bar], first[bar + 1]):
-            values, p, f = table[row[i - first[bars[0]]]], part[i], family[i]
-            for k in range(min(last, bar) + 1):
-                n, s, q, own_n, own_s, own_q = 0, 0, 0, 0, 0, 0
-                for j in range(first[bar - k], first[bar - k + 1] if k else i):
-                    value = np.int64(values[column[j - low], 0])
-                    square = np.int64(values[column[j - low], 1])
-                    if part[j] == p:
-                        own_n, own_s, own_q = own_n + 1, own_s + value, own_q + square
-                    else:
-                        n, s, q = n + 1, s + value, q + square
-                        cross[0, k, f, family[j]] += 1
-                        cross[1, k, f, family[j]] += value
-                _add(totals, 0, k, own_n, own_s, own_q)
-                _add(totals, 1, k, n, s, q)
-                same[0, k, f] += own_n
-                same[1, k, f] += own_s
+    _, offsets, f, _ = cross.shape
+    table, before = _in_units(similarity, unit), _cell_before(part)
+    every, own = np.zeros((offsets * f * f, 3), dtype=np.int64), np.zeros((offsets * f, 3), dtype=np.int64)
+    place, near = family - bar * (f * f), 0
+    for i in range(len(bar) - len(row), len(bar)):
+        values = table[row[i - len(bar) + len(row)]]
+        while bar[near] <= bar[i] - offsets:
+            near += 1
+        later = bar[i] * (f * f) + family[i] * f
+        for j in range(near, i):
+            at = later + place[j]
+            every[at, 0] += 1
+            every[at, 1] += np.int64(values[column[j], 0])
+            every[at, 2] += np.int64(values[column[j], 1])
+        j = before[i]
+        while j >= near:
+            at = (bar[i] - bar[j]) * f + family[i]
+            own[at, 0] += 1
+            own[at, 1] += np.int64(values[column[j], 0])
+            own[at, 2] += np.int64(values[column[j], 1])
+            j = before[j]
+    _tell_apart(every.reshape(offsets, f, f, 3), own.reshape(offsets, f, 3), totals, same, cross)
 
 
 @compiled
-def _add(totals: Ints, relation: int, k: int, pairs: int, similarity: int, square: int) -> None:
-    totals[0, relation, k] += pairs
-    totals[1, relation, k] += similarity
-    totals[2, relation, k] += square
+def _cell_before(part: Ints) -> Ints:
+    """(W,) the last cell of the same part before each, −1 where there is none."""
+    before, last = np.empty(len(part), dtype=np.int64), np.full(part.max() + 1, -1, dtype=np.int64)
+    for i in range(len(part)):
+        before[i], last[part[i]] = last[part[i]], i
+    return before
+
+
+@compiled
+def _tell_apart(every: Ints, own: Ints, totals: Ints, same: Ints, cross: Ints) -> None:
+    """Add sums over all pairs, (offsets, F, F, 3), and over those within a part, (offsets, F, 3), to what `sum_pairs` gives."""
+    for k in range(own.shape[0]):
+        for f in range(own.shape[1]):
+            for what in range(3):
+                every[k, f, f, what] -= own[k, f, what]
+                totals[what, 0, k] += own[k, f, what]
+                totals[what, 1, k] += every[k, f, :, what].sum()
+            for what in range(2):
+                same[what, k, f] += own[k, f, what]
+                for g in range(own.shape[1]):
+                    cross[what, k, f, g] += every[k, f, g, what]
+                    if k == 0 and g != f:
+                        cross[what, 0, g, f] += every[0, f, g, what]
 
 
 @compiled
