@@ -114,16 +114,16 @@ def sum_pairs(
             near += 1
         later = bar[i] * (f * f) + family[i] * f
         for j in range(near, i):
-            at = later + place[j]
+            at, c = later + place[j], column[j]
             every[at, 0] += 1
-            every[at, 1] += np.int64(values[column[j], 0])
-            every[at, 2] += np.int64(values[column[j], 1])
+            every[at, 1] += np.int64(values[c, 0])
+            every[at, 2] += np.int64(values[c, 1])
         j = before[i]
         while j >= near:
-            at = (bar[i] - bar[j]) * f + family[i]
+            at, c = (bar[i] - bar[j]) * f + family[i], column[j]
             own[at, 0] += 1
-            own[at, 1] += np.int64(values[column[j], 0])
-            own[at, 2] += np.int64(values[column[j], 1])
+            own[at, 1] += np.int64(values[c, 0])
+            own[at, 2] += np.int64(values[c, 1])
             j = before[j]
     _tell_apart(every.reshape(offsets, f, f, 3), own.reshape(offsets, f, 3), totals, same, cross)
 
@@ -145,13 +145,16 @@ def _tell_apart(every: Ints, own: Ints, totals: Ints, same: Ints, cross: Ints) -
             for what in range(3):
                 every[k, f, f, what] -= own[k, f, what]
                 totals[what, 0, k] += own[k, f, what]
-                totals[what, 1, k] += every[k, f, :, what].sum()
             for what in range(2):
                 same[what, k, f] += own[k, f, what]
-                for g in range(own.shape[1]):
-                    cross[what, k, f, g] += every[k, f, g, what]
-                    if k == 0 and g != f:
-                        cross[what, 0, g, f] += every[0, f, g, what]
+            for g in range(own.shape[1]):
+                if every[k, f, g, 0]:
+                    for what in range(3):
+                        totals[what, 1, k] += every[k, f, g, what]
+                    for what in range(2):
+                        cross[what, k, f, g] += every[k, f, g, what]
+                        if k == 0 and g != f:
+                            cross[what, 0, g, f] += every[0, f, g, what]
 
 
 @compiled
