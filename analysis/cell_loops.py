@@ -1,4 +1,4 @@
-"""Compiled loops over the notes of a piece: which cell each lies in, and which cells hold the same.
+"""Compiled loops over notes: which cell each lies in, and which cells hold the same.
 
 N notes, C cells, P parts, D different contents. Every loop takes time in proportion to the notes, whatever they are.
 """
@@ -110,12 +110,10 @@ def different_sets(note_cell: Ints, item: Ints, n_cells: int, n_items: int) -> t
 @compiled
 def _all_in(items: Ints, n: int, holder: Ints, cell: int) -> bool:
     """Whether these are the n items of a cell."""
-    if len(items) != n:
-        return False
+    held = 0
     for item in items:
-        if holder[item] != cell:
-            return False
-    return True
+        held += holder[item] == cell
+    return held == n == len(items)
 
 
 @compiled

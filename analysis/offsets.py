@@ -111,9 +111,7 @@ def measure(layout: CellBlocks, contents: Contents, kind: Measure) -> tuple[Offs
     pairs, total, square = totals
     if not layout.by_family:
         return OffsetSums(pairs=pairs, similarity=total, square=square), None
-    families = FamilySums(
-        same_pairs=same[0], same_similarity=same[1], cross_pairs=cross[0], cross_similarity=cross[1]
-    )
+    families = FamilySums(same_pairs=same[0], same_similarity=same[1], cross_pairs=cross[0], cross_similarity=cross[1])
     return OffsetSums(pairs=pairs, similarity=total, square=square), families
 
 

@@ -1,4 +1,4 @@
-"""Compiled loops over pairs: how alike contents are, and sums over the pairs of a piece's cells.
+"""Compiled loops over pairs: how alike contents are, and sums over pairs of cells.
 
 C cells of a piece in the order of its bars, D and E different contents, F families.
 """
@@ -49,7 +49,16 @@ def jaccard_of_sets(first_a: Ints, items_a: Ints, first_b: Ints, items_b: Ints, 
 
 @compiled
 def cosine_of_rows(a: Floats, b: Floats, exact: float) -> Floats:
-    """The cosine of each row of (D, n) with each of (E, n), whose lengths are rounded to multiples of 1 / exact: (D, E)."""
+    """The cosine of each row with each of others.
+
+    Args:
+        a: (D, n) weights ≥ 0, none of them all zero.
+        b: (E, n) the same.
+        exact: rows of length 1 are rounded to multiples of 1 / exact, so that a product of two is exact in any order of addition.
+
+    Returns:
+        (D, E)
+    """
     unit_a, unit_b = _unit_columns(a, exact), _unit_columns(b, exact)
     alike = np.zeros((len(a), len(b)))
     for d in range(len(a)):
@@ -166,3 +175,39 @@ def _in_units(similarity: Floats, unit: float) -> npt.NDArray[np.int32]:
             value = similarity[d, e]
             table[d, e, 0], table[d, e, 1] = np.rint(value * unit), np.rint(value * value * unit)
     return table
+
+
+@compiled
+def sum_within_parts(content: Ints, table: Floats) -> Floats:
+    """(T, T) sums over the parts of what two bars of a part have in a table.
+
+    Args:
+        content: (P, T) index into the table of each part's bar.
+        table: (n, n)
+    """
+    sums = np.zeros((content.shape[1], content.shape[1]))
+    for mine in content:
+        for bar in range(len(mine)):
+            row, values = sums[bar], table[mine[bar]]
+            for other in range(len(mine)):
+                row[other] += values[mine[other]]
+    return sums
+
+
+@compiled
+def sum_in_orders(sums: Floats, orders: Ints, offsets: int) -> Ints:
+    """Sums over each bar and the one so many before it, with the bars in each of several orders → (orders, offsets).
+
+    Args:
+        sums: (T, T) of two bars, whole numbers.
+        orders: (orders, T)
+        offsets: how many, from 0 on.
+    """
+    found = np.zeros((len(orders), offsets))
+    for i in range(len(orders)):
+        order = orders[i]
+        for bar in range(len(order)):
+            row = sums[order[bar]]
+            for k in range(min(offsets, bar + 1)):
+                found[i, k] += row[order[bar - k]]
+    return found.astype(np.int64)
