@@ -7,6 +7,7 @@ from hypothesis import given
 from strategies import pieces
 
 from analysis.accents import SCATTERED, accents
+from analysis.departures import Departures
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi
 from analysis.piece import Bars, Part
@@ -19,7 +20,8 @@ from analysis.piece_check import (
 
 
 def facts(piece, **stated):
-    return check_piece(piece, **{"meter_stated": True, "tempo_stated": True, **stated})
+    given = {"meter_stated": True, "tempo_stated": True, "departures": Departures(), "channels": len(piece.parts)}
+    return check_piece(piece, **{**given, **stated})
 
 
 def findings_of(*facts):
