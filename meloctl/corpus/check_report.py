@@ -123,6 +123,7 @@ def _line(f: FileFacts) -> dict[str, Any]:
         "meter": metre.commonest,
         "meter_changes": metre.changes,
         "accents": metre.accents,
+        "bars_beside": "; ".join(f"{s.shift:.3g} from bar {s.first_bar + 1} for {s.bars}" for s in metre.beside),
         "pickup": metre.pickup,
         "short_bars": metre.short_bars,
         "tempo": round(piece.tempo, 2),
