@@ -50,7 +50,14 @@ def piece_findings(pieces: Sequence[PieceCheck]) -> list[Finding]:
     def where(holds: Callable[[PieceCheck], bool]) -> tuple[int, ...]:
         return tuple(i for i, piece in enumerate(pieces) if holds(piece))
 
-    found = [_one_beat_bars(pieces, where), _bars_beside(pieces, where), *_of_timing(where), *_of_size(where), *_of_parts(where), *_of_metre(where)]
+    found = [
+        _one_beat_bars(pieces, where),
+        _bars_beside(pieces, where),
+        *_of_timing(where),
+        *_of_size(where),
+        *_of_parts(where),
+        *_of_metre(where),
+    ]
     return [f for f in found if f.files]
 
 

@@ -14,6 +14,7 @@ from analysis.bar_phase import shifted_stretches
 from analysis.midi import read_midi
 from analysis.piece import Bars, Notes
 
+
 def found(piece):
     return [(s.first_bar, s.bars, s.shift) for s in shifted_stretches(piece)]
 
