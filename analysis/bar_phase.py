@@ -1,10 +1,10 @@
 """Where the bars of a piece begin by its accents: stretches whose accents lie beside the file's own bar lines.
 
 A pickup without a signature of its own, a part of a piece that a converter moved, a held note that no signature speaks of: bars
-have the right length, and from some bar on all bar lines come too early by as much. Within each run of bars of one signature every
-eighth of the bar is weighed as its beginning, bar by bar, and the likeliest path through the bars is taken, on which a change
-costs. What is not much likelier than the next likeliest stays as the file has it. Weights and limits were measured on real music
-(docs/experiments.md).
+have the right length, and from some bar on all bar lines come too early by as much. Within each run of bars of one signature
+every eighth of the bar is weighed as its beginning, bar by bar, and the likeliest path through the bars is taken, on which a
+change costs. What is not much likelier than the next likeliest stays as the file has it. Weights and limits were measured on real
+music (docs/experiments.md).
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ _WEIGHT = {
     "kick": 0.054,
     "crash": 0.031,
 }
-"""Nats for an eighth as a bar's beginning, for each standard deviation of an accent: a conditional logit over stretches of 16 bars
-of `lieder`, `quartets` and `band`. Number and length together say how long the notes last that begin there."""
+"""Nats for an eighth as a bar's beginning, for each standard deviation of an accent: a conditional logit over stretches of 16
+bars of `lieder`, `quartets` and `band`. Number and length together say how long the notes last that begin there."""
 
 _FEWEST_BARS = 8
 """Shorter runs of bars, and shorter stretches, stay as they are."""

@@ -9,8 +9,8 @@ from analysis.piece import Bars, Piece
 def mend_bars(piece: Piece) -> Piece:
     """The piece with bar lines at its accents, where these are sure; the same piece where nothing is to be moved.
 
-    A stretch at the beginning of a signature is preceded by a short bar, as a pickup is; where a stretch begins or ends later, one
-    bar is shorter or longer than the others. Notes stay where they are.
+    A stretch at the beginning of a signature is preceded by a short bar, as a pickup is; where a stretch begins or ends later,
+    one bar is shorter or longer than the others. Notes stay where they are.
     """
     stretches = shifted_stretches(piece)
     if not stretches:
