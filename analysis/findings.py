@@ -28,6 +28,9 @@ class Finding:
     fix: bool
     """It hurts training and should be fixed before; otherwise it is good to know."""
 
+    missing: bool = False
+    """Music of these files is not read, so they are not usable as they are."""
+
     phrase: str
     """For the summary, after a count of files: "with bars of one beat"."""
 
@@ -177,8 +180,8 @@ def _of_parts(where: _Where) -> list[Finding]:
             name="hidden-drums",
             files=where(lambda p: p.instruments.hidden_drums > 0),
             fix=True,
-            phrase="with drums outside channel 10",
-            what="a part named like drums is not on channel 10, so its drums are read as pitches",
+            phrase="with drums that are read as pitches",
+            what="a part named like drums that no channel, bank or message makes drums, so they are read as pitches",
             advice="put the part on channel 10, unless it is pitched (a timpani, a marimba)",
         ),
         Finding(

@@ -9,6 +9,7 @@ from shifted_songs import later, song
 from strategies import pieces
 
 from analysis.accents import SCATTERED, accents
+from analysis.departures import Departures
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi
 from analysis.piece import Bars, Part
@@ -21,7 +22,8 @@ from analysis.piece_check import (
 
 
 def facts(piece, **stated):
-    return check_piece(piece, **{"meter_stated": True, "tempo_stated": True, **stated})
+    given = {"meter_stated": True, "tempo_stated": True, "departures": Departures(), "channels": len(piece.parts)}
+    return check_piece(piece, **{**given, **stated})
 
 
 def findings_of(*facts):
