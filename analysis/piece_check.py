@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.accents import accents, beat_shift, scattered
 from analysis.arrays import Ints
+from analysis.bar_phase import ShiftedStretch, shifted_stretches
 from analysis.departures import Departures
 from analysis.piece import Piece
 
@@ -62,6 +63,9 @@ class MeterFacts:
 
     accents: int
     """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes leave it open."""
+
+    beside: tuple[ShiftedStretch, ...]
+    """Stretches whose accents lie beside the bar lines."""
 
     pickup: bool
     """The first bar is shorter than the second."""
@@ -204,6 +208,7 @@ def _metre(piece: Piece, stated: bool) -> MeterFacts:
         changes=int((np.diff(signature) != 0).sum()),
         one_beat=one_beat,
         accents=accents(piece),
+        beside=shifted_stretches(piece),
         pickup=bool(n > 1 and length[0] < length[1]),
         short_bars=_short_bars(length, nominal),
     )

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from conftest import note, piece_of, signature, smf
 from hypothesis import given
+from shifted_songs import TICKS as SONG_TICKS
+from shifted_songs import later, song
 from strategies import pieces
 
 from analysis.accents import SCATTERED, accents
@@ -228,3 +230,12 @@ def test_accents_agree_with_the_metre_of_scores(real):
             right, wrong = right + agree, wrong + (not agree)
     assert right > 30
     assert wrong <= 0.02 * right
+
+
+def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
+    late = facts(later(song(), SONG_TICKS, start=80 * SONG_TICKS))
+    [stretch] = late.metre.beside
+    [finding] = [f for f in piece_findings([facts(song()), late]) if f.name == "bars-beside-accents"]
+    assert finding.files == (1,)
+    assert finding.what == f"bar lines so many quarters beside the accents: 1 from bar {stretch.first_bar + 1} on"
+    assert stretch.first_bar in (19, 20)

@@ -135,6 +135,7 @@ def _line(f: FileFacts) -> dict[str, Any]:
         "meter": metre.commonest,
         "meter_changes": metre.changes,
         "accents": metre.accents,
+        "bars_beside": "; ".join(f"{s.shift:.3g} from bar {s.first_bar + 1} for {s.bars}" for s in metre.beside),
         "pickup": metre.pickup,
         "short_bars": metre.short_bars,
         "silent_bars": piece.silent_bars,
