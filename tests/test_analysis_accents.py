@@ -6,7 +6,7 @@ from conftest import piece_of
 from hypothesis import given
 from strategies import pieces
 
-from analysis.accents import ACCENTS, eighth_accents
+from analysis.accents import ACCENTS, beat_shift, eighth_accents
 from analysis.piece import Part
 
 TICKS = 24
@@ -66,6 +66,10 @@ def test_bass_drums_and_crash_cymbals_are_struck_or_not():
 def test_triplets_mark_no_eighth_but_late_notes_do():
     piece = piece_of([(0, 8, 4, 60), (0, 14, 4, 60), (0, 26, 4, 60)], ticks_per_quarter=TICKS)
     assert column(piece, "count", 3) == [0, 1, 1]
+
+
+def test_notes_between_two_places_give_a_shift_as_well():
+    assert beat_shift(np.array([425, 475, 528]) / 1024) == pytest.approx(425 / 1024, abs=1 / 96)
 
 
 @given(pieces())
