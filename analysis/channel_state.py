@@ -12,7 +12,7 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.compiled import compiled
 from analysis.errors import MeloError
-from analysis.midi_events import MidiEvents
+from analysis.midi_events import Bytes, Int32s, MidiEvents
 
 CHANNELS = 16
 """Channels of a port; a channel's number here is port · 16 + channel, from 0."""
@@ -89,12 +89,14 @@ def channel_states(events: MidiEvents) -> ChannelStates:
 
 
 @compiled
-def _chosen(data, first_event, tick, status, start, stop):  # type: ignore[no-untyped-def]
+def _chosen(
+    data: Bytes, first_event: Int32s, tick: Int32s, status: Bytes, start: Int32s, stop: Int32s
+) -> tuple[Ints, Ints, Ints, Ints, Ints, int]:
     """The events that change a state, with time and port of each; those that end all notes, with channel; and the ports."""
     n = off = 0
     for e in range(len(tick)):
         n += _changes_state(data, status[e], start[e], stop[e])
-        off += _ends_notes(data, status[e], start[e])
+        off += _ends_notes(data, status[e], stop[e])
     chosen, time, port = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     offs, channels = np.empty(off, np.int64), np.empty(off, np.int64)
     n = off = 0
@@ -117,36 +119,36 @@ def _chosen(data, first_event, tick, status, start, stop):  # type: ignore[no-un
                 chosen[n], port[n] = e, track_port
                 time[n] = (np.int64(tick[e]) << PHASES) | (phase << PHASES - 2) | e
                 n += 1
-            elif _ends_notes(data, code, start[e]):
+            elif _ends_notes(data, code, stop[e]):
                 offs[off], channels[off] = e, 16 * track_port + (code & 15)
                 off += 1
     return chosen, time, port, offs, channels, ports
 
 
 @compiled
-def _changes_state(data, code, start, stop):  # type: ignore[no-untyped-def]
+def _changes_state(data: Bytes, code: int, start: int, stop: int) -> bool:
     """Whether an event may change what a channel plays."""
     kind = code & 0xF0
     if kind == 0xC0:
         return True
     if kind == 0xB0:
-        control = data[start + (data[start] > 0x7F)]
-        return control == 0 or control == 6 or (98 <= control <= 101)
+        control = int(data[stop - 2])
+        return control in (0, 6, 98, 99, 100, 101)
     return code == 0xF0 and _sysex(data, start, stop)[0] > 0
 
 
 @compiled
-def _ends_notes(data, code, start):  # type: ignore[no-untyped-def]
+def _ends_notes(data: Bytes, code: int, stop: int) -> bool:
     """Whether an event is All Sound Off, All Notes Off, or a change of mode, which means All Notes Off too."""
     if code & 0xF0 != 0xB0:
         return False
-    control = data[start + (data[start] > 0x7F)]
-    return control == 120 or 123 <= control <= 127
+    control = min(int(data[stop - 2]), 127)
+    return control == 120 or control >= 123
 
 
 @compiled
-def _sysex(data, start, stop):  # type: ignore[no-untyped-def]
-    """(kind, channel, value) of a system exclusive message: 1 GM, 2 GS and 3 XG reset, 4 rhythm part (GS), 5 part mode (XG); 0: none."""
+def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, int, int]:
+    """(kind, channel, value) of a system exclusive message: 1 GM, 2 GS, 3 XG reset; 4 GS rhythm part, 5 XG part mode; 0 none."""
     at = start + 1
     while data[at] > 0x7F:
         at += 1
@@ -177,7 +179,9 @@ def _sysex(data, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _states(data, status, start, stop, chosen, time, port, ports):  # type: ignore[no-untyped-def]
+def _states(
+    data: Bytes, status: Bytes, start: Int32s, stop: Int32s, chosen: Ints, time: Ints, port: Ints, ports: int
+) -> Ints | None:
     """(6, S) channel, time, program, drums, reason and manager of all states, in order of time; None for too many zones.
 
     Args:
@@ -231,7 +235,9 @@ def _states(data, status, start, stop, chosen, time, port, ports):  # type: igno
 
 
 @compiled
-def _set(states, n, time, state, c, program, drums, reason, manager):  # type: ignore[no-untyped-def]
+def _set(
+    states: Ints, n: int, time: int, state: Ints, c: int, program: int, drums: int, reason: int, manager: int
+) -> int:
     """Change a channel's state, and write it down if that is another than before; the number of states."""
     if state[0, c] == program and state[1, c] == drums and state[2, c] == reason and state[3, c] == manager:
         return n
@@ -241,7 +247,7 @@ def _set(states, n, time, state, c, program, drums, reason, manager):  # type: i
 
 
 @compiled
-def _parameter(parameter, control, value):  # type: ignore[no-untyped-def]
+def _parameter(parameter: int, control: int, value: int) -> int:
     """The registered parameter that controllers 98 to 101 choose; 3FFF where none is chosen."""
     if control == 101:
         return (parameter & 0x7F) | (value << 7)
@@ -249,7 +255,7 @@ def _parameter(parameter, control, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _by_bank(mode, bank, drums, reason):  # type: ignore[no-untyped-def]
+def _by_bank(mode: int, bank: int, drums: int, reason: int) -> tuple[int, int]:
     """Drum mode and reason after a program change, by the bank selected before it, −1 if none was."""
     if mode != _GS and bank >= 0:
         if bank == 120 or bank == 126 or bank == 127:

@@ -80,7 +80,16 @@ class MidiEvents:
     """Events that took their status across a system exclusive or meta event."""
 
     not_understood: int
-    """Bytes that are no part of MIDI as a file holds it: data bytes above 127, system messages, what stands behind End of Track."""
+    """Data bytes above 127, and system messages, which no file holds."""
+
+    behind_end: int
+    """Bytes behind the tracks' End of Track, those of tracks that go on with zeros alone left out."""
+
+    other_chunks: int
+    """Chunks that hold no track."""
+
+    further_files: int
+    """1 where a second header follows."""
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -109,13 +118,13 @@ def read_events(data: bytes) -> MidiEvents:
     Raises MeloError: not a MIDI file, damaged, or over a limit.
     """
     header_tracks = _check_header(data)
-    tracks = _tracks(data, header_tracks)
+    tracks, other_chunks, at = _tracks(data, header_tracks)
     room = min(int((tracks[:, 1] - tracks[:, 0]).sum()) // 2 + 1, MOST_EVENTS)
     tick, start, stop = (np.empty(room, dtype=np.int32) for _ in range(3))
     status = np.empty(room, dtype=np.uint8)
     first_event = np.zeros(len(tracks) + 1, dtype=np.int32)
     end_tick = np.zeros(len(tracks), dtype=np.int32)
-    n, error, kept, odd = _walk(
+    n, error, kept, odd, behind = _walk(
         np.frombuffer(data, dtype=np.uint8), tracks, tick, status, start, stop, first_event, end_tick
     )
     if error:
@@ -134,6 +143,9 @@ def read_events(data: bytes) -> MidiEvents:
         end_tick=end_tick,
         status_kept=kept,
         not_understood=odd,
+        behind_end=behind,
+        other_chunks=other_chunks,
+        further_files=int(data[at : at + 4] == b"MThd"),
     )
 
 
@@ -156,29 +168,32 @@ def _check_header(data: bytes) -> int:
     return int.from_bytes(data[10:12], "big")
 
 
-def _tracks(data: bytes, header_tracks: int) -> Ints:
-    """(K, 2) bounds of all tracks up to a second header or the end of the file; chunks of other kinds are passed over.
+def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
+    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, and where that is.
 
-    What follows the tracks that the header counts and is no chunk is passed over too.
+    What follows the tracks that the header counts and is no whole track is passed over.
     """
     tracks: list[tuple[int, int]] = []
+    other = 0
     at = 8 + int.from_bytes(data[4:8], "big")
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-        if len(tracks) >= header_tracks and (end > len(data) or data[at : at + 4] != b"MTrk"):
-            break
+        is_track = data[at : at + 4] == b"MTrk"
         if end > len(data):
+            if len(tracks) >= header_tracks:
+                break
             raise MeloError("damaged: the file ends inside a track")
-        if data[at : at + 4] == b"MTrk":
+        if is_track:
             tracks.append((at + 8, end))
+        other += not is_track
         at = end
     if len(tracks) < header_tracks:
         raise MeloError(f"damaged: {len(tracks):,} of the {header_tracks:,} tracks that its header counts")
-    return np.array(tracks, dtype=np.int64).reshape(-1, 2)
+    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at
 
 
 @compiled
-def _number(data, at, end):  # type: ignore[no-untyped-def]  # compiled: types are those of its arguments
+def _number(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """A number of variable length and the position after it; −1 where it runs past `end`, −2 where it has over four bytes."""
     value = 0
     for _ in range(4):
@@ -193,9 +208,27 @@ def _number(data, at, end):  # type: ignore[no-untyped-def]  # compiled: types a
 
 
 @compiled
-def _walk(data, tracks, tick, status, start, stop, first_event, end_tick):  # type: ignore[no-untyped-def]
-    """Fill the columns; the number of events, an error or 0, events with a status kept, and bytes not understood."""
-    n = kept = odd = 0
+def _length_but_for_zeros(data: Bytes, start: int, end: int) -> int:
+    """Bytes of a range that does not hold zeros alone; 0 for one that does."""
+    for i in range(start, end):
+        if data[i] > 0:
+            return end - start
+    return 0
+
+
+@compiled
+def _walk(
+    data: Bytes,
+    tracks: Ints,
+    tick: Int32s,
+    status: Bytes,
+    start: Int32s,
+    stop: Int32s,
+    first_event: Int32s,
+    end_tick: Int32s,
+) -> tuple[int, int, int, int, int]:
+    """Fill the columns; the number of events, an error or 0, and counts: status kept, bytes not understood, bytes behind."""
+    n = kept = odd = behind = 0
     for k in range(len(tracks)):
         at, end = tracks[k, 0], tracks[k, 1]
         now = running = 0
@@ -204,39 +237,39 @@ def _walk(data, tracks, tick, status, start, stop, first_event, end_tick):  # ty
         while at < end:
             delta, at = _number(data, at, end)
             if delta < 0:
-                return n, _PAST_END if delta == -1 else _LONG_NUMBER, kept, odd
+                return n, _PAST_END if delta == -1 else _LONG_NUMBER, kept, odd, behind
             now += delta
             if now >= MOST_TICKS:
-                return n, _TICKS, kept, odd
+                return n, _TICKS, kept, odd, behind
             if at >= end:
-                return n, _PAST_END, kept, odd
+                return n, _PAST_END, kept, odd, behind
             begin, code = at, int(data[at])
             if code >= 0xF0:
                 at += 1
-                if code == META or code == SYSEX or code == ESCAPE:
+                if code in (META, SYSEX, ESCAPE):
                     if code == META:
                         at += 1
                     length, at = _number(data, at, end)
                     if length < 0:
-                        return n, _PAST_END if length == -1 else _LONG_NUMBER, kept, odd
+                        return n, _PAST_END if length == -1 else _LONG_NUMBER, kept, odd, behind
                     at += length
                     crossed = True
                 elif code == 0xF4 or code == 0xF5 or code == 0xF9 or code == 0xFD:
-                    return n, _UNDEFINED, kept, odd
+                    return n, _UNDEFINED, kept, odd, behind
                 else:
                     at += 2 if code == 0xF2 else 1 if code == 0xF1 or code == 0xF3 else 0
                     odd += 1
                 if at > end:
-                    return n, _PAST_END, kept, odd
+                    return n, _PAST_END, kept, odd, behind
                 if code == META and data[begin + 1] == 0x2F:
-                    odd += at < end
+                    behind += _length_but_for_zeros(data, at, end)
                     break
             else:
                 if code >= 0x80:
                     running = code
                     at += 1
                 elif running == 0:
-                    return n, _NO_STATUS, kept, odd
+                    return n, _NO_STATUS, kept, odd, behind
                 else:
                     code = running
                     kept += crossed
@@ -244,15 +277,15 @@ def _walk(data, tracks, tick, status, start, stop, first_event, end_tick):  # ty
                 kind = code & 0xF0
                 at += 1 if kind == 0xC0 or kind == 0xD0 else 2
                 if at > end:
-                    return n, _PAST_END, kept, odd
-                if data[at - 1] > 0x7F or (kind < 0xC0 or kind == 0xE0) and data[at - 2] > 0x7F:
+                    return n, _PAST_END, kept, odd, behind
+                if data[at - 1] > 0x7F or ((kind < 0xC0 or kind == 0xE0) and data[at - 2] > 0x7F):
                     if kind < 0xB0 and data[at - 2] > 0x7F:
-                        return n, _PITCH, kept, odd
+                        return n, _PITCH, kept, odd, behind
                     odd += 1
             if n == len(tick):
-                return n, _EVENTS, kept, odd
+                return n, _EVENTS, kept, odd, behind
             tick[n], status[n], start[n], stop[n] = now, code, begin, at
             n += 1
         end_tick[k] = now
     first_event[len(tracks)] = n
-    return n, 0, kept, odd
+    return n, 0, kept, odd, behind

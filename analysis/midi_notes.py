@@ -13,7 +13,10 @@ from analysis.arrays import Ints
 from analysis.channel_state import BY_BANK, BY_SYSEX, DRUM_CHANNEL, PHASES, PLAYING, ChannelStates
 from analysis.compiled import compiled
 from analysis.errors import MeloError
-from analysis.midi_events import Bytes, Int32s, MidiEvents
+from analysis.midi_events import MOST_TICKS, Bytes, Int32s, MidiEvents
+
+_Columns = tuple[Int32s, Int32s, Int32s, Bytes, Int32s, Int32s]
+"""(N,) each: note-on, note-off, end tick, what ends it, the next note of its key, a note-off just before it that ended nothing."""
 
 MOST_PARTS = 4_096
 """Parts that are told apart while a file is read."""
@@ -31,6 +34,9 @@ class FileNotes:
 
     off: Int32s
     """(N,) index of its own note-off; −1 where it has none."""
+
+    channel: Int32s
+    """(N,) port · 16 + channel of each note."""
 
     onset_tick: Int32s
     end_tick: Int32s
@@ -90,6 +96,7 @@ def file_notes(events: MidiEvents, states: ChannelStates) -> FileNotes:
     return FileNotes(
         on=on,
         off=off,
+        channel=channel,
         onset_tick=events.tick[on],
         end_tick=end,
         pitch=data[stop - 2],
@@ -149,13 +156,25 @@ def _ports(events: MidiEvents) -> Ints:
     for e in np.flatnonzero(events.status == 0xFF).tolist():
         at = events.start[e]
         if events.data[at + 1] == 0x21 and events.data[at + 2] == 1:
-            port[e : events.first_event[np.searchsorted(events.first_event, e, side="right")]] = events.data[at + 3] & 0x7F
+            port[e : events.first_event[np.searchsorted(events.first_event, e, side="right")]] = (
+                events.data[at + 3] & 0x7F
+            )
     return port
 
 
 @compiled
-def _paired(data, first_event, tick, status, start, stop, end_tick, all_off, all_off_first):  # type: ignore[no-untyped-def]
-    """Note-ons with their note-offs: (N,) event, channel, note-off or −1, end tick and what ends it; (E,) which note-offs end one."""
+def _paired(
+    data: Bytes,
+    first_event: Int32s,
+    tick: Int32s,
+    status: Bytes,
+    start: Int32s,
+    stop: Int32s,
+    end_tick: Int32s,
+    all_off: Ints,
+    all_off_first: Ints,
+) -> tuple[Int32s, Int32s, Int32s, Int32s, Bytes, Bytes]:
+    """Note-ons with their note-offs: (N,) event, channel, note-off or −1, end, what ends it; (E,) which note-offs end one."""
     total = 0
     for e in range(len(tick)):
         total += status[e] & 0xF0 == 0x90 and data[stop[e] - 1] > 0
@@ -170,10 +189,10 @@ def _paired(data, first_event, tick, status, start, stop, end_tick, all_off, all
     )
     _, off, end, how, following, before = notes
     used = np.zeros(len(tick), np.uint8)
-    # Of each channel and key: the first note since none was open, the oldest open one, the last, and a note-off that ended nothing.
+    # Of each channel and key: the first note since none was open, the oldest open one, the last, a note-off that ended none.
     keys = np.full((4, 2048), -1, np.int32)
     first, head, last, idle = keys
-    n_open, next_all_off = np.zeros(16, np.int64), np.zeros(16, np.int64)
+    n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
         port, begin = 0, n
@@ -182,10 +201,8 @@ def _paired(data, first_event, tick, status, start, stop, end_tick, all_off, all
             kind, c = code & 0xF0, code & 15
             if kind == 0x90 or kind == 0x80:
                 key = 128 * c + data[stop[e] - 2]
-                if len(all_off) and n_open[c]:
-                    i = _all_off_elsewhere(next_all_off, c, all_off, all_off_first[16 * port + c + 1], first_event, k)
-                    if i >= 0 and tick[i] <= tick[e]:
-                        _end_all(c, tick[i], tick, notes, used, keys, n_open)
+                if n_open[c] and all_off_tick[c] <= tick[e]:
+                    _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)
                 if kind == 0x90 and data[stop[e] - 1] > 0:
                     on[n], channel[n] = e, 16 * port + c
                     if idle[key] >= 0 and tick[idle[key]] == tick[e]:
@@ -197,8 +214,8 @@ def _paired(data, first_event, tick, status, start, stop, end_tick, all_off, all
                         following[last[key]] = n
                     last[key] = n
                     n += 1
-                    if len(all_off) and not n_open[c]:
-                        next_all_off[c] = _first_behind(tick[e], tick, all_off, all_off_first, 16 * port + c)
+                    if not n_open[c] and len(all_off):
+                        all_off_tick[c] = _all_off_behind(tick[e], tick, all_off, all_off_first, 16 * port + c)
                     n_open[c] += 1
                 elif head[key] >= 0:
                     i = head[key]
@@ -208,50 +225,36 @@ def _paired(data, first_event, tick, status, start, stop, end_tick, all_off, all
                     n_open[c] -= 1
                 else:
                     idle[key] = e
-            elif kind == 0xB0 and n_open[c] and (data[stop[e] - 2] == 120 or 123 <= data[stop[e] - 2] <= 127):
-                _end_all(c, tick[e], tick, notes, used, keys, n_open)
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
                 port = data[start[e] + 3] & 0x7F
         for c in range(16):
-            if len(all_off) and n_open[c]:
-                i = _all_off_elsewhere(next_all_off, c, all_off, all_off_first[16 * port + c + 1], first_event, k)
-                if i >= 0:
-                    _end_all(c, tick[i], tick, notes, used, keys, n_open)
+            if n_open[c] and all_off_tick[c] < MOST_TICKS:
+                _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)
         for i in range(begin, n):
             key = 128 * (status[on[i]] & 15) + data[stop[on[i]] - 2]
             if head[key] >= 0:
                 _break_off(key, end_tick[k], False, tick, notes, used, keys)
             idle[key] = -1
-        keys[:], n_open[:] = -1, 0
+        keys[:], n_open[:], all_off_tick[:] = -1, 0, MOST_TICKS
     return on, channel, off, end, how, used
 
 
 @compiled
-def _first_behind(now, tick, all_off, all_off_first, channel):  # type: ignore[no-untyped-def]
-    """Index of the first All Notes Off of a channel behind a tick."""
+def _all_off_behind(now: int, tick: Int32s, all_off: Ints, all_off_first: Ints, channel: int) -> int:
+    """Tick of the first All Notes Off of a channel behind a tick; 2^31 where there is none."""
     low, high = all_off_first[channel], all_off_first[channel + 1]
+    last = high
     while low < high:
         middle = (low + high) // 2
         if tick[all_off[middle]] > now:
             high = middle
         else:
             low = middle + 1
-    return low
+    return MOST_TICKS if low == last else int(tick[all_off[low]])
 
 
 @compiled
-def _all_off_elsewhere(next_all_off, channel, all_off, last, first_event, track):  # type: ignore[no-untyped-def]
-    """The next All Notes Off of a channel in another track than this; −1 where there is none."""
-    while next_all_off[channel] < last:
-        e = all_off[next_all_off[channel]]
-        if e < first_event[track] or e >= first_event[track + 1]:
-            return e
-        next_all_off[channel] += 1
-    return -1
-
-
-@compiled
-def _end_all(channel, now, tick, notes, used, keys, n_open):  # type: ignore[no-untyped-def]
+def _end_all(channel: int, now: int, tick: Int32s, notes: _Columns, used: Bytes, keys: Int32s, n_open: Ints) -> None:
     """End all open notes of a channel at a tick."""
     for key in range(128 * channel, 128 * channel + 128):
         if keys[1, key] >= 0:
@@ -260,7 +263,7 @@ def _end_all(channel, now, tick, notes, used, keys, n_open):  # type: ignore[no-
 
 
 @compiled
-def _break_off(key, now, by_all_off, tick, notes, used, keys):  # type: ignore[no-untyped-def]
+def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: _Columns, used: Bytes, keys: Int32s) -> None:
     """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes."""
     on, off, end, how, following, before = notes
     size = 0
@@ -315,7 +318,19 @@ def _break_off(key, now, by_all_off, tick, notes, used, keys):  # type: ignore[n
 
 
 @compiled
-def _in_parts(first_event, tick, kind, on, channel, first, time, program, drums, reason, manager):  # type: ignore[no-untyped-def]
+def _in_parts(
+    first_event: Int32s,
+    tick: Int32s,
+    kind: int,
+    on: Int32s,
+    channel: Int32s,
+    first: Ints,
+    time: Ints,
+    program: Ints,
+    drums: Ints,
+    reason: Ints,
+    manager: Ints,
+) -> tuple[Int32s, Ints, Ints]:
     """(N,) part of each note; (5, P) track, program, drums, lowest channel and whether joined of each part; notes by reason."""
     part = np.empty(len(on), np.int32)
     parts = np.empty((5, MOST_PARTS + 1), np.int64)
@@ -357,7 +372,7 @@ def _in_parts(first_event, tick, kind, on, channel, first, time, program, drums,
 
 
 @compiled
-def _state(channel, now, at, first, time):  # type: ignore[no-untyped-def]
+def _state(channel: int, now: int, at: Ints, first: Ints, time: Ints) -> int:
     """Index of a channel's state at a time, which comes after those of earlier calls; −1 before its first."""
     while at[channel] < first[channel + 1] and time[at[channel]] < now:
         at[channel] += 1
