@@ -13,6 +13,7 @@ from analysis.midi import read_midi
 from analysis.midi_container import is_midi_name
 from analysis.passed_over import passed_over, passed_over_line
 from analysis.piece import Piece
+from analysis.shown_text import escaped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +158,8 @@ def fingerprint(paths: Sequence[Path], corpus: Path) -> str:
 
 
 def printable(path: Path) -> str:
-    """A path as text, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as printable text, whatever bytes its name has."""
+    return escaped(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def _is_music(name: str) -> bool:

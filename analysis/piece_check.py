@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.arrays import Floats, Ints
+from analysis.accents import accents, beat_shift, scattered
+from analysis.arrays import Ints
+from analysis.bar_phase import ShiftedStretch, shifted_stretches
+from analysis.departures import Departures
 from analysis.piece import Piece
 
 SHORT_BARS = 8
@@ -24,29 +27,19 @@ DENSE_BAR = 256
 MOST_PARTS = 16
 """MIDI has so many channels; from more parts on, players give two of them one program."""
 
+EARLY = 0.01
+"""Share of notes struck a hair before their bar line from which it is said."""
+
+SILENT_BARS = 8
+"""Bars behind the one of the last note from which it is said."""
+
 FEW_NOTES = 4
 """A part with fewer notes is as good as silent."""
 
 OFF_GRID = 0.35
 """Share of notes off the grid of 12 steps a quarter from which a piece's timing does not fit it; chance gives 0.5."""
 
-SCATTERED = 0.3
-"""Share of notes outside the 16 commonest places in a quarter from which a piece was played freely; chance gives 0.8."""
-
 _STEPS = 12
-_PLACES = 96
-"""Places distinguished in a quarter note."""
-
-_BEAT_ROOM = 2
-"""Places to either side that still count as on the beat: 1/48 of a quarter."""
-
-_MOST_BEATS = 4096
-"""Beats that are searched for accents."""
-
-_FEWEST_BEATS = 48
-_SURE = 0.15
-"""By how much one autocorrelation must exceed the other; 1,083 files of known metre: 13 wrong, 191 undecided."""
-
 _DRUM_NAME = re.compile(r"\b(drum|percussion|schlagzeug|batterie|bateria|drumkit)", re.IGNORECASE)
 _PITCHED_DRUMS = range(112, 120)
 """General MIDI's percussive programs, steel drums and the taiko among them: not on channel 10, and rightly so."""
@@ -70,6 +63,9 @@ class MeterFacts:
 
     accents: int
     """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes leave it open."""
+
+    beside: tuple[ShiftedStretch, ...]
+    """Stretches whose accents lie beside the bar lines."""
 
     pickup: bool
     """The first bar is shorter than the second."""
@@ -103,10 +99,13 @@ class InstrumentFacts:
     """General MIDI program of each pitched part."""
 
     drums: int
-    """Parts on channel 10."""
+    """Parts that play the drums."""
+
+    channels: int
+    """Channels that the parts play on; one player may have several parts of different programs."""
 
     hidden_drums: int
-    """Parts named like drums that are not on channel 10, and so are read as pitches."""
+    """Parts named like drums that nothing in the file makes drums, and so are read as pitches."""
 
     sharing: int
     """Pitched parts whose program another part has as well."""
@@ -136,9 +135,17 @@ class PieceCheck:
     busiest_bar: int
     """Notes in the fullest bar."""
 
+    silent_bars: int
+    """Bars behind the one of the last note."""
+
+    early: int
+    """Notes struck before the bar line of the bar that they belong to."""
+
     metre: MeterFacts
     timing: TimingFacts
     instruments: InstrumentFacts
+    departures: Departures
+    """What was not read as it stands."""
 
     @property
     def empty_cells(self) -> int:
@@ -146,8 +153,18 @@ class PieceCheck:
         return self.bars * self.instruments.parts - self.cells
 
 
-def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> PieceCheck:
-    """The facts of a piece with notes; `stated_in` says whether its file names a metre and a tempo."""
+def check_piece(
+    piece: Piece, *, meter_stated: bool, tempo_stated: bool, departures: Departures, channels: int
+) -> PieceCheck:
+    """The facts of a piece with notes.
+
+    Args:
+        piece: with notes.
+        meter_stated: its file names a time signature.
+        tempo_stated: its file names a tempo.
+        departures: what of the file was not read as it stands.
+        channels: MIDI channels that its parts play on.
+    """
     bar = piece.note_bar
     occupied = np.unique(bar * len(piece.parts) + piece.notes.part)
     return PieceCheck(
@@ -157,9 +174,12 @@ def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> Piec
         tempo=float(piece.tempo[0]),
         cells=len(occupied),
         busiest_bar=int(np.unique(bar, return_counts=True)[1].max()),
+        silent_bars=piece.n_bars - 1 - int(bar.max()),
+        early=int((piece.bars.bar_of(piece.notes.onset_tick) != bar).sum()),
         metre=_metre(piece, meter_stated),
         timing=_timing(piece, bar, tempo_stated),
-        instruments=_instruments(piece),
+        instruments=_instruments(piece, channels),
+        departures=departures,
     )
 
 
@@ -169,35 +189,6 @@ def stated_in(data: bytes) -> tuple[bool, bool]:
     Other bytes look so by chance in one of millions of files; a piece does not say what its file left out.
     """
     return b"\xff\x58\x04" in data, b"\xff\x51\x03" in data
-
-
-def accents(piece: Piece) -> int:
-    """3 where every third quarter is marked, 4 where every second or fourth is, 0 where the notes leave it open.
-
-    Each beat's weight is measured three ways: how long its notes last, how many there are, and how new its pitch classes are
-    after the beat before. The autocorrelations of the three at 3 and 6 beats are compared with those at 4 and 8.
-    """
-    tpq, notes = piece.ticks_per_quarter, piece.notes
-    at = (notes.onset_tick - round(_shift(notes.onset_tick % tpq / tpq) * tpq)) / tpq
-    beat = np.maximum(np.rint(at).astype(np.int64), 0)
-    beat -= beat[0]
-    on_beat = (np.abs(at - np.rint(at)) < 1 / 8) & (beat < _MOST_BEATS)
-    n = int(min(beat[-1] + 1, _MOST_BEATS))
-    if n < _FEWEST_BEATS:
-        return 0
-    length = np.minimum(notes.duration_tick / tpq, 4)
-    classes = np.zeros((n, 12))
-    inside = beat < n
-    np.add.at(classes, (beat[inside], notes.pitch[inside] % 12), 1)
-    classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1)
-    newness = 1 - (classes[1:] * classes[:-1]).sum(axis=1)
-    weights = (
-        np.sqrt(np.bincount(beat[on_beat], weights=length[on_beat], minlength=n)),
-        np.sqrt(np.bincount(beat[on_beat], minlength=n)),
-        np.append(0, newness),
-    )
-    three, four = (sum(_autocorrelation(w, k) + _autocorrelation(w, 2 * k) for w in weights) / 3 for k in (3, 4))
-    return 3 if three > four + _SURE else 4 if four > three + _SURE else 0
 
 
 def _metre(piece: Piece, stated: bool) -> MeterFacts:
@@ -217,6 +208,7 @@ def _metre(piece: Piece, stated: bool) -> MeterFacts:
         changes=int((np.diff(signature) != 0).sum()),
         one_beat=one_beat,
         accents=accents(piece),
+        beside=shifted_stretches(piece),
         pickup=bool(n > 1 and length[0] < length[1]),
         short_bars=_short_bars(length, nominal),
     )
@@ -238,45 +230,23 @@ def _timing(piece: Piece, bar: Ints, stated: bool) -> TimingFacts:
     tpq = piece.ticks_per_quarter
     within = piece.notes.onset_tick - piece.bars.start_tick(bar)
     rest = within * _STEPS % tpq
-    places = np.sort(_places(within % tpq / tpq))[::-1]
+    phase = within % tpq / tpq
     return TimingFacts(
         tempo_stated=stated,
         off_grid=float((4 * np.minimum(rest, tpq - rest) > tpq).mean()),
-        shift=_shift(within % tpq / tpq),
-        scattered=float(1 - places[:16].sum() / len(within)),
+        shift=beat_shift(phase),
+        scattered=scattered(phase),
     )
 
 
-def _shift(phase: Floats) -> float:
-    """Where in the quarter the notes' own beat lies, 0..1; 0 unless three in ten lie there and under one in ten at 0."""
-    places = _places(phase) / len(phase)
-    near = np.sum([np.roll(places, k) for k in range(-_BEAT_ROOM, _BEAT_ROOM + 1)], axis=0)
-    best = int(np.argmax(near))
-    if near[best] < 0.3 or near[0] >= 0.1:
-        return 0.0
-    around = (phase - best / _PLACES + 0.5) % 1 - 0.5
-    return float((best / _PLACES + np.median(around[np.abs(around) <= (_BEAT_ROOM + 0.5) / _PLACES])) % 1)
-
-
-def _places(phase: Floats) -> Ints:
-    """(96,) notes at each place in the quarter."""
-    return np.bincount(np.rint(phase * _PLACES).astype(np.int64) % _PLACES, minlength=_PLACES)
-
-
-def _autocorrelation(x: Floats, lag: int) -> float:
-    """Of a series about its mean, -1..1; 0 for a flat one."""
-    x = x - x.mean()
-    power = float(x @ x)
-    return float(x[lag:] @ x[:-lag]) / power if power > 0 else 0.0
-
-
-def _instruments(piece: Piece) -> InstrumentFacts:
+def _instruments(piece: Piece, channels: int) -> InstrumentFacts:
     pitched = [p.program for p in piece.parts if not p.is_drum]
     named = [p for p in piece.parts if not p.is_drum and _DRUM_NAME.search(p.name) and p.program not in _PITCHED_DRUMS]
     notes = np.bincount(piece.notes.part, minlength=len(piece.parts))
     return InstrumentFacts(
         programs=tuple(pitched),
         drums=len(piece.parts) - len(pitched),
+        channels=channels,
         hidden_drums=len(named),
         sharing=sum(pitched.count(p) > 1 for p in pitched),
         sparse=int((notes < FEW_NOTES).sum()),

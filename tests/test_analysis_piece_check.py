@@ -4,23 +4,26 @@ import numpy as np
 import pytest
 from conftest import note, piece_of, signature, smf
 from hypothesis import given
+from shifted_songs import TICKS as SONG_TICKS
+from shifted_songs import later, song
 from strategies import pieces
 
+from analysis.accents import SCATTERED, accents
+from analysis.departures import Departures
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi
 from analysis.piece import Bars, Part
 from analysis.piece_check import (
     FEW_NOTES,
     OFF_GRID,
-    SCATTERED,
-    accents,
     check_piece,
     stated_in,
 )
 
 
 def facts(piece, **stated):
-    return check_piece(piece, **{"meter_stated": True, "tempo_stated": True, **stated})
+    given = {"meter_stated": True, "tempo_stated": True, "departures": Departures(), "channels": len(piece.parts)}
+    return check_piece(piece, **{**given, **stated})
 
 
 def findings_of(*facts):
@@ -227,3 +230,12 @@ def test_accents_agree_with_the_metre_of_scores(real):
             right, wrong = right + agree, wrong + (not agree)
     assert right > 30
     assert wrong <= 0.02 * right
+
+
+def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
+    late = facts(later(song(), SONG_TICKS, start=80 * SONG_TICKS))
+    [stretch] = late.metre.beside
+    [finding] = [f for f in piece_findings([facts(song()), late]) if f.name == "bars-beside-accents"]
+    assert finding.files == (1,)
+    assert finding.what == f"bar lines so many quarters beside the accents: 1 from bar {stretch.first_bar + 1} on"
+    assert stretch.first_bar in (19, 20)
