@@ -16,7 +16,7 @@ from analysis.errors import MeloError
 from analysis.midi_events import MOST_TICKS, Bytes, Int32s, MidiEvents
 
 _Columns = tuple[Int32s, Int32s, Int32s, Bytes, Int32s, Int32s]
-"""(N,) each: note-on, note-off, end tick, what ends it, the next note of its key, a note-off just before it that ended nothing."""
+"""(N,) each: note-on, note-off, end tick, what ends it, the next note of its key, an idle note-off just before it."""
 
 MOST_PARTS = 4_096
 """Parts that are told apart while a file is read."""

@@ -27,7 +27,6 @@ REASONS = (
     "a pitch above",
     "an event runs past the end of its track",
     "a data byte where an event must begin",
-    "quarter notes in a bar",
     "a tempo of N microseconds",
     "of more than four bytes",
     "a status byte that MIDI does not define",
