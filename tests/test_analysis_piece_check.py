@@ -100,10 +100,10 @@ def test_off_the_grid_is_farther_than_a_48th_of_a_quarter():
 
 
 def test_the_grid_begins_at_the_bar():
-    bars = [(0, 4, 4), (50, 4, 4)]  # cut 2 ticks after a quarter
+    bars = [(0, 4, 4), (54, 4, 4)]  # cut 6 ticks after a quarter, half a step beside the grid
     piece = quarters(12, shift=0, signatures=bars)
     assert facts(piece).timing.off_grid == 10 / 12
-    moved = piece_of([(0, 50 + 48 * i, 6, 60) for i in range(12)], signatures=bars, ticks_per_quarter=48)
+    moved = piece_of([(0, 54 + 48 * i, 6, 60) for i in range(12)], signatures=bars, ticks_per_quarter=48)
     assert facts(moved).timing.off_grid == 0
 
 
