@@ -118,12 +118,12 @@ def test_onset_jaccard_compares_rhythm_alone():
     assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN, drums=True) == 2 / 4
 
 
-def test_onsets_go_to_the_nearest_step_and_stay_in_their_bar():
+def test_onsets_go_to_the_nearest_step_and_to_the_bar_that_it_opens():
     ticks = 96  # a quarter: 8 ticks a step
     notes = [(0, 3, 8, 60), (0, 4, 8, 61), (0, 4 * ticks - 1, 8, 62), (0, 4 * ticks, 8, 63)]
     cells = cells_of(piece_of(notes, ticks_per_quarter=ticks), drums=False)
-    assert cells.onset_step.tolist() == [0, 1, 48, 0]
-    assert cells.bar[cells.note_cell].tolist() == [0, 0, 0, 1]
+    assert cells.onset_step.tolist() == [0, 1, 0, 0]
+    assert cells.bar[cells.note_cell].tolist() == [0, 0, 1, 1]
 
 
 def test_drums_take_part_in_rhythm_only():
