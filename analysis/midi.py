@@ -290,8 +290,8 @@ def _settled(
     for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
         at, numerator, denominator = settled[-1]
         quarters4 = 4 * ticks_per_quarter * numerator
-        bar = (tick - at + near) * denominator // quarters4
-        line = at - (-bar * quarters4) // denominator
+        bar = max((tick - at) * denominator // quarters4, 0)
+        line = min((at - (-b * quarters4) // denominator for b in (bar + 1, bar)), key=lambda line: abs(line - tick))
         beside = abs(line - tick) <= near
         if (n, d) == (numerator, denominator):
             inside += not beside
@@ -307,17 +307,18 @@ def _settled(
 
 def _tempos(events: MidiEvents, tempos: Ints) -> tuple[Ints, Floats, int]:
     """Ticks ascending from 0 and the tempo from each on, the last of several at one tick; and the events that were ignored."""
-    start = events.start[tempos]
     column = np.frombuffer(events.data, dtype=np.uint8)
-    whole = (column[start + 2] == 3) & (events.stop[tempos] - start == 6)
-    start, tick = start[whole], events.tick[tempos[whole]].astype(np.int64)
-    micros = (column[start + 3].astype(np.int64) << 16) | (column[start + 4].astype(np.int64) << 8) | column[start + 5]
+    whole = column[events.start[tempos] + 2] == 3
+    for i in np.flatnonzero(~whole).tolist():  # its length may be written in more bytes than it needs
+        whole[i] = len(events.payload(int(tempos[i]))) == 3
+    stop, tick = events.stop[tempos[whole]], events.tick[tempos[whole]].astype(np.int64)
+    micros = (column[stop - 3].astype(np.int64) << 16) | (column[stop - 2].astype(np.int64) << 8) | column[stop - 1]
     if len(micros) and not micros.all():
         raise MeloError(f"damaged: a tempo of 0 microseconds a quarter note at tick {tick[micros == 0][0]}")
     order = np.argsort(tick, kind="stable")
     tick, tempo = np.append(0, tick[order]), np.append(DEFAULT_TEMPO, 60e6 / micros[order])
     last = np.append(np.diff(tick) > 0, True)
-    return tick[last], tempo[last], len(tempos) - len(start)
+    return tick[last], tempo[last], len(tempos) - len(stop)
 
 
 def _departures(read: _Read) -> Departures:

@@ -53,6 +53,8 @@ class Grid:
             bars += 1
         if tick == last.tick:
             self.regions.pop()
+            if self.regions and self.regions[-1][1:3] == (numerator, denominator):
+                return
         self.regions.append(Region(tick, numerator, denominator, last.first_bar + bars))
 
     def bar_of(self, tick: int) -> int:

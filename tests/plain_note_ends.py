@@ -53,17 +53,17 @@ class Ends(NamedTuple):
     """Note-offs that ended nothing."""
 
 
-def with_silences(acts: list[Act], silences: list[Event]) -> list[Act]:
+def with_silences(acts: list[Act], silences: list[Event], first_on: dict[int, int]) -> list[Act]:
     """A track's note-ons and note-offs of one key with the All Notes Off of its channel, of whichever track, among them.
 
-    It ends what was struck before its tick, and stands before what happens at its tick: but for note-offs before the first
-    note-on of the tick, which end their notes themselves.
+    It ends what was struck before its tick, and stands before what happens at its tick: but for note-offs before the channel's
+    first note-on of the tick in the track (`first_on`, by tick), which end their notes themselves.
     """
-    first = {act.tick: at for at, act in reversed(list(enumerate(acts))) if act.kind == ON}
-    line = [(act.tick, 0 if at < first.get(act.tick, at + 1) else 2, at, act) for at, act in enumerate(acts)]
-    line += [
-        (tick, 1, 0, Act(SILENCE, tick, event)) for tick, event in {event.tick: event for event in silences}.items()
-    ]
+    line = []
+    for act in acts:
+        early = act.event.index < first_on.get(act.tick, act.event.index + 1)
+        line.append((act.tick, 0 if early else 2, act.event.index, act))
+    line += [(event.tick, 1, 0, Act(SILENCE, event.tick, event)) for event in silences]
     return [act for *_, act in sorted(line, key=lambda place: place[:3])]
 
 
@@ -100,9 +100,8 @@ def matched(acts: list[Act]) -> tuple[list[End], list[Act], list[Act]]:
                 ended.append(End(waiting.popleft().event, act.tick, "off", act.event))
             else:
                 spare.append(act)
-        elif serving := [off for off in spare if off.tick == act.tick]:
-            spare.remove(serving[0])
-            ended.append(End(act.event, act.tick, "grace", serving[0].event))
+        elif spare and spare[-1].tick == act.tick:
+            ended.append(End(act.event, act.tick, "grace", spare.pop().event))
         else:
             waiting.append(act)
     return ended, list(waiting), spare
@@ -166,13 +165,12 @@ def ends_of(line: list[Act]) -> Ends:
         if not stretch.broken:
             read.append(well_formed(stretch))
             continue
-        first, whole = at, None
-        while True:
-            if leading(found[first]):
-                whole = explained(found[first : at + 1])
-            if whole or first == 0 or not touches(found[first - 1], found[first]):
-                break
+        first, whole = at, explained([stretch])
+        while not whole and first > 0 and touches(found[first - 1], found[first]):
             first -= 1
+            if leading(found[first]):  # the nearest from which something may be explained
+                whole = explained(found[first : at + 1])
+                break
         if whole:
             read[first:] = [Ends([], [], [])] * (at - first) + [whole]
         else:
@@ -186,17 +184,23 @@ def ends_of(line: list[Act]) -> Ends:
 
 def all_ends(events: list[list[Event]], end_ticks: list[int]) -> list[End]:
     """Every note of the tracks, by track and then as their note-ons stand."""
-    lines, silences = key_lines(events)
-    read: dict[tuple[int, int, int], Ends] = {}
-    spare: dict[tuple[int, int, int], list[Event]] = {}
+    silences = all_notes_off(events)
+    notes: list[End] = []
     still_open: list[Event] = []
-    for (track, channel, pitch), acts in lines.items():
-        port = next((act.event.port for act in acts if act.kind == ON), acts[0].event.port)
-        ends = ends_of(with_silences(acts, silences.get((port, channel), [])))
-        read[track, channel, pitch] = ends
-        spare.setdefault((port, channel, pitch), []).extend(ends.spare)
-        still_open += ends.open
-    notes = [end for ends in read.values() for end in ends.ended]
+    spare: dict[tuple[int, int, int], list[Event]] = {}
+    for track in events:
+        lines = key_lines(track)
+        ons = [act.event for acts in lines.values() for act in acts if act.kind == ON]
+        port = min(ons, key=lambda on: on.index).port if ons else 0
+        first_on: dict[int, dict[int, int]] = {}  # by channel, then by tick
+        for on in sorted(ons, key=lambda on: on.index):
+            first_on.setdefault(on.status & 0x0F, {}).setdefault(on.tick, on.index)
+        for (channel, pitch), acts in lines.items():
+            ends = ends_of(with_silences(acts, silences.get((port, channel), []), first_on.get(channel, {})))
+            notes += ends.ended
+            still_open += ends.open
+            for off in ends.spare:
+                spare.setdefault((off.port, channel, pitch), []).append(off)
     for on in sorted(still_open, key=lambda on: (on.tick, on.track, on.index)):
         notes.append(end_elsewhere(on, spare.get((on.port, on.status & 0x0F, on.data[0]), []), end_ticks[on.track]))
     return sorted(notes, key=lambda end: (end.on.track, end.on.index))
@@ -213,19 +217,23 @@ def end_elsewhere(on: Event, spare: list[Event], end_tick: int) -> End:
     return End(on, first.tick, "other track", None)
 
 
-def key_lines(
-    events: list[list[Event]],
-) -> tuple[dict[tuple[int, int, int], list[Act]], dict[tuple[int, int], list[Event]]]:
-    """Note-ons and note-offs by (track, channel, pitch), and All Notes Off by (port, channel)."""
-    lines: dict[tuple[int, int, int], list[Act]] = {}
-    silences: dict[tuple[int, int], list[Event]] = {}
+def key_lines(track: list[Event]) -> dict[tuple[int, int], list[Act]]:
+    """A track's note-ons and note-offs by (channel, pitch), whatever their ports."""
+    lines: dict[tuple[int, int], list[Act]] = {}
+    for event in track:
+        if event.status & 0xF0 in (0x80, 0x90):
+            struck = event.status & 0xF0 == 0x90 and event.data[1] > 0  # velocity 0 is a note-off
+            act = Act(ON if struck else OFF, event.tick, event)
+            lines.setdefault((event.status & 0x0F, event.data[0]), []).append(act)
+    return lines
+
+
+def all_notes_off(events: list[list[Event]]) -> dict[tuple[int, int], list[Event]]:
+    """All Sound Off, All Notes Off and the changes of mode that imply it, one a tick, by (port, channel); on a track's notes
+    act those of the port of its first."""
+    found: dict[tuple[int, int], dict[int, Event]] = {}
     for track in events:
         for event in track:
-            kind, channel = event.status & 0xF0, event.status & 0x0F
-            if kind in (0x80, 0x90):
-                struck = kind == 0x90 and event.data[1] > 0  # velocity 0 is a note-off
-                act = Act(ON if struck else OFF, event.tick, event)
-                lines.setdefault((event.track, channel, event.data[0]), []).append(act)
-            elif kind == 0xB0 and event.data[0] in (120, 123, 124, 125, 126, 127):
-                silences.setdefault((event.port, channel), []).append(event)
-    return lines, silences
+            if event.status & 0xF0 == 0xB0 and event.data[0] in (120, 123, 124, 125, 126, 127):
+                found.setdefault((event.port, event.status & 0x0F), {})[event.tick] = event
+    return {channel: list(by_tick.values()) for channel, by_tick in found.items()}

@@ -30,6 +30,7 @@ def difference(data: bytes) -> str:
 def over_limits(data: bytes, playing: Playing) -> list[str]:
     """What of a file is more than the reader's limits allow."""
     from analysis.midi import Limits
+    from analysis.midi_events import MOST_EVENTS
 
     limits = Limits()
     signatures = [e for track in playing.file.tracks for e in track.events if is_meta(e, 0x58) and len(e.data) > 2]
@@ -42,9 +43,16 @@ def over_limits(data: bytes, playing: Playing) -> list[str]:
         "parts": (len(playing.parts), limits.parts),
         "signatures": (len(signatures), limits.changes),
         "tempos": (len(tempos), limits.changes),
+        "zones": (sum(is_zone(e) for track in playing.file.tracks for e in track.events), 1000),
+        "events": (sum(len(track.events) for track in playing.file.tracks), MOST_EVENTS),
         "quarters a bar": (longest, limits.bar_quarters),
     }
     return [f"{number} {kind}, at most {most}" for kind, (number, most) in found.items() if number > most]
+
+
+def is_zone(event) -> bool:
+    """Whether an event may make a zone of MPE."""
+    return event.status & 0xF0 == 0xB0 and event.data[0] == 6
 
 
 def differences(source, playing: Playing) -> list[str]:
@@ -52,7 +60,7 @@ def differences(source, playing: Playing) -> list[str]:
     checks = {
         "events": (reader_events(source), player_events(playing)),
         "ends of tracks": (source.events.end_tick.tolist(), [track.end_tick for track in playing.file.tracks]),
-        "end": (source.piece.end_tick, playing.end_tick),
+        "end": (source.piece.end_tick, 0 if playing.departures["late_end"] else playing.end_tick),
         "notes": (reader_notes(source), player_notes(playing)),
         "parts": (reader_parts(source), player_parts(playing)),
         "bars": (source.piece.n_bars, playing.n_bars),
@@ -79,7 +87,7 @@ def first_difference(read, played) -> str:
 def reader_events(source) -> list[tuple[int, ...]]:
     """(track, tick, status, start, stop)"""
     e = source.events
-    return list(zip(*(column.tolist() for column in (e.track_of(), e.tick, e.status, e.start, e.stop)), strict=True))
+    return list(zip(*(column.tolist() for column in (e.track, e.tick, e.status, e.start, e.stop)), strict=True))
 
 
 def player_events(playing: Playing) -> list[tuple[int, ...]]:
@@ -111,9 +119,12 @@ def player_notes(playing: Playing) -> list[tuple[int, ...]]:
 
 def reader_parts(source) -> list[tuple]:
     """(program, whether drums, channels)"""
+    channels: list[set[int]] = [set() for _ in source.piece.parts]
+    for part, channel in zip(source.piece.notes.part.tolist(), source.note_channel.tolist(), strict=True):
+        channels[part].add(channel)
     return [
-        (part.program, part.is_drum, tuple(channels))
-        for part, channels in zip(source.piece.parts, source.part_channels, strict=True)
+        (part.program, part.is_drum, tuple(sorted(those)))
+        for part, those in zip(source.piece.parts, channels, strict=True)
     ]
 
 

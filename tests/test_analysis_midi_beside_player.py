@@ -48,7 +48,7 @@ def _with_notes(source, **columns):
 
 FAULTS = {
     "notes": lambda s: _with_notes(s, pitch=s.piece.notes.pitch + 1),
-    "parts": lambda s: replace(s, part_channels=((0,), (1,))),
+    "parts": lambda s: replace(s, note_channel=s.note_channel + 1),
     "bars": lambda s: replace(s, piece=replace(s.piece, end_tick=100_000)),
     "signatures": lambda s: replace(s, piece=replace(s.piece, bars=Bars.of([], 480))),
     "tempos": lambda s: replace(s, piece=replace(s.piece, tempo=s.piece.tempo + 1)),

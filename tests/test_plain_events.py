@@ -36,13 +36,15 @@ def test_a_file_plain_or_in_riff_or_gzip_is_the_same(data):
         (ONE[:4] + b"\0\0\0\5" + ONE[8:], "shorter than 6"),
         (ONE[:4] + b"\0\1\0\0" + ONE[8:], "header runs past"),
         (ONE[:-1], "chunk runs past"),
-        (ONE + b"XFIH\0\0\0\1", "chunk runs past"),
+        (ONE + b"MTrk\0\0\0\1", "chunk runs past"),
+        (ONE[:14] + b"XFIH\0\0\0\xff" + ONE[14:], "chunk runs past"),
         (ONE[:10] + b"\0\2" + ONE[12:], "fewer tracks"),
         (smf(note(60, 1), note(61, 1), kind=2), "independent sequences"),
         (smf([]), "no notes"),
         (gzip.compress(ONE)[:-1], "gzip"),
         (gzip.compress(bytes((16 << 20) + 1)), "gzip: more"),
-        (riff(ONE)[:-1], "RIFF"),
+        (riff(ONE)[:-1], "chunk runs past"),
+        (b"RIFF\0\0\0\0WAVE" + ONE, "RIFF: no MIDI"),
         (b"RIFF\0\0\0\0RMID", "RIFF: no data"),
     ],
 )
@@ -54,6 +56,11 @@ def test_a_longer_header_other_chunks_and_what_follows_a_second_header_are_passe
     longer = ONE[:4] + b"\0\0\0\7" + ONE[8:14] + b"x" + b"XFIH\0\0\0\2ab" + ONE[14:]
     assert times(longer + ONE) == [(0, 480, 60)]
     assert departures(longer + ONE) == {"other_chunks": 1, "further_files": 1}
+
+
+def test_bytes_behind_the_tracks_may_be_anything():
+    assert times(ONE + b"XFIH\0\0\0\1") == [(0, 480, 60)]
+    assert times(gzip.compress(ONE) + b"more") == [(0, 480, 60)]
 
 
 def test_tracks_beyond_the_headers_count_are_read():
