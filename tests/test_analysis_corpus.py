@@ -58,7 +58,7 @@ def test_music_in_other_forms_is_counted_with_what_to_do(folder):
     assert found == {".xml": 2, ".mxl": 1, ".wav": 1, ".zip": 1, ".gz": 1}
     assert passed_over_line(found) == (
         "2 .xml, 1 .gz, 1 .mxl, 1 .wav, 1 .zip passed over, only MIDI is read: export notation and projects as MIDI "
-        "(MuseScore and sequencers do); sound has to be transcribed; unpack archives"
+        "(MuseScore and sequencers do); unpack archives; sound has to be transcribed"
     )
     assert passed_over(folder / "a.mid") == passed_over(folder / "notes.txt") == {}
     assert passed_over_line({}) == ""
