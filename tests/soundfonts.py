@@ -35,7 +35,9 @@ def write_sine_font(path: Path, presets: dict[tuple[int, int], list[Zone]], *, s
         inst += struct.pack("<20sH", b"sine", bags)
         for zone in zones:
             ibag += struct.pack("<HH", generators, 0)
-            igen += b"".join(struct.pack("<HH", kind, amount & 0xFFFF) for kind, amount in (*zone, (LOOPS, 1), (SAMPLE, 0)))
+            igen += b"".join(
+                struct.pack("<HH", kind, amount & 0xFFFF) for kind, amount in (*zone, (LOOPS, 1), (SAMPLE, 0))
+            )
             bags, generators = bags + 1, generators + len(zone) + 2
     n = len(presets)
     lists = (
@@ -51,7 +53,10 @@ def write_sine_font(path: Path, presets: dict[tuple[int, int], list[Zone]], *, s
             (b"ibag", ibag + struct.pack("<HH", generators, 0)),
             (b"imod", bytes(10)),
             (b"igen", igen + bytes(4)),
-            (b"shdr", struct.pack("<20sIIIIIBbHH", b"sine", 0, RATE, 0, RATE, RATE, 69, 0, 0, 1) + b"EOS".ljust(46, b"\0")),
+            (
+                b"shdr",
+                struct.pack("<20sIIIIIBbHH", b"sine", 0, RATE, 0, RATE, RATE, 69, 0, 0, 1) + b"EOS".ljust(46, b"\0"),
+            ),
         ),
     )
     body = b"".join(_chunk(b"LIST", name + b"".join(_chunk(*part) for part in parts)) for name, *parts in lists)

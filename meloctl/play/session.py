@@ -31,6 +31,7 @@ class PlayPlan:
     pieces: dict[Path, Piece]
     soundfont: Path
 
+
 def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
     """Read the pieces of a page; nothing is written.
 

@@ -2,21 +2,23 @@
 
 Programs, drums and the ends of notes are those of the reading (docs/conventions.md), so that one hears what is drawn and
 measured. Controllers act on their channel and port from their tick on. Played: modulation (1), volume (7), pan (10), expression
-(11), sustain and sostenuto pedal (64, 66), reverb (91), chorus (93), pitch bend and its range, tuning (RPN 0, 1, 2), All
+(11), sustain and sostenuto pedal (64, 66), reverb (91), chorus (93), pitch bend and its range, tuning (RPN 1, 2), All
 Sound Off, Reset All Controllers, and the resets of GM, GS and XG. Not played, since the synthesizer has nothing for them: the
-soft pedal, portamento, aftertouch, other system exclusive messages, banks of variations, and the second seven bits of controllers.
+soft pedal, portamento, aftertouch, other system exclusive messages, banks of variations, and the fine halves of controllers.
 """
 
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.arrays import Bools, Floats, Ints
+from analysis.channel_state import is_system_reset
 from analysis.midi import MidiSource
-from analysis.midi_events import META, SYSEX, MidiEvents
+from analysis.midi_events import SYSEX, MidiEvents
+from analysis.midi_notes import event_ports
 
 NOTE_OFF, NOTE_ON, CONTROLLER, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 """Kinds of messages, as MIDI's status bytes; their values follow as in MIDI."""
@@ -44,8 +46,7 @@ _MPE_BENDS = 48
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Performance:
-    """M messages in order of time, each to one of several lanes. A lane is what one channel of a synthesizer can be: an instrument
-    or a drum kit."""
+    """M messages in order of time, each to a lane: what one channel of a synthesizer can be, an instrument or a drum kit."""
 
     seconds: Floats
     """(M,) from the start of the piece."""
@@ -53,7 +54,7 @@ class Performance:
     lane: Ints
     """(M,)"""
 
-    message: Ints
+    message: npt.NDArray[np.uint8]
     """(M, 4) kind and up to three values."""
 
     is_drum: Bools
@@ -65,7 +66,7 @@ class Performance:
 
 def performance_of(source: MidiSource) -> Performance:
     """What a synthesizer is to play of a file."""
-    piece, events = source.piece, source.events
+    piece = source.piece
     player = _Player(source)
     for tick, kind, index in _steps(source):
         if kind == _ON:
@@ -75,9 +76,7 @@ def performance_of(source: MidiSource) -> Performance:
         else:
             player.event(tick, index)
     ticks = np.asarray(player.ticks, dtype=np.int64)
-    last_bar = int(piece.bars.start_tick(piece.n_bars))
-    notes = piece.notes
-    end = max(min(int(events.end_tick.max()), last_bar), int((notes.onset_tick + notes.duration_tick).max()))
+    end = max(piece.end_tick, int((piece.notes.onset_tick + piece.notes.duration_tick).max()))
     return Performance(
         seconds=piece.seconds_at(ticks),
         lane=np.asarray(player.lanes, dtype=np.int64),
@@ -100,7 +99,7 @@ def _steps(source: MidiSource) -> Iterator[tuple[int, int, int]]:
     place = 2 * _order(events) + 1  # of each event, odd
     on, off = place[source.note_on], np.where(source.note_off < 0, 0, place[source.note_off])
     off = np.where(notes.duration_tick == 0, on + 1, off)
-    others = np.flatnonzero((events.status >= CONTROLLER) & (events.status != 0xF7))
+    others = np.flatnonzero((events.status >= CONTROLLER) & (events.status <= SYSEX))
     tick = np.concatenate([notes.onset_tick, notes.onset_tick + notes.duration_tick, events.tick[others]])
     kind = np.repeat([_ON, _OFF, _EVENT], [len(notes), len(notes), len(others)])
     index = np.concatenate([np.arange(len(notes)), np.arange(len(notes)), others])
@@ -109,7 +108,7 @@ def _steps(source: MidiSource) -> Iterator[tuple[int, int, int]]:
 
 
 def _order(events: MidiEvents) -> Ints:
-    """(E,) rank of each event in the order of acting: by tick; within one, what stands before its track's first note-on, then the rest."""
+    """(E,) rank of each event as it acts: by tick; in it, what stands before its track's first note-on, then the rest."""
     n = len(events)
     content = np.frombuffer(events.data, dtype=np.uint8)
     strikes = ((events.status & 0xF0) == NOTE_ON) & (content[events.stop - 1] > 0)
@@ -139,10 +138,9 @@ class _Player:
     def __init__(self, source: MidiSource) -> None:
         self.events, self.parts = source.events, source.piece.parts
         self.columns = [column.tolist() for column in source.piece.notes.columns]
-        self.port = _ports(source.events)
-        channel = self.port * 16 + (source.events.status & 15)
-        self.channel = channel.tolist()
-        self.note_channel = channel[source.note_on].tolist()
+        self.port = event_ports(source.events)
+        self.channel = (self.port * 16 + (source.events.status & 15)).tolist()
+        self.note_channel = source.note_channel.tolist()
         drums = [part.is_drum for part in self.parts]
         pairs = zip(self.note_channel, (drums[part] for part in self.columns[4]), strict=True)
         self.lane_of = {pair: lane for lane, pair in enumerate(dict.fromkeys(pairs))}
@@ -193,10 +191,8 @@ class _Player:
     def event(self, tick: int, event: int) -> None:
         status, channel = int(self.events.status[event]), self.channel[event]
         if status == SYSEX:
-            if _resets(self.events.payload(event)):
+            if is_system_reset(self.events, event):
                 self.reset(tick, int(self.port[event]))
-            return
-        if status == META:
             return
         values = [min(value, 127) for value in self.events.raw(event)[1:]]
         kind = status & 0xF0
@@ -268,22 +264,3 @@ class _Player:
             if channel // 16 == port:
                 self.sostenuto(tick, channel, down=False)
                 state.parameter, state.zone = (127, 127), ()
-
-
-def _resets(message: bytes) -> bool:
-    """Whether a system exclusive message, without its F0, is GM On, GM2 On, GS Reset or XG System On; devices differ in one byte."""
-    return (
-        (message[:1] == b"\x7e" and message[2:] in (b"\x09\x01\xf7", b"\x09\x03\xf7"))
-        or (message[:1] == b"\x41" and message[2:] == b"\x42\x12\x40\x00\x7f\x00\x41\xf7")
-        or (message[:1] == b"\x43" and message[2:] == b"\x4c\x00\x00\x7e\x00\xf7")
-    )
-
-
-def _ports(events: MidiEvents) -> Ints:
-    """(E,) the port of each event: as the last port event (meta 33) before it in its track says, 0 without one."""
-    port = np.zeros(len(events), dtype=np.int64)
-    track = events.track
-    for event in np.flatnonzero(events.status == META).tolist():
-        if events.data[events.start[event] + 1] == 0x21 and (content := events.payload(event)):
-            port[event : events.first_event[track[event] + 1]] = content[0]
-    return port

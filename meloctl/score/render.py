@@ -45,7 +45,9 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
     performance = performance_of(read_source(midi))
     longest = max(performance.end_seconds, float(performance.seconds.max(initial=0.0)))
     if longest > MOST_SECONDS:
-        raise MeloError(f"{midi}: {longest / 3600:,.1f} hours of music; at most {MOST_SECONDS // 3600} are made into sound")
+        raise MeloError(
+            f"{midi}: {longest / 3600:,.1f} hours of music; at most {MOST_SECONDS // 3600} are made into sound"
+        )
     font = read_soundfont(soundfont)
     with TemporaryFile(dir=path.parent) as unscaled:
         levels = _write_unscaled(performance, font, unscaled)

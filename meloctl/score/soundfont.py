@@ -42,7 +42,9 @@ def read_soundfont(path: Path) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
         raise MeloError(f"{path}: not a soundfont (.sf2)")
     if reason := _damage(data):
-        raise MeloError(f"{path}: a damaged soundfont: {reason}; install it again: pip install --force-reinstall pretty_midi")
+        raise MeloError(
+            f"{path}: a damaged soundfont: {reason}; install it again: pip install --force-reinstall pretty_midi"
+        )
     return data
 
 
@@ -71,7 +73,7 @@ def _damage(data: bytes) -> str:
 
 
 def _chunks(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """(name, first byte, end) of the RIFF chunks in a range; they begin at even offsets. Raises ValueError for one that is cut."""
+    """(name, first byte, end) of the RIFF chunks in a range, which begin at even offsets. Raises ValueError where one is cut."""
     while start < stop:
         if start + 8 > stop:
             raise ValueError("it ends inside a chunk")
