@@ -144,14 +144,6 @@ def write_midi(piece: Piece, path: Path) -> None:
         written.save(temporary)
 
 
-def render_midi(path: Path, *, soundfont: Path, sample_rate: int) -> npt.NDArray[np.float32]:
-    """The sound of a MIDI file, shape (samples, 2), by symusic's synthesizer."""
-    from symusic import Score, Synthesizer
-
-    synthesizer = Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate)
-    return np.asarray(synthesizer.render(Score(str(path)), stereo=True), dtype=np.float32).T
-
-
 def read_bytes(path: Path, limits: Limits = Limits()) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
