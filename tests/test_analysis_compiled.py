@@ -72,6 +72,8 @@ def test_other_faults_of_the_cache_are_not_hidden(tmp_path, monkeypatch):
 
 
 def test_numba_is_imported_when_something_is_called():
-    code = "import sys; import analysis.measure_corpus, analysis.pair_loops, analysis.midi; print('numba' in sys.modules)"
+    code = (
+        "import sys; import analysis.measure_corpus, analysis.pair_loops, analysis.midi; print('numba' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "False"
