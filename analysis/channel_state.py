@@ -177,6 +177,13 @@ def _ends_notes(data: Bytes, code: int, stop: int) -> bool:
     return control == 120 or control >= 123
 
 
+def is_system_reset(events: MidiEvents, event: int) -> bool:
+    """Whether an event is GM On, GM2 On, GS Reset or XG System On."""
+    data = np.frombuffer(events.data, dtype=np.uint8)
+    kind = _sysex(data, events.start[event], events.stop[event])[0] if events.status[event] == SYSEX else 0
+    return 0 < kind < 4
+
+
 @compiled
 def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, int, int]:
     """(kind, channel, value) of a system exclusive message: 1 GM, 2 GS, 3 XG reset; 4 GS rhythm part, 5 XG part mode; 0 none."""

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import Ints
-from analysis.channel_state import BY_BANK, BY_SYSEX, DRUM_CHANNEL, PHASES, PLAYING, ChannelStates
+from analysis.channel_state import BY_BANK, BY_SYSEX, ChannelStates
 from analysis.compiled import compiled
 from analysis.errors import MeloError
 from analysis.midi_events import MOST_TICKS, Bytes, Int32s, MidiEvents
+from analysis.midi_parts import MOST_PARTS, notes_in_parts
 
-_Columns = tuple[Int32s, Int32s, Int32s, Bytes, Int32s, Int32s]
-"""(N,) each: note-on, note-off, end tick, what ends it, the next note of its key, an idle note-off just before it."""
-
-MOST_PARTS = 4_096
-"""Parts that are told apart while a file is read."""
+_Columns = tuple[Int32s, Int32s, Int32s, Bytes, Int32s, Int32s, Bytes]
+"""(N,) each: note-on, note-off, end tick, what ends it, the next note of its chain, an idle note-off just before it, and whether
+it was struck while none of its key was open."""
 
 _OWN_OFF, _ALL_OFF, _STRUCK_AGAIN, _GRACE, _OPEN = range(5)
 """What ends a note: its note-off, All Notes Off, the next note-on of its key, its note-off just before it, or nothing."""
@@ -83,12 +82,12 @@ def file_notes(events: MidiEvents, states: ChannelStates) -> FileNotes:
     if len(still_open):
         endless += _end_in_other_tracks(events, on, end, still_open, used)
     timeline = (states.first, states.time, states.program, states.drums, states.reason, states.manager)
-    part, parts, counts = _in_parts(
+    part, parts, counts = notes_in_parts(
         events.first_event, events.tick, 1 if events.format == 1 else 0, on, channel, *timeline
     )
     if parts.shape[1] > MOST_PARTS:
         raise MeloError(f"over {MOST_PARTS:,} parts; no piece has so many")
-    order = np.lexsort((parts[1], parts[3], parts[0]))
+    order = np.lexsort((parts[2], parts[1], parts[3], parts[0]))
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order))
     parts = parts[:, order]
@@ -124,7 +123,7 @@ def _end_in_other_tracks(events: MidiEvents, on: Int32s, end: Int32s, still_open
         used: (E,) 1 for each note-off that ended a note.
     """
     data, track = events.data, events.track
-    port = _ports(events)
+    port = event_ports(events)
     kind = events.status & 0xF0
     force = np.frombuffer(data, dtype=np.uint8)[events.stop - 1]
     offs = np.flatnonzero((used == 0) & ((kind == 0x80) | ((kind == 0x90) & (force == 0))))
@@ -150,7 +149,7 @@ def _end_in_other_tracks(events: MidiEvents, on: Int32s, end: Int32s, still_open
     return endless
 
 
-def _ports(events: MidiEvents) -> Ints:
+def event_ports(events: MidiEvents) -> Ints:
     """(E,) the port of each event."""
     port = np.zeros(len(events), dtype=np.int64)
     for e in np.flatnonzero(events.status == 0xFF).tolist():
@@ -184,38 +183,47 @@ def _paired(
         np.full(total, -1, np.int32),  # off
         np.empty(total, np.int32),  # end
         np.full(total, _OPEN, np.uint8),  # what ends it
-        np.full(total, -1, np.int32),  # the next note of the key
+        np.full(total, -1, np.int32),  # the next note of the chain
         np.full(total, -1, np.int32),  # a note-off just before it, at its tick, that ends nothing
+        np.zeros(total, np.uint8),  # whether none was open
     )
-    _, off, end, how, following, before = notes
+    _, off, end, how, following, before, opens = notes
     used = np.zeros(len(tick), np.uint8)
-    # Of each channel and key: the first note since none was open, the oldest open one, the last, a note-off that ended none.
+    earlier = np.full(len(tick), -1, np.int32)  # of a note-off that ends nothing, the one before it at its tick
+    # Of each channel and key: the first note of its chain, the oldest open one, the last, a note-off that ended none. A chain is
+    # the notes since none was open, and those before that ended at the tick at which the next was struck.
     keys = np.full((4, 2048), -1, np.int32)
     first, head, last, idle = keys
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin = 0, n
+        port, begin, first_port = 0, n, -1
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
             if kind == 0x90 or kind == 0x80:
                 key = 128 * c + data[stop[e] - 2]
-                if n_open[c] and all_off_tick[c] <= tick[e]:
+                struck = kind == 0x90 and data[stop[e] - 1] > 0
+                # note-offs of the very tick that stand before its first note-on end their notes themselves
+                if n_open[c] and (all_off_tick[c] < tick[e] or (struck and all_off_tick[c] == tick[e])):
                     _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)
-                if kind == 0x90 and data[stop[e] - 1] > 0:
+                if struck:
                     on[n], channel[n] = e, 16 * port + c
+                    first_port = port if first_port < 0 else first_port
                     if idle[key] >= 0 and tick[idle[key]] == tick[e]:
-                        before[n] = idle[key]
-                    idle[key] = -1
-                    if head[key] < 0:
-                        first[key] = head[key] = n
+                        before[n], idle[key] = idle[key], earlier[idle[key]]
                     else:
+                        idle[key] = -1
+                    if head[key] < 0:
+                        opens[n], head[key] = 1, n
+                    if last[key] >= 0 and (not opens[n] or end[last[key]] == tick[e]):
                         following[last[key]] = n
+                    else:
+                        first[key] = n
                     last[key] = n
                     n += 1
                     if not n_open[c] and len(all_off):
-                        all_off_tick[c] = _all_off_behind(tick[e], tick, all_off, all_off_first, 16 * port + c)
+                        all_off_tick[c] = _all_off_behind(tick[e], tick, all_off, all_off_first, 16 * first_port + c)
                     n_open[c] += 1
                 elif head[key] >= 0:
                     i = head[key]
@@ -224,6 +232,8 @@ def _paired(
                     head[key] = following[i]
                     n_open[c] -= 1
                 else:
+                    if idle[key] >= 0 and tick[idle[key]] == tick[e]:
+                        earlier[e] = idle[key]
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
                 port = data[start[e] + 3] & 0x7F
@@ -264,116 +274,100 @@ def _end_all(channel: int, now: int, tick: Int32s, notes: _Columns, used: Bytes,
 
 @compiled
 def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: _Columns, used: Bytes, keys: Int32s) -> None:
-    """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes."""
-    on, off, end, how, following, before = notes
-    size = 0
-    i = keys[0, key]
-    while i >= 0:
-        size += 1
-        i = following[i]
-    members, offs = np.empty(size, np.int32), np.empty(size, np.int32)
-    n_offs = 0
-    i = keys[0, key]
-    for m in range(size):
-        members[m] = i
-        if off[i] >= 0:
-            offs[n_offs] = off[i]
-            used[off[i]] = 0
-            n_offs += 1
-        off[i] = -1
-        i = following[i]
+    """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes.
+
+    Where that leaves a note open, the stretches of its chain are read with it, from the nearest before which a note-off is idle.
+    """
+    on, off, end, how, _, before, opens = notes
+    chain, stretch = _chain(keys[0, key], notes)
     keys[:3, key] = -1
-    queue, q, waiting, j = np.empty(size, np.int32), 0, 0, 0
-    idle = -1
-    for i in members:
-        while j < n_offs and offs[j] < on[i]:
-            if waiting:
-                waiting -= 1
-            else:
-                idle = offs[j]
-            j += 1
-        grace = before[i] if before[i] >= 0 else idle
-        if grace >= 0 and tick[grace] == tick[on[i]]:
-            off[i], end[i], how[i] = grace, tick[on[i]], _GRACE
-            used[grace] = 1
-            idle = -1
-        else:
-            queue[q] = i
-            q += 1
-            waiting += 1
-    well_formed = waiting <= n_offs - j
+    grace = np.empty(len(chain), np.int32)
+    begin = stretch
+    well_formed = _explain(chain[begin:], grace, tick, on, off, before)
+    while begin and not well_formed:
+        begin -= 1
+        if opens[chain[begin]] and before[chain[begin]] >= 0:
+            well_formed = _explain(chain[begin:], grace, tick, on, off, before)
+            break
+    if not well_formed:
+        begin = stretch
+        _explain(chain[begin:], grace, tick, on, off, before)
+    members = chain[begin:]
+    offs = _offs(members, off)
+    for e in offs:
+        used[e] = 0
+    for m in range(len(members)):
+        i = members[m]
+        off[i] = grace[m]
+        if grace[m] >= 0:
+            end[i], how[i], used[grace[m]] = tick[on[i]], _GRACE, 1
+    queue = members[grace[: len(members)] < 0]
     j = 0
-    for m in range(q):
+    for m in range(len(queue)):
         i = queue[m]
-        while j < n_offs and (used[offs[j]] or offs[j] < on[i]):
+        while j < len(offs) and (used[offs[j]] or offs[j] < on[i]):
             j += 1
-        again = m + 1 < q and not well_formed and (j == n_offs or on[queue[m + 1]] < offs[j])
+        again = m + 1 < len(queue) and not well_formed and (j == len(offs) or on[queue[m + 1]] < offs[j])
         if again:
             end[i], how[i] = tick[on[queue[m + 1]]], _STRUCK_AGAIN
-        elif j < n_offs:
-            off[i], end[i], how[i] = offs[j], tick[offs[j]], _OWN_OFF
-            used[offs[j]] = 1
+        elif j < len(offs):
+            off[i], end[i], how[i], used[offs[j]] = offs[j], tick[offs[j]], _OWN_OFF, 1
         else:
             end[i], how[i] = now, _ALL_OFF if by_all_off else _OPEN
 
 
 @compiled
-def _in_parts(
-    first_event: Int32s,
-    tick: Int32s,
-    kind: int,
-    on: Int32s,
-    channel: Int32s,
-    first: Ints,
-    time: Ints,
-    program: Ints,
-    drums: Ints,
-    reason: Ints,
-    manager: Ints,
-) -> tuple[Int32s, Ints, Ints]:
-    """(N,) part of each note; (5, P) track, program, drums, lowest channel and whether joined of each part; notes by reason."""
-    part = np.empty(len(on), np.int32)
-    parts = np.empty((5, MOST_PARTS + 1), np.int64)
-    counts = np.zeros(3, np.int64)
-    n_channels = len(first) - 1
-    at = first[:-1].copy()  # the states of each channel that are passed, in the track that is read
-    known, stamp = np.zeros(256 * n_channels, np.int32), np.full(256 * n_channels, -1, np.int64)
-    n, track = 0, -1
-    for i in range(len(on)):
-        e = on[i]
-        if e >= first_event[track + 1]:
-            while e >= first_event[track + 1]:
-                track += 1
-            at[:] = first[:-1]
-        now = (np.int64(tick[e]) << PHASES) | (np.int64(PLAYING) << (PHASES - 2)) | e
-        c = channel[i]
-        s = _state(c, now, at, first, time)
-        if s >= 0 and manager[s] >= 0:
-            c = manager[s]
-            s = _state(c, now, at, first, time)
-        is_drums = c % 16 == DRUM_CHANNEL if s < 0 else drums[s]
-        number = 0 if s < 0 else program[s]
-        if is_drums != (c % 16 == DRUM_CHANNEL) and s >= 0:
-            counts[reason[s]] += 1
-        name = 128 if is_drums else number
-        name += 256 * (c if kind != 1 else c - c % 16)
-        if stamp[name] != track:
-            if n > MOST_PARTS:
-                break
-            stamp[name], known[name] = track, n
-            parts[0, n], parts[1, n], parts[2, n], parts[3, n], parts[4, n] = track, number, is_drums, c, 0
-            n += 1
-        p = known[name]
-        part[i] = p
-        if parts[3, p] != c or channel[i] != c or parts[1, p] != number:
-            parts[4, p] = 1
-            parts[3, p] = min(parts[3, p], c)
-    return part, parts[:, :n], counts
+def _chain(first: int, notes: _Columns) -> tuple[Int32s, int]:
+    """(n,) notes of a chain, and where in it the last stretch begins."""
+    following, opens = notes[4], notes[6]
+    size = stretch = 0
+    i = first
+    while i >= 0:
+        size += 1
+        i = following[i]
+    chain = np.empty(size, np.int32)
+    i = first
+    for m in range(size):
+        chain[m] = i
+        if opens[i]:
+            stretch = m
+        i = following[i]
+    return chain, stretch
 
 
 @compiled
-def _state(channel: int, now: int, at: Ints, first: Ints, time: Ints) -> int:
-    """Index of a channel's state at a time, which comes after those of earlier calls; −1 before its first."""
-    while at[channel] < first[channel + 1] and time[at[channel]] < now:
-        at[channel] += 1
-    return at[channel] - 1 if at[channel] > first[channel] else -1
+def _offs(members: Int32s, off: Int32s) -> Int32s:
+    """The note-offs of notes that were matched first in, first out."""
+    offs = np.empty(len(members), np.int32)
+    n = 0
+    for i in members:
+        if off[i] >= 0:
+            offs[n] = off[i]
+            n += 1
+    return offs[:n]
+
+
+@compiled
+def _explain(members: Int32s, grace: Int32s, tick: Int32s, on: Int32s, off: Int32s, before: Int32s) -> bool:
+    """Fill in, for each note, the idle note-off just before it, or −1; whether note-offs then end all others."""
+    offs = _offs(members, off)
+    idle = np.empty(len(offs), np.int32)
+    n_idle = waiting = j = 0
+    for m in range(len(members)):
+        i = members[m]
+        while j < len(offs) and offs[j] < on[i]:
+            if waiting:
+                waiting -= 1
+            else:
+                idle[n_idle] = offs[j]
+                n_idle += 1
+            j += 1
+        if before[i] >= 0:
+            grace[m] = before[i]
+        elif n_idle and tick[idle[n_idle - 1]] == tick[on[i]]:
+            n_idle -= 1
+            grace[m] = idle[n_idle]
+        else:
+            grace[m] = -1
+            waiting += 1
+    return waiting <= len(offs) - j
