@@ -25,7 +25,13 @@ def notes_in_parts(
     reason: Ints,
     manager: Ints,
 ) -> tuple[Int32s, Ints, Ints]:
-    """(N,) part of each note; (5, P) track, program, drums, lowest channel and whether joined of each part; notes by reason."""
+    """(N,) part of each note; (5, P) track, program, drums, lowest channel and whether joined of each part; notes by reason.
+
+    Args:
+        first_event, tick: (K + 1,) and (E,) of the file's events.
+        on, channel: (N,) of the notes.
+        first, time, program, drums, reason, manager: the columns of ChannelStates.
+    """
     part = np.empty(len(on), np.int32)
     parts = np.empty((5, MOST_PARTS + 1), np.int64)
     counts = np.zeros(3, np.int64)

@@ -32,15 +32,22 @@ class End(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What happens to a key from no open note to no open note, or until it is broken off."""
+    """What happens to a key from no open note to no open note, or until it is broken off: note-ons and note-offs."""
 
-    stray: list[Act]
-    """Note-offs that stand before it and ended nothing."""
     acts: list[Act]
-    """Note-ons and note-offs."""
     broken: bool
     silence: Act | None
     """The All Notes Off that broke it off; None where the track ended."""
+
+
+class Line(NamedTuple):
+    """What happens to a key, as plain first in, first out has it."""
+
+    stretches: list[Stretch]
+    stray: list[Event]
+    """Note-offs that ended nothing."""
+    before: dict[Event, Event]
+    """For each note-on before which, at its tick, a note-off ended nothing, that note-off: each stands for one."""
 
 
 class Ends(NamedTuple):
@@ -67,79 +74,53 @@ def with_silences(acts: list[Act], silences: list[Event], first_on: dict[int, in
     return [act for *_, act in sorted(line, key=lambda place: place[:3])]
 
 
-def stretches(line: list[Act]) -> tuple[list[Stretch], list[Act]]:
-    """The stretches of a line, and the note-offs behind the last that ended nothing."""
-    found: list[Stretch] = []
-    stray: list[Act] = []
-    acts: list[Act] = []
+def first_in_first_out(acts: list[Act]) -> Line:
+    """The stretches of a key, and its note-offs that ended nothing."""
+    line = Line([], [], {})
+    idle: list[Act] = []  # note-offs of one tick that ended nothing and stand for no note-on yet
+    stretch: list[Act] = []
     n_open = 0
-    for act in line:
-        if act.kind == OFF and n_open == 0:
-            stray.append(act)
-        elif act.kind != SILENCE:
-            acts.append(act)
-            n_open += 1 if act.kind == ON else -1
-        if acts and (n_open == 0 or act.kind == SILENCE):
-            found.append(Stretch(stray, acts, n_open > 0, act if n_open else None))
-            stray, acts, n_open = [], [], 0
-    if acts:
-        found.append(Stretch(stray, acts, True, None))
-        stray = []
-    return found, stray
-
-
-def matched(acts: list[Act]) -> tuple[list[End], list[Act], list[Act]]:
-    """Note-offs end note-ons first in, first out. A note-on before which, at its tick, a note-off ended nothing is a note of
-    no length, and that note-off is spoken for. Also the note-ons left open and the note-offs left over."""
-    ended: list[End] = []
-    waiting: deque[Act] = deque()
-    spare: list[Act] = []
     for act in acts:
-        if act.kind == OFF:
-            if waiting:
-                ended.append(End(waiting.popleft().event, act.tick, "off", act.event))
-            else:
-                spare.append(act)
-        elif spare and spare[-1].tick == act.tick:
-            ended.append(End(act.event, act.tick, "grace", spare.pop().event))
+        if act.kind == OFF and n_open == 0:
+            line.stray.append(act.event)
+            idle = [before for before in idle if before.tick == act.tick] + [act]
+        elif act.kind != SILENCE:
+            stretch.append(act)
+            n_open += 1 if act.kind == ON else -1
+        if act.kind == ON and idle and idle[-1].tick == act.tick:
+            line.before[act.event] = idle.pop().event
+        if stretch and (n_open == 0 or act.kind == SILENCE):
+            line.stretches.append(Stretch(stretch, n_open > 0, act if n_open else None))
+            stretch, n_open = [], 0
+    if stretch:
+        line.stretches.append(Stretch(stretch, True, None))
+    return line
+
+
+def matched(acts: list[Act], before: dict[Event, Event]) -> tuple[list[End], bool]:
+    """Note-offs end note-ons first in, first out; but a note-on before which, at its tick, a note-off ended nothing is a note
+    of no length, and that note-off is spoken for. Also whether all note-ons end."""
+    ended: list[End] = []
+    waiting: deque[Event] = deque()
+    idle: list[Event] = []
+    for kind, tick, event in acts:
+        if kind == OFF and waiting:
+            ended.append(End(waiting.popleft(), tick, "off", event))
+        elif kind == OFF:
+            idle.append(event)
+        elif event in before:
+            ended.append(End(event, tick, "grace", before[event]))
+        elif idle and idle[-1].tick == tick:
+            ended.append(End(event, tick, "grace", idle.pop()))
         else:
-            waiting.append(act)
-    return ended, list(waiting), spare
+            waiting.append(event)
+    return ended, not waiting
 
 
-def well_formed(stretch: Stretch) -> Ends:
-    """Matched first in, first out, whatever stands before it."""
-    ended, _, _ = matched(stretch.acts)
-    return Ends(ended, [], [act.event for act in stretch.stray])
-
-
-def leading(stretch: Stretch) -> list[Act]:
-    """The note-offs before a stretch that ended nothing and lie at its first tick."""
-    return [act for act in stretch.stray if act.tick == stretch.acts[0].tick]
-
-
-def touches(before: Stretch, stretch: Stretch) -> bool:
-    """Whether a well-formed stretch closed at the tick at which the next one opens."""
-    return not before.broken and before.acts[-1].tick == stretch.acts[0].tick
-
-
-def explained(chain: list[Stretch]) -> Ends | None:
-    """A broken stretch and those that it touches, read with the note-offs before them; None where that leaves a note open."""
-    acts = leading(chain[0]) + chain[0].acts
-    for stretch in chain[1:]:
-        acts += stretch.stray + stretch.acts
-    ended, still_open, spare = matched(acts)
-    if still_open:
-        return None
-    earlier = [act for act in chain[0].stray if act.tick != chain[0].acts[0].tick]
-    return Ends(ended, [], [act.event for act in earlier + spare])
-
-
-def key_by_key(stretch: Stretch) -> Ends:
+def key_by_key(stretch: Stretch, before: dict[Event, Event]) -> tuple[list[End], list[Event]]:
     """A broken stretch that nothing explains: notes of no length stay so; of the rest each note-on ends at the next
     note-on or note-off, the last at the All Notes Off; else it is open."""
-    ended, _, _ = matched(leading(stretch) + stretch.acts)
-    ended = [end for end in ended if end.how == "grace"]
+    ended = [end for end in matched(stretch.acts, before)[0] if end.how == "grace"]
     spoken_for = {event for end in ended for event in (end.on, end.off)}
     rest = [act for act in stretch.acts if act.event not in spoken_for]
     still_open = []
@@ -152,34 +133,45 @@ def key_by_key(stretch: Stretch) -> Ends:
             ended.append(End(act.event, after.tick, "off", after.event))
         else:
             ended.append(End(act.event, after.tick, "next note" if after.kind == ON else "all off", None))
-    used = {end.off for end in ended}
-    offs = [act.event for act in stretch.stray + stretch.acts if act.kind == OFF]
-    return Ends(ended, still_open, [off for off in offs if off not in used])
+    return ended, still_open
 
 
-def ends_of(line: list[Act]) -> Ends:
+def chain_start(line: Line, at: int) -> int | None:
+    """The nearest stretch from which a broken one might be explained: each of those between closed at the tick at which the
+    next one opened, and before the first of them a note-off ended nothing."""
+    while at > 0 and not line.stretches[at - 1].broken:
+        earlier, opening = line.stretches[at - 1], line.stretches[at].acts[0]
+        if earlier.acts[-1].tick != opening.tick:
+            return None
+        at -= 1
+        if earlier.acts[0].event in line.before:
+            return at
+    return None
+
+
+def ends_of(acts: list[Act]) -> Ends:
     """The notes of one key of one channel in one track."""
-    found, stray = stretches(line)
-    read: list[Ends] = []  # one of each stretch; None of those that a chain took
-    for at, stretch in enumerate(found):
+    line = first_in_first_out(acts)
+    read: list[list[End]] = []  # of each stretch; nothing of those that are read with a later one
+    still_open: list[Event] = []
+    for at, stretch in enumerate(line.stretches):
         if not stretch.broken:
-            read.append(well_formed(stretch))
+            read.append(matched(stretch.acts, {})[0])
             continue
-        first, whole = at, explained([stretch])
-        while not whole and first > 0 and touches(found[first - 1], found[first]):
-            first -= 1
-            if leading(found[first]):  # the nearest from which something may be explained
-                whole = explained(found[first : at + 1])
-                break
-        if whole:
-            read[first:] = [Ends([], [], [])] * (at - first) + [whole]
-        else:
-            read.append(key_by_key(stretch))
-    return Ends(
-        [end for ends in read for end in ends.ended],
-        [on for ends in read for on in ends.open],
-        [off for ends in read for off in ends.spare] + [act.event for act in stray],
-    )
+        ended, even = matched(stretch.acts, line.before)
+        first = None if even else chain_start(line, at)
+        if first is not None:
+            chain = [act for one in line.stretches[first : at + 1] for act in one.acts]
+            ended, even = matched(chain, line.before)
+            if even:
+                read[first:] = [[]] * (at - first)
+        if not even:
+            ended, more = key_by_key(stretch, line.before)
+            still_open += more
+        read.append(ended)
+    found = [end for ended in read for end in ended]
+    used = {end.off for end in found}
+    return Ends(found, still_open, [act.event for act in acts if act.kind == OFF and act.event not in used])
 
 
 def all_ends(events: list[list[Event]], end_ticks: list[int]) -> list[End]:

@@ -5,12 +5,14 @@ import re
 
 import pytest
 from conftest import note, smf
-from midi_messages import departures, raw, riff, times
+from midi_messages import both, departures, raw, riff, times
 from plain_events import Refused
 from plain_player import play
+from player_comparison import difference
 
 
 def refuses(data, reason):
+    assert difference(data) == ""
     with pytest.raises(Refused, match=re.escape(reason)):
         play(data)
 
@@ -66,7 +68,7 @@ def test_bytes_behind_the_tracks_may_be_anything():
 def test_tracks_beyond_the_headers_count_are_read():
     data = smf(note(60, 480), note(62, 480), note(64, 480))
     data = data[:10] + b"\0\1" + data[12:]
-    assert [n.pitch for n in play(data).notes] == [60, 62, 64]
+    assert [n.pitch for n in both(data).notes] == [60, 62, 64]
     assert departures(data) == {"extra_tracks": 2}
 
 
@@ -112,7 +114,7 @@ def test_ticks_reach_to_the_last_of_31_bits():
 
 def test_data_above_127_is_127_and_counted():
     data = raw(b"\0\xc0\xff\0\x90\x3c\xc8\x60\x80\x3c\xff" + END)
-    (sounded,) = play(data).notes
+    (sounded,) = both(data).notes
     assert (sounded.program, sounded.velocity) == (127, 127)
     assert departures(data) == {"not_understood": 3}
 
@@ -127,17 +129,17 @@ def test_system_messages_are_passed_over_and_counted():
 def test_bytes_behind_the_end_of_a_track_are_not_read():
     data = raw(b"\0\x90\x3c\x40\x60\x3c\0" + b"\x60\xff\x2f\2ab" + b"\0\x90\x40\x40\0\0")
     assert times(data) == [(0, 96, 60)]
-    assert play(data).end_tick == 192
+    assert both(data).end_tick == 192
     assert departures(data) == {"behind_end": 4}  # zeros at the end are no more than padding
 
 
 def test_a_track_without_an_end_ends_with_its_last_event():
     data = raw(b"\0\x90\x3c\x40\x60\x3c\0\x60\xff\x01\0")
-    assert (times(data), play(data).end_tick) == ([(0, 96, 60)], 192)
+    assert (times(data), both(data).end_tick) == ([(0, 96, 60)], 192)
 
 
 def test_events_keep_their_place_in_the_file():
     track = b"\0\x90\x3c\x40\x60\x3c\0" + END
-    first, second = play(raw(track)).file.tracks[0].events
+    first, second = both(raw(track)).file.tracks[0].events
     assert raw(track)[first.start : first.stop] == b"\x90\x3c\x40"
     assert raw(track)[second.start : second.stop] == b"\x3c\0"
