@@ -138,7 +138,7 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
     """
     data, track = events.data, events.track
     on, end, still_open = notes[0], notes[2], np.flatnonzero(notes[3] == _OPEN)
-    port = _ports(events)
+    port = event_ports(events)
     kind = events.status & 0xF0
     force = np.frombuffer(data, dtype=np.uint8)[events.stop - 1]
     offs = np.flatnonzero((used == 0) & ((kind == 0x80) | ((kind == 0x90) & (force == 0))))
@@ -164,7 +164,7 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
     return endless
 
 
-def _ports(events: MidiEvents) -> Ints:
+def event_ports(events: MidiEvents) -> Ints:
     """(E,) the port of each event."""
     port = np.zeros(len(events), dtype=np.int64)
     for e in np.flatnonzero(events.status == 0xFF).tolist():
