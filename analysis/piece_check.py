@@ -31,8 +31,8 @@ MOST_PARTS = 16
 EARLY = 0.01
 """Share of notes struck a hair before their bar line from which it is said."""
 
-SILENT_BARS = 8
-"""Bars behind the one of the last note from which it is said."""
+SILENT_BARS, SILENT_SHARE = 8, 0.1
+"""Bars behind the one of the last note, and their share of all, from which a piece ends in silence."""
 
 FEW_NOTES = 4
 """A part with fewer notes is as good as silent."""
@@ -171,7 +171,7 @@ def check_source(source: MidiSource, *, meter_given: bool) -> PieceCheck:
         meter_stated=meter_given or signatures > departures.signatures_ignored,
         tempo_stated=tempos > departures.tempos_ignored,
         departures=departures,
-        channels=len({channel for channels in source.part_channels for channel in channels}),
+        channels=len(np.unique(source.note_channel)),
     )
 
 

@@ -61,7 +61,7 @@ SITUATIONS = {
     # name of the finding: (file, count)
     "endless-notes": (smf([*HEAD, (0, b"\x90\x30\x40"), *TUNE]), 1),
     "not-understood": (smf([*HEAD, (0, b"\xf8"), *TUNE, (0, b"\xb0\x07\xff")]), 2),
-    "behind-end": (behind_the_end(smf([*HEAD, *TUNE]), b"\x00\x90\x3c\x40\x60\x80\x3c\x40\x00\x00"), 8),
+    "behind-end": (behind_the_end(smf([*HEAD, *TUNE]), b"\x00\x90\x3c\x40\x60\x80\x3c\x40"), 8),
     "further-files": (smf([*HEAD, *TUNE]) + smf(TUNE), 1),
     "escapes": (smf([*HEAD, *TUNE, (0, b"\xf7\x03\x90\x3c\x40"), (480, b"\xf7\x03\x80\x3c\x40")]), 2),
     "extra-tracks": (smf([*HEAD, *TUNE], TUNE).replace(b"\0\0\0\6\0\1\0\2", b"\0\0\0\6\0\1\0\1"), 1),
@@ -72,6 +72,7 @@ SITUATIONS = {
     "drums-by-sysex": (smf([*HEAD, (0, GS_DRUMS), *TUNE]), 40),
     "joined-parts": (smf(HEAD, guitar()), 1),
     "signatures-moved": (smf([*HEAD, signature(3, 2, delta=4 * 1920 + 3)], TUNE), 1),
+    "signatures-inside": (smf([*HEAD, signature(4, 2, delta=5 * 1920 + 960)], TUNE), 1),
     "signatures-ignored": (smf([*HEAD, signature(0, 2), signature(3, 9)], TUNE), 2),
     "tempos-ignored": (smf([*HEAD, (0, b"\xff\x51\x00")], TUNE), 1),
     "late-end": (end_of_track(smf([*HEAD, *TUNE]), (Limits().bars + 1) * 1920), 1),
@@ -103,7 +104,7 @@ def test_a_plain_file_has_no_finding(tmp_path):
 
 def test_zeros_behind_the_end_and_system_exclusive_that_goes_on_are_no_finding(tmp_path):
     assert checked(tmp_path, behind_the_end(smf([*HEAD, *TUNE]), bytes(5))).findings == ()
-    parts = [(0, b"\xf0\x03\x43\x12\x00"), (10, b"\xf7\x03\x90\x3c\xf7")]  # one message in two packets: no escape
+    parts = [(0, b"\xf0\x03\x43\x12\x00"), (10, b"\xf7\x03\x10\x3c\xf7")]  # one message in two packets: no escape
     assert checked(tmp_path, smf([*HEAD, *parts, *TUNE])).findings == ()
 
 
