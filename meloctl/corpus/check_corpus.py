@@ -12,6 +12,7 @@ from analysis.findings import Finding, piece_findings
 from analysis.midi import read_source
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from analysis.piece_check import PieceCheck, check_source
+from analysis.reading import AS_IT_STANDS, Reading
 from analysis.reading_findings import reading_findings
 from meloctl.formatting import count, percent
 from meloctl.rows.codec import GridLoss, encode
@@ -73,10 +74,10 @@ class CorpusCheck:
         return frozenset(i for finding in self.findings if finding.missing for i in finding.files)
 
 
-def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | None = None) -> FileFacts | SkippedFile:
+def check_file(path: Path, vocabulary: Vocabulary, *, reading: Reading = AS_IT_STANDS) -> FileFacts | SkippedFile:
     """The facts of one file, or why it cannot be read; no other file plays a part."""
     try:
-        source = read_source(path, meter=meter)
+        source = read_source(path, reading=reading)
     except MeloError as error:
         return SkippedFile(path=path, reason=str(error))
     piece = source.piece
@@ -84,7 +85,7 @@ def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | N
     return FileFacts(
         path=path,
         name=group_of(piece),
-        piece=check_source(source, meter_given=meter is not None),
+        piece=check_source(source, meter_given=reading.meter is not None),
         sketch=sketch(piece),
         grid=grid,
         rows=len(rows),
@@ -92,13 +93,13 @@ def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | N
 
 
 def check_files(
-    paths: Sequence[Path], *, meter: tuple[int, int] | None = None, on_file: Callable[[], None] = lambda: None
+    paths: Sequence[Path], *, reading: Reading = AS_IT_STANDS, on_file: Callable[[], None] = lambda: None
 ) -> list[FileFacts | SkippedFile]:
     """`check_file` of every path, in order; `on_file` is called after each."""
     vocabulary = default_vocabulary()
     found = []
     for path in paths:
-        found.append(check_file(path, vocabulary, meter=meter))
+        found.append(check_file(path, vocabulary, reading=reading))
         on_file()
     return found
 
