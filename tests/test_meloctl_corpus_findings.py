@@ -6,6 +6,7 @@ import pytest
 from conftest import note, signature, smf
 
 from analysis.midi import Limits
+from analysis.reading import AS_IT_STANDS
 from meloctl.corpus.check_corpus import FileFacts, assess_files, check_file, check_files
 from meloctl.corpus.check_report import check_json, summary
 from meloctl.rows.vocabulary import default_vocabulary
@@ -134,7 +135,7 @@ def test_files_of_which_music_is_missing_are_not_usable(tmp_path):
         paths[-1].write_bytes(data)
     found = assess_files(check_files(paths))
     assert {found.files[i].path.stem for i in found.incomplete} == MISSING
-    data = check_json(found, corpus="x", meter=None, passed_over={})
+    data = check_json(found, corpus="x", reading=AS_IT_STANDS, passed_over={})
     assert (data["files"], data["usable"], data["incomplete"]) == (len(paths), len(paths) - 4, 4)
     assert summary(found).startswith(f"{len(paths)} files: {len(paths) - 4} usable, 0 skipped, 4 with music missing; ")
 
