@@ -30,6 +30,6 @@ def later(piece: Piece, ticks: int, *, start: int = 0) -> Piece:
 
 
 def pickup_song(bars: int = 24, *, key: int = 36) -> bytes:
-    """A MIDI file in 4/4 with a pickup of a quarter that no signature names; each bar has a note that lasts it and four others."""
+    """A MIDI file in 4/4 with a pickup of a quarter that no signature names, a note a bar and one a beat."""
     bass = [event for bar in range(bars) for event in note(key + 5 * bar % 12, 1920, rest=480 * (bar == 0))]
     return smf(note(72, 240, rest=0) + note(72, 240, rest=240) * 4 * bars, bass)
