@@ -290,8 +290,9 @@ def _settled(
     for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
         at, numerator, denominator = settled[-1]
         quarters4 = 4 * ticks_per_quarter * numerator
-        bar = (tick - at + near) * denominator // quarters4
-        line = at - (-bar * quarters4) // denominator
+        bar = max((tick - at) * denominator // quarters4, 0)
+        lines = [at - (-b * quarters4) // denominator for b in (bar + 1, bar)]
+        line = min(lines, key=lambda line: abs(line - tick))  # the nearer; the later of two equally near
         beside = abs(line - tick) <= near
         if (n, d) == (numerator, denominator):
             inside += not beside
