@@ -78,9 +78,10 @@ def _damage(data: bytes) -> str:
         if (np.diff(index) < 0).any() or index[-1] >= sizes[other] // _RECORDS[other]:
             return f"its chunk {name!r} points where {other!r} holds nothing"
     samples = np.frombuffer(data, _HEADER, sizes["shdr"] // _RECORDS["shdr"], chunks["shdr"][0])[:-1]
-    ascending = [0, *(samples[place].astype(np.int64) for place in ("start", "loop", "end")), (end - begin) // 2 - 1]
-    inside = [(a <= b).all() for a, b in zip(ascending, ascending[1:], strict=False)]
-    if not len(samples) or not all(inside) or (samples["stop"] >= (end - begin) // 2).any():
+    last = (end - begin) // 2 - 1
+    start, loop, loop_end, stop = (samples[name].astype(np.int64) for name in ("start", "loop", "end", "stop"))
+    inside = (start <= loop) & (loop <= loop_end) & (loop_end <= last) & (start <= stop) & (stop <= last)
+    if not len(samples) or not inside.all():
         return "a sample lies outside of it"
     return ""
 
