@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
-from analysis.channel_state import channel_states
+from analysis.channel_state import ChannelStates, channel_states
 from analysis.departures import Departures
 from analysis.errors import MeloError
 from analysis.mended_bars import mend_bars
@@ -22,7 +22,8 @@ from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
 from analysis.midi_notes import FileNotes, file_notes, sorted_notes
 from analysis.piece import Bars, Part, Piece, bar_tolerance
 from analysis.reading import AS_IT_STANDS, Reading
-from analysis.sustain import pedal_events, sustained_end
+from analysis.sustain import managers, pedal_events, sustained_end
+from analysis.track_names import track_names
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -202,13 +203,14 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
             f"{len(events.tracks):,} independent sequences (format 2), no parts that sound together: "
             "split it into a file for each"
         )
-    found = file_notes(events, channel_states(events))
+    states = channel_states(events)
+    found = file_notes(events, states)
     if not len(found.on):
         raise MeloError("holds no notes")
     _within(len(found.part_program), limits.parts, "parts")
     _within(len(found.on), limits.notes, "notes")
     if reading.pedal:
-        found = _under_pedals(events, found)
+        found = _under_pedals(events, states, found)
     metas = _metas(events)
     times = _times(events, metas, reading.meter, limits)
     piece = Piece(
@@ -228,16 +230,19 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     return _Read(wrapper=wrapper, events=events, found=found, piece=piece, times=times)
 
 
-def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
+def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -> FileNotes:
     """Notes as long as the sustain pedal holds them; drums end by themselves."""
-    columns = (c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel))
-    end = sustained_end(*columns, pedals=pedal_events(events), last_tick=int(events.end_tick.max()))
+    onset, end, pitch, channel = (
+        c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel)
+    )
+    last, manager = int(events.end_tick.max()), managers(states, channel, onset)
+    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=last)
     drums = found.part_drums[found.part].astype(bool)
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 
 
 def _parts(events: MidiEvents, found: FileNotes, metas: "_Metas") -> tuple[Part, ...]:
-    names = _names(events, metas)
+    names = track_names(events, metas.names)
     rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
     return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
 
@@ -255,16 +260,6 @@ def _metas(events: MidiEvents) -> _Metas:
     metas = events.marked[events.status[events.marked] == META]
     kind = np.frombuffer(events.data, dtype=np.uint8)[events.start[metas] + 1]
     return _Metas(names=metas[kind == 0x03], signatures=metas[kind == 0x58], tempos=metas[kind == 0x51])
-
-
-def _names(events: MidiEvents, metas: _Metas) -> dict[int, str]:
-    """The first name of each track that has one, as it can be shown."""
-    names: dict[int, str] = {}
-    tracks = np.searchsorted(events.first_event, metas.names, side="right") - 1
-    for event, track in zip(metas.names.tolist(), tracks.tolist(), strict=True):
-        if track not in names and (text := events.payload(event)):
-            names[track] = text.decode("utf-8", "replace")
-    return names
 
 
 def _times(events: MidiEvents, metas: _Metas, meter: tuple[int, int] | None, limits: Limits) -> _Times:
@@ -299,8 +294,9 @@ def _settled(
     for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
         at, numerator, denominator = settled[-1]
         quarters4 = 4 * ticks_per_quarter * numerator
-        bar = (tick - at + near) * denominator // quarters4
-        line = at - (-bar * quarters4) // denominator
+        bar = max((tick - at) * denominator // quarters4, 0)
+        lines = [at - (-b * quarters4) // denominator for b in (bar + 1, bar)]
+        line = min(lines, key=lambda line: abs(line - tick))  # the nearer; the later of two equally near
         beside = abs(line - tick) <= near
         if (n, d) == (numerator, denominator):
             inside += not beside

@@ -1,17 +1,12 @@
 import pytest
 from conftest import note, smf
+from shifted_songs import pickup_song
 
 from analysis.errors import MeloError
 from analysis.midi import parse_midi, parse_source, read_midi
 from analysis.reading import AS_IT_STANDS, Reading
 
 DOWN, UP = (0, b"\xb0\x40\x7f"), (0, b"\xb0\x40\x00")
-
-
-def pickup_song(bars=24):
-    """One quarter, then a note of a bar's length in each bar and a short one on each beat; 4/4 without a word of the pickup."""
-    bass = [event for bar in range(bars) for event in note(36 + 5 * bar % 12, 1920, rest=480 * (bar == 0))]
-    return smf(note(72, 240, rest=0) + note(72, 240, rest=240) * 4 * bars, bass)
 
 
 def held(reading, *, channel=0):
@@ -30,6 +25,13 @@ def test_under_the_pedal_notes_sound_until_it_is_lifted_but_drums_do_not():
     assert held(Reading(pedal=True), channel=1) == [480, 480]  # the pedal of another channel
     track = [(0, b"\xb9\x40\x7f"), *note(36, 10, channel=9), (90, b"\xb9\x40\x00")]
     assert parse_midi(smf(track), reading=Reading(pedal=True)).notes.duration_tick.tolist() == [10]
+
+
+def test_the_pedal_of_an_mpe_zone_holds_the_notes_of_its_channels():
+    zone = [(0, b"\xb0\x65\x00"), (0, b"\xb0\x64\x06"), (0, b"\xb0\x06\x03")]
+    track = [*zone, DOWN, *note(60, 480, channel=1), (480, b"\xb0\x07\x40"), UP, *note(62, 480, channel=2)]
+    for data, durations in ((smf(track), [960, 480]), (smf(track[3:]), [480, 480])):
+        assert parse_midi(data, reading=Reading(pedal=True)).notes.duration_tick.tolist() == durations
 
 
 def test_a_source_read_under_the_pedal_names_the_events_of_each_note():
