@@ -10,9 +10,10 @@ import numpy as np
 
 from analysis.errors import MeloError
 from analysis.midi import read_midi
+from analysis.midi_container import is_midi_name
+from analysis.passed_over import passed_over, passed_over_line
 from analysis.piece import Piece
-
-SUFFIXES = (".mid", ".midi")
+from analysis.shown_text import escaped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,9 @@ class ReadFile:
 def find_files(corpus: Path) -> list[Path]:
     """The MIDI files of a corpus, sorted.
 
-    A folder is searched with its subfolders (links to folders are not followed, files whose names start with a dot are
-    none of the music); a .txt file holds one path a line, relative to itself, blank lines and lines that start with # left
-    out; a MIDI file is a corpus of one.
+    A folder is searched with its subfolders for files with an ending of MIDI (`analysis.midi_container.ENDINGS`); links to
+    folders are not followed, files whose names start with a dot are none of the music. A .txt file holds one path a line,
+    relative to itself, blank lines and lines that start with # left out; a MIDI file is a corpus of one.
 
     Raises:
         MeloError: nothing there, or no MIDI file in it.
@@ -51,7 +52,8 @@ def find_files(corpus: Path) -> list[Path]:
     else:
         raise MeloError(f"{corpus}: no such folder or list of files; give a folder of .mid files")
     if not paths:
-        raise MeloError(f"{corpus}: no .mid or .midi file in it; give a folder of MIDI files")
+        other = passed_over_line(passed_over(corpus))
+        raise MeloError(f"{corpus}: no MIDI file (.mid, .kar, .rmi, …) in it; {other or 'give a folder of MIDI files'}")
     return paths
 
 
@@ -156,16 +158,16 @@ def fingerprint(paths: Sequence[Path], corpus: Path) -> str:
 
 
 def printable(path: Path) -> str:
-    """A path as text, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as printable text, whatever bytes its name has."""
+    return escaped(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def _is_music(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return is_midi_name(name) and not name.startswith(".")
 
 
 def _listed(manifest: Path) -> list[Path]:
-    if manifest.suffix.lower() in SUFFIXES:
+    if is_midi_name(manifest.name):
         return [manifest]
     if manifest.suffix.lower() != ".txt":
         raise MeloError(

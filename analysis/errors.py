@@ -4,6 +4,8 @@ import re
 from os import PathLike, fspath
 from typing import Any
 
+from analysis.shown_text import escaped
+
 _SHOWN = 60
 """Characters of a given text that an error repeats."""
 
@@ -43,7 +45,7 @@ def flag(parameter: str) -> str:
 
 def _line(field: str | None, given: str | None, message: str) -> str:
     named = " ".join(part for part in (field, given) if part)
-    return f"{named}: {message}" if named else message
+    return escaped(f"{named}: {message}" if named else message)
 
 
 def _shown(given: Any) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from analysis.accents import SCATTERED
 from analysis.piece_check import (
     DENSE_BAR,
     FEW_NOTES,
     LONG_SECONDS,
     MOST_PARTS,
     OFF_GRID,
-    SCATTERED,
     SHORT_BARS,
     PieceCheck,
 )

@@ -19,6 +19,7 @@ from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi_bytes import MOST_TICKS, prepare
+from analysis.midi_container import unwrap
 from analysis.piece import Bars, Notes, Part, Piece
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limit
 
 def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """The same from the bytes of a file."""
-    return _piece(_raw(data, limits), meter=meter, limits=limits)
+    plain, _ = unwrap(data, most_bytes=limits.file_bytes)
+    return _piece(_raw(plain, limits), meter=meter, limits=limits)
 
 
 def write_midi(piece: Piece, path: Path) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.arrays import Floats, Ints
+from analysis.accents import accents, beat_shift, scattered
+from analysis.arrays import Ints
 from analysis.piece import Piece
 
 SHORT_BARS = 8
@@ -30,23 +31,7 @@ FEW_NOTES = 4
 OFF_GRID = 0.35
 """Share of notes off the grid of 12 steps a quarter from which a piece's timing does not fit it; chance gives 0.5."""
 
-SCATTERED = 0.3
-"""Share of notes outside the 16 commonest places in a quarter from which a piece was played freely; chance gives 0.8."""
-
 _STEPS = 12
-_PLACES = 96
-"""Places distinguished in a quarter note."""
-
-_BEAT_ROOM = 2
-"""Places to either side that still count as on the beat: 1/48 of a quarter."""
-
-_MOST_BEATS = 4096
-"""Beats that are searched for accents."""
-
-_FEWEST_BEATS = 48
-_SURE = 0.15
-"""By how much one autocorrelation must exceed the other; 1,083 files of known metre: 13 wrong, 191 undecided."""
-
 _DRUM_NAME = re.compile(r"\b(drum|percussion|schlagzeug|batterie|bateria|drumkit)", re.IGNORECASE)
 _PITCHED_DRUMS = range(112, 120)
 """General MIDI's percussive programs, steel drums and the taiko among them: not on channel 10, and rightly so."""
@@ -171,35 +156,6 @@ def stated_in(data: bytes) -> tuple[bool, bool]:
     return b"\xff\x58\x04" in data, b"\xff\x51\x03" in data
 
 
-def accents(piece: Piece) -> int:
-    """3 where every third quarter is marked, 4 where every second or fourth is, 0 where the notes leave it open.
-
-    Each beat's weight is measured three ways: how long its notes last, how many there are, and how new its pitch classes are
-    after the beat before. The autocorrelations of the three at 3 and 6 beats are compared with those at 4 and 8.
-    """
-    tpq, notes = piece.ticks_per_quarter, piece.notes
-    at = (notes.onset_tick - round(_shift(notes.onset_tick % tpq / tpq) * tpq)) / tpq
-    beat = np.maximum(np.rint(at).astype(np.int64), 0)
-    beat -= beat[0]
-    on_beat = (np.abs(at - np.rint(at)) < 1 / 8) & (beat < _MOST_BEATS)
-    n = int(min(beat[-1] + 1, _MOST_BEATS))
-    if n < _FEWEST_BEATS:
-        return 0
-    length = np.minimum(notes.duration_tick / tpq, 4)
-    classes = np.zeros((n, 12))
-    inside = beat < n
-    np.add.at(classes, (beat[inside], notes.pitch[inside] % 12), 1)
-    classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1)
-    newness = 1 - (classes[1:] * classes[:-1]).sum(axis=1)
-    weights = (
-        np.sqrt(np.bincount(beat[on_beat], weights=length[on_beat], minlength=n)),
-        np.sqrt(np.bincount(beat[on_beat], minlength=n)),
-        np.append(0, newness),
-    )
-    three, four = (sum(_autocorrelation(w, k) + _autocorrelation(w, 2 * k) for w in weights) / 3 for k in (3, 4))
-    return 3 if three > four + _SURE else 4 if four > three + _SURE else 0
-
-
 def _metre(piece: Piece, stated: bool) -> MeterFacts:
     bars, n = piece.bars, piece.n_bars
     number = np.arange(n)
@@ -238,36 +194,13 @@ def _timing(piece: Piece, bar: Ints, stated: bool) -> TimingFacts:
     tpq = piece.ticks_per_quarter
     within = piece.notes.onset_tick - piece.bars.start_tick(bar)
     rest = within * _STEPS % tpq
-    places = np.sort(_places(within % tpq / tpq))[::-1]
+    phase = within % tpq / tpq
     return TimingFacts(
         tempo_stated=stated,
         off_grid=float((4 * np.minimum(rest, tpq - rest) > tpq).mean()),
-        shift=_shift(within % tpq / tpq),
-        scattered=float(1 - places[:16].sum() / len(within)),
+        shift=beat_shift(phase),
+        scattered=scattered(phase),
     )
-
-
-def _shift(phase: Floats) -> float:
-    """Where in the quarter the notes' own beat lies, 0..1; 0 unless three in ten lie there and under one in ten at 0."""
-    places = _places(phase) / len(phase)
-    near = np.sum([np.roll(places, k) for k in range(-_BEAT_ROOM, _BEAT_ROOM + 1)], axis=0)
-    best = int(np.argmax(near))
-    if near[best] < 0.3 or near[0] >= 0.1:
-        return 0.0
-    around = (phase - best / _PLACES + 0.5) % 1 - 0.5
-    return float((best / _PLACES + np.median(around[np.abs(around) <= (_BEAT_ROOM + 0.5) / _PLACES])) % 1)
-
-
-def _places(phase: Floats) -> Ints:
-    """(96,) notes at each place in the quarter."""
-    return np.bincount(np.rint(phase * _PLACES).astype(np.int64) % _PLACES, minlength=_PLACES)
-
-
-def _autocorrelation(x: Floats, lag: int) -> float:
-    """Of a series about its mean, -1..1; 0 for a flat one."""
-    x = x - x.mean()
-    power = float(x @ x)
-    return float(x[lag:] @ x[:-lag]) / power if power > 0 else 0.0
 
 
 def _instruments(piece: Piece) -> InstrumentFacts:

@@ -1,5 +1,6 @@
 """Pictures of measured similarity as PNG: curves by offset, and heat maps by instrument family. No display is needed."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 
 from analysis.arrays import Floats
 from analysis.atomic_write import atomic_write
@@ -18,6 +21,20 @@ from analysis.tables import OffsetTable
 
 SAME, CROSS, INK, GRID = "#1f5f8b", "#c8553d", "#222222", "#dddddd"
 """Colours of the two relations, of text and of grid lines, in every picture."""
+
+_FIRST_EAST_ASIAN = "\u2e80"
+_EAST_ASIAN_FONTS = frozenset(
+    {
+        "Noto Sans CJK JP",
+        "Noto Sans CJK SC",
+        "Hiragino Sans",
+        "PingFang SC",
+        "Yu Gothic",
+        "Microsoft YaHei",
+        "Malgun Gothic",
+    }
+)
+"""Fonts with Japanese, Chinese or Korean characters on Linux, macOS and Windows."""
 
 _NO_PAIRS = MapCell(mean=np.nan, pairs=0)
 
@@ -124,6 +141,10 @@ def _nothing(axes: Axes, why: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; it appears when it is complete."""
-    with atomic_write(path) as temporary:
+    """Write a figure as PNG; it appears when it is complete. Names in other scripts take a font of this machine, else boxes."""
+    for text in figure.findobj(Text):
+        if max(text.get_text(), default="") >= _FIRST_EAST_ASIAN:
+            text.set_fontfamily(["DejaVu Sans", *sorted(_EAST_ASIAN_FONTS & set(fontManager.get_font_names()))])
+    with atomic_write(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(temporary, dpi=130)

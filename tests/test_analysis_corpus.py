@@ -1,3 +1,4 @@
+import gzip
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from analysis.corpus import (
     split_of,
 )
 from analysis.errors import MeloError
+from analysis.passed_over import passed_over, passed_over_line
 
 
 @pytest.fixture
@@ -33,6 +35,39 @@ def folder(tmp_path):
 def test_a_folder_is_searched_with_its_subfolders(folder):
     (folder / ".partial-c.mid").write_bytes(smf(note(60, 10)))  # as a killed process leaves it
     assert [p.name for p in find_files(folder)] == ["a.mid", "B.MIDI", "text.mid"]
+
+
+def test_every_ending_of_midi_is_read_in_capitals_or_not(tmp_path):
+    song = smf(note(60, 10))
+    riff = b"RIFF" + (12 + len(song)).to_bytes(4, "little") + b"RMIDdata" + len(song).to_bytes(4, "little") + song
+    contents = {"a.mid": song, "b.MIDI": song, "c.Kar": song, "d.RMI": riff}
+    contents |= {"e.mid.gz": gzip.compress(song), "f.KAR.GZ": gzip.compress(song), "g.rmi.gz": gzip.compress(riff)}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "h.gz").write_bytes(gzip.compress(song))
+    found = list(read_files(find_files(tmp_path)))
+    assert [f.path.name for f in found] == list(contents)
+    assert [f.piece.notes.pitch.tolist() for f in found] == [[60]] * 7
+    assert find_files(tmp_path / "f.KAR.GZ") == [tmp_path / "f.KAR.GZ"]
+
+
+def test_music_in_other_forms_is_counted_with_what_to_do(folder):
+    for name in ("a.xml", "b.XML", "deep/c.mxl", "d.wav", "e.jpg", ".f.wav", "g.mid.zip"):
+        (folder / name).write_bytes(b"")
+    found = passed_over(folder)
+    assert found == {".xml": 2, ".mxl": 1, ".wav": 1, ".zip": 1}
+    assert passed_over_line(found) == (
+        "2 .xml, 1 .mxl, 1 .wav, 1 .zip passed over, only MIDI is read: export notation and projects as MIDI "
+        "(MuseScore and sequencers do); sound has to be transcribed; unpack archives"
+    )
+    assert passed_over(folder / "a.mid") == passed_over(folder / "notes.txt") == {}
+    assert passed_over_line({}) == ""
+
+
+def test_a_folder_of_other_music_says_what_to_do(tmp_path):
+    (tmp_path / "a.abc").write_text("X:1")
+    with pytest.raises(MeloError, match=r"in it; 1 \.abc passed over, only MIDI is read: export"):
+        find_files(tmp_path)
 
 
 def test_a_text_file_lists_a_corpus(folder):
@@ -65,7 +100,7 @@ def test_a_list_may_hold_nonsense(tmp_path):
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(MeloError, match="no such folder"):
         find_files(tmp_path / "none")
-    with pytest.raises(MeloError, match=r"no \.mid or \.midi file"):
+    with pytest.raises(MeloError, match=r"no MIDI file .* in it; give a folder of MIDI files"):
         find_files(tmp_path)
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(MeloError, match="not a text file"):

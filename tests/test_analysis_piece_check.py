@@ -6,14 +6,13 @@ from conftest import note, piece_of, signature, smf
 from hypothesis import given
 from strategies import pieces
 
+from analysis.accents import SCATTERED, accents
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi
 from analysis.piece import Bars, Part
 from analysis.piece_check import (
     FEW_NOTES,
     OFF_GRID,
-    SCATTERED,
-    accents,
     check_piece,
     stated_in,
 )

@@ -139,6 +139,20 @@ def test_nothing_to_read_is_an_error_of_one_line(tmp_path):
     assert not (tmp_path / "melo").exists()
 
 
+def test_a_name_cannot_act_on_the_terminal(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x\x1b[2J\u202e\u009b.mid").write_bytes(tune(1)[:30])
+    (tmp_path / "a" / "b\x07.mid").write_bytes(tune(1))
+    for more in ([], ["--json"]):
+        done = check(tmp_path / "a", *more, work=tmp_path / "melo")
+        assert done.returncode == 0, done.stderr
+        assert not set(done.stdout + done.stderr) & set("\x1b\x07\u202e\u009b")
+        assert "x\\x1b[2J\\u202e\\x9b.mid" in done.stdout.replace("\\\\", "\\")
+    done = check(tmp_path / "no\x1b[2J", work=tmp_path / "melo")
+    assert (done.returncode, "\x1b" in done.stderr) == (1, False)
+    assert "no\\x1b[2J: no such folder" in done.stderr
+
+
 def test_a_clean_corpus_is_reported_as_clean(tmp_path):
     for i in range(3):
         (tmp_path / f"{i}.mid").write_bytes(tune(i))

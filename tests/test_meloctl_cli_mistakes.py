@@ -27,7 +27,7 @@ def garbage(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["stats", "{}/empty"], 1, "no .mid or .midi file in it; give a folder of MIDI files"),
+        (["stats", "{}/empty"], 1, "no MIDI file (.mid, .kar, .rmi, …) in it; give a folder of MIDI files"),
         (["stats", "{}/text"], 1, "no file in {}/text could be read (3 tried); the first, 0.mid: not a MIDI file"),
         (["stats", "{}/cut"], 1, "a.mid: damaged: the file ends inside a track"),
         (["stats", "{}/none"], 1, "no such folder"),
@@ -104,7 +104,7 @@ def test_a_vanished_corpus_is_named(tmp_path):
     facts("derive-mask", work=work)
     for path in corpus.iterdir():
         path.unlink()
-    assert "no .mid or .midi file in it" in mistake("train", work=work)
+    assert "no MIDI file (.mid, .kar, .rmi, …) in it" in mistake("train", work=work)
 
 
 def test_too_few_pieces_to_split_are_named(tmp_path):

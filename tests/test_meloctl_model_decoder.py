@@ -278,6 +278,14 @@ def test_the_piano_roll_is_drawn(tmp_path):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_piano_roll_takes_any_names(tmp_path):
+    names = ("$\\frac{$", "_主旋律 🎻", "멜로디\n\x1b[2J")
+    parts = tuple(Part(program=i, is_drum=False, name=name) for i, name in enumerate(names))
+    piece = piece_of([(0, 0, 6, 60), (1, 0, 6, 64), (2, 0, 6, 67)], parts=parts)
+    draw_piano_roll(piece, tmp_path / "a.png", title="主 $x")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.fixture(scope="module")
 def soundfont(tmp_path_factory):
     return tuned_soundfont(find_soundfont(), tmp_path_factory.mktemp("cache"))

@@ -15,7 +15,7 @@ from analysis.midi import read_midi
 from analysis.piece import Part
 from meloctl.rows.codec import GridLoss, decode, encode
 from meloctl.rows.grammar import FIELDS_OF, GrammarState, allowed_values, check_rows, kind_of, next_state
-from meloctl.rows.parts import general_midi_part, is_drum_part, part_ids, row_part_ids, row_parts
+from meloctl.rows.parts import general_midi_part, is_drum_part, part_ids, part_names, row_part_ids, row_parts
 from meloctl.rows.vocabulary import (
     ABSENT,
     DURATION,
@@ -357,3 +357,18 @@ def test_a_row_where_none_may_stand_ends_the_check():
     # header, end, then a header whose time signature does not exist
     rows = np.array([HEADER, END, header_row(time_signature=9_999), HEADER], dtype=np.int16)
     assert check_rows(rows, V) == ["row 2: header may not follow end"]
+
+
+def test_names_of_parts_are_printable_and_numbered():
+    names = ("Lead\n\x1b[2J", "", "\u202eLead [2J", "主旋律 🎻", "\x00", "x" * 50)
+    parts = tuple(Part(program=0, is_drum=False, name=name) for name in names)
+    piece = piece_of([(i, 0, 6, 60) for i in range(len(parts))], parts=parts)
+    long = "x" * 39 + "…"
+    assert part_names(piece) == [
+        "Lead [2J",
+        "acoustic grand piano",
+        "Lead [2J 2",
+        "主旋律 🎻",
+        "acoustic grand piano 2",
+        long,
+    ]

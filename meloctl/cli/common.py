@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analysis.shown_text import escaped, json_escaped
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -58,12 +60,15 @@ def page_name(out: Path | None) -> None:
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(escaped(text), file=sys.stderr, flush=True)
 
 
 def report(lines: list[str], data: dict[str, Any], *, as_json: bool) -> None:
     """The result on stdout: lines for people, or one JSON object."""
-    print(json.dumps(data, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(lines), flush=True)
+    if as_json:
+        print(json_escaped(json.dumps(data, ensure_ascii=False, allow_nan=False)), flush=True)
+    else:
+        print("\n".join(escaped(row) for line in lines for row in line.split("\n")), flush=True)
 
 
 class TerminalReporter:
@@ -87,7 +92,7 @@ class TerminalReporter:
 
     def message(self, text: object) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(escaped(str(text)), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

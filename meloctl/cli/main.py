@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from analysis.errors import MeloError
+from analysis.shown_text import escaped
 from meloctl import __version__
 from meloctl.cli import compare, corpus, evaluate, generate, mask, play, report, stats, train
 
@@ -73,5 +74,5 @@ def run() -> None:
 
 
 def _fail(line: str, status: int) -> None:
-    print(" ".join(line.split()), file=sys.stderr)
+    print(escaped(" ".join(line.split())), file=sys.stderr)
     sys.exit(status)

@@ -23,8 +23,10 @@ Content: TypeAlias = "str | int | Iterable[Content] | None"
 _EMPTY = frozenset({"input", "link", "meta"})
 """Tags without an end tag, of those that are used here."""
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-"""Characters that HTML forbids, and halves of characters that UTF-8 cannot hold."""
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""Characters that HTML forbids, what turns the direction of writing, and halves of characters that UTF-8 cannot hold."""
 
 
 def tag(name: str, /, *content: Content, **attributes: str | float | bool | None) -> Html:

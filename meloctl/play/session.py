@@ -7,6 +7,7 @@ from typing import Any
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from analysis.midi import read_midi
+from analysis.midi_container import is_midi_name
 from analysis.piece import Piece
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import length_in_seconds, piano_roll
@@ -77,7 +78,7 @@ def _files(place: Path) -> list[Path]:
         if not place.exists():
             raise MeloError(f"{place}: no such file; give a MIDI file or a folder that meloctl generate wrote")
         return [place]
-    found = [p for p in place.iterdir() if p.suffix.lower() in (".mid", ".midi") and not p.name.startswith(".")]
+    found = [p for p in place.iterdir() if is_midi_name(p.name) and not p.name.startswith(".")]
     if not found:
         raise MeloError(f"{place}: no MIDI file in it; give a MIDI file or a folder that meloctl generate wrote")
     return sorted(found, key=lambda p: (len(p.stem), p.name))

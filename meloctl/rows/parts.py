@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analysis.arrays import Bools, Ints
 from analysis.piece import Part, Piece
+from analysis.shown_text import shown_line
 from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, Vocabulary
 
@@ -75,7 +76,7 @@ def part_names(piece: Piece) -> list[str]:
     """A name for each part: its track's, else its instrument's; cut at 40 characters, numbered from the second of a name on."""
     names, count = [], Counter[str]()
     for part in piece.parts:
-        name = " ".join(part.name.split()) or instrument_name(part.program, part.is_drum)
+        name = shown_line(part.name) or instrument_name(part.program, part.is_drum)
         name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
         count[name] += 1
         names.append(f"{name} {count[name]}" if count[name] > 1 else name)

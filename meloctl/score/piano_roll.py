@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from analysis.piece import Piece
 from analysis.plots import GRID, save
+from meloctl.rows.parts import part_names
 from meloctl.score.sections import Section, sections_of
 
 
@@ -41,8 +42,11 @@ def draw_piano_roll(piece: Piece, path: Path, *, title: str, new: range | None =
     panels[-1].set_xticks(piece.bars.start_tick(range(0, n_bars, step)), range(1, n_bars + 1, step))
     panels[-1].set_xlabel("bar")
     panels[0].set_title(title, parse_math=False)
-    handles = [Patch(color=colours(i % colours.N), label=part.name) for i, part in enumerate(piece.parts)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False)
+    handles = [Patch(color=colours(i % colours.N)) for i in range(len(piece.parts))]
+    columns = min(6, len(handles))
+    legend = figure.legend(handles, part_names(piece), loc="outside lower center", ncols=columns, frameon=False)
+    for label in legend.get_texts():
+        label.set_parse_math(False)
     save(figure, path)
 
 

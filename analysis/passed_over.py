@@ -1,0 +1,41 @@
+"""Files of a corpus that hold music in other forms than MIDI: what they are, and what to do to have them read."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+_FORMS = {
+    "export notation and projects as MIDI (MuseScore and sequencers do)": (
+        ".xml .musicxml .mxl .abc .krn .mei .ly .mscz .mscx .sib .mus .musx .nwc .enc .cap .capx .ove .gp .gp3 .gp4 .gp5 .gpx "
+        ".ptb .tg .mod .xm .s3m .it .als .flp .rpp .cpr .logicx .band .xmf .mxmf .imy"
+    ),
+    "sound has to be transcribed": ".wav .mp3 .flac .ogg .oga .opus .m4a .aac .wma .aif .aiff .au",
+    "unpack archives": ".zip .7z .rar .tar .tgz .bz2 .xz .zst",
+}
+"""What to do with files of which endings."""
+
+_ADVICE = {ending: advice for advice, endings in _FORMS.items() for ending in endings.split()}
+_MOST_NAMED = 6
+
+
+def passed_over(corpus: Path) -> Counter[str]:
+    """How many files with each ending of music in another form stand in a folder of MIDI; none for what is no folder."""
+    endings = (
+        f".{name.lower().rpartition('.')[2]}"
+        for _, _, files in (os.walk(corpus) if corpus.is_dir() else ())
+        for name in files
+        if not name.startswith(".")
+    )
+    return Counter(ending for ending in endings if ending in _ADVICE)
+
+
+def passed_over_line(endings: Mapping[str, int]) -> str:
+    """The files that `passed_over` found and what to do, in one line; empty where there are none."""
+    if not endings:
+        return ""
+    ranked = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
+    named = ", ".join(f"{count:,} {ending}" for ending, count in ranked[:_MOST_NAMED])
+    rest = sum(count for _, count in ranked[_MOST_NAMED:])
+    advice = dict.fromkeys(_ADVICE[ending] for ending, _ in ranked)
+    return f"{named}{f' and {rest:,} others' if rest else ''} passed over, only MIDI is read: {'; '.join(advice)}"

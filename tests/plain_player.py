@@ -1,0 +1,200 @@
+"""Slow and obvious reference for reading a MIDI file: what a player of events sounds, in plain records.
+
+Written from "Standard MIDI Files 1.0", "MIDI 1.0" and the project's reading rules (docs/conventions.md) alone; nothing of the
+project and no library is imported. plain_events.py reads the bytes, plain_channels.py knows what is in force at a note,
+plain_note_ends.py ends the notes, plain_bars.py counts the bars; here notes become parts.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+from plain_bars import Grid, Region, grid_of
+from plain_channels import Sound, in_order, sounds
+from plain_events import Event, MidiFile, Refused, read_file
+from plain_note_ends import all_ends
+
+MOST_BARS = 10_000
+
+
+class Note(NamedTuple):
+    track: int
+    port: int
+    channel: int
+    """0..15."""
+    onset: int
+    end: int
+    pitch: int
+    velocity: int
+    program: int
+    is_drum: bool
+    ended: str
+    """"off", "grace", "next note", "all off", "other track" or "end of track"."""
+    bar: int
+    on: int
+    """Place of the note-on in its track."""
+    off: int
+    """Place of the note-off that is its own; -1 where it has none."""
+    player: int
+    """The channel whose instrument plays it: its own, or the manager of its MPE zone."""
+
+
+class Part(NamedTuple):
+    program: int
+    is_drum: bool
+    name: bytes
+    channels: tuple[int, ...]
+    """port * 16 + channel, ascending."""
+    notes: list[Note]
+
+
+class Playing(NamedTuple):
+    """A file as it is meant."""
+
+    file: MidiFile
+    notes: list[Note]
+    """By track, then as their note-ons stand."""
+    parts: list[Part]
+    n_bars: int
+    tempos: list[tuple[int, int]]
+    """(tick, microseconds a quarter) of each change, from tick 0."""
+    signatures: list[Region]
+    """In force after the rules."""
+    end_tick: int
+    departures: dict[str, int]
+    """Counts of what was not read as it stands."""
+
+
+def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
+    """A file's bytes as notes, parts and bars. Raises Refused."""
+    file = read_file(data)
+    events = in_order([event for track in file.tracks for event in track.events])
+    departures = Counter(file.counts)
+    tempos = tempo_changes(events, departures)
+    grid = grid_of(signatures(events, departures), file.ticks_per_quarter, meter)
+    departures["signatures_moved"] = grid.moved
+    notes = all_notes(file, sounds(events), grid, departures)
+    if not notes:
+        raise Refused("no notes")
+    parts = all_parts(file, notes)
+    departures["joined_parts"] = sum(joins(part) for part in parts)
+    end_tick = max(track.end_tick for track in file.tracks)
+    n_bars = max(note.bar for note in notes) + 1
+    complete = grid.bar_of_note(end_tick)  # bars complete at the last End of Track
+    departures["late_end"] = int(complete > MOST_BARS)
+    if complete <= MOST_BARS:
+        n_bars = max(n_bars, complete)
+    counts = {kind: departures[kind] for kind in KINDS}
+    return Playing(file, notes, parts, n_bars, tempos, grid.regions, end_tick, counts)
+
+
+KINDS = (
+    "running_status",
+    "not_understood",
+    "extra_tracks",
+    "endless",
+    "ended_by_all_off",
+    "grace",
+    "drums_by_bank",
+    "drums_by_sysex",
+    "joined_parts",
+    "signatures_moved",
+    "signatures_ignored",
+    "late_end",
+)
+
+
+def is_meta(event: Event, kind: int) -> bool:
+    return event.status == 0xFF and event.data[0] == kind
+
+
+def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[int, int]]:
+    """Meta 51, microseconds a quarter in 3 bytes: 120 quarters a minute before the first; of one tick the last counts."""
+    at = {0: 500_000}
+    for event in events:
+        if is_meta(event, 0x51):
+            if len(event.data) != 4:
+                departures["not_understood"] += 1
+                continue
+            at[event.tick] = int.from_bytes(event.data[1:], "big")
+            if at[event.tick] == 0:
+                raise Refused("a tempo of 0 microseconds a quarter")
+    changes: list[tuple[int, int]] = []
+    for tick, tempo in sorted(at.items()):
+        if not changes or changes[-1][1] != tempo:
+            changes.append((tick, tempo))
+    return changes
+
+
+def signatures(events: list[Event], departures: Counter[str]) -> list[tuple[int, int, int]]:
+    """(tick, numerator, denominator) of meta 58, those left out that no music has."""
+    found = []
+    for event in events:
+        if is_meta(event, 0x58):
+            if len(event.data) < 3:
+                departures["not_understood"] += 1
+            elif event.data[1] == 0 or event.data[2] > 7:
+                departures["signatures_ignored"] += 1
+            else:
+                found.append((event.tick, event.data[1], 2 ** event.data[2]))
+    return found
+
+
+def all_notes(
+    file: MidiFile, sound_of: dict[tuple[int, int], Sound], grid: Grid, departures: Counter[str]
+) -> list[Note]:
+    """The notes of all tracks."""
+    notes = []
+    ends = all_ends([track.events for track in file.tracks], [track.end_tick for track in file.tracks])
+    for on, end_tick, how, off in ends:
+        sound = sound_of[on.track, on.index]
+        departures["endless"] += how in ("next note", "end of track")
+        departures["ended_by_all_off"] += how == "all off"
+        departures["grace"] += how == "grace"
+        departures[sound.departure] += 1
+        notes.append(
+            Note(
+                track=on.track,
+                port=on.port,
+                channel=on.status & 0x0F,
+                onset=on.tick,
+                end=end_tick,
+                pitch=on.data[0],
+                velocity=on.data[1],
+                program=sound.program,
+                is_drum=sound.is_drum,
+                ended=how,
+                bar=grid.bar_of_note(on.tick),
+                on=on.index,
+                off=-1 if off is None else off.index,
+                player=sound.player,
+            )
+        )
+    return notes
+
+
+def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
+    """The notes of one track and port, by program, on however many channels; drums whatever their kits. Where all channels
+    share one track (format 0) also by channel, a zone of MPE being one."""
+    groups: dict[tuple[int, ...], list[Note]] = {}
+    for note in notes:
+        program = -1 if note.is_drum else note.program
+        channel = -1 if file.format == 1 else note.player
+        groups.setdefault((note.track, note.port, channel, program), []).append(note)
+    names = [track_name(track.events) for track in file.tracks]
+    parts = {}
+    for (track, _, channel, _), members in groups.items():
+        channels = tuple(sorted({16 * note.port + note.channel for note in members}))
+        first = members[0]  # as its track stands
+        part = Part(first.program, first.is_drum, names[track], channels, members)
+        parts[track, channels[0], part.program, part.is_drum, channel] = part
+    return [part for _, part in sorted(parts.items(), key=lambda item: item[0])]
+
+
+def track_name(events: list[Event]) -> bytes:
+    """The first name event (meta 03) that is not empty."""
+    return next((event.data[1:] for event in events if is_meta(event, 0x03) and len(event.data) > 1), b"")
+
+
+def joins(part: Part) -> bool:
+    """Whether a part joins several channels, or several kits."""
+    return len(part.channels) > 1 or len({note.program for note in part.notes}) > 1
