@@ -50,8 +50,3 @@ def count_kinds(events: MidiEvents, chosen: Bools) -> Counter[str]:
         name = _META_EVENTS.get(m, "other meta event") if s == 0xFF else _CHANNEL_MESSAGES.get(s & 0xF0, "system message")
         found[name] += n
     return found
-
-
-def in_words(counts: Counter[str]) -> str:
-    """Counts of things as words, the most frequent first: "2 lyrics, 1 marker"."""
-    return ", ".join(f"{n:,} {name}{'s' * (n != 1)}" for name, n in counts.most_common())
