@@ -67,7 +67,8 @@ def edited_midi(events: MidiEvents, edit: Edit) -> bytes:
     """
     new = {t: list(group) for t, group in groupby(sorted(edit.new, key=attrgetter("track")), key=attrgetter("track"))}
     n_tracks = max([len(events.tracks), *(t + 1 for t in new)])
-    out, at = [_header(events, edit.factor, n_tracks)], int(events.tracks[0, 0]) - 8
+    header = _header(events, edit.factor, n_tracks)
+    out, at = [header], len(header)
     for track, (start, stop) in enumerate(events.tracks.tolist()):
         out.append(events.data[at : start - 8])
         if _is_changed(events, edit, track) or track in new:
