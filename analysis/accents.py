@@ -76,23 +76,25 @@ def beat_shift(phase: Floats) -> float:
     Args:
         phase: (N,) where each note begins in its quarter, 0..1.
     """
-    places = _places_in_quarter(phase) / len(phase)
+    place = _place_in_quarter(phase)
+    places = np.bincount(place, minlength=_PLACES) / len(phase)
     near = np.sum([np.roll(places, k) for k in range(-_BEAT_ROOM, _BEAT_ROOM + 1)], axis=0)
     best = int(np.argmax(near))
     if near[best] < 0.3 or near[0] >= 0.1:
         return 0.0
     around = (phase - best / _PLACES + 0.5) % 1 - 0.5
-    return float((best / _PLACES + np.median(around[np.abs(around) <= (_BEAT_ROOM + 0.5) / _PLACES])) % 1)
+    apart = np.abs((place - best + _PLACES // 2) % _PLACES - _PLACES // 2)
+    return float((best / _PLACES + np.median(around[apart <= _BEAT_ROOM])) % 1)
 
 
 def scattered(phase: Floats) -> float:
     """Share of notes outside the 16 commonest of 96 places in the quarter, of (N,) phases 0..1."""
-    return float(1 - np.sort(_places_in_quarter(phase))[-16:].sum() / len(phase))
+    return float(1 - np.sort(np.bincount(_place_in_quarter(phase), minlength=_PLACES))[-16:].sum() / len(phase))
 
 
-def _places_in_quarter(phase: Floats) -> Ints:
-    """(96,) notes at each place in the quarter, of (N,) phases 0..1."""
-    return np.bincount(np.rint(phase * _PLACES).astype(np.int64) % _PLACES, minlength=_PLACES)
+def _place_in_quarter(phase: Floats) -> Ints:
+    """(N,) which of 96 places in the quarter each note begins at, of (N,) phases 0..1."""
+    return np.rint(phase * _PLACES).astype(np.int64) % _PLACES
 
 
 def eighth_accents(notes: Notes, drums: Ints, *, start: float, ticks_per_quarter: int, count: int) -> Floats:

@@ -18,6 +18,9 @@ class Cells:
     bar: Ints
     """(C,) ascending."""
 
+    first: Ints
+    """(n_bars + 1,) first cell of each bar."""
+
     part: Ints
     """(C,) 0..n_parts - 1, numbered by family; not the piece's own numbers."""
 
@@ -68,31 +71,24 @@ class Cells:
 
 def cells_of(piece: Piece, *, drums: bool) -> Cells:
     """The cells of a piece's parts, drums among them or not."""
-    family = np.array([family_of(p) for p in piece.parts], dtype=np.int64)
-    kept = np.array([drums or not p.is_drum for p in piece.parts], dtype=np.bool_)
-    order = np.argsort(family, kind="stable")
-    order = order[kept[order]]
+    from analysis.cell_loops import place_notes
+
+    family = [family_of(p) for p in piece.parts]
+    order = sorted((i for i, p in enumerate(piece.parts) if drums or not p.is_drum), key=family.__getitem__)
     rank = np.full(len(family), -1, dtype=np.int64)
     rank[order] = np.arange(len(order))
-
-    notes, bar = piece.notes, piece.note_bar
-    part = rank[notes.part]
+    notes = piece.notes
+    bar, part, first, note, note_cell = place_notes(piece.note_bar, notes.part, rank, piece.n_bars, len(order))
     onset, pitch, duration = notes.onset_tick, notes.pitch, notes.duration_tick
-    if not kept.all():
-        mine = np.flatnonzero(part >= 0)
-        bar, part, onset, pitch, duration = (c[mine] for c in (bar, part, onset, pitch, duration))
-    n_parts, n_bars = max(len(order), 1), piece.n_bars
-    slot = bar * n_parts + part
-    there = np.zeros(n_bars * n_parts, dtype=np.bool_)
-    there[slot] = True
-    where = np.flatnonzero(there)
-    index = np.cumsum(there) - 1
+    if len(note) < len(notes):
+        onset, pitch, duration = (c[note] for c in (onset, pitch, duration))
     return Cells(
-        bar=where // n_parts,
-        part=where % n_parts,
-        part_family=family[order],
-        n_bars=n_bars,
-        note_cell=index[slot],
+        bar=bar,
+        first=first,
+        part=part,
+        part_family=np.array([family[i] for i in order], dtype=np.int64),
+        n_bars=piece.n_bars,
+        note_cell=note_cell,
         pitch=pitch,
         duration_tick=duration,
         onset_tick=onset,

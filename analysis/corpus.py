@@ -11,7 +11,7 @@ import numpy as np
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.midi_container import is_midi_name
-from analysis.passed_over import passed_over, passed_over_line
+from analysis.passed_over import how_to_read, passed_over, passed_over_line
 from analysis.piece import Piece
 from analysis.shown_text import escaped
 
@@ -171,7 +171,8 @@ def _listed(manifest: Path) -> list[Path]:
         return [manifest]
     if manifest.suffix.lower() != ".txt":
         raise MeloError(
-            f"{manifest}: neither a folder nor MIDI; give a folder, a .mid file, or a .txt file with one path a line"
+            f"{manifest}: neither a folder nor MIDI; "
+            + (how_to_read(manifest.name) or "give a folder, a .mid file, or a .txt file with one path a line")
         )
     if manifest.stat().st_size > 256 << 20:
         raise MeloError(

@@ -49,6 +49,9 @@ class Departures:
     signatures_moved: int = 0
     """Time signatures moved to the bar line beside them."""
 
+    signatures_inside: int = 0
+    """Time signatures said again inside a bar, which change nothing."""
+
     signatures_ignored: int = 0
     """Time signatures without a meaning: shorter than 2 bytes, numerator 0, denominator past 2^7."""
 

@@ -5,21 +5,42 @@ once.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from analysis.arrays import Floats, Ints
 from analysis.cells import Cells
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sets:
+    """D sets of items, none of them empty."""
+
+    first: Ints
+    """(D + 1,) where each set begins in `item`."""
+
+    item: Ints
+    """The items of the first set, of the second, …; each once a set, 0 .. n_items - 1."""
+
+    n_items: int
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def __getitem__(self, which: Ints) -> "Sets":
+        """Some of the sets, by index, as an array of histograms gives some of its rows."""
+        size = np.diff(self.first)[which]
+        first = np.concatenate([[0], np.cumsum(size)])
+        place = np.arange(first[-1]) - np.repeat(first[:-1] - self.first[which], size)
+        return Sets(first=first, item=self.item[place], n_items=self.n_items)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """Different contents of cells, and who has which."""
 
-    items: "Floats | csr_array"
-    """(D, items) what lies in each: 1 or 0 for sets, weights for histograms."""
+    items: "Floats | Sets"
+    """D sets, or (D, items) weights of histograms."""
 
     of_cell: Ints
     """(C,) index into `items`."""
@@ -27,12 +48,7 @@ class Contents:
 
 def pitch_classes(cells: Cells) -> Contents:
     """The set of pitch classes struck (0 = C): the founding diary's bars."""
-    bits = _present(cells.note_cell, cells.pitch % 12, len(cells), 12) @ _BITS
-    code = bits.astype(np.int64)
-    there = np.zeros(4096, dtype=np.bool_)
-    there[code] = True
-    sets = np.flatnonzero(there)
-    return Contents(items=(sets[:, None] >> np.arange(12) & 1).astype(np.float64), of_cell=(np.cumsum(there) - 1)[code])
+    return _sets(cells.note_cell, cells.pitch % 12, len(cells), 12)
 
 
 def pitch_class_weights(cells: Cells) -> Contents:
@@ -40,9 +56,16 @@ def pitch_class_weights(cells: Cells) -> Contents:
 
     A note of no length counts one tick.
     """
+    from analysis.cell_loops import number_keys
+
     ticks = np.maximum(cells.duration_tick, 1).astype(np.float64)
     weights = np.bincount(cells.note_cell * 12 + cells.pitch % 12, weights=ticks, minlength=len(cells) * 12)
-    return _different(np.asarray(weights, dtype=np.float64).reshape(-1, 12))
+    held = np.flatnonzero(weights)
+    item, n_items = number_keys(weights[held].astype(np.int64) * 12 + held % 12)
+    of_cell = _sets(held // 12, item, len(cells), n_items).of_cell
+    which = np.zeros(int(of_cell.max(initial=-1)) + 1, dtype=np.int64)
+    which[of_cell] = np.arange(len(cells))
+    return Contents(items=np.asarray(weights, dtype=np.float64).reshape(-1, 12)[which], of_cell=of_cell)
 
 
 def notes(cells: Cells) -> Contents:
@@ -50,50 +73,20 @@ def notes(cells: Cells) -> Contents:
 
     Source: Museformer (Yu et al., NeurIPS 2022), section 5; its grid is its tokens', ours is the rows'.
     """
-    key = (cells.duration_step << 20) | (cells.onset_step << 7) | cells.pitch
-    kinds, item = np.unique(key, return_inverse=True)
-    return _sets(cells, item, len(kinds))
+    from analysis.cell_loops import number_keys
+
+    item, n_items = number_keys((cells.duration_step << 21) | (cells.onset_step << 7) | cells.pitch)
+    return _sets(cells.note_cell, item, len(cells), n_items)
 
 
 def onsets(cells: Cells) -> Contents:
     """The set of steps at which anything starts, 12 a quarter: rhythm alone, so it fits drums too."""
-    return _sets(cells, cells.onset_step, int(cells.onset_step.max(initial=0)) + 1)
+    return _sets(cells.note_cell, cells.onset_step, len(cells), int(cells.onset_step.max(initial=0)) + 1)
 
 
-def _sets(cells: Cells, item: Ints, n_items: int) -> Contents:
-    """Each cell's set of items, held sparsely: a piece may have very many of either."""
-    pairs = np.unique(cells.note_cell * n_items + item)
-    first = np.searchsorted(pairs, np.arange(len(cells) + 1) * n_items)
-    items = pairs % max(n_items, 1)
-    of_cell, which = _first_of_each([items[a:b].tobytes() for a, b in pairwise(first.tolist())])
-    there = csr_array((np.ones(len(items)), items, first), shape=(len(cells), n_items))
-    return Contents(items=there[which], of_cell=of_cell)
+def _sets(cell: Ints, item: Ints, n_cells: int, n_items: int) -> Contents:
+    """The different sets of items that cells hold, of (N,) items in the cells (N,)."""
+    from analysis.cell_loops import different_sets
 
-
-_BITS = 2.0 ** np.arange(12)
-
-
-def _present(cell: Ints, item: Ints, n_cells: int, n_items: int) -> Floats:
-    """(n_cells, n_items) 1 where an item lies in a cell."""
-    there = np.zeros(n_cells * n_items)
-    there[cell * n_items + item] = 1
-    return there.reshape(n_cells, n_items)
-
-
-def _different(items: Floats) -> Contents:
-    """The different rows of (C, items), and which of them each cell has."""
-    of_cell, which = _first_of_each([row.tobytes() for row in items])
-    return Contents(items=items[which], of_cell=of_cell)
-
-
-def _first_of_each(keys: list[bytes]) -> tuple[Ints, Ints]:
-    """Each key's number in order of appearance, and where each number appears first."""
-    numbers: dict[bytes, int] = {}
-    which: list[int] = []
-    of_cell = np.empty(len(keys), dtype=np.int64)
-    for i, key in enumerate(keys):
-        number = numbers.setdefault(key, len(which))
-        if number == len(which):
-            which.append(i)
-        of_cell[i] = number
-    return of_cell, np.array(which, dtype=np.int64)
+    first, items, of_cell = different_sets(cell, item, n_cells, n_items)
+    return Contents(items=Sets(first=first, item=items, n_items=n_items), of_cell=of_cell)

@@ -28,6 +28,9 @@ class Finding:
     fix: bool
     """It hurts training and should be fixed before; otherwise it is good to know."""
 
+    missing: bool = False
+    """Music of these files is not read, so they are not usable as they are."""
+
     phrase: str
     """For the summary, after a count of files: "with bars of one beat"."""
 
@@ -38,6 +41,9 @@ class Finding:
     """What to do."""
 
 
+_EXAMPLES = 3
+"""Files whose bar lines a finding describes."""
+
 _Where = Callable[[Callable[[PieceCheck], bool]], tuple[int, ...]]
 
 
@@ -47,7 +53,14 @@ def piece_findings(pieces: Sequence[PieceCheck]) -> list[Finding]:
     def where(holds: Callable[[PieceCheck], bool]) -> tuple[int, ...]:
         return tuple(i for i, piece in enumerate(pieces) if holds(piece))
 
-    found = [_one_beat_bars(pieces, where), *_of_timing(where), *_of_size(where), *_of_parts(where), *_of_metre(where)]
+    found = [
+        _one_beat_bars(pieces, where),
+        _bars_beside(pieces, where),
+        *_of_timing(where),
+        *_of_size(where),
+        *_of_parts(where),
+        *_of_metre(where),
+    ]
     return [f for f in found if f.files]
 
 
@@ -79,6 +92,20 @@ def _one_beat_bars(pieces: Sequence[PieceCheck], where: _Where) -> Finding:
     )
 
 
+def _bars_beside(pieces: Sequence[PieceCheck], where: _Where) -> Finding:
+    files = where(lambda p: bool(p.metre.beside))
+    stretches = [pieces[i].metre.beside[0] for i in files[:_EXAMPLES]]
+    examples = ", ".join(f"{abs(s.shift):.3g} from bar {s.first_bar + 1} on" for s in stretches)
+    return Finding(
+        name="bars-beside-accents",
+        files=files,
+        fix=True,
+        phrase="with bar lines beside the accents: pass --fix-bars",
+        what=f"bar lines so many quarters beside the accents: {examples}" + (" …" if len(files) > _EXAMPLES else ""),
+        advice="pass --fix-bars to stats, which train follows; every stretch is in check.csv (bars_beside)",
+    )
+
+
 def _of_timing(where: _Where) -> list[Finding]:
     return [
         Finding(
@@ -87,7 +114,7 @@ def _of_timing(where: _Where) -> list[Finding]:
             fix=True,
             phrase="beside their own beats",
             what="the notes keep a steady beat beside the file's, so bar lines fall between their beats",
-            advice="move all notes by `shift` quarters (check.csv) in an editor; --meter does not fix it",
+            advice="pass --fix-bars where bars_beside (check.csv) has them, else move all notes by `shift` quarters in an editor",
         ),
         Finding(
             name="played-freely",
@@ -153,8 +180,8 @@ def _of_parts(where: _Where) -> list[Finding]:
             name="hidden-drums",
             files=where(lambda p: p.instruments.hidden_drums > 0),
             fix=True,
-            phrase="with drums outside channel 10",
-            what="a part named like drums is not on channel 10, so its drums are read as pitches",
+            phrase="with drums that are read as pitches",
+            what="a part named like drums that no channel, bank or message makes drums, so they are read as pitches",
             advice="put the part on channel 10, unless it is pitched (a timpani, a marimba)",
         ),
         Finding(

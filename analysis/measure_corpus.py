@@ -219,9 +219,10 @@ def measure_corpus(
 
 def facts_of(piece: Piece, path: str) -> PieceFacts:
     """Facts of a piece that was read from `path`."""
-    bars = piece.bars
-    bars_of_signature = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
-    one_beat = int(bars_of_signature[4 * bars.numerator <= bars.denominator].sum())
+    bars, one_beat = piece.bars, 0
+    if (short := 4 * bars.numerator <= bars.denominator).any():
+        bars_of_signature = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
+        one_beat = int(bars_of_signature[short].sum())
     return PieceFacts(
         path=printable(Path(path)),
         bars=piece.n_bars,

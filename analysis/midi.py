@@ -1,29 +1,27 @@
-"""MIDI files in, out and into sound: the only file that knows a MIDI library.
+"""MIDI files in and out: bytes → events → notes → a Piece, and a Piece → a file.
 
-symusic reads; miditoolkit is tried once where symusic refuses a small file that players forgive, and writes what we make.
-Every file is hostile: it either gives a Piece or raises MeloError with a reason that a person understands.
+Every file is hostile: it either gives a Piece or raises MeloError with a reason that a person understands. The rules of reading
+stand in docs/conventions.md.
 """
 
-import io
-import math
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
+from analysis.channel_state import channel_states
+from analysis.departures import Departures
 from analysis.errors import MeloError
-from analysis.midi_bytes import MOST_TICKS, prepare
-from analysis.midi_container import unwrap
-from analysis.piece import Bars, Notes, Part, Piece
-
-if TYPE_CHECKING:
-    from miditoolkit import MidiFile
+from analysis.midi_container import Wrapper, unwrap
+from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
+from analysis.midi_notes import FileNotes, file_notes
+from analysis.piece import Bars, Notes, Part, Piece, bar_tolerance
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -35,9 +33,6 @@ class Limits:
 
     file_bytes: int = 16 << 20
     """Size of the file."""
-
-    forgiven_bytes: int = 32 << 10
-    """Size of a file that the slow second reader is given."""
 
     bars: int = 10_000
     """Bars up to the last onset."""
@@ -55,24 +50,64 @@ class Limits:
     """Time signatures, and tempos, each."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MidiSource:
+    """A MIDI file: its events, and the piece that they are read as."""
+
+    piece: Piece
+    events: MidiEvents
+
+    note_on: Ints
+    """(N,) index of the event that begins each note of the piece."""
+
+    note_off: Ints
+    """(N,) index of the note-off that is its own; −1 where it has none: All Notes Off, another track or nothing ends it."""
+
+    note_channel: Ints
+    """(N,) port · 16 + channel of each note."""
+
+    wrapper: Wrapper
+    departures: Departures
+
+
 def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """Read one MIDI file.
 
     Args:
-        path: a regular file, or a link to one.
+        path: a regular file, or a link to one; plain, in RIFF, or packed by gzip.
         meter: (numerator, denominator) that overrides every time signature of the file.
         limits: what the file may hold.
 
     Raises:
         MeloError: not a file, not MIDI, damaged, over a limit, or without notes. The message is the reason alone.
     """
-    return parse_midi(_bytes_of(path, limits), meter=meter, limits=limits)
+    return parse_midi(read_bytes(path, limits), meter=meter, limits=limits)
 
 
 def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
     """The same from the bytes of a file."""
-    plain, _ = unwrap(data, most_bytes=limits.file_bytes)
-    return _piece(_raw(plain, limits), meter=meter, limits=limits)
+    return _read(data, meter, limits).piece
+
+
+def read_source(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> MidiSource:
+    """Read one MIDI file with its events; arguments and errors as for `read_midi`."""
+    return parse_source(read_bytes(path, limits), meter=meter, limits=limits)
+
+
+def parse_source(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> MidiSource:
+    """The same from the bytes of a file."""
+    read = _read(data, meter, limits)
+    onset, duration, pitch, velocity, part = _columns(read.found)
+    order = np.lexsort((velocity, duration, pitch, part, onset))
+    return MidiSource(
+        piece=read.piece,
+        events=read.events,
+        note_on=read.found.on[order].astype(np.int64),
+        note_off=read.found.off[order].astype(np.int64),
+        note_channel=read.found.channel[order].astype(np.int64),
+        wrapper=read.wrapper,
+        departures=_departures(read),
+    )
 
 
 def write_midi(piece: Piece, path: Path) -> None:
@@ -151,20 +186,7 @@ def render_midi(path: Path, *, soundfont: Path, sample_rate: int) -> npt.NDArray
     return np.asarray(synthesizer.render(Score(str(path)), stereo=True), dtype=np.float32).T
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Raw:
-    """What either library found, unchecked."""
-
-    ticks_per_quarter: int
-    parts: list[Part]
-    columns: list[dict[str, npt.NDArray[Any]]]
-    """Notes of each part: time, duration, pitch and velocity."""
-
-    signatures: list[tuple[int, int, int]]
-    tempos: list[tuple[int, float]]
-
-
-def _bytes_of(path: Path, limits: Limits) -> bytes:
+def read_bytes(path: Path, limits: Limits = Limits()) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -187,124 +209,177 @@ def _os_message(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def _raw(data: bytes, limits: Limits) -> _Raw:
-    from symusic import Score
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Read:
+    """All that is found in a file."""
 
-    readable = prepare(data)
-    try:
-        return _of_symusic(Score.from_midi(readable), limits)
-    except MemoryError as error:
-        raise MeloError("damaged: it asks for more memory than there is") from error
-    except (RuntimeError, ValueError, LookupError) as error:
-        return _second_opinion(data, str(error), limits)
-
-
-def _of_symusic(score: Any, limits: Limits) -> _Raw:
-    """Counted before it is copied: symusic holds a note in 12 bytes, Python a tempo in 100."""
-    tracks = [(track, n) for track in score.tracks if (n := track.note_num())]
-    _within_all(limits, len(tracks), sum(n for _, n in tracks), len(score.time_signatures), len(score.tempos))
-    return _Raw(
-        ticks_per_quarter=int(score.ticks_per_quarter),
-        parts=[Part(program=t.program & 0x7F, is_drum=t.is_drum, name=t.name) for t, _ in tracks],
-        columns=[t.notes.numpy() for t, _ in tracks],
-        signatures=[(int(t.time), int(t.numerator), int(t.denominator)) for t in score.time_signatures],
-        tempos=[(int(t.time), float(t.qpm)) for t in score.tempos],
-    )
+    wrapper: Wrapper
+    events: MidiEvents
+    found: FileNotes
+    piece: Piece
+    times: "_Times"
 
 
-_COMPLAINTS = {
-    "Unexpected EOF": "an event runs past the end of its track",
-    "Unexpected running status": "a data byte where an event must begin",
-}
-"""What symusic says, by its first words, and what it means."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Times:
+    """What a file says of bars and tempo."""
+
+    bars: Bars
+    tempo_tick: Ints
+    tempo: Floats
+    moved: int = 0
+    """Time signatures that were moved to a bar line."""
+
+    inside: int = 0
+    """Time signatures said again inside a bar."""
+
+    signatures_ignored: int = 0
+    tempos_ignored: int = 0
 
 
-def _second_opinion(data: bytes, complaint: str, limits: Limits) -> _Raw:
-    """miditoolkit's reading of a file that symusic refused, data bytes above 127 brought down to 127."""
-    message = " ".join(complaint.removeprefix("MiniMidi: ").split())[:160]
-    reason = f"damaged: {next((plain for start, plain in _COMPLAINTS.items() if message.startswith(start)), message)}"
-    if len(data) > limits.forgiven_bytes:
-        raise MeloError(reason)
-    from miditoolkit import MidiFile
-
-    try:
-        raw = _of_miditoolkit(MidiFile(file=io.BytesIO(data), clip=True))
-    except Exception as error:  # the parser raises anything at all on damaged bytes
-        raise MeloError(reason) from error
-    _within_all(limits, len(raw.parts), sum(len(c["time"]) for c in raw.columns), len(raw.signatures), len(raw.tempos))
-    return raw
-
-
-def _of_miditoolkit(file: "MidiFile") -> _Raw:
-    lines = [i for i in file.instruments if i.notes]
-    rows = [np.array([(n.start, n.end - n.start, n.pitch, n.velocity) for n in i.notes], dtype=np.int64) for i in lines]
-    return _Raw(
-        ticks_per_quarter=int(file.ticks_per_beat),
-        parts=[Part(program=int(i.program), is_drum=bool(i.is_drum), name=str(i.name)) for i in lines],
-        columns=[dict(zip(("time", "duration", "pitch", "velocity"), row.T, strict=True)) for row in rows],
-        signatures=[(int(t.time), int(t.numerator), int(t.denominator)) for t in file.time_signature_changes],
-        tempos=[(int(t.time), float(t.tempo)) for t in file.tempo_changes],
-    )
-
-
-def _piece(raw: _Raw, *, meter: tuple[int, int] | None, limits: Limits) -> Piece:
-    """A checked Piece from what a library found."""
-    if not raw.parts:
+def _read(data: bytes, meter: tuple[int, int] | None, limits: Limits) -> _Read:
+    data, wrapper = unwrap(data, most_bytes=limits.file_bytes)
+    events = read_events(data)
+    if events.format == 2 and len(events.tracks) > 1:
+        raise MeloError(
+            f"{len(events.tracks):,} independent sequences (format 2), no parts that sound together: "
+            "split it into a file for each"
+        )
+    found = file_notes(events, channel_states(events))
+    if not len(found.on):
         raise MeloError("holds no notes")
-    notes = _notes(raw)
-    if notes.onset_tick[0] < 0:
-        raise MeloError("damaged: its ticks run past 2^31")
-    signatures = [(0, *meter)] if meter else _signatures(raw)
-    bars = Bars.of(signatures, raw.ticks_per_quarter)
-    for _, n, d in signatures:
+    _within(len(found.part_program), limits.parts, "parts")
+    _within(len(found.on), limits.notes, "notes")
+    times = _times(events, meter, limits)
+    piece = Piece(
+        parts=_parts(events, found),
+        notes=Notes.of(*_columns(found)),
+        bars=times.bars,
+        tempo_tick=times.tempo_tick,
+        tempo=times.tempo,
+        end_tick=int(events.end_tick.max()),
+    )
+    if piece.n_bars > limits.bars:  # End of Track by mistake, perhaps: the notes decide
+        piece = replace(piece, end_tick=0)
+        _within(piece.n_bars, limits.bars, "bars")
+    return _Read(wrapper=wrapper, events=events, found=found, piece=piece, times=times)
+
+
+def _columns(found: FileNotes) -> tuple[npt.NDArray[Any], ...]:
+    """The columns of Notes, in the order of the file."""
+    return found.onset_tick, found.end_tick - found.onset_tick, found.pitch, found.velocity, found.part
+
+
+def _parts(events: MidiEvents, found: FileNotes) -> tuple[Part, ...]:
+    names = _names(events)
+    rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
+    return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
+
+
+def _meta(events: MidiEvents, kind: int) -> Ints:
+    """Indices of the meta events of a kind."""
+    data = np.frombuffer(events.data, dtype=np.uint8)
+    metas: Ints = np.flatnonzero(events.status == META)
+    chosen: Ints = metas[data[events.start[metas] + 1] == kind]
+    return chosen
+
+
+def _names(events: MidiEvents) -> dict[int, str]:
+    """The first name of each track that has one, as it can be shown."""
+    names: dict[int, str] = {}
+    for event in _meta(events, 0x03).tolist():
+        track = int(np.searchsorted(events.first_event, event, side="right")) - 1
+        if track not in names and (text := events.payload(event)):
+            names[track] = text.decode("utf-8", "replace")
+    return names
+
+
+def _times(events: MidiEvents, meter: tuple[int, int] | None, limits: Limits) -> _Times:
+    signatures, tempos = _meta(events, 0x58), _meta(events, 0x51)
+    _within(max(len(signatures), len(tempos)), limits.changes, "time signatures or tempos")
+    tempo_tick, tempo, tempos_ignored = _tempos(events, tempos)
+    stated = [(int(events.tick[e]), events.payload(e)[:2]) for e in signatures.tolist()]
+    known = [(t, s[0], 1 << s[1]) for t, s in stated if len(s) == 2 and s[1] < 8 and s[0]]
+    found, moved, inside = ([(0, *meter)], 0, 0) if meter else _settled(known, events.ticks_per_quarter)
+    for _, n, d in found:
         _within(-(-4 * n // d), limits.bar_quarters, f"quarter notes in a bar of {n}/{d}")
-    _within(int(bars.bar_of(notes.onset_tick[-1])) + 1, limits.bars, "bars")
-    tick, tempo = _tempos(raw.tempos)
-    return Piece(
-        parts=tuple(raw.parts),
-        notes=notes,
-        bars=bars,
-        tempo_tick=tick,
+    return _Times(
+        bars=Bars.of(found, events.ticks_per_quarter),
+        tempo_tick=tempo_tick,
         tempo=tempo,
+        moved=moved,
+        inside=inside,
+        signatures_ignored=len(stated) - len(known),
+        tempos_ignored=tempos_ignored,
     )
 
 
-def _notes(raw: _Raw) -> Notes:
-    def column(name: str) -> npt.NDArray[Any]:
-        return np.concatenate([columns[name] for columns in raw.columns])
+def _settled(
+    signatures: list[tuple[int, int, int]], ticks_per_quarter: int
+) -> tuple[list[tuple[int, int, int]], int, int]:
+    """Time signatures that change something, at their bar lines; those moved there, and those said again inside a bar.
 
-    onset, duration, pitch, velocity = map(column, ("time", "duration", "pitch", "velocity"))
-    if onset.dtype != np.int32 and max(onset.max(), duration.max()) >= MOST_TICKS:
-        raise MeloError("damaged: its ticks run past 2^31")
-    if pitch.min() < 0:  # symusic gives a byte above 127 as a negative number
-        raise MeloError("damaged: a pitch above 127")
-    if velocity.min() < 1:
-        velocity = np.clip(velocity.astype(np.int64) & 0xFF, 1, 127)
-    parts = np.arange(len(raw.parts), dtype=np.uint8 if len(raw.parts) <= 256 else np.int64)
-    part = np.repeat(parts, [len(columns["time"]) for columns in raw.columns])
-    return Notes.of(onset, duration, pitch.view(np.uint8) if pitch.dtype == np.int8 else pitch, velocity, part)
-
-
-def _signatures(raw: _Raw) -> list[tuple[int, int, int]]:
-    if any(tick < 0 for tick, _, _ in raw.signatures):
-        raise MeloError("damaged: its ticks run past 2^31")
-    return raw.signatures
-
-
-def _tempos(changes: list[tuple[int, float]]) -> tuple[Ints, Floats]:
-    """Ticks ascending from 0 and the tempo from each on; the last of several at one tick counts."""
-    at = {0: DEFAULT_TEMPO}
-    for tick, tempo in sorted(changes, key=lambda c: c[0]):
-        if tick < 0 or not math.isfinite(tempo) or tempo <= 0:
-            raise MeloError(f"damaged: a tempo of {tempo:g} quarter notes a minute at tick {tick}")
-        at[tick] = tempo
-    return np.array(list(at), dtype=np.int64), np.array(list(at.values()), dtype=np.float64)
+    Args:
+        signatures: (tick, numerator, denominator), in order of the file; the last of several at one tick counts.
+    """
+    near = bar_tolerance(ticks_per_quarter)
+    settled, moved, inside = [(0, 4, 4)], 0, 0
+    for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
+        at, numerator, denominator = settled[-1]
+        quarters4 = 4 * ticks_per_quarter * numerator
+        bar = (tick - at + near) * denominator // quarters4
+        line = at - (-bar * quarters4) // denominator
+        beside = abs(line - tick) <= near
+        if (n, d) == (numerator, denominator):
+            inside += not beside
+            continue
+        if beside and line != tick:
+            tick, moved = line, moved + 1
+        if tick == at:
+            settled.pop()
+        if not settled or settled[-1][1:] != (n, d):
+            settled.append((tick, n, d))
+    return settled, moved, inside
 
 
-def _within_all(limits: Limits, parts: int, notes: int, signatures: int, tempos: int) -> None:
-    _within(parts, limits.parts, "parts")
-    _within(notes, limits.notes, "notes")
-    _within(max(signatures, tempos), limits.changes, "time signatures or tempos")
+def _tempos(events: MidiEvents, tempos: Ints) -> tuple[Ints, Floats, int]:
+    """Ticks ascending from 0 and the tempo from each on, the last of several at one tick; and the events that were ignored."""
+    start = events.start[tempos]
+    column = np.frombuffer(events.data, dtype=np.uint8)
+    whole = (column[start + 2] == 3) & (events.stop[tempos] - start == 6)
+    start, tick = start[whole], events.tick[tempos[whole]].astype(np.int64)
+    micros = (column[start + 3].astype(np.int64) << 16) | (column[start + 4].astype(np.int64) << 8) | column[start + 5]
+    if len(micros) and not micros.all():
+        raise MeloError(f"damaged: a tempo of 0 microseconds a quarter note at tick {tick[micros == 0][0]}")
+    order = np.argsort(tick, kind="stable")
+    tick, tempo = np.append(0, tick[order]), np.append(DEFAULT_TEMPO, 60e6 / micros[order])
+    last = np.append(np.diff(tick) > 0, True)
+    return tick[last], tempo[last], len(tempos) - len(start)
+
+
+def _departures(read: _Read) -> Departures:
+    events, found = read.events, read.found
+    escapes = np.flatnonzero(events.status == ESCAPE).tolist()
+    return Departures(
+        running_status=events.status_kept,
+        not_understood=events.not_understood,
+        behind_end=events.behind_end,
+        further_files=events.further_files + read.wrapper.further_files,
+        escapes=sum(0x80 <= events.payload(e)[:1][0] < 0xF0 for e in escapes if events.payload(e)),
+        other_chunks=events.other_chunks + sum(read.wrapper.other_chunks.values()),
+        extra_tracks=max(len(events.tracks) - events.header_tracks, 0),
+        endless=found.endless,
+        ended_by_all_off=found.all_off,
+        grace=found.grace,
+        drums_by_bank=found.drums_by_bank,
+        drums_by_sysex=found.drums_by_sysex,
+        joined_parts=int(found.part_joined.sum()),
+        signatures_moved=read.times.moved,
+        signatures_inside=read.times.inside,
+        signatures_ignored=read.times.signatures_ignored,
+        tempos_ignored=read.times.tempos_ignored,
+        late_end=int(read.piece.end_tick < events.end_tick.max()),
+    )
 
 
 def _within(count: int, limit: int, what: str) -> None:

@@ -13,9 +13,13 @@ import numpy.typing as npt
 
 from analysis.arrays import Bools, Floats, Ints
 from analysis.errors import MeloError
+from analysis.grid import STEPS_PER_QUARTER
 
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
-"""Denominators of a time signature that a piece may have."""
+"""Denominators of a time signature that a user may give."""
+
+MOST_DENOMINATOR = 128
+"""Of a time signature that a piece may have; all are powers of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +172,10 @@ class Bars:
         """
         at: dict[int, tuple[int, int]] = {0: (4, 4)}
         for tick, numerator, denominator in sorted(signatures, key=lambda s: s[0]):
-            if numerator < 1 or denominator not in DENOMINATORS:
+            if not is_signature(numerator, denominator):
                 raise MeloError(
                     f"time signature {numerator}/{denominator} at tick {tick}: the numerator must be 1 or more, "
-                    f"the denominator one of {', '.join(map(str, DENOMINATORS))}"
+                    f"the denominator a power of two up to {MOST_DENOMINATOR}"
                 )
             at[tick] = (numerator, denominator)
         ticks, first = sorted(at), [0]
@@ -227,20 +231,29 @@ class Piece:
     tempo: Floats
     """(T,) quarter notes a minute from each of those ticks on."""
 
+    end_tick: int = 0
+    """Where the file's End of Track stands, the latest of all tracks; bars that are complete by then are the piece's."""
+
     @property
     def ticks_per_quarter(self) -> int:
         """Ticks a quarter note."""
         return self.bars.ticks_per_quarter
 
+    @property
+    def bar_tolerance(self) -> int:
+        """Ticks before a bar line from which on a note belongs to the bar that it opens: half a grid step."""
+        return bar_tolerance(self.ticks_per_quarter)
+
     @cached_property
     def note_bar(self) -> Ints:
-        """(N,) the bar of each note's onset."""
-        return self.bars.bar_of(self.notes.onset_tick)
+        """(N,) the bar of each note: that of its onset, or the next one where the onset lies just before the bar line."""
+        return self.bars.bar_of(self.notes.onset_tick + self.bar_tolerance)
 
     @property
     def n_bars(self) -> int:
-        """Bars up to and with the one that holds the last onset; 0 for a piece without notes."""
-        return int(self.note_bar[-1]) + 1 if len(self.notes) else 0
+        """Bars up to and with that of the last note, or up to End of Track if more are complete by then."""
+        complete = int(self.bars.bar_of(self.end_tick + self.bar_tolerance)) if self.end_tick else 0
+        return max(complete, int(self.note_bar[-1]) + 1 if len(self.notes) else 0)
 
     def without_silent_parts(self) -> "Piece":
         """The piece without the parts that have no notes; the others keep their order."""
@@ -265,6 +278,16 @@ class Piece:
         if not len(self.notes):
             return 0.0
         return float(self.seconds_at((self.notes.onset_tick + self.notes.duration_tick).max()))
+
+
+def bar_tolerance(ticks_per_quarter: int) -> int:
+    """Ticks within which a note, a time signature or End of Track counts as standing at a bar line: half a grid step."""
+    return ticks_per_quarter // (2 * STEPS_PER_QUARTER)
+
+
+def is_signature(numerator: int, denominator: int) -> bool:
+    """Whether a piece may have a time signature."""
+    return numerator >= 1 and 1 <= denominator <= MOST_DENOMINATOR and denominator & (denominator - 1) == 0
 
 
 def meter(text: str) -> tuple[int, int]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from analysis.accents import accents, beat_shift, scattered
 from analysis.arrays import Ints
+from analysis.bar_phase import ShiftedStretch, shifted_stretches
+from analysis.departures import Departures
 from analysis.piece import Piece
 
 SHORT_BARS = 8
@@ -24,6 +26,12 @@ DENSE_BAR = 256
 
 MOST_PARTS = 16
 """MIDI has so many channels; from more parts on, players give two of them one program."""
+
+EARLY = 0.01
+"""Share of notes struck a hair before their bar line from which it is said."""
+
+SILENT_BARS = 8
+"""Bars behind the one of the last note from which it is said."""
 
 FEW_NOTES = 4
 """A part with fewer notes is as good as silent."""
@@ -55,6 +63,9 @@ class MeterFacts:
 
     accents: int
     """3 where every third beat is marked, 4 where every second or fourth is, 0 where the notes leave it open."""
+
+    beside: tuple[ShiftedStretch, ...]
+    """Stretches whose accents lie beside the bar lines."""
 
     pickup: bool
     """The first bar is shorter than the second."""
@@ -88,10 +99,13 @@ class InstrumentFacts:
     """General MIDI program of each pitched part."""
 
     drums: int
-    """Parts on channel 10."""
+    """Parts that play the drums."""
+
+    channels: int
+    """Channels that the parts play on; one player may have several parts of different programs."""
 
     hidden_drums: int
-    """Parts named like drums that are not on channel 10, and so are read as pitches."""
+    """Parts named like drums that nothing in the file makes drums, and so are read as pitches."""
 
     sharing: int
     """Pitched parts whose program another part has as well."""
@@ -121,9 +135,17 @@ class PieceCheck:
     busiest_bar: int
     """Notes in the fullest bar."""
 
+    silent_bars: int
+    """Bars behind the one of the last note."""
+
+    early: int
+    """Notes struck before the bar line of the bar that they belong to."""
+
     metre: MeterFacts
     timing: TimingFacts
     instruments: InstrumentFacts
+    departures: Departures
+    """What was not read as it stands."""
 
     @property
     def empty_cells(self) -> int:
@@ -131,8 +153,18 @@ class PieceCheck:
         return self.bars * self.instruments.parts - self.cells
 
 
-def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> PieceCheck:
-    """The facts of a piece with notes; `stated_in` says whether its file names a metre and a tempo."""
+def check_piece(
+    piece: Piece, *, meter_stated: bool, tempo_stated: bool, departures: Departures, channels: int
+) -> PieceCheck:
+    """The facts of a piece with notes.
+
+    Args:
+        piece: with notes.
+        meter_stated: its file names a time signature.
+        tempo_stated: its file names a tempo.
+        departures: what of the file was not read as it stands.
+        channels: MIDI channels that its parts play on.
+    """
     bar = piece.note_bar
     occupied = np.unique(bar * len(piece.parts) + piece.notes.part)
     return PieceCheck(
@@ -142,9 +174,12 @@ def check_piece(piece: Piece, *, meter_stated: bool, tempo_stated: bool) -> Piec
         tempo=float(piece.tempo[0]),
         cells=len(occupied),
         busiest_bar=int(np.unique(bar, return_counts=True)[1].max()),
+        silent_bars=piece.n_bars - 1 - int(bar.max()),
+        early=int((piece.bars.bar_of(piece.notes.onset_tick) != bar).sum()),
         metre=_metre(piece, meter_stated),
         timing=_timing(piece, bar, tempo_stated),
-        instruments=_instruments(piece),
+        instruments=_instruments(piece, channels),
+        departures=departures,
     )
 
 
@@ -173,6 +208,7 @@ def _metre(piece: Piece, stated: bool) -> MeterFacts:
         changes=int((np.diff(signature) != 0).sum()),
         one_beat=one_beat,
         accents=accents(piece),
+        beside=shifted_stretches(piece),
         pickup=bool(n > 1 and length[0] < length[1]),
         short_bars=_short_bars(length, nominal),
     )
@@ -203,13 +239,14 @@ def _timing(piece: Piece, bar: Ints, stated: bool) -> TimingFacts:
     )
 
 
-def _instruments(piece: Piece) -> InstrumentFacts:
+def _instruments(piece: Piece, channels: int) -> InstrumentFacts:
     pitched = [p.program for p in piece.parts if not p.is_drum]
     named = [p for p in piece.parts if not p.is_drum and _DRUM_NAME.search(p.name) and p.program not in _PITCHED_DRUMS]
     notes = np.bincount(piece.notes.part, minlength=len(piece.parts))
     return InstrumentFacts(
         programs=tuple(pitched),
         drums=len(piece.parts) - len(pitched),
+        channels=channels,
         hidden_drums=len(named),
         sharing=sum(pitched.count(p) > 1 for p in pitched),
         sparse=int((notes < FEW_NOTES).sum()),

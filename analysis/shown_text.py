@@ -1,7 +1,7 @@
 """Texts of MIDI files for people: bytes → printable text on one line. The file keeps its bytes; only what is shown is made here.
 
 The rule, for the names and other texts of one file together:
-1. A text that opens with a byte order mark is UTF-16 or UTF-8, as the mark says.
+1. A text that opens with a byte order mark is UTF-16 or UTF-8, as the mark says; one whose every other byte is 0 is UTF-16.
 2. Texts are UTF-8 where all of them are valid UTF-8. A last character that is cut off does not count against a text, and a
    text of 8 bytes or more above 127 that is valid UTF-8 is so even where others are not.
 3. The rest is in one code page (`analysis.code_pages`), bytes without a meaning there become U+FFFD.
@@ -18,8 +18,7 @@ from collections.abc import Iterable, Sequence
 from analysis.code_pages import code_page
 
 _ENCODINGS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_MARKS = tuple(_ENCODINGS)
-"""Byte order marks."""
+"""By byte order mark."""
 
 _SURELY_UTF8 = 8
 """Bytes above 127 from which valid UTF-8 is none by chance."""
@@ -63,20 +62,32 @@ def shown_texts(texts: Sequence[bytes], more: Iterable[bytes] = ()) -> list[str]
         more: other texts of the file (lyrics, markers), which help to tell its code page; looked at only where `texts` are
             not plain ASCII.
     """
-    if all(text.isascii() for text in texts):
+    if all(text.isascii() and b"\0" not in text for text in texts):
         return [shown_line(text.decode("ascii")) for text in texts]
-    unmarked = [text for text in (*texts, *more) if not text.isascii() and not text.startswith(_MARKS)]
+    unmarked = [text for text in (*texts, *more) if not text.isascii() and not _marked(text)[1]]
     page = "utf-8" if all(map(_is_utf8, unmarked)) else code_page(t for t in unmarked if not _surely_utf8(t))
     return [shown_line(_decoded(text, page)) for text in texts]
 
 
 def _decoded(text: bytes, page: str) -> str:
-    for mark, encoding in _ENCODINGS.items():
-        if text.startswith(mark):
-            return text[len(mark) :].decode(encoding, "replace")
+    start, encoding = _marked(text)
+    if encoding:
+        return text[start:].decode(encoding, "replace")
     if page == "utf-8" or _surely_utf8(text):
         return codecs.getincrementaldecoder("utf-8")().decode(text)
     return text.decode(page, "replace")
+
+
+def _marked(text: bytes) -> tuple[int, str]:
+    """Length of the byte order mark of a text and the encoding that it names, or that zeros show; (0, "") where none does."""
+    for mark, encoding in _ENCODINGS.items():
+        if text.startswith(mark):
+            return len(mark), encoding
+    if b"\0" in text and len(text) % 2 == 0:
+        for zero, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if not any(text[zero::2]) and all(text[1 - zero :: 2]):
+                return 0, encoding
+    return 0, ""
 
 
 def _is_utf8(text: bytes) -> bool:

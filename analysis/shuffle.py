@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.arrays import Floats, Ints
 from analysis.features import Contents
-from analysis.offsets import MAX_OFFSET, OFFSETS, CellBlocks, back_to, table_of
+from analysis.offsets import MAX_OFFSET, OFFSETS, UNIT, CellBlocks
 from analysis.similarity import Measure
 
 MOST_CONTENTS = 2_048
@@ -19,9 +19,17 @@ MOST_CONTENTS = 2_048
 
 def whole_table(layout: CellBlocks, contents: Contents, kind: Measure) -> Floats | None:
     """Similarity of all different bars of a piece, as `table_of` gives it; None for a piece that is too long."""
-    if max(contents.items.shape[0], layout.cells.n_bars) > MOST_CONTENTS:
+    if max(len(contents.items), layout.cells.n_bars) > MOST_CONTENTS:
         return None
     return table_of(kind.similarity(contents.items, contents.items))
+
+
+def table_of(similarity: Floats) -> Floats:
+    """(D, D) similarities as (D + 1, D + 1) whole multiples of 1 / UNIT; index 0 is silence, like nothing."""
+    n = len(similarity)
+    table = np.zeros((n + 1, n + 1))
+    np.multiply(similarity, UNIT, out=table[1:, 1:])
+    return np.rint(table, out=table)
 
 
 def chance_sums(layout: CellBlocks, contents: Contents, table: Floats) -> Ints:
@@ -62,10 +70,14 @@ def shuffled_sums(
     Returns:
         (draws, 2, OFFSETS) each, by relation and offset; similarity in multiples of 1 / UNIT.
     """
-    n_bars = layout.cells.n_bars
-    orders = [rng.permutation(n_bars) for _ in range(draws)]
-    one = np.array([[0.0, 0.0], [0.0, 1.0]])
-    pairs = _in_orders(*_bar_sums(layout, np.zeros_like(contents.of_cell), one), orders)
+    cells = layout.cells
+    orders = np.empty((draws, cells.n_bars), dtype=np.int64)
+    for order in orders:
+        order[:] = rng.permutation(cells.n_bars)
+    there = np.zeros((cells.n_parts, cells.n_bars))
+    there[cells.part, cells.bar] = 1
+    in_bar = there.sum(axis=0)
+    pairs = _in_orders(there.T @ there, np.outer(in_bar, in_bar), orders)
     return pairs, _in_orders(*_bar_sums(layout, contents.of_cell, table), orders)
 
 
@@ -80,28 +92,23 @@ def _part_pairs(layout: CellBlocks) -> Floats:
 
 
 def _bar_sums(layout: CellBlocks, of_cell: Ints, table: Floats) -> tuple[Floats, Floats]:
-    """(T + 1, T + 1) sums over all pairs of cells of two bars: within a part, and all; the last bar is silence."""
+    """(T, T) sums over all pairs of cells of two bars: within a part, and all."""
+    from analysis.pair_loops import sum_within_parts
+
     cells, n = layout.cells, len(table)
-    content = np.zeros((cells.n_parts, cells.n_bars + 1), dtype=np.int64)
+    content = np.zeros((cells.n_parts, cells.n_bars), dtype=np.int64)
     content[cells.part, cells.bar] = of_cell + 1
-    same = np.zeros((cells.n_bars + 1, cells.n_bars + 1))
-    for mine in content:
-        same += table[mine[:, None], mine[None, :]]
-    has = np.bincount(cells.bar * n + of_cell + 1, minlength=(cells.n_bars + 1) * n).reshape(-1, n).astype(np.float64)
-    return same, has @ table @ has.T
+    has = np.bincount(cells.bar * n + of_cell + 1, minlength=cells.n_bars * n).reshape(-1, n).astype(np.float64)
+    return sum_within_parts(content, table), has @ table @ has.T
 
 
-def _in_orders(same: Floats, every: Floats, orders: list[Ints]) -> Ints:
-    """(orders, 2, OFFSETS) sums by relation and offset with the bars in each order."""
-    silence = len(same) - 1
-    sums = np.zeros((len(orders), 2, OFFSETS), dtype=np.int64)
-    for order, found in zip(orders, sums, strict=True):
-        padded = np.concatenate([np.full(MAX_OFFSET, silence), order])
-        met = order[:, None] * len(same) + back_to(padded)
-        found[0], found[1] = (matrix.ravel().take(met).sum(axis=0) for matrix in (same, every))
-    sums[:, 1] -= sums[
-        :, 0
-    ]  # at offset 0 "within a part" is each cell with itself, and other pairs came in both directions
+def _in_orders(same: Floats, every: Floats, orders: Ints) -> Ints:
+    """(orders, 2, OFFSETS) sums by relation and offset with the bars in each order, (orders, T)."""
+    from analysis.pair_loops import sum_in_orders
+
+    sums = np.stack([sum_in_orders(same, orders, OFFSETS), sum_in_orders(every, orders, OFFSETS)], axis=1)
+    # At offset 0 "within a part" is each cell with itself, and other pairs came in both directions.
+    sums[:, 1] -= sums[:, 0]
     sums[:, 1, 0] //= 2
     sums[:, 0, 0] = 0
     return sums

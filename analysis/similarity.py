@@ -4,30 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from analysis import features
 from analysis.arrays import Floats
 from analysis.cells import Cells
-from analysis.features import Contents
+from analysis.features import Contents, Sets
 
 _EXACT = float(1 << 26)
 """Unit vectors are rounded to multiples of 1 / _EXACT: a product of two is then exact in any order of addition."""
 
 
-def jaccard(a: Any, b: Any) -> Floats:
+def jaccard(a: Sets, b: Sets) -> Floats:
     """What share of all that lies in either lies in both?  |a ∩ b| / |a ∪ b|.
 
     Args:
-        a, b: (A, items) and (B, items) sets as 1 and 0, dense or sparse, none of them empty.
+        a, b: A and B sets of items of one kind.
 
     Returns:
         (A, B)
     """
-    shared: Any = a @ b.T
-    if not isinstance(shared, np.ndarray):
-        shared = shared.toarray()
-    return np.asarray(shared / (_size(a)[:, None] + _size(b)[None, :] - shared), dtype=np.float64)
+    from analysis.pair_loops import jaccard_of_sets
+
+    return jaccard_of_sets(a.first, a.item, b.first, b.item, a.n_items)
 
 
 def cosine(a: Floats, b: Floats) -> Floats:
@@ -39,7 +36,9 @@ def cosine(a: Floats, b: Floats) -> Floats:
     Returns:
         (A, B)
     """
-    return np.minimum(_unit(a) @ _unit(b).T / _EXACT**2, 1.0)
+    from analysis.pair_loops import cosine_of_rows
+
+    return cosine_of_rows(a, b, _EXACT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,15 +116,3 @@ MEASURES = (PC_JACCARD, NOTE_JACCARD, PC_COSINE, ONSET_JACCARD)
 
 BRIEF = (PC_JACCARD, ONSET_JACCARD)
 """Those that short accounts show, pitch and rhythm; the others stand in every table."""
-
-
-def _size(sets: Any) -> Floats:
-    return np.asarray(sets.sum(axis=1), dtype=np.float64)
-
-
-def _unit(weights: Floats) -> Floats:
-    """Rows of length 1, rounded to whole multiples of 1 / _EXACT and scaled up by it."""
-    square = np.zeros(len(weights))
-    for column in weights.T:  # one by one, so that the order of addition is the same on any machine
-        square += column * column
-    return np.rint(weights * (_EXACT / np.sqrt(square))[:, None])

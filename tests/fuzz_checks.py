@@ -29,7 +29,6 @@ def through(data: bytes) -> str:
     except MeloError as error:
         return f"refused: {error}"
     _assert_sound_piece(piece)
-    _assert_same_bytes(data, piece)
     rows, _ = encode(piece, default_vocabulary())
     again, _ = encode(decode(rows, default_vocabulary()), default_vocabulary())
     assert np.array_equal(rows, again), "rows of the decoded piece differ"
@@ -53,24 +52,6 @@ def _assert_sound_piece(piece) -> None:
     broken = [name for name, kept in promises.items() if not kept]
     if broken:
         raise AssertionError(", ".join(broken))
-
-
-def _assert_same_bytes(data: bytes, piece) -> None:
-    """What the quick look at a file cleared holds when every track is walked; not for what only the second reader read."""
-    from symusic import Score
-
-    from analysis.midi_bytes import MOST_TICKS, closes_sysex, prepare, tracks, walk
-
-    data = prepare(data)
-    if len(data) > 1 << 16:
-        return
-    try:
-        Score.from_midi(data)
-    except RuntimeError:
-        return
-    found = [walk(data, bounds) for bounds in tracks(data)]
-    assert piece.notes.onset_tick[-1] <= max(track.ticks for track in found) < MOST_TICKS, "ticks"
-    assert all(closes_sysex(data, at) for track in found for at in track.escapes), "escape events"
 
 
 def attempt(check: Callable[[bytes], str], data: bytes) -> tuple[str, str, float, float]:

@@ -52,19 +52,23 @@ def test_every_ending_of_midi_is_read_in_capitals_or_not(tmp_path):
 
 
 def test_music_in_other_forms_is_counted_with_what_to_do(folder):
-    for name in ("a.xml", "b.XML", "deep/c.mxl", "d.wav", "e.jpg", ".f.wav", "g.mid.zip"):
+    for name in ("a.xml", "b.XML", "deep/c.mxl", "d.wav", "e.jpg", ".f.wav", "g.mid.zip", "h.tar.gz", "i.mid.gz"):
         (folder / name).write_bytes(b"")
     found = passed_over(folder)
-    assert found == {".xml": 2, ".mxl": 1, ".wav": 1, ".zip": 1}
+    assert found == {".xml": 2, ".mxl": 1, ".wav": 1, ".zip": 1, ".gz": 1}
     assert passed_over_line(found) == (
-        "2 .xml, 1 .mxl, 1 .wav, 1 .zip passed over, only MIDI is read: export notation and projects as MIDI "
-        "(MuseScore and sequencers do); sound has to be transcribed; unpack archives"
+        "2 .xml, 1 .gz, 1 .mxl, 1 .wav, 1 .zip passed over, only MIDI is read: export notation and projects as MIDI "
+        "(MuseScore and sequencers do); unpack archives; sound has to be transcribed"
     )
     assert passed_over(folder / "a.mid") == passed_over(folder / "notes.txt") == {}
     assert passed_over_line({}) == ""
 
 
 def test_a_folder_of_other_music_says_what_to_do(tmp_path):
+    (tmp_path / "b.mxl").write_text("")
+    with pytest.raises(MeloError, match=r"b\.mxl: neither a folder nor MIDI; export notation"):
+        find_files(tmp_path / "b.mxl")
+    (tmp_path / "b.mxl").unlink()
     (tmp_path / "a.abc").write_text("X:1")
     with pytest.raises(MeloError, match=r"in it; 1 \.abc passed over, only MIDI is read: export"):
         find_files(tmp_path)

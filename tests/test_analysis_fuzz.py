@@ -27,9 +27,9 @@ REASONS = (
     "a pitch above",
     "an event runs past the end of its track",
     "a data byte where an event must begin",
-    "time signature N/N",
-    "quarter notes in a bar",
-    "a tempo of inf",
+    "a tempo of N microseconds",
+    "of more than four bytes",
+    "a status byte that MIDI does not define",
     "holds no notes",
 )
 """One piece of each outcome that damage of the kinds in fuzz_mutations must have now and then."""

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from conftest import note, piece_of, signature, smf
 from hypothesis import given
+from shifted_songs import TICKS as SONG_TICKS
+from shifted_songs import later, song
 from strategies import pieces
 
 from analysis.accents import SCATTERED, accents
+from analysis.departures import Departures
 from analysis.findings import meter_to_pass, piece_findings
 from analysis.midi import read_midi
 from analysis.piece import Bars, Part
@@ -19,7 +22,8 @@ from analysis.piece_check import (
 
 
 def facts(piece, **stated):
-    return check_piece(piece, **{"meter_stated": True, "tempo_stated": True, **stated})
+    given = {"meter_stated": True, "tempo_stated": True, "departures": Departures(), "channels": len(piece.parts)}
+    return check_piece(piece, **{**given, **stated})
 
 
 def findings_of(*facts):
@@ -96,10 +100,10 @@ def test_off_the_grid_is_farther_than_a_48th_of_a_quarter():
 
 
 def test_the_grid_begins_at_the_bar():
-    bars = [(0, 4, 4), (50, 4, 4)]  # cut 2 ticks after a quarter
+    bars = [(0, 4, 4), (54, 4, 4)]  # cut 6 ticks after a quarter, half a step beside the grid
     piece = quarters(12, shift=0, signatures=bars)
     assert facts(piece).timing.off_grid == 10 / 12
-    moved = piece_of([(0, 50 + 48 * i, 6, 60) for i in range(12)], signatures=bars, ticks_per_quarter=48)
+    moved = piece_of([(0, 54 + 48 * i, 6, 60) for i in range(12)], signatures=bars, ticks_per_quarter=48)
     assert facts(moved).timing.off_grid == 0
 
 
@@ -226,3 +230,12 @@ def test_accents_agree_with_the_metre_of_scores(real):
             right, wrong = right + agree, wrong + (not agree)
     assert right > 30
     assert wrong <= 0.02 * right
+
+
+def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
+    late = facts(later(song(), SONG_TICKS, start=80 * SONG_TICKS))
+    [stretch] = late.metre.beside
+    [finding] = [f for f in piece_findings([facts(song()), late]) if f.name == "bars-beside-accents"]
+    assert finding.files == (1,)
+    assert finding.what == f"bar lines so many quarters beside the accents: 1 from bar {stretch.first_bar + 1} on"
+    assert stretch.first_bar in (19, 20)

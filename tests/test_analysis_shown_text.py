@@ -49,6 +49,11 @@ def test_utf8_and_byte_order_marks():
     for encoding in ("utf-8-sig", "utf-16"):
         assert shown_texts(["Скрипка".encode(encoding)]) == ["Скрипка"]
     assert shown_texts([b"\xfe\xff" + "主旋律".encode("utf-16-be")]) == ["主旋律"]
+    assert shown_texts(["Flöte".encode("utf-16-le"), "Bass".encode("utf-16-be"), b"Oboe\0\0"]) == [
+        "Flöte",
+        "Bass",
+        "Oboe",
+    ]
 
 
 def test_utf8_cut_off_inside_its_last_character_and_beside_latin():

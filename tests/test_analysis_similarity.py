@@ -1,5 +1,6 @@
 """The four measures: known answers, and the formulas over random sets."""
 
+from itertools import pairwise
 from math import sqrt
 
 import numpy as np
@@ -7,15 +8,17 @@ import pytest
 from conftest import piece_of
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
 
+from analysis.cell_loops import different_sets, number_keys
 from analysis.cells import cells_of
+from analysis.features import Sets
 from analysis.piece import Part
 from analysis.similarity import BRIEF, MEASURES, NOTE_JACCARD, ONSET_JACCARD, PC_COSINE, PC_JACCARD, cosine, jaccard
 
 
 def sets(*members, items=12):
-    return np.array([[1.0 if i in m else 0.0 for i in range(items)] for m in members])
+    first = np.cumsum([0, *map(len, members)])
+    return Sets(first=first, item=np.array([i for m in members for i in m], dtype=np.int64), n_items=items)
 
 
 def test_jaccard_by_hand():
@@ -25,9 +28,37 @@ def test_jaccard_by_hand():
 
 
 @given(st.sets(st.integers(0, 11), min_size=1), st.sets(st.integers(0, 11), min_size=1))
-def test_jaccard_is_the_formula_dense_and_sparse(a, b):
-    for form in (np.asarray, csr_array):
-        assert jaccard(form(sets(a)), form(sets(b))).tolist() == [[len(a & b) / len(a | b)]]
+def test_jaccard_is_the_formula(a, b):
+    assert jaccard(sets(a), sets(b)).tolist() == [[len(a & b) / len(a | b)]]
+
+
+def test_some_of_the_sets_by_index():
+    some = sets({0, 4, 7}, {1}, {3, 7})[np.array([2, 0, 2])]
+    assert jaccard(some, sets({3, 7}, {0})).tolist() == [[1, 0], [1 / 4, 1 / 3], [1, 0]]
+    assert len(some) == 3
+
+
+def plain_sets(note_cell, item, n_cells):
+    return [frozenset(i for c, i in zip(note_cell, item, strict=True) if c == cell) for cell in range(n_cells)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=30))
+def test_cells_that_hold_the_same_share_a_set(held):
+    cell, item = (np.array(column, dtype=np.int64) for column in zip(*held, strict=True))
+    first, items, of_cell = different_sets(cell, item, 5, 7)
+    plain = plain_sets(cell.tolist(), item.tolist(), 5)
+    found = [items[a:b].tolist() for a, b in pairwise(first.tolist())]
+    assert [frozenset(found[c]) for c in of_cell] == plain
+    assert len(found) == len(set(plain))
+    assert all(len(s) == len(set(s)) for s in found)
+
+
+@given(st.lists(st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1), max_size=40))
+def test_keys_are_numbered_in_order_of_appearance(keys):
+    number, n = number_keys(np.array(keys, dtype=np.int64))
+    different = list(dict.fromkeys(keys))
+    assert number.tolist() == [different.index(k) for k in keys]
+    assert n == len(different)
 
 
 def test_cosine_by_hand():
@@ -87,12 +118,12 @@ def test_onset_jaccard_compares_rhythm_alone():
     assert similarity_of_two_bars(ONSET_JACCARD, C_CHORD, BROKEN, drums=True) == 2 / 4
 
 
-def test_onsets_go_to_the_nearest_step_and_stay_in_their_bar():
+def test_onsets_go_to_the_nearest_step_and_to_the_bar_that_it_opens():
     ticks = 96  # a quarter: 8 ticks a step
     notes = [(0, 3, 8, 60), (0, 4, 8, 61), (0, 4 * ticks - 1, 8, 62), (0, 4 * ticks, 8, 63)]
     cells = cells_of(piece_of(notes, ticks_per_quarter=ticks), drums=False)
-    assert cells.onset_step.tolist() == [0, 1, 48, 0]
-    assert cells.bar[cells.note_cell].tolist() == [0, 0, 0, 1]
+    assert cells.onset_step.tolist() == [0, 1, 0, 0]
+    assert cells.bar[cells.note_cell].tolist() == [0, 0, 1, 1]
 
 
 def test_drums_take_part_in_rhythm_only():

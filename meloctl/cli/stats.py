@@ -35,10 +35,12 @@ def stats(
 
     Example: meloctl stats corpus/
     """
+    from analysis.passed_over import passed_over, passed_over_line
     from meloctl.stats.session import StatsOptions, plan_stats, write_statistics
 
     plan = plan_stats(StatsOptions(corpus=corpus, meter=meter, processes=processes, cluster=cluster))
 
     run = run_once(workspace(work), plan.recipe, partial(write_statistics, plan))
     lines, table = (run.manifest_value("results", key) for key in ("lines", "table"))
-    report([*lines, outcome(run), following("derive-mask", work=work)], table, as_json=as_json)
+    other = [line] if (line := passed_over_line(passed_over(corpus))) else []
+    report([*lines[:1], *other, *lines[1:], outcome(run), following("derive-mask", work=work)], table, as_json=as_json)

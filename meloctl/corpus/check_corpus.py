@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from analysis.corpus import SkippedFile, group_of, merged_groups, split_groups
+from analysis.departures import Departures
 from analysis.errors import MeloError
 from analysis.findings import Finding, piece_findings
 from analysis.midi import read_midi
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from analysis.piece_check import PieceCheck, check_piece, stated_in
+from analysis.reading_findings import reading_findings
 from meloctl.formatting import count, percent
 from meloctl.rows.codec import GridLoss, encode
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
@@ -66,6 +68,11 @@ class CorpusCheck:
     findings: tuple[Finding, ...]
     """Those that concern a file."""
 
+    @property
+    def incomplete(self) -> frozenset[int]:
+        """Numbers of the files of which music is missing."""
+        return frozenset(i for finding in self.findings if finding.missing for i in finding.files)
+
 
 def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | None = None) -> FileFacts | SkippedFile:
     """The facts of one file, or why it cannot be read; no other file plays a part."""
@@ -80,7 +87,13 @@ def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | N
     return FileFacts(
         path=path,
         name=group_of(piece),
-        piece=check_piece(piece, meter_stated=meter_stated or meter is not None, tempo_stated=tempo_stated),
+        piece=check_piece(
+            piece,
+            meter_stated=meter_stated or meter is not None,
+            tempo_stated=tempo_stated,
+            departures=Departures(),
+            channels=len(piece.parts),
+        ),
         sketch=sketch(piece),
         grid=grid,
         rows=len(rows),
@@ -110,7 +123,8 @@ def assess_files(found: Iterable[FileFacts | SkippedFile]) -> CorpusCheck:
             read.append(facts)
     copies, cluster = _copies(read)
     groups = merged_groups([f.sketch.key or f.name for f in read], cluster)
-    findings = [*_of_copies(read, copies), *piece_findings([f.piece for f in read]), _merging(read)]
+    pieces = [f.piece for f in read]
+    findings = [*reading_findings(pieces), *_of_copies(read, copies), *piece_findings(pieces), _merging(read)]
     return CorpusCheck(
         files=tuple(read),
         skipped=tuple(skipped),

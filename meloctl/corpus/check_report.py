@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,27 @@ from analysis.atomic_write import atomic_write, atomic_write_text
 from analysis.corpus import printable
 from analysis.families import FAMILIES
 from analysis.findings import meter_to_pass
+from analysis.passed_over import passed_over_line
 from meloctl.corpus.check_corpus import CorpusCheck, FileFacts
 from meloctl.formatting import count, duration, examples, percent, whole
 from meloctl.rows.general_midi import PROGRAMS
 
-FORMAT = "meloctl.check/2"
+FORMAT = "meloctl.check/3"
 
 _EXAMPLES = 3
 
 
-def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[str, Any]:
-    """The JSON object `meloctl.check/2`."""
+def check_json(check: CorpusCheck, *, corpus: str, meter: str | None, passed_over: Mapping[str, int]) -> dict[str, Any]:
+    """The JSON object `meloctl.check/3`; `passed_over` counts files of music in other forms than MIDI by their ending."""
     paths = [printable(f.path) for f in check.files]
     return {
         "format": FORMAT,
         "corpus": corpus,
         "meter": meter,
         "files": len(check.files) + len(check.skipped),
-        "usable": len(check.files),
+        "usable": len(check.files) - len(check.incomplete),
+        "incomplete": len(check.incomplete),
+        "passed_over": dict(passed_over),
         "summary": summary(check),
         "meter_to_pass": meter_to_pass([f.piece for f in check.files]),
         "skipped": [{"path": printable(s.path), "reason": s.reason} for s in check.skipped],
@@ -47,6 +51,7 @@ def check_json(check: CorpusCheck, *, corpus: str, meter: str | None) -> dict[st
                 "name": f.name,
                 "files": len(f.files),
                 "fix": f.fix,
+                "missing": f.missing,
                 "examples": [paths[i] for i in f.files[:_EXAMPLES]],
                 "what": f.what,
                 "advice": f.advice,
@@ -80,7 +85,9 @@ def write_csv(check: CorpusCheck, path: Path) -> None:
 def summary(check: CorpusCheck) -> str:
     """The corpus in one line."""
     files = len(check.files) + len(check.skipped)
-    line = f"{count(files, 'file')}: {whole(len(check.files))} usable, {whole(len(check.skipped))} skipped"
+    incomplete = len(check.incomplete)
+    line = f"{count(files, 'file')}: {whole(len(check.files) - incomplete)} usable, {whole(len(check.skipped))} skipped"
+    line += f", {whole(incomplete)} with music missing" if incomplete else ""
     phrases = [f"{whole(len(f.files))} {f.phrase}" for f in check.findings if f.fix]
     return line + "; " + "; ".join(phrases or ["nothing found that hurts training"])
 
@@ -88,13 +95,17 @@ def summary(check: CorpusCheck) -> str:
 def check_lines(data: dict[str, Any]) -> list[str]:
     """The page for people, from the JSON object."""
     lines = [data["summary"]]
+    if data["passed_over"]:
+        lines.append(passed_over_line(data["passed_over"]))
     if data["skipped"]:
         lines += ["", f"Skipped ({len(data['skipped']):,})", *_reasons(data["skipped"])]
     for title, fix in (("Fix before training", True), ("Good to know", False)):
         chosen = [f for f in data["findings"] if f["fix"] is fix]
         if chosen:
             lines += ["", title, *(line for f in chosen for line in _finding_lines(f))]
-    return [*lines, "", "What it is made of", *_composition_lines(data["composition"])] if data["usable"] else lines
+    return (
+        [*lines, "", "What it is made of", *_composition_lines(data["composition"])] if data["composition"] else lines
+    )
 
 
 def write_report(data: dict[str, Any], check: CorpusCheck, folder: Path) -> list[str]:
@@ -120,11 +131,15 @@ def _line(f: FileFacts) -> dict[str, Any]:
         "seconds": round(piece.seconds, 1),
         "parts": parts.parts,
         "drums": parts.drums,
+        "channels": parts.channels,
         "meter": metre.commonest,
         "meter_changes": metre.changes,
         "accents": metre.accents,
+        "bars_beside": "; ".join(f"{s.shift:.3g} from bar {s.first_bar + 1} for {s.bars}" for s in metre.beside),
         "pickup": metre.pickup,
         "short_bars": metre.short_bars,
+        "silent_bars": piece.silent_bars,
+        "early": piece.early / piece.notes,
         "tempo": round(piece.tempo, 2),
         "off_grid": timing.off_grid,
         "shift": timing.shift,
@@ -135,6 +150,7 @@ def _line(f: FileFacts) -> dict[str, Any]:
         "resized": f.grid.resized / f.grid.notes,
         "merged": f.grid.merged / f.grid.notes,
         "group": f.name,
+        **asdict(piece.departures),
     }
 
 
@@ -151,6 +167,7 @@ def _composition(check: CorpusCheck) -> dict[str, Any]:
         "bars_a_piece": _spread([p.bars for p in pieces]),
         "notes_a_bar": _spread([p.notes / p.bars for p in pieces]),
         "parts_a_piece": _spread([p.instruments.parts for p in pieces]),
+        "channels_a_piece": _spread([p.instruments.channels for p in pieces]),
         "tempo": _spread([p.tempo for p in pieces]),
         "meters": dict(Counter(p.metre.commonest for p in pieces).most_common()),
         "meter_changes": sum(p.metre.changes > 0 for p in pieces),
@@ -197,7 +214,8 @@ def _composition_lines(c: dict[str, Any]) -> list[str]:
     moved, resized, merged = (percent(c["grid"][k], decimals=1) for k in ("moved", "resized", "merged"))
     facts = {
         "size": f"{c['notes']:,} notes in {c['bars']:,} bars, {duration(c['seconds'])}; {c['rows']:,} rows",
-        "a piece": f"{_range(c['bars_a_piece'])} bars, {_range(c['parts_a_piece'])} parts, "
+        "a piece": f"{_range(c['bars_a_piece'])} bars, {_range(c['parts_a_piece'])} parts "
+        f"on {_range(c['channels_a_piece'])} channels, "
         f"{_range(c['notes_a_bar'])} notes a bar, tempo {_range(c['tempo'])} (least, median, most)",
         "bars of": _counts(c["meters"].items(), 6) + f"; changing within {c['meter_changes']:,} of {files:,}",
         "parts": _counts(families.most_common(), 6) + f"; drums in {c['drums']:,} of {files:,} files",

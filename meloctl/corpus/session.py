@@ -1,6 +1,6 @@
 """One `meloctl corpus check`: the facts of each file, copies, findings, and the files that say so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
+from analysis.passed_over import passed_over
 from analysis.piece import meter as parse_meter
 from meloctl.corpus.check_corpus import assess_files, check_files
 from meloctl.corpus.check_report import check_json, check_lines, write_report
@@ -35,22 +36,30 @@ class CheckPlan:
     recipe: Recipe
     paths: Sequence[Path]
     meter: str | None
+    passed_over: Mapping[str, int]
+    """Files of music in other forms, by ending."""
 
 
 def plan_check(options: CheckOptions) -> CheckPlan:
     """Find the files of a corpus; nothing is written. Raises MeloError where there is none, or the meter is none."""
     meter = "{}/{}".format(*parse_meter(options.meter)) if options.meter is not None else None
     paths, corpus = find_files(options.corpus), options.corpus.resolve()
+    other = passed_over(options.corpus)
     return CheckPlan(
         recipe=Recipe(
             stage="check",
             command="corpus check",
-            inputs={"corpus": str(corpus), "fingerprint": fingerprint(paths, options.corpus)},
+            inputs={
+                "corpus": str(corpus),
+                "fingerprint": fingerprint(paths, options.corpus),
+                "passed_over": dict(other),
+            },
             options={"meter": meter},
             label=corpus.name,
         ),
         paths=paths,
         meter=meter,
+        passed_over=other,
     )
 
 
@@ -69,7 +78,7 @@ def write_check(plan: CheckPlan, folder: Path, reporter: ProgressReporter) -> Ru
         raise MeloError(
             f"no file in {corpus} could be read ({len(plan.paths)} tried); the first, {first.path.name}: {first.reason}"
         )
-    data = check_json(found, corpus=corpus, meter=plan.meter)
+    data = check_json(found, corpus=corpus, meter=plan.meter, passed_over=plan.passed_over)
     return RunOutput(files=write_report(data, found, folder), results={"summary": data["summary"]})
 
 

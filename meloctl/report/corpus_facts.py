@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 
-CHECK_FORMAT = "meloctl.check/2"
+CHECK_FORMAT = "meloctl.check/3"
 
 _SIZES = ("bars", "parts", "notes", "seconds")
 

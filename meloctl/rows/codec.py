@@ -185,7 +185,8 @@ def _named(
         index: {(numerator, denominator): index} of the vocabulary.
     """
     n, d = nominal
-    if abs(Fraction(4 * ticks_per_quarter * n, d) - ticks) >= 1:  # cut short by the next signature
+    cut_short = abs(Fraction(4 * ticks_per_quarter * n, d) - ticks) >= 1
+    if cut_short or all(d != e for _, e in index):
         whole = Fraction(ticks, ticks_per_quarter)
         d = next((d for d in DENOMINATORS if d >= 4 and (whole * d / 4).denominator == 1), 64)
         n = max(1, math.ceil(whole * d / 4))

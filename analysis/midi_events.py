@@ -1,0 +1,291 @@
+"""The events of a MIDI file as columns: one walk over its bytes, in which nothing is interpreted.
+
+Source: Standard MIDI Files 1.0. Running status is kept across system exclusive and meta events, which the standard forbids and
+players do; each such event is counted.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.arrays import Ints
+from analysis.compiled import compiled
+from analysis.errors import MeloError
+
+Bytes = npt.NDArray[np.uint8]
+"""(…) bytes."""
+
+Int32s = npt.NDArray[np.int32]
+"""(…) whole numbers of 32 bits."""
+
+MOST_TICKS = 1 << 31
+"""Ticks of a track stay below this."""
+
+MOST_EVENTS = 2_000_000
+"""Events of a file."""
+
+SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
+"""Status bytes that a length follows."""
+
+_PAST_END, _NO_STATUS, _PITCH, _UNDEFINED, _TICKS, _EVENTS, _LONG_NUMBER = range(1, 8)
+_REASONS = {
+    _PAST_END: "damaged: an event runs past the end of its track",
+    _NO_STATUS: "damaged: a data byte where an event must begin",
+    _PITCH: "damaged: a pitch above 127",
+    _UNDEFINED: "damaged: a status byte that MIDI does not define",
+    _TICKS: "damaged: its ticks run past 2^31",
+    _EVENTS: f"over {MOST_EVENTS:,} events; no piece has so many",
+    _LONG_NUMBER: "damaged: a delta time or a length of more than four bytes",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MidiEvents:
+    """The E events of a MIDI file, in the order of the file: track by track. End of Track is not among them."""
+
+    data: bytes = field(repr=False)
+    """The file, without a container around it."""
+
+    format: int
+    """0: one track; 1: tracks that sound together; 2: independent sequences."""
+
+    ticks_per_quarter: int
+
+    tracks: Ints
+    """(K, 2) first byte of each track's events, and the byte after its last."""
+
+    header_tracks: int
+    """How many tracks the header counts."""
+
+    first_event: Int32s
+    """(K + 1,) index of each track's first event; the last is E."""
+
+    tick: Int32s
+    """(E,) ticks from the start."""
+
+    status: Bytes
+    """(E,) 80 to EF: a channel message, running status resolved; F0, F7: system exclusive; FF: meta; others: system messages."""
+
+    start: Int32s
+    """(E,) position of the event behind its delta time: of its status, or of its first data byte under running status."""
+
+    stop: Int32s
+    """(E,) position behind its last byte."""
+
+    end_tick: Int32s
+    """(K,) tick of each track's End of Track, or of its last event."""
+
+    status_kept: int
+    """Events that took their status across a system exclusive or meta event."""
+
+    not_understood: int
+    """Data bytes above 127, and system messages, which no file holds."""
+
+    behind_end: int
+    """Bytes behind the tracks' End of Track, those of tracks that go on with zeros alone left out."""
+
+    other_chunks: int
+    """Chunks that hold no track."""
+
+    further_files: int
+    """1 where a second header follows."""
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+    @property
+    def track(self) -> Ints:
+        """(E,) track of each event."""
+        return np.repeat(np.arange(len(self.tracks)), np.diff(self.first_event))
+
+    def raw(self, event: int) -> bytes:
+        """The bytes of an event behind its delta time, its status written out."""
+        content = self.data[self.start[event] : self.stop[event]]
+        return content if content[0] > 0x7F else bytes([self.status[event]]) + content
+
+    def payload(self, event: int) -> bytes:
+        """What a meta or system exclusive event holds, without kind and length."""
+        at = int(self.start[event]) + (2 if self.status[event] == META else 1)
+        while self.data[at] > 0x7F:
+            at += 1
+        return self.data[at + 1 : self.stop[event]]
+
+
+def read_events(data: bytes) -> MidiEvents:
+    """The events of a Standard MIDI File.
+
+    Raises MeloError: not a MIDI file, damaged, or over a limit.
+    """
+    header_tracks = _check_header(data)
+    tracks, other_chunks, at = _tracks(data, header_tracks)
+    room = min(int((tracks[:, 1] - tracks[:, 0]).sum()) // 2 + 1, MOST_EVENTS)
+    tick, start, stop = (np.empty(room, dtype=np.int32) for _ in range(3))
+    status = np.empty(room, dtype=np.uint8)
+    first_event = np.zeros(len(tracks) + 1, dtype=np.int32)
+    end_tick = np.zeros(len(tracks), dtype=np.int32)
+    n, error, kept, odd, behind = _walk(
+        np.frombuffer(data, dtype=np.uint8), tracks, tick, status, start, stop, first_event, end_tick
+    )
+    if error:
+        raise MeloError(_REASONS[error])
+    return MidiEvents(
+        data=data,
+        format=data[9],
+        ticks_per_quarter=int.from_bytes(data[12:14], "big"),
+        tracks=tracks,
+        header_tracks=header_tracks,
+        first_event=first_event,
+        tick=tick[:n],
+        status=status[:n],
+        start=start[:n],
+        stop=stop[:n],
+        end_tick=end_tick,
+        status_kept=kept,
+        not_understood=odd,
+        behind_end=behind,
+        other_chunks=other_chunks,
+        further_files=int(data[at : at + 4] == b"MThd"),
+    )
+
+
+def _check_header(data: bytes) -> int:
+    """How many tracks the header counts."""
+    if not data:
+        raise MeloError("the file is empty")
+    if data[:4] != b"MThd":
+        raise MeloError("not a MIDI file: it does not start with MThd")
+    if len(data) < 14:
+        raise MeloError("damaged: the file ends inside its header")
+    if not 6 <= int.from_bytes(data[4:8], "big") <= len(data) - 8:
+        raise MeloError("damaged: its header is shorter than 6 bytes or longer than the file")
+    if (kind := int.from_bytes(data[8:10], "big")) > 2:
+        raise MeloError(f"damaged: MIDI of format {kind}; there are formats 0, 1 and 2")
+    if data[12] & 0x80:
+        raise MeloError("timed in video frames (SMPTE), not in quarter notes: it has no bars")
+    if data[12:14] == b"\0\0":
+        raise MeloError("damaged: 0 ticks per quarter note")
+    return int.from_bytes(data[10:12], "big")
+
+
+def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
+    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, and where that is.
+
+    What follows the tracks that the header counts and is no whole track is passed over.
+    """
+    tracks: list[tuple[int, int]] = []
+    other = 0
+    at = 8 + int.from_bytes(data[4:8], "big")
+    while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        is_track = data[at : at + 4] == b"MTrk"
+        if end > len(data):
+            if len(tracks) >= header_tracks:
+                break
+            raise MeloError("damaged: the file ends inside a track")
+        if is_track:
+            tracks.append((at + 8, end))
+        other += not is_track
+        at = end
+    if len(tracks) < header_tracks:
+        raise MeloError(f"damaged: {len(tracks):,} of the {header_tracks:,} tracks that its header counts")
+    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at
+
+
+@compiled
+def _number(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """A number of variable length and the position after it; −1 where it runs past `end`, −2 where it has over four bytes."""
+    value = 0
+    for _ in range(4):
+        if at >= end:
+            return -1, at
+        byte = data[at]
+        at += 1
+        value = (value << 7) | (byte & 0x7F)
+        if byte < 0x80:
+            return value, at
+    return -2, at
+
+
+@compiled
+def _length_but_for_zeros(data: Bytes, start: int, end: int) -> int:
+    """Bytes of a range that does not hold zeros alone; 0 for one that does."""
+    for i in range(start, end):
+        if data[i] > 0:
+            return end - start
+    return 0
+
+
+@compiled
+def _walk(
+    data: Bytes,
+    tracks: Ints,
+    tick: Int32s,
+    status: Bytes,
+    start: Int32s,
+    stop: Int32s,
+    first_event: Int32s,
+    end_tick: Int32s,
+) -> tuple[int, int, int, int, int]:
+    """Fill the columns; the number of events, an error or 0, and counts: status kept, bytes not understood, bytes behind."""
+    n = kept = odd = behind = 0
+    for k in range(len(tracks)):
+        at, end = tracks[k, 0], tracks[k, 1]
+        now = running = 0
+        crossed = False
+        first_event[k] = n
+        while at < end:
+            delta, at = _number(data, at, end)
+            if delta < 0:
+                return n, _PAST_END if delta == -1 else _LONG_NUMBER, kept, odd, behind
+            now += delta
+            if now >= MOST_TICKS:
+                return n, _TICKS, kept, odd, behind
+            if at >= end:
+                return n, _PAST_END, kept, odd, behind
+            begin, code = at, int(data[at])
+            if code >= 0xF0:
+                at += 1
+                if code in (META, SYSEX, ESCAPE):
+                    if code == META:
+                        at += 1
+                    length, at = _number(data, at, end)
+                    if length < 0:
+                        return n, _PAST_END if length == -1 else _LONG_NUMBER, kept, odd, behind
+                    at += length
+                    crossed = True
+                elif code == 0xF4 or code == 0xF5 or code == 0xF9 or code == 0xFD:
+                    return n, _UNDEFINED, kept, odd, behind
+                else:
+                    at += 2 if code == 0xF2 else 1 if code == 0xF1 or code == 0xF3 else 0
+                    odd += 1
+                if at > end:
+                    return n, _PAST_END, kept, odd, behind
+                if code == META and data[begin + 1] == 0x2F:
+                    behind += _length_but_for_zeros(data, at, end)
+                    break
+            else:
+                if code >= 0x80:
+                    running = code
+                    at += 1
+                elif running == 0:
+                    return n, _NO_STATUS, kept, odd, behind
+                else:
+                    code = running
+                    kept += crossed
+                crossed = False
+                kind = code & 0xF0
+                at += 1 if kind == 0xC0 or kind == 0xD0 else 2
+                if at > end:
+                    return n, _PAST_END, kept, odd, behind
+                if data[at - 1] > 0x7F or ((kind < 0xC0 or kind == 0xE0) and data[at - 2] > 0x7F):
+                    if kind < 0xB0 and data[at - 2] > 0x7F:
+                        return n, _PITCH, kept, odd, behind
+                    odd += 1
+            if n == len(tick):
+                return n, _EVENTS, kept, odd, behind
+            tick[n], status[n], start[n], stop[n] = now, code, begin, at
+            n += 1
+        end_tick[k] = now
+    first_event[len(tracks)] = n
+    return n, 0, kept, odd, behind
