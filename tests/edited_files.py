@@ -125,7 +125,7 @@ def masked_places(infill):
     """(track, place in it) of the note-ons of the masked notes of an infill."""
     source = infill.kept.source
     on = source.note_on[infill.masked_notes]
-    track = source.events.track_of()[on]
+    track = source.events.track[on]
     return set(zip(track.tolist(), (on - source.events.first_event[track]).tolist(), strict=True))
 
 

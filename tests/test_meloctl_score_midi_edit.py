@@ -32,7 +32,7 @@ def edit(data, *, drop=(), new=(), factor=1, end_tick=None):
     events = parse_source(data).events
     keep = np.ones(len(events.tick), dtype=np.bool_)
     keep[list(drop)] = False
-    ends = factor * events.end_tick if end_tick is None else np.array(end_tick)
+    ends = factor * events.end_tick.astype(np.int64) if end_tick is None else np.array(end_tick)
     return edited_midi(events, Edit(keep=keep, new=new, factor=factor, end_tick=ends))
 
 
@@ -82,7 +82,7 @@ def test_a_long_header_alien_chunks_and_bytes_behind_the_end_stay():
     # bytes behind a track's End of Track
     tail = smf(note(60, 480))[:-4] + b"\x00\xff\x2f\x00" + b"\x01\x02\x03"
     tail = tail[:18] + (len(tail) - 22).to_bytes(4, "big") + tail[22:]
-    assert edit(tail, drop=[1]).endswith(b"\x00\xff\x2f\x00\x01\x02\x03")
+    assert edit(tail, drop=[1]).endswith(b"\x83\x60\xff\x2f\x00\x01\x02\x03")
 
 
 def test_new_events_stand_first_behind_and_last_in_their_tick():

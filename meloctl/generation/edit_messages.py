@@ -1,17 +1,14 @@
 """What of a file is not kept, or changes beside the notes that are written, in words: one line a kind, with counts."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from analysis.midi import Limits
-from analysis.midi_container import unwrap
+from analysis.midi_container import Wrapper
 from meloctl.formatting import count, listed
 from meloctl.score.kept_music import KeptMusic
 
 
-def container_messages(path: Path) -> list[str]:
+def container_messages(wrapper: Wrapper) -> list[str]:
     """What stands around the MIDI file in a RIFF file and is not written again."""
-    _, wrapper = unwrap(path.read_bytes(), most_bytes=Limits().file_bytes)
     lines = []
     if wrapper.other_chunks:
         lines.append(f"Not kept, for the new file is plain MIDI: {_in_words(wrapper.other_chunks)} of the RIFF file")

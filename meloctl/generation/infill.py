@@ -58,7 +58,7 @@ class Infill:
     @property
     def note_row_bar(self) -> Ints:
         """(N,) the bar of each note of the file, as rows count bars."""
-        return np.searchsorted(self.bar_tick, self.piece.notes.onset_tick + self.piece.early_ticks, side="right") - 1
+        return np.searchsorted(self.bar_tick, self.piece.notes.onset_tick + self.piece.bar_tolerance, side="right") - 1
 
 
 def encode_infill(

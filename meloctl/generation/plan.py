@@ -79,7 +79,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         seeds=range(options.seed, options.seed + options.count),
         sound=options.sound,
         soundfont=find_soundfont() if options.sound != "none" else None,
-        messages=_messages(options, source, vocabulary),
+        messages=_messages(source, vocabulary),
     )
 
 
@@ -145,14 +145,13 @@ def _recipe(options: GenerateOptions, model: Path) -> Recipe:
     )
 
 
-def _messages(options: GenerateOptions, source: Prompt | Infill | None, vocabulary: Vocabulary) -> tuple[str, ...]:
+def _messages(source: Prompt | Infill | None, vocabulary: Vocabulary) -> tuple[str, ...]:
     """What the user should know of the file that new notes join."""
-    if options.prompt and isinstance(source, Prompt):
-        return (*container_messages(options.prompt), *kept_messages(source.kept, source.bars))
-    if options.infill and isinstance(source, Infill):
-        new = _new_part_messages(source, vocabulary)
-        return (*container_messages(options.infill), *kept_messages(source.kept, None), *new)
-    return ()
+    if source is None:
+        return ()
+    wrapper, bars = source.kept.source.wrapper, source.bars if isinstance(source, Prompt) else None
+    new = _new_part_messages(source, vocabulary) if isinstance(source, Infill) else ()
+    return (*container_messages(wrapper), *kept_messages(source.kept, bars), *new)
 
 
 def _new_part_messages(infill: Infill, vocabulary: Vocabulary) -> tuple[str, ...]:

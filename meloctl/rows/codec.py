@@ -89,7 +89,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     """
     notes, tpq, steps = piece.notes, piece.ticks_per_quarter, vocabulary.steps_per_quarter
     bars = grid_bars(piece, vocabulary)
-    bar = bars.bar_of(notes.onset_tick + piece.early_ticks)
+    bar = bars.bar_of(notes.onset_tick + piece.bar_tolerance)
     within = notes.onset_tick - bars.start_tick[bar]
     position = nearest_step(within, tpq, steps_per_quarter=steps)
     length = np.maximum(nearest_step(notes.duration_tick, tpq, steps_per_quarter=steps), 1)

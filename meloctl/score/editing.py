@@ -41,9 +41,9 @@ def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, voca
     factor = finer_factor(source.events, vocabulary.steps_per_quarter, end)
     parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
     placed = _placed(new, factor * bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary)
-    end_tick = source.events.end_tick.copy()
-    last_bar = int(source.piece.bars.start_tick(source.piece.n_bars - 1)) - source.piece.early_ticks
-    if max(end_tick) + source.piece.early_ticks < end and not (kept.notes[:, ONSET] >= last_bar).any():
+    end_tick = source.events.end_tick.astype(np.int64)
+    last_bar = int(source.piece.bars.start_tick(source.piece.n_bars - 1)) - source.piece.bar_tolerance
+    if max(end_tick) + source.piece.bar_tolerance < end and not (kept.notes[:, ONSET] >= last_bar).any():
         end_tick[0] = end  # nothing else says any more that there is a last bar
     return join_notes(kept, parts, placed, n_bars=source.piece.n_bars, end_tick=factor * end_tick, factor=factor)
 
@@ -212,4 +212,4 @@ def _holding_track(kept: KeptMusic, kind: int) -> int:
     """The track of the last meta event of a kind that stays; the first where there is none."""
     events = kept.source.events
     found = np.flatnonzero((meta_kinds(events) == kind) & kept.keep)
-    return int(events.track_of()[found[np.argmax(events.tick[found])]]) if len(found) else 0
+    return int(events.track[found[np.argmax(events.tick[found])]]) if len(found) else 0

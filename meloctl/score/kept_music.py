@@ -80,7 +80,7 @@ def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> Kep
     piece, events, rows = source.piece, source.events, notes_in_file(source)
     again = np.zeros(len(masked), dtype=np.bool_)
     if gap_end is not None:
-        again = masked & (rows[:, ONSET] < gap_end) & (rows[:, END] > gap_end + piece.early_ticks)
+        again = masked & (rows[:, ONSET] < gap_end) & (rows[:, END] > gap_end + piece.bar_tolerance)
     keep = np.ones(len(events.tick), dtype=np.bool_)
     keep[source.note_on[masked]] = False
     keep[source.note_off[masked & ~again & (source.note_off >= 0)]] = False

@@ -35,7 +35,7 @@ TRACK, CHANNEL, PITCH, ONSET, END, VELOCITY, SOUND = range(7)
 def notes_in_file(source: MidiSource) -> Ints:
     """(N, 7) the notes of a file with track and channel, in the order of its piece's notes."""
     notes, on = source.piece.notes, source.note_on
-    track, channel = source.events.track_of()[on], event_channels(source.events)[on]
+    track, channel = source.events.track[on], source.note_channel
     end, sound = notes.onset_tick + notes.duration_tick, sounds_of(source.piece.parts)[notes.part]
     return np.stack([track, channel, notes.pitch, notes.onset_tick, end, notes.velocity, sound], axis=1)
 

@@ -29,7 +29,7 @@ def releases(
         channels: on which channels; None for all.
     """
     hanging: dict[tuple[int, str], tuple[int, int, bytes]] = {}
-    channel, track = event_channels(events), events.track_of()
+    channel, track = event_channels(events), events.track
     kind = events.status & 0xF0
     acting = np.flatnonzero(keep & np.isin(kind, (0xB0, 0xD0, 0xE0)))
     for i in acting[np.argsort(events.tick[acting], kind="stable")].tolist():
