@@ -12,7 +12,7 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.compiled import compiled
 from analysis.errors import MeloError
-from analysis.midi_events import Bytes, Int32s, MidiEvents
+from analysis.midi_events import SYSEX, Bytes, Int32s, MidiEvents
 
 CHANNELS = 16
 """Channels of a port; a channel's number here is port · 16 + channel, from 0."""
@@ -144,6 +144,13 @@ def _ends_notes(data: Bytes, code: int, stop: int) -> bool:
         return False
     control = min(int(data[stop - 2]), 127)
     return control == 120 or control >= 123
+
+
+def is_system_reset(events: MidiEvents, event: int) -> bool:
+    """Whether an event is GM On, GM2 On, GS Reset or XG System On."""
+    data = np.frombuffer(events.data, dtype=np.uint8)
+    kind = _sysex(data, events.start[event], events.stop[event])[0] if events.status[event] == SYSEX else 0
+    return 0 < kind < 4
 
 
 @compiled

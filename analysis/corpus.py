@@ -13,6 +13,7 @@ from analysis.midi import read_midi
 from analysis.midi_container import is_midi_name
 from analysis.passed_over import how_to_read, passed_over, passed_over_line
 from analysis.piece import Piece
+from analysis.reading import AS_IT_STANDS, Reading
 from analysis.shown_text import escaped
 
 
@@ -60,13 +61,13 @@ def find_files(corpus: Path) -> list[Path]:
 def read_files(
     paths: Sequence[Path],
     *,
-    meter: tuple[int, int] | None = None,
+    reading: Reading = AS_IT_STANDS,
     on_file: Callable[[], None] = lambda: None,
 ) -> Iterator[ReadFile | SkippedFile]:
     """Read files one by one, in order; `on_file` is called after each."""
     for path in paths:
         try:
-            yield ReadFile(path=path, piece=read_midi(path, meter=meter))
+            yield ReadFile(path=path, piece=read_midi(path, reading=reading))
         except MeloError as error:
             yield SkippedFile(path=path, reason=str(error))
         on_file()

@@ -14,6 +14,7 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.offsets import MOST_PAIRS, OFFSETS, CellBlocks, FamilySums, OffsetSums, count_pairs, measure
 from analysis.piece import Piece
+from analysis.reading import AS_IT_STANDS, Reading
 from analysis.shuffle import chance_sums, shuffled_sums, whole_table
 from analysis.similarity import MEASURES, Measure
 from analysis.tables import OffsetTable, total_of
@@ -53,7 +54,7 @@ class MeasureChunk:
     """The task: read each file of a chunk, measure it, shuffle those that were sampled."""
 
     measures: tuple[str, ...] = tuple(m.name for m in MEASURES)
-    meter: tuple[int, int] | None = None
+    reading: Reading = AS_IT_STANDS
     by_family: bool = True
     shuffled: frozenset[int] = frozenset()
     """Numbers of the files that are shuffled."""
@@ -64,12 +65,12 @@ class MeasureChunk:
     seed: int = 0
 
     @staticmethod
-    def of(n_files: int, *, meter: tuple[int, int] | None = None, seed: int = 0) -> "MeasureChunk":
+    def of(n_files: int, *, reading: Reading = AS_IT_STANDS, seed: int = 0) -> "MeasureChunk":
         """All measures, with families and shuffles, of a corpus of that many files."""
         rng = np.random.default_rng([seed, n_files])
         sampled = rng.choice(n_files, min(n_files, MOST_SHUFFLED), replace=False, shuffle=False)
         draws = min(max(-(-SHUFFLES // max(len(sampled), 1)), 8), 999)
-        return MeasureChunk(meter=meter, seed=seed, shuffled=frozenset(sampled.tolist()), draws=draws)
+        return MeasureChunk(reading=reading, seed=seed, shuffled=frozenset(sampled.tolist()), draws=draws)
 
     def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
         """Sums of each piece, of the chunk, and of the shuffles; facts of each piece; skipped files with their reasons."""
@@ -81,7 +82,7 @@ class MeasureChunk:
             try:
                 if number in died:
                     raise MeloError(CRASHED)
-                piece = read_midi(Path(path), meter=self.meter)
+                piece = read_midi(Path(path), reading=self.reading)
                 sums = self._measure(piece, number, kinds)
             except MeloError as error:
                 skipped.append({"path": printable(Path(path)), "reason": str(error)})

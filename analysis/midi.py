@@ -18,10 +18,13 @@ from analysis.atomic_write import atomic_write
 from analysis.channel_state import channel_states
 from analysis.departures import Departures
 from analysis.errors import MeloError
+from analysis.mended_bars import mend_bars
 from analysis.midi_container import Wrapper, unwrap
 from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
 from analysis.midi_notes import FileNotes, file_notes
 from analysis.piece import Bars, Notes, Part, Piece, bar_tolerance
+from analysis.reading import AS_IT_STANDS, Reading
+from analysis.sustain import pedal_events, sustained_end
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -70,33 +73,33 @@ class MidiSource:
     departures: Departures
 
 
-def read_midi(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
+def read_midi(path: Path, *, reading: Reading = AS_IT_STANDS, limits: Limits = Limits()) -> Piece:
     """Read one MIDI file.
 
     Args:
         path: a regular file, or a link to one; plain, in RIFF, or packed by gzip.
-        meter: (numerator, denominator) that overrides every time signature of the file.
+        reading: what of it counts.
         limits: what the file may hold.
 
     Raises:
         MeloError: not a file, not MIDI, damaged, over a limit, or without notes. The message is the reason alone.
     """
-    return parse_midi(read_bytes(path, limits), meter=meter, limits=limits)
+    return parse_midi(read_bytes(path, limits), reading=reading, limits=limits)
 
 
-def parse_midi(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> Piece:
+def parse_midi(data: bytes, *, reading: Reading = AS_IT_STANDS, limits: Limits = Limits()) -> Piece:
     """The same from the bytes of a file."""
-    return _read(data, meter, limits).piece
+    return _read(data, reading, limits).piece
 
 
-def read_source(path: Path, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> MidiSource:
+def read_source(path: Path, *, reading: Reading = AS_IT_STANDS, limits: Limits = Limits()) -> MidiSource:
     """Read one MIDI file with its events; arguments and errors as for `read_midi`."""
-    return parse_source(read_bytes(path, limits), meter=meter, limits=limits)
+    return parse_source(read_bytes(path, limits), reading=reading, limits=limits)
 
 
-def parse_source(data: bytes, *, meter: tuple[int, int] | None = None, limits: Limits = Limits()) -> MidiSource:
+def parse_source(data: bytes, *, reading: Reading = AS_IT_STANDS, limits: Limits = Limits()) -> MidiSource:
     """The same from the bytes of a file."""
-    read = _read(data, meter, limits)
+    read = _read(data, reading, limits)
     onset, duration, pitch, velocity, part = _columns(read.found)
     order = np.lexsort((velocity, duration, pitch, part, onset))
     return MidiSource(
@@ -178,14 +181,6 @@ def _timed(events: "list[tuple[int, int, Any]]", end_tick: int) -> "list[Any]":
     return found
 
 
-def render_midi(path: Path, *, soundfont: Path, sample_rate: int) -> npt.NDArray[np.float32]:
-    """The sound of a MIDI file, shape (samples, 2), by symusic's synthesizer."""
-    from symusic import Score, Synthesizer
-
-    synthesizer = Synthesizer(sf_path=str(soundfont), sample_rate=sample_rate)
-    return np.asarray(synthesizer.render(Score(str(path)), stereo=True), dtype=np.float32).T
-
-
 def read_bytes(path: Path, limits: Limits = Limits()) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
@@ -237,7 +232,7 @@ class _Times:
     tempos_ignored: int = 0
 
 
-def _read(data: bytes, meter: tuple[int, int] | None, limits: Limits) -> _Read:
+def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     data, wrapper = unwrap(data, most_bytes=limits.file_bytes)
     events = read_events(data)
     if events.format == 2 and len(events.tracks) > 1:
@@ -250,7 +245,9 @@ def _read(data: bytes, meter: tuple[int, int] | None, limits: Limits) -> _Read:
         raise MeloError("holds no notes")
     _within(len(found.part_program), limits.parts, "parts")
     _within(len(found.on), limits.notes, "notes")
-    times = _times(events, meter, limits)
+    if reading.pedal:
+        found = _under_pedals(events, found)
+    times = _times(events, reading.meter, limits)
     piece = Piece(
         parts=_parts(events, found),
         notes=Notes.of(*_columns(found)),
@@ -262,7 +259,18 @@ def _read(data: bytes, meter: tuple[int, int] | None, limits: Limits) -> _Read:
     if piece.n_bars > limits.bars:  # End of Track by mistake, perhaps: the notes decide
         piece = replace(piece, end_tick=0)
         _within(piece.n_bars, limits.bars, "bars")
+    if reading.fix_bars:
+        piece = mend_bars(piece)
+        _within(piece.n_bars, limits.bars, "bars")
     return _Read(wrapper=wrapper, events=events, found=found, piece=piece, times=times)
+
+
+def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
+    """Notes as long as the sustain pedal holds them; drums end by themselves."""
+    columns = (c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel))
+    end = sustained_end(*columns, pedals=pedal_events(events), last_tick=int(events.end_tick.max()))
+    drums = found.part_drums[found.part].astype(bool)
+    return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 
 
 def _columns(found: FileNotes) -> tuple[npt.NDArray[Any], ...]:

@@ -124,7 +124,7 @@ def _end_in_other_tracks(events: MidiEvents, on: Int32s, end: Int32s, still_open
         used: (E,) 1 for each note-off that ended a note.
     """
     data, track = events.data, events.track
-    port = _ports(events)
+    port = event_ports(events)
     kind = events.status & 0xF0
     force = np.frombuffer(data, dtype=np.uint8)[events.stop - 1]
     offs = np.flatnonzero((used == 0) & ((kind == 0x80) | ((kind == 0x90) & (force == 0))))
@@ -150,7 +150,7 @@ def _end_in_other_tracks(events: MidiEvents, on: Int32s, end: Int32s, still_open
     return endless
 
 
-def _ports(events: MidiEvents) -> Ints:
+def event_ports(events: MidiEvents) -> Ints:
     """(E,) the port of each event."""
     port = np.zeros(len(events), dtype=np.int64)
     for e in np.flatnonzero(events.status == 0xFF).tolist():

@@ -16,6 +16,7 @@ from strategies import pieces
 from analysis.errors import MeloError
 from analysis.midi import Limits, parse_midi, read_midi, write_midi
 from analysis.piece import Notes
+from analysis.reading import Reading
 
 PROGRAM_5, PROGRAM_6 = (0, b"\xc0\x05"), (0, b"\xc0\x06")
 
@@ -56,7 +57,7 @@ def test_a_velocity_above_127_is_brought_down():
 def test_meter_overrides_every_signature_of_the_file():
     data = smf([signature(1, 2), *note(60, 480), *note(60, 480, rest=1440)])
     assert parse_midi(data).n_bars == 5
-    assert parse_midi(data, meter=(4, 4)).n_bars == 2
+    assert parse_midi(data, reading=Reading(meter=(4, 4))).n_bars == 2
 
 
 GOOD = smf([signature(4, 2), *note(60, 480)])

@@ -112,6 +112,11 @@ def test_only_one_file_knows_a_midi_library():
     assert knows == {"analysis.midi"}
 
 
+def test_only_one_file_knows_the_synthesizer():
+    knows = {name for name, path in modules().items() if "midirenderer" in set(imported(path))}
+    assert knows == {"meloctl.score.synthesizer"}
+
+
 def test_no_two_public_classes_of_one_name():
     places = defaultdict(list)
     for name, path in modules().items():

@@ -142,7 +142,7 @@ def test_json_says_the_same(compared):
 
 def test_on_real_pieces_the_seeds_mask_beats_chance(real):
     files = real("band")
-    pieces = read_piece_rows(sample_files(files, files[0].parent, 3), meter=None)
+    pieces = read_piece_rows(sample_files(files, files[0].parent, 3))
     assert len(find_files(files[0].parent)) >= 3
     costs = compare_masks(rules_to_compare(TABLE, pieces, random=np.random.default_rng(0)), TABLE, pieces)
     by_name = {s.name: s for s in costs}

@@ -132,8 +132,8 @@ def test_rows_are_read_and_broken_files_left_out(tmp_path):
     write_midi(BAND, tmp_path / "a.mid")
     (tmp_path / "b.mid").write_text("no music")
     calls = []
-    (found,) = read_piece_rows(sorted(tmp_path.iterdir()), meter=None, on_file=lambda: calls.append(1))
+    (found,) = read_piece_rows(sorted(tmp_path.iterdir()), on_file=lambda: calls.append(1))
     assert found.rows.sum() == 3 + 7
     assert len(calls) == 2
     with pytest.raises(MeloError, match=r"none of 1 files could be read; the first, b\.mid: not a MIDI file"):
-        read_piece_rows([tmp_path / "b.mid"], meter=None)
+        read_piece_rows([tmp_path / "b.mid"])

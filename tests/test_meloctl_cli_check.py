@@ -12,6 +12,7 @@ from conftest import note, signature, smf
 
 from analysis.corpus import SkippedFile, find_files, split_of
 from analysis.errors import MeloError
+from analysis.reading import AS_IT_STANDS
 from meloctl.corpus.check_corpus import FileFacts, assess_files, check_file, check_files
 from meloctl.corpus.check_report import check_json, check_lines, summary
 from meloctl.dataset.store import make_shard
@@ -158,7 +159,7 @@ def test_a_clean_corpus_is_reported_as_clean(tmp_path):
         (tmp_path / f"{i}.mid").write_bytes(tune(i))
     found = assess_files(check_files(find_files(tmp_path)))
     assert summary(found) == "3 files: 3 usable, 0 skipped; nothing found that hurts training"
-    lines = check_lines(check_json(found, corpus="x", meter=None, passed_over={}))
+    lines = check_lines(check_json(found, corpus="x", reading=AS_IT_STANDS, passed_over={}))
     assert "Fix before training" not in lines
     assert "What it is made of" in lines
 
@@ -166,13 +167,13 @@ def test_a_clean_corpus_is_reported_as_clean(tmp_path):
 def test_reasons_that_differ_in_numbers_are_one(tmp_path, corpus):
     skipped = [SkippedFile(path=tmp_path / f"{i}.mid", reason=f"{i},000 bars; at most 10 are read") for i in range(5)]
     found = assess_files([*skipped, check_file(corpus / "song0.mid", V)])
-    lines = check_lines(check_json(found, corpus="x", meter=None, passed_over={}))
+    lines = check_lines(check_json(found, corpus="x", reading=AS_IT_STANDS, passed_over={}))
     assert "      5  0,000 bars; at most 10 are read: 0.mid, 1.mid, 2.mid, …" in lines
 
 
 def test_nothing_at_all_can_be_checked():
     found = assess_files([])
-    assert check_lines(check_json(found, corpus="x", meter=None, passed_over={})) == [
+    assert check_lines(check_json(found, corpus="x", reading=AS_IT_STANDS, passed_over={})) == [
         "0 files: 0 usable, 0 skipped; nothing found that hurts training"
     ]
 

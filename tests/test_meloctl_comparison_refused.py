@@ -47,7 +47,7 @@ def test_another_corpus_is_refused(trained, tmp_path):
     rows = save_run(tmp_path / "c", corpus, model, "meloformer", rows="meloctl.shard/1")
     for run, why in (
         (elsewhere, f"was trained on {corpus}, .* on {other}; only runs on one corpus can be compared"),
-        (meter, "with the meter the files' own, .* with 4/4"),
+        (meter, "with the files' own bars, .* with bars of 4/4"),
         (rows, "with the rows format meloctl.shard/2, .* with meloctl.shard/1"),
     ):
         assert_refused(runs["known"], run, work=tmp_path / "melo", match=why)

@@ -8,6 +8,7 @@ from conftest import note, smf
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
+from analysis.reading import AS_IT_STANDS, Reading
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.progress import SilentReporter
 from meloctl.rows.vocabulary import default_vocabulary
@@ -37,10 +38,10 @@ def corpus(tmp_path):
     return folder
 
 
-def rows_of(corpus, *, meter=None, name=None, vocabulary=V):
+def rows_of(corpus, *, reading=AS_IT_STANDS, name=None, vocabulary=V):
     """The shard, and whether it was encoded now."""
     reporter, paths = Stages(), find_files(corpus)
-    about = {"corpus": name or str(corpus), "fingerprint": fingerprint(paths, corpus), "meter": meter}
+    about = {"corpus": name or str(corpus), "fingerprint": fingerprint(paths, corpus), "reading": reading}
     shard = corpus_rows(corpus.parent / "melo" / "cache", paths, vocabulary, reporter, **about)
     assert reporter.stages in ([], [("encoding", len(paths))])
     assert reporter.steps == (len(paths) if reporter.stages else 0)
@@ -56,14 +57,15 @@ def test_rows_are_encoded_once(corpus):
     assert first.split == again.split
 
 
-def test_other_files_names_time_signatures_and_vocabularies_have_rows_of_their_own(corpus):
+def test_other_files_names_readings_and_vocabularies_have_rows_of_their_own(corpus):
     rows_of(corpus)
-    assert rows_of(corpus, meter=(3, 4))[1]
+    for reading in (Reading(meter=(3, 4)), Reading(pedal=True), Reading(fix_bars=True)):
+        assert rows_of(corpus, reading=reading)[1]
     assert rows_of(corpus, name="another")[1]
     assert rows_of(corpus, vocabulary=replace(V, tempos=V.tempos[:-1]))[1]
     (corpus / "5.mid").write_bytes(smf(note(70, 480)))
     assert rows_of(corpus)[1]
-    assert not rows_of(corpus, meter=None)[1]
+    assert not rows_of(corpus, reading=Reading(meter=None))[1]
 
 
 def test_a_corpus_without_readable_files_leaves_no_rows(corpus):

@@ -306,10 +306,12 @@ def test_mistakes_have_one_line(evaluated, trained, tmp_path):
         ([tmp_path / "nothing"], "no such folder"),
         (["--reference", root / "real"], "^reference .*: it is for a FOLDER of MIDI files"),
         (["--meter", "4/4"], "^meter 4/4: it is for a FOLDER"),
+        (["--pedal"], "^pedal: it is for a FOLDER"),
+        (["--fix-bars"], "^fix_bars: it is for a FOLDER"),
         ([root / "ours", "--meter", "4/5"], "is not a time signature"),
         (["--model", root / "ours"], "^model .*: not a finished run of meloctl train"),
         (["--model", stats], "give a run of meloctl train"),
-        ([root / "ours", "--reference", tmp_path], "no .mid or .midi file"),
+        ([root / "ours", "--reference", tmp_path], "no MIDI file"),
     ):
         with pytest.raises(MeloError, match=why):
             evaluate_lines(*arguments, work=tmp_path / "melo")

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from conftest import DIARY, piece_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from miditoolkit import MidiFile
-from scipy.io import wavfile
 from small_models import EXEMPT, SEED, V, always, generate_rows, music, small, states_of
 from strategies import specs
 from symusic import Score
@@ -32,8 +30,6 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import INSTRUMENT
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
-from meloctl.score.render import write_sound
-from meloctl.score.soundfont import find_soundfont, tuned_soundfont
 
 
 @settings(max_examples=15)
@@ -284,63 +280,3 @@ def test_the_piano_roll_takes_any_names(tmp_path):
     piece = piece_of([(0, 0, 6, 60), (1, 0, 6, 64), (2, 0, 6, 67)], parts=parts)
     draw_piano_roll(piece, tmp_path / "a.png", title="主 $x")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.fixture(scope="module")
-def soundfont(tmp_path_factory):
-    return tuned_soundfont(find_soundfont(), tmp_path_factory.mktemp("cache"))
-
-
-def sound(folder, soundfont, pitch, program):
-    """Two seconds of one note: (seconds, rate, samples of both sides)."""
-    piece = piece_of([(0, 0, 1920, pitch)], parts=(Part(program=program, is_drum=False),), ticks_per_quarter=480)
-    write_midi(piece, folder / "a.mid")
-    return write_sound(folder / "a.mid", folder / "a.wav", soundfont=soundfont), *wavfile.read(folder / "a.wav")
-
-
-def test_sound_has_its_length_and_loudness(tmp_path, soundfont):
-    seconds, rate, audio = sound(tmp_path, soundfont, 69, 0)
-    assert (rate, audio.dtype, audio.shape[1]) == (44_100, np.int16, 2)
-    assert len(audio) / rate == pytest.approx(seconds)
-    assert seconds >= 2.0
-    assert np.abs(audio).max() / 32767 == pytest.approx(10 ** (-1 / 20), abs=0.01)
-
-
-def test_flac_holds_the_samples_of_wav(tmp_path, soundfont):
-    seconds, rate, wav = sound(tmp_path, soundfont, 69, 19)
-    assert write_sound(tmp_path / "a.mid", tmp_path / "a.flac", soundfont=soundfont) == seconds
-    flac, flac_rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
-    assert soundfile.info(tmp_path / "a.flac").subtype == soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
-    assert flac_rate == rate
-    assert np.abs(wav).max() > 1000
-    assert np.array_equal(flac, wav)
-    assert (tmp_path / "a.flac").stat().st_size < 0.7 * (tmp_path / "a.wav").stat().st_size
-    assert {p.name for p in tmp_path.iterdir()} == {"a.mid", "a.wav", "a.flac"}
-
-
-@pytest.mark.parametrize("program", [0, 2, 19, 24, 33, 40, 52, 73])
-@pytest.mark.parametrize("pitch", [57, 69])
-def test_sound_is_in_tune(tmp_path, soundfont, program, pitch):
-    _, rate, audio = sound(tmp_path, soundfont, pitch, program)
-    tone = audio[2000 : 2 * rate - 4000, 0].astype(float)
-    spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 1 << 19))
-
-    def comb(cents):
-        """Loudness at the partials of the pitch, so many cents off."""
-        partials = 440 * 2 ** ((pitch - 69 + cents / 100) / 12) * np.arange(1, 7)
-        bins = np.rint(partials / rate * (1 << 19)).astype(int)
-        return sum(spectrum[b - b // 500 : b + b // 500 + 1].max() for b in bins)
-
-    best = max(range(-300, 301, 10), key=comb)
-    assert abs(best) <= 30, f"{best} cents off"
-
-
-def test_a_soundfont_is_tuned_once_and_garbage_refused(tmp_path, soundfont):
-    when = soundfont.stat().st_mtime_ns
-    assert tuned_soundfont(find_soundfont(), soundfont.parent).stat().st_mtime_ns == when
-    (tmp_path / "a.sf2").write_bytes(b"no soundfont")
-    with pytest.raises(MeloError, match="not a soundfont"):
-        tuned_soundfont(tmp_path / "a.sf2", tmp_path)
-    (tmp_path / "b.sf2").write_bytes(b"RIFF\x00\x00\x00\x00sfbk")
-    with pytest.raises(MeloError, match="damaged soundfont"):
-        tuned_soundfont(tmp_path / "b.sf2", tmp_path)

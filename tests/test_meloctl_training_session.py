@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from analysis.errors import MeloError
+from analysis.reading import Reading
 from meloctl.cli.common import TerminalReporter
 from meloctl.dataset.store import make_shard
 from meloctl.masking.from_model import read_gates
@@ -256,7 +257,7 @@ def test_a_second_command_for_the_same_run_is_kept_out(work):
 
 def test_a_corpus_of_one_piece_is_refused(work):
     plan = plan_of(work)
-    one = replace(plan, paths=plan.paths[:1], meter=(3, 4))  # another meter: rows of its own
+    one = replace(plan, paths=plan.paths[:1], reading=Reading(meter=(3, 4)))  # another reading: rows of its own
     with pytest.raises(MeloError, match=r"^1 piece to train on and 0 to validate on; both"):
         load_train_data(Workspace(work).cache, one, default_vocabulary(), SilentReporter())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.corpus import SkippedFile, read_files
 from analysis.errors import MeloError
+from analysis.reading import AS_IT_STANDS, Reading
 from masks.cost.row_pairs import PieceRows
 
 
@@ -20,19 +21,19 @@ def sample_files(paths: Sequence[Path], corpus: Path, max_files: int) -> list[Pa
 
 
 def read_piece_rows(
-    paths: Sequence[Path], *, meter: tuple[int, int] | None, on_file: Callable[[], None] = lambda: None
+    paths: Sequence[Path], *, reading: Reading = AS_IT_STANDS, on_file: Callable[[], None] = lambda: None
 ) -> list[PieceRows]:
     """Rows per cell of each file that can be read, in order.
 
     Args:
         paths: MIDI files, at least one.
-        meter: (beats, beat unit) that overrides the files' own time signatures; None for their own.
+        reading: how they are read.
         on_file: called after each file.
 
     Raises:
         MeloError: no file can be read.
     """
-    found = list(read_files(paths, meter=meter, on_file=on_file))
+    found = list(read_files(paths, reading=reading, on_file=on_file))
     rows = [PieceRows.of(read.piece) for read in found if not isinstance(read, SkippedFile)]
     if not rows:
         tried = next(read for read in found if isinstance(read, SkippedFile))

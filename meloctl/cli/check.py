@@ -2,12 +2,26 @@
 
 from functools import partial
 
-from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, report, run_once, workspace
+from meloctl.cli.common import (
+    Corpus,
+    FixBars,
+    Json,
+    Meter,
+    Pedal,
+    Work,
+    following,
+    outcome,
+    report,
+    run_once,
+    workspace,
+)
 
 
 def check(
     corpus: Corpus,
     meter: Meter = None,
+    pedal: Pedal = False,
+    fix_bars: FixBars = False,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -15,11 +29,14 @@ def check(
 
     Example: meloctl corpus check corpus/
     """
+    from analysis.reading import Reading
     from meloctl.corpus.session import CheckOptions, plan_check, read_check, write_check
 
-    plan = plan_check(CheckOptions(corpus=corpus, meter=meter))
+    plan = plan_check(CheckOptions(corpus=corpus, reading=Reading.of(meter, pedal=pedal, fix_bars=fix_bars)))
     run = run_once(workspace(work), plan.recipe, partial(write_check, plan))
     lines, facts = read_check(run)
-    advised = plan.meter or facts["meter_to_pass"]
-    onward = following("stats", corpus, *(("--meter", advised) if advised else ()), work=work)
+    options = [f"--{key}" for key, given in (("pedal", pedal), ("fix-bars", fix_bars)) if given]
+    if advised := facts["meter"] or facts["meter_to_pass"]:
+        options += ["--meter", advised]
+    onward = following("stats", corpus, *options, work=work)
     report([*lines, "", outcome(run), onward], facts, as_json=as_json)

@@ -30,6 +30,13 @@ Meter = Annotated[
         "--meter", help="Time signature of every file, such as 4/4 (default: the files' own).", show_default=False
     ),
 ]
+Pedal = Annotated[bool, typer.Option("--pedal", help="Notes last as long as the sustain pedal holds them.")]
+FixBars = Annotated[
+    bool,
+    typer.Option(
+        "--fix-bars", help="Move bar lines that lie beside the accents, where these are sure (see corpus check)."
+    ),
+]
 Corpus = Annotated[
     Path,
     typer.Argument(

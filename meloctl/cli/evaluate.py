@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Meter, Work, outcome, progress, report, workspace
+from meloctl.cli.common import FixBars, Json, Meter, Pedal, Work, outcome, progress, report, workspace
 
 
 def evaluate(
@@ -33,6 +33,8 @@ def evaluate(
         ),
     ] = None,
     meter: Meter = None,
+    pedal: Pedal = False,
+    fix_bars: FixBars = False,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the bootstrap.", min=0)] = 0,
     work: Work = None,
     as_json: Json = False,
@@ -44,12 +46,14 @@ def evaluate(
     Example: meloctl evaluate
     """
     from analysis.json_spec import read_json
+    from analysis.reading import Reading
     from meloctl.evaluation.evaluation_text import evaluation_lines
     from meloctl.evaluation.options import EvaluateOptions
     from meloctl.evaluation.session import EVALUATION_JSON, plan_evaluation, run_evaluation
 
     space = workspace(work)
-    options = EvaluateOptions(folder=folder, reference=reference, model=model, meter=meter, seed=seed)
+    reading = Reading.of(meter, pedal=pedal, fix_bars=fix_bars)
+    options = EvaluateOptions(folder=folder, reference=reference, model=model, reading=reading, seed=seed)
     plan = plan_evaluation(space, options)
     with progress() as reporter:
         run = run_evaluation(space, plan, reporter)

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Corpus, Json, Meter, Work, following, outcome, report, run_once, workspace
+from meloctl.cli.common import (
+    Corpus,
+    FixBars,
+    Json,
+    Meter,
+    Pedal,
+    Work,
+    following,
+    outcome,
+    report,
+    run_once,
+    workspace,
+)
 
 Processes = Annotated[
     int | None,
@@ -26,6 +38,8 @@ Cluster = Annotated[
 def stats(
     corpus: Corpus,
     meter: Meter = None,
+    pedal: Pedal = False,
+    fix_bars: FixBars = False,
     processes: Processes = None,
     cluster: Cluster = None,
     work: Work = None,
@@ -36,9 +50,11 @@ def stats(
     Example: meloctl stats corpus/
     """
     from analysis.passed_over import passed_over, passed_over_line
+    from analysis.reading import Reading
     from meloctl.stats.session import StatsOptions, plan_stats, write_statistics
 
-    plan = plan_stats(StatsOptions(corpus=corpus, meter=meter, processes=processes, cluster=cluster))
+    reading = Reading.of(meter, pedal=pedal, fix_bars=fix_bars)
+    plan = plan_stats(StatsOptions(corpus=corpus, reading=reading, processes=processes, cluster=cluster))
 
     run = run_once(workspace(work), plan.recipe, partial(write_statistics, plan))
     lines, table = (run.manifest_value("results", key) for key in ("lines", "table"))

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from analysis.corpus import find_files
-from analysis.piece import meter as parse_meter
 from meloctl.comparison.comparison_json import (
     FORMAT,
     forward_json,
@@ -92,7 +91,7 @@ def _loss_and_time(
     quality_by_length = {str(n): losses_json(some, seed) for n, some in by_length.items()}
     return {
         "format": FORMAT,
-        "corpus": {"path": str(runs[0].on.corpus), "meter": runs[0].on.meter, "changed": runs[0].on.changed},
+        "corpus": {"path": str(runs[0].on.corpus), **runs[0].on.reading.to_json(), "changed": runs[0].on.changed},
         "held_out": {
             "side": side,
             "context": context,
@@ -150,15 +149,15 @@ def _add_music(
     reporter: ProgressReporter,
 ) -> None:
     """Add each run's music, compared with the corpus, to the object of comparison.json."""
-    corpus, meter = first.on.corpus, first.on.meter
+    corpus, reading = first.on.corpus, first.on.reading
     files = find_files(corpus)
     reporter.stage("measuring the corpus", len(files))
-    reference = measure_files(files, meter=parse_meter(meter) if meter else None, on_file=reporter.advance)
+    reference = measure_files(files, reading=reading, on_file=reporter.advance)
     comparison["music"] = {
         "pieces": options.pieces,
         "bars": options.bars,
         "seed": options.seed,
-        "reference": music_set_json(reference, str(corpus), meter),
+        "reference": music_set_json(reference, str(corpus), reading),
         "among_reference": within_reference_json(reference, seed=options.seed),
     }
     reporter.stage("measuring the runs' music", len(samples))

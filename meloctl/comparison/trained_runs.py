@@ -98,7 +98,7 @@ def find_runs(space: Workspace, given: Sequence[Path]) -> list[TrainedRun]:
     for run in runs[1:]:
         if why := mismatch(runs[0], run):
             raise MeloError(
-                f"{why}; only runs on one corpus can be compared, with the same files, meter and rows: name such runs"
+                f"{why}; only runs on one corpus can be compared, with the same files, read alike, and rows: name such runs"
             )
     return runs
 
@@ -111,7 +111,7 @@ def finished_runs(space: Workspace) -> list[Path]:
 
 def mismatch(first: TrainedRun, other: TrainedRun) -> str | None:
     """Why two runs cannot be compared; None where they can."""
-    for key, what in (("fingerprint", "files"), ("meter", "meter"), ("rows", "rows format")):
+    for key, what in (("fingerprint", "files"), ("rows", "rows format")):
         values = [run.inputs.get(key) for run in (first, other)]
         if values[0] == values[1]:
             continue
@@ -121,6 +121,10 @@ def mismatch(first: TrainedRun, other: TrainedRun) -> str | None:
             return f"files in {first.on.corpus} changed between {first.name} and {other.name}"
         one, two = (value or "the files' own" for value in values)
         return f"{first.name} was trained with the {what} {one}, {other.name} with {two}"
+    readings = [run.on.reading for run in (first, other)]
+    if readings[0] != readings[1]:
+        one, two = (r.words() for r in readings)
+        return f"{first.name} was trained with {one}, {other.name} with {two}"
     if first.about.vocabulary != other.about.vocabulary:
         return f"{first.name} and {other.name} have different vocabularies"
     return None

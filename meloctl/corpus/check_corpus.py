@@ -13,6 +13,7 @@ from analysis.findings import Finding, piece_findings
 from analysis.midi import read_midi
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
 from analysis.piece_check import PieceCheck, check_piece, stated_in
+from analysis.reading import AS_IT_STANDS, Reading
 from analysis.reading_findings import reading_findings
 from meloctl.formatting import count, percent
 from meloctl.rows.codec import GridLoss, encode
@@ -74,10 +75,10 @@ class CorpusCheck:
         return frozenset(i for finding in self.findings if finding.missing for i in finding.files)
 
 
-def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | None = None) -> FileFacts | SkippedFile:
+def check_file(path: Path, vocabulary: Vocabulary, *, reading: Reading = AS_IT_STANDS) -> FileFacts | SkippedFile:
     """The facts of one file, or why it cannot be read; no other file plays a part."""
     try:
-        piece = read_midi(path, meter=meter)
+        piece = read_midi(path, reading=reading)
         meter_stated, tempo_stated = stated_in(path.read_bytes())
     except MeloError as error:
         return SkippedFile(path=path, reason=str(error))
@@ -89,7 +90,7 @@ def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | N
         name=group_of(piece),
         piece=check_piece(
             piece,
-            meter_stated=meter_stated or meter is not None,
+            meter_stated=meter_stated or reading.meter is not None,
             tempo_stated=tempo_stated,
             departures=Departures(),
             channels=len(piece.parts),
@@ -101,13 +102,13 @@ def check_file(path: Path, vocabulary: Vocabulary, *, meter: tuple[int, int] | N
 
 
 def check_files(
-    paths: Sequence[Path], *, meter: tuple[int, int] | None = None, on_file: Callable[[], None] = lambda: None
+    paths: Sequence[Path], *, reading: Reading = AS_IT_STANDS, on_file: Callable[[], None] = lambda: None
 ) -> list[FileFacts | SkippedFile]:
     """`check_file` of every path, in order; `on_file` is called after each."""
     vocabulary = default_vocabulary()
     found = []
     for path in paths:
-        found.append(check_file(path, vocabulary, meter=meter))
+        found.append(check_file(path, vocabulary, reading=reading))
         on_file()
     return found
 

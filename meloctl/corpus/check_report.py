@@ -14,6 +14,7 @@ from analysis.corpus import printable
 from analysis.families import FAMILIES
 from analysis.findings import meter_to_pass
 from analysis.passed_over import passed_over_line
+from analysis.reading import Reading
 from meloctl.corpus.check_corpus import CorpusCheck, FileFacts
 from meloctl.formatting import count, duration, examples, percent, whole
 from meloctl.rows.general_midi import PROGRAMS
@@ -23,13 +24,13 @@ FORMAT = "meloctl.check/3"
 _EXAMPLES = 3
 
 
-def check_json(check: CorpusCheck, *, corpus: str, meter: str | None, passed_over: Mapping[str, int]) -> dict[str, Any]:
+def check_json(check: CorpusCheck, *, corpus: str, reading: Reading, passed_over: Mapping[str, int]) -> dict[str, Any]:
     """The JSON object `meloctl.check/3`; `passed_over` counts files of music in other forms than MIDI by their ending."""
     paths = [printable(f.path) for f in check.files]
     return {
         "format": FORMAT,
         "corpus": corpus,
-        "meter": meter,
+        **reading.to_json(),
         "files": len(check.files) + len(check.skipped),
         "usable": len(check.files) - len(check.incomplete),
         "incomplete": len(check.incomplete),

@@ -9,7 +9,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 from analysis.passed_over import passed_over
-from analysis.piece import meter as parse_meter
+from analysis.reading import AS_IT_STANDS, Reading
 from meloctl.corpus.check_corpus import assess_files, check_files
 from meloctl.corpus.check_report import check_json, check_lines, write_report
 from meloctl.progress import ProgressReporter
@@ -25,8 +25,8 @@ class CheckOptions:
     corpus: Path
     """A folder of MIDI files, one file, or a text file with a path a line."""
 
-    meter: str | None = None
-    """Time signature that overrides the files' own, as "4/4"."""
+    reading: Reading = AS_IT_STANDS
+    """How the files are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,13 @@ class CheckPlan:
 
     recipe: Recipe
     paths: Sequence[Path]
-    meter: str | None
+    reading: Reading
     passed_over: Mapping[str, int]
     """Files of music in other forms, by ending."""
 
 
 def plan_check(options: CheckOptions) -> CheckPlan:
-    """Find the files of a corpus; nothing is written. Raises MeloError where there is none, or the meter is none."""
-    meter = "{}/{}".format(*parse_meter(options.meter)) if options.meter is not None else None
+    """Find the files of a corpus; nothing is written. Raises MeloError where there is none."""
     paths, corpus = find_files(options.corpus), options.corpus.resolve()
     other = passed_over(options.corpus)
     return CheckPlan(
@@ -54,11 +53,11 @@ def plan_check(options: CheckOptions) -> CheckPlan:
                 "fingerprint": fingerprint(paths, options.corpus),
                 "passed_over": dict(other),
             },
-            options={"meter": meter},
+            options=options.reading.to_json(),
             label=corpus.name,
         ),
         paths=paths,
-        meter=meter,
+        reading=options.reading,
         passed_over=other,
     )
 
@@ -71,14 +70,13 @@ def write_check(plan: CheckPlan, folder: Path, reporter: ProgressReporter) -> Ru
     """
     corpus = plan.recipe.inputs["corpus"]
     reporter.stage("checking", len(plan.paths))
-    override = parse_meter(plan.meter) if plan.meter else None
-    found = assess_files(check_files(plan.paths, meter=override, on_file=reporter.advance))
+    found = assess_files(check_files(plan.paths, reading=plan.reading, on_file=reporter.advance))
     if not found.files:
         first = found.skipped[0]
         raise MeloError(
             f"no file in {corpus} could be read ({len(plan.paths)} tried); the first, {first.path.name}: {first.reason}"
         )
-    data = check_json(found, corpus=corpus, meter=plan.meter, passed_over=plan.passed_over)
+    data = check_json(found, corpus=corpus, reading=plan.reading, passed_over=plan.passed_over)
     return RunOutput(files=write_report(data, found, folder), results={"summary": data["summary"]})
 
 

@@ -1,4 +1,4 @@
-"""A corpus as rows, encoded once for the same files, time signature and vocabulary, and kept in a cache folder."""
+"""A corpus as rows, encoded once for the same files, reading and vocabulary, and kept in a cache folder."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from analysis.reading import Reading
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT, Shard, make_shard, read_shard
 from meloctl.progress import ProgressReporter
@@ -21,7 +22,7 @@ def corpus_rows(
     *,
     corpus: str,
     fingerprint: str,
-    meter: tuple[int, int] | None,
+    reading: Reading,
 ) -> Shard:
     """The rows of a corpus: read from the cache, or encoded and added to it. Two processes that need them encode them once.
 
@@ -30,16 +31,16 @@ def corpus_rows(
         paths: the corpus's files.
         corpus: its name, so that two corpora of equal files have rows of their own.
         fingerprint: of the files, see `analysis.corpus.fingerprint`.
-        meter: time signature that overrides the files' own.
+        reading: how they are read.
 
     Raises:
         MeloError: no file could be read, or the cached rows are damaged.
     """
-    key = text_hash(json.dumps([FORMAT, __version__, corpus, fingerprint, meter, vocabulary.to_json()]))
+    key = text_hash(json.dumps([FORMAT, __version__, corpus, fingerprint, reading.to_json(), vocabulary.to_json()]))
     stem = cache / f"rows-{key}"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(stem.with_suffix(".lock")):  # another command that needs them meanwhile waits, and reads them
         if stem.with_suffix(".json").is_file():
             return read_shard(stem)
         reporter.stage("encoding", len(paths))
-        return make_shard(paths, vocabulary, stem, meter=meter, on_file=reporter.advance)
+        return make_shard(paths, vocabulary, stem, reading=reading, on_file=reporter.advance)

@@ -18,6 +18,7 @@ from analysis.corpus import SkippedFile, group_of, merged_groups, read_files, sp
 from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
+from analysis.reading import AS_IT_STANDS, Reading
 from meloctl.dataset.row_file import map_rows, write_rows
 from meloctl.rows.codec import GridLoss, Rows, encode
 from meloctl.rows.grammar import FIELDS_OF, ORDER
@@ -111,7 +112,7 @@ def make_shard(
     vocabulary: Vocabulary,
     stem: Path,
     *,
-    meter: tuple[int, int] | None = None,
+    reading: Reading = AS_IT_STANDS,
     on_file: Callable[[], None] = lambda: None,
 ) -> Shard:
     """Encode files as a shard on disk, and open it; rows of one piece are in memory at a time.
@@ -123,7 +124,7 @@ def make_shard(
         MeloError: nothing could be read.
     """
     seen = _Seen()
-    write_rows(stem.with_suffix(".safetensors"), _encoded(paths, vocabulary, meter, on_file, seen))
+    write_rows(stem.with_suffix(".safetensors"), _encoded(paths, vocabulary, reading, on_file, seen))
     info = _ShardInfo.from_json({"format": FORMAT, "split": list(seen.split()), "loss": vars(seen.loss)})
     atomic_write_text(stem.with_suffix(".json"), json.dumps(info.to_json()) + "\n")
     return read_shard(stem)
@@ -190,12 +191,12 @@ def _bounds(vocabulary: Vocabulary) -> tuple[Rows, Rows]:
 def _encoded(
     paths: Sequence[Path],
     vocabulary: Vocabulary,
-    meter: tuple[int, int] | None,
+    reading: Reading,
     on_file: Callable[[], None],
     seen: _Seen,
 ) -> Iterator[Rows]:
     """Rows of each file that can be read; its name, sketch and grid loss are added to `seen`."""
-    for found in read_files(paths, meter=meter, on_file=on_file):
+    for found in read_files(paths, reading=reading, on_file=on_file):
         if isinstance(found, SkippedFile):
             continue
         rows, cost = encode(found.piece, vocabulary)

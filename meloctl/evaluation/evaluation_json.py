@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.arrays import Floats
 from analysis.near_duplicates import NEAR
+from analysis.reading import Reading
 from meloctl.evaluation.copying import COPIED_NOTES, SharedNotes, nearest_pieces, shared_notes
 from meloctl.evaluation.intervals import Estimate, difference_estimates, mean_estimates
 from meloctl.evaluation.metrics import METRICS
@@ -35,11 +36,11 @@ def estimate_json(estimate: Estimate) -> tuple[float | None, list[float | None]]
     return finite_or_none(estimate.value), [finite_or_none(estimate.low), finite_or_none(estimate.high)]
 
 
-def music_set_json(music: MusicMetrics, path: str, meter: str | None) -> dict[str, Any]:
+def music_set_json(music: MusicMetrics, path: str, reading: Reading) -> dict[str, Any]:
     """What a set of pieces holds: number of pieces, bars and notes, skipped files."""
     return {
         "path": path,
-        "meter": meter,
+        **reading.to_json(),
         "pieces": len(music),
         "bars": int(music.bars.sum()),
         "notes": int(music.notes.sum()),

@@ -7,7 +7,7 @@ from typing import Any
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
-from analysis.piece import meter as parse_meter
+from analysis.reading import Reading
 from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.window_loss import NO_LOSS, PREFIX_LENGTHS, prefix_losses, window_loss
@@ -25,8 +25,8 @@ class TrainedOn:
     """The corpus and model of a training run, from its manifest."""
 
     corpus: Path
-    meter: str | None
-    """Time signature that overrode the files' own, as "4/4"."""
+    reading: Reading
+    """How its files were read."""
 
     name: ModelName
     changed: bool
@@ -56,13 +56,13 @@ def trained_on(run: Path, *, field: str | None = None) -> TrainedOn:
     inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
     if not isinstance(inputs, dict) or not isinstance(options, dict) or not isinstance(inputs.get("corpus"), str):
         raise mistake(f"its {MANIFEST} is not that of a run of meloctl train; give such a run")
-    corpus, meter, name = Path(inputs["corpus"]), inputs.get("meter"), options.get("model")
-    if not isinstance(name, str) or not isinstance(meter, str | None):
+    corpus, name = Path(inputs["corpus"]), options.get("model")
+    if not isinstance(name, str):
         raise mistake(f"its {MANIFEST} does not say what was trained; give a run of meloctl train")
     now = fingerprint(find_files(corpus), corpus)
     return TrainedOn(
         corpus=corpus,
-        meter=meter,
+        reading=Reading.from_json(inputs, where=str(path)),
         name=model_name(name, size="tiny"),
         changed=now != inputs.get("fingerprint"),
         fingerprint=now,
@@ -118,7 +118,7 @@ def held_out_pieces(
         reporter,
         corpus=str(trained.corpus),
         fingerprint=trained.fingerprint,
-        meter=parse_meter(trained.meter) if trained.meter else None,
+        reading=trained.reading,
     )
     pieces = {side: shard.of_split(side) for side in SIDES}
     if not pieces["validation"]:

@@ -10,6 +10,7 @@ from analysis.arrays import Floats, Ints
 from analysis.corpus import SkippedFile, printable, read_files
 from analysis.errors import MeloError
 from analysis.near_duplicates import Hashes, shingles
+from analysis.reading import AS_IT_STANDS, Reading
 from meloctl.evaluation.copying import note_steps
 from meloctl.evaluation.metrics import piece_metrics
 from meloctl.evaluation.similarity_error import curve_sums
@@ -53,21 +54,21 @@ class MusicMetrics:
 def measure_files(
     paths: Sequence[Path],
     *,
-    meter: tuple[int, int] | None = None,
+    reading: Reading = AS_IT_STANDS,
     on_file: Callable[[], None] = lambda: None,
 ) -> MusicMetrics:
     """Read MIDI files one by one and measure each.
 
     Args:
         paths: MIDI files.
-        meter: (numerator, denominator) that overrides the files' time signatures; None leaves them.
+        reading: how they are read.
         on_file: called after each file.
 
     Raises:
         MeloError: none of them could be read.
     """
     read, columns, skipped = list[str](), list[tuple[object, ...]](), list[SkippedFile]()
-    for found in read_files(paths, meter=meter, on_file=on_file):
+    for found in read_files(paths, reading=reading, on_file=on_file):
         if isinstance(found, SkippedFile):
             skipped.append(found)
             continue

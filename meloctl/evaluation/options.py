@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.reading import AS_IT_STANDS, Reading
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
@@ -17,8 +19,8 @@ class EvaluateOptions:
     model: Path | None = None
     """A run of `meloctl train`; None: the latest one if there is no folder, else none."""
 
-    meter: str | None = None
-    """Time signature that overrides the files' own, as 4/4."""
+    reading: Reading = AS_IT_STANDS
+    """How the music is read."""
 
     seed: int = 0
     """Of the resamples for intervals, and of the random reference pieces."""

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.atomic_write import atomic_write_text
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.piece import meter as parse_meter
+from analysis.reading import Reading
 from analysis.similarity import MEASURES
 from meloctl.evaluation.evaluation_json import FORMAT, Shared, music_json, music_set_json, shared_with_reference
 from meloctl.evaluation.evaluation_page import evaluation_page
@@ -27,21 +27,20 @@ class MusicFolder:
 
     path: Path
     files: list[Path]
-    meter: str | None
+    reading: Reading
 
     def to_json(self) -> dict[str, Any]:
-        """For the manifest: path, fingerprint of the files, meter."""
+        """For the manifest: path, fingerprint of the files, reading."""
         return {
             "path": str(self.path.resolve()),
             "fingerprint": fingerprint(self.files, self.path),
-            "meter": self.meter,
+            **self.reading.to_json(),
         }
 
     def measure(self, reporter: ProgressReporter, stage: str) -> MusicMetrics:
         """Every file, read and measured. Raises MeloError where none could be read."""
         reporter.stage(stage, len(self.files))
-        meter = parse_meter(self.meter) if self.meter else None
-        return measure_files(self.files, meter=meter, on_file=reporter.advance)
+        return measure_files(self.files, reading=self.reading, on_file=reporter.advance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +64,16 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
         raise MeloError(
             "it is for a FOLDER of MIDI files, and none was given; give one", field="reference", given=options.reference
         )
-    if options.folder is None and options.meter is not None:
+    given = [(field, value) for field, value in options.reading.to_json().items() if value]
+    if options.folder is None and given:
+        field, value = given[0]
         raise MeloError(
-            "it is for a FOLDER of MIDI files, and none was given; leave it out", field="meter", given=options.meter
+            "it is for a FOLDER of MIDI files, and none was given; leave it out",
+            field=field,
+            given=None if value is True else value,
         )
-    meter = "{}/{}".format(*parse_meter(options.meter)) if options.meter is not None else None
-    folder = _music_folder(options.folder, meter) if options.folder is not None else None
-    reference = _reference(space, options.reference, meter) if folder else None
+    folder = _music_folder(options.folder, options.reading) if options.folder is not None else None
+    reference = _reference(space, options.reference, options.reading) if folder else None
     model = options.model or (None if folder else space.latest("model").folder)
     named = options.folder or model
     assert named  # without a folder the latest model is evaluated
@@ -90,19 +92,19 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
     return EvaluationPlan(recipe=recipe, folder=folder, reference=reference, model=model, seed=options.seed)
 
 
-def _music_folder(path: Path, meter: str | None) -> MusicFolder:
-    return MusicFolder(path=path, files=find_files(path), meter=meter)
+def _music_folder(path: Path, reading: Reading) -> MusicFolder:
+    return MusicFolder(path=path, files=find_files(path), reading=reading)
 
 
-def _reference(space: Workspace, given: Path | None, meter: str | None) -> MusicFolder | None:
-    """The given reference, else the corpus of the latest `meloctl stats` with its meter; None where there is neither."""
+def _reference(space: Workspace, given: Path | None, reading: Reading) -> MusicFolder | None:
+    """The given reference, else the corpus of the latest `meloctl stats` as it was read there; None where there is neither."""
     if given is not None:
-        return _music_folder(given, meter)
+        return _music_folder(given, reading)
     if not (space.root / "stats" / LATEST).is_file():
         return None
     stats = space.latest("stats")
     path = Path(stats.manifest_value("inputs", "corpus"))
-    return _music_folder(path, meter or stats.manifest_value("options", "meter"))
+    return _music_folder(path, reading.or_else(Reading.from_json(stats.manifest.options, where=stats.folder.name)))
 
 
 def _model_json(model: Path) -> dict[str, Any]:
@@ -135,9 +137,9 @@ def _evaluate(space: Workspace, plan: EvaluationPlan, folder: Path, reporter: Pr
     texts = {}
     if plan.folder:
         music, reference, shared = _measure(plan.folder, plan.reference, reporter)
-        evaluation["music"] = music_set_json(music, str(plan.folder.path), plan.folder.meter)
+        evaluation["music"] = music_set_json(music, str(plan.folder.path), plan.folder.reading)
         if plan.reference and reference:
-            evaluation["reference"] = music_set_json(reference, str(plan.reference.path), plan.reference.meter)
+            evaluation["reference"] = music_set_json(reference, str(plan.reference.path), plan.reference.reading)
         evaluation |= music_json(music, reference, seed=plan.seed, shared=shared)
         texts[PIECES_CSV] = pieces_csv(music, reference, shared)
     if plan.model:

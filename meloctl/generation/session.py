@@ -30,7 +30,6 @@ from meloctl.score.join_notes import EditedMidi
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
 from meloctl.score.render import write_sound
-from meloctl.score.soundfont import tuned_soundfont
 from meloctl.workspace import Run, RunOutput, Workspace
 
 
@@ -74,8 +73,7 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
             facts.append(_write_piece(piece, plan, folder / f"{name}.mid", seed))
             files += [f"{name}.mid", f"{name}.png"]
             if plan.soundfont:
-                font = tuned_soundfont(plan.soundfont, space.cache)
-                write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=font)
+                write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=plan.soundfont)
                 files.append(f"{name}.{plan.sound}")
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
 

@@ -7,7 +7,7 @@ from typing import Any
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
-from analysis.piece import meter as parse_meter
+from analysis.reading import AS_IT_STANDS, Reading
 from masks.cost.row_pairs import PieceRows
 from masks.cost.sample import read_piece_rows, sample_files
 from meloctl.progress import ProgressReporter
@@ -23,19 +23,18 @@ class CostedCorpus:
     fingerprint: str
     """Hash of the files' names and contents."""
 
-    meter: str | None
-    """Time signature that overrides the files' own, as "4/4"."""
+    reading: Reading
+    """How they are read."""
 
     def read(self, max_pieces: int, *, progress: ProgressReporter) -> list[PieceRows]:
         """Rows per cell of at most `max_pieces` of its pieces, sampled by the hash of their names."""
         paths = sample_files(self.paths, self.corpus, max_pieces)
         progress.stage("counting rows", len(paths))
-        meter = parse_meter(self.meter) if self.meter else None
-        return read_piece_rows(paths, meter=meter, on_file=progress.advance)
+        return read_piece_rows(paths, reading=self.reading, on_file=progress.advance)
 
     def to_json(self) -> dict[str, Any]:
         """Inputs of a recipe."""
-        return {"corpus": str(self.corpus), "fingerprint": self.fingerprint, "meter": self.meter}
+        return {"corpus": str(self.corpus), "fingerprint": self.fingerprint, **self.reading.to_json()}
 
 
 def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
@@ -48,7 +47,7 @@ def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
     Raises:
         MeloError: neither names one, or it is gone.
     """
-    measured, meter = _measured_corpus(table.parent / MANIFEST)
+    measured, reading = _measured_corpus(table.parent / MANIFEST)
     if corpus is None and measured is None:
         raise MeloError(f"{table}: does not say on which corpus it was measured; name a folder of MIDI with `corpus`")
     found = corpus or Path(str(measured))
@@ -59,14 +58,17 @@ def costed_corpus(table: Path, corpus: Path | None) -> CostedCorpus:
     paths = find_files(found)
     same = measured is not None and found.resolve() == Path(measured).resolve()
     return CostedCorpus(
-        corpus=found.resolve(), paths=paths, fingerprint=fingerprint(paths, found), meter=meter if same else None
+        corpus=found.resolve(),
+        paths=paths,
+        fingerprint=fingerprint(paths, found),
+        reading=reading if same else AS_IT_STANDS,
     )
 
 
-def _measured_corpus(manifest: Path) -> tuple[str | None, str | None]:
-    """The corpus and the meter of a manifest of `meloctl stats`; None where it does not say."""
+def _measured_corpus(manifest: Path) -> tuple[str | None, Reading]:
+    """The corpus and the reading of a manifest of `meloctl stats`; None where it does not say."""
     data = read_json(manifest, what="manifest") if manifest.is_file() else {}
     inputs, options = (data.get(k) if isinstance(data, dict) else None for k in ("inputs", "options"))
     corpus = inputs.get("corpus") if isinstance(inputs, dict) else None
-    meter = options.get("meter") if isinstance(options, dict) else None
-    return corpus if isinstance(corpus, str) else None, meter if isinstance(meter, str) else None
+    reading = Reading.from_json(options if isinstance(options, dict) else {}, where=str(manifest))
+    return corpus if isinstance(corpus, str) else None, reading

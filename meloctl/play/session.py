@@ -14,7 +14,7 @@ from meloctl.play.roll import length_in_seconds, piano_roll
 from meloctl.play.sound import audio_data_uri
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import part_names
-from meloctl.score.soundfont import find_soundfont, tuned_soundfont
+from meloctl.score.soundfont import find_soundfont
 from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash
 
 PAGE = "play.html"
@@ -30,8 +30,6 @@ class PlayPlan:
     recipe: Recipe
     pieces: dict[Path, Piece]
     soundfont: Path
-    cache: Path
-    """Folder of the tuned copy of the soundfont."""
 
 
 def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
@@ -54,16 +52,15 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
         options={},
         label=place.name if place.is_dir() else place.stem,
     )
-    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont, cache=space.cache)
+    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont)
 
 
 def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
     """Render every piece and write the page into a folder; `reporter` gets one stage, a step a piece."""
     reporter.stage("rendering pieces", len(plan.pieces))
-    font = tuned_soundfont(plan.soundfont, plan.cache)
     played = []
     for path, piece in plan.pieces.items():
-        audio, seconds = audio_data_uri(piece, soundfont=font)
+        audio, seconds = audio_data_uri(path, soundfont=plan.soundfont)
         roll = piano_roll(piece)
         played.append(PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds))
         reporter.advance()

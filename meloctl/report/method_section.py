@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from analysis.reading import Reading
 from analysis.similarity import MEASURES
 from meloctl import __version__
 from meloctl.formatting import count
@@ -63,7 +64,7 @@ def _shuffles(sources: ReportSources) -> Html | None:
 def _commands(sources: ReportSources) -> list[str]:
     lines = []
     if sources.manifest:
-        options = {"meter": sources.manifest["options"].get("meter")}
+        options = Reading.from_json(sources.manifest["options"], where="manifest").to_json()
         lines.append(_command("meloctl stats", [sources.table.corpus or "FOLDER"], options))
     if sources.mask_manifest:
         lines.append(_command("meloctl derive-mask", [], sources.mask_manifest["options"]))
@@ -72,8 +73,12 @@ def _commands(sources: ReportSources) -> list[str]:
 
 
 def _command(name: str, arguments: Sequence[str], options: Mapping[str, Any]) -> str:
-    """A command line, quoted for a shell; options of None are left out."""
-    given = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
+    """A command line, quoted for a shell; options of None and False are left out."""
+    given = [
+        (f"--{key.replace('_', '-')}", *(() if value is True else [str(value)]))
+        for key, value in options.items()
+        if value is not None and value is not False
+    ]
     return " ".join([name, *map(shlex.quote, [*arguments, *chain.from_iterable(given)])])
 
 

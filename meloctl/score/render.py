@@ -1,40 +1,91 @@
 """The sound of a MIDI file, as WAV or FLAC."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
-from analysis.midi import render_midi
+from analysis.midi import read_source
+from meloctl.score.performance import Performance, performance_of
+from meloctl.score.performance_sound import render
+from meloctl.score.soundfont import read_soundfont
+from meloctl.score.synthesizer import SAMPLE_RATE, Sound
 
-_TRIES = 8
-"""How often a file is rendered at most: symusic 0.5.9 gives NaN for some notes now and then (a whistle: 14 times in 25)."""
+MOST_SECONDS = 2 * 60 * 60
+"""Longest music that is rendered, in seconds: its WAV file has 1.4 GB."""
+
+_PEAK = 10 ** (-1 / 20)
+_SILENCE = 10 ** (-60 / 20)
+"""Relative to the peak; sound that stays below it has died away."""
+
+_STEP = SAMPLE_RATE // 100
+"""Frames over which loudness is looked at, and over which what is left of the sound fades."""
+
+_BLOCK = _STEP * 1000
 
 
-def write_sound(midi: Path, path: Path, *, soundfont: Path, sample_rate: int = 44_100) -> float:
-    """Render a MIDI file to 16-bit stereo sound, the loudest sample at −1 dB; returns its seconds.
+def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
+    """Render a MIDI file to 16-bit stereo sound at 48 kHz, the loudest sample at −1 dB; returns its seconds.
+
+    The sound lasts to the file's End of Track, and longer where its last notes ring longer: until they are 60 dB below the
+    loudest sample.
 
     Args:
         midi: file to render.
         path: ends in .wav or .flac; the samples are the same in both.
-        sample_rate: in hertz.
+        soundfont: SoundFont 2.
 
     Raises:
-        MeloError: the synthesizer gave samples that are not finite, however often it was asked.
+        MeloError: a file cannot be read, or the music is too long.
     """
+    performance = performance_of(read_source(midi))
+    longest = max(performance.end_seconds, float(performance.seconds.max(initial=0.0)))
+    if longest > MOST_SECONDS:
+        raise MeloError(
+            f"{midi}: {longest / 3600:,.1f} hours of music; at most {MOST_SECONDS // 3600} are made into sound"
+        )
+    font = read_soundfont(soundfont)
+    with TemporaryFile(dir=path.parent) as unscaled:
+        levels = _write_unscaled(performance, font, unscaled)
+        peak = float(levels.max(initial=0.0))
+        loud = np.flatnonzero(levels > peak * _SILENCE)
+        steps = int(loud[-1]) + 2 if len(loud) else 0  # the last of them fades
+        frames = max(steps * _STEP, round(performance.end_seconds * SAMPLE_RATE))
+        unscaled.seek(0)
+        with atomic_write(path) as temporary:
+            _write_scaled(unscaled, temporary, _PEAK / max(peak, 1e-9), frames, steps)
+    return frames / SAMPLE_RATE
+
+
+def _write_unscaled(performance: Performance, font: bytes, out: IO[bytes]) -> Sound:
+    """Write the samples of a performance; the loudest of each step."""
+    levels = []
+    for sound in render(performance, font):
+        out.write(sound.tobytes())
+        steps = np.pad(sound, ((0, -len(sound) % _STEP), (0, 0))).reshape(-1, _STEP * 2)
+        levels.append(np.abs(steps).max(axis=1))
+    return np.concatenate([np.zeros(0, dtype=np.float32), *levels])
+
+
+def _write_scaled(unscaled: IO[bytes], path: Path, gain: float, frames: int, steps: int) -> None:
+    """Write so many frames as a sound file, the last of `steps` fading and silence behind it."""
     import soundfile
 
-    for _ in range(_TRIES):
-        audio = render_midi(midi, soundfont=soundfont, sample_rate=sample_rate)
-        if np.isfinite(audio).all():
-            break
-    else:
-        raise MeloError(
-            f"{midi}: the synthesizer gave no finite sound in {_TRIES} tries; leave it out with `sound none`"
-        )
-    peak = float(np.abs(audio).max(initial=0.0))
-    scaled = audio / max(peak, 1e-9) * 10 ** (-1 / 20)
-    with atomic_write(path) as temporary:
-        soundfile.write(temporary, (scaled * 32767).astype(np.int16), sample_rate, "PCM_16")
-    return len(audio) / sample_rate
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "PCM_16") as out:
+        for start, sound in _blocks(unscaled, frames):
+            fade = np.clip(steps - np.arange(start, start + len(sound)) / _STEP, 0, 1)
+            out.write(np.rint(sound * (fade * gain * 32767)[:, None]).astype(np.int16))
+
+
+def _blocks(unscaled: IO[bytes], frames: int) -> Iterator[tuple[int, Sound]]:
+    """(first frame, sound) of so many frames, those behind the end silent."""
+    for start in range(0, frames, _BLOCK):
+        length = min(_BLOCK, frames - start)
+        sound = np.zeros((length, 2), dtype=np.float32)
+        there = np.frombuffer(unscaled.read(length * 8), dtype=np.float32).reshape(-1, 2)
+        sound[: len(there)] = there
+        yield start, sound

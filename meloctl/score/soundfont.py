@@ -1,23 +1,19 @@
-"""Soundfonts that symusic plays in tune.
-
-symusic 0.5.9 ignores a zone's overriding root key (SoundFont 2.04, section 8.1.3, generator 58) and takes the sample's
-own, which puts a piano's a' a semitone low. The copy made here holds the root key where symusic reads it: every zone with an
-overriding root key gets a sample header of its own with that root key. No sample is changed.
-"""
+"""The soundfont that sound is made with: where it is, and whether its bytes are whole."""
 
 import struct
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from analysis.atomic_write import atomic_write
+import numpy as np
+
 from analysis.errors import MeloError
 
-_SAMPLE, _ROOT_KEY = 53, 58
-"""Generators of a zone: its sample, and the root key that overrides the sample's."""
+_RECORDS = {"phdr": 38, "pbag": 4, "pmod": 10, "pgen": 4, "inst": 22, "ibag": 4, "imod": 10, "igen": 4, "shdr": 46}
+"""Bytes of a record of each chunk of the list pdta (SoundFont 2.04, section 7)."""
 
-_HEADER = 46
-"""Bytes of a sample header; its root key is byte 40."""
+_HEADER = np.dtype([("name", "S20"), *((place, "<u4") for place in ("start", "stop", "loop", "end")), ("rest", "V10")])
+"""A sample's header, its places counted in samples."""
 
 
 def find_soundfont() -> Path:
@@ -33,67 +29,56 @@ def find_soundfont() -> Path:
     return fonts[0]
 
 
-def tuned_soundfont(source: Path, cache: Path) -> Path:
-    """Path of a copy of a soundfont whose root keys are in its sample headers; made once.
-
-    Args:
-        source: a soundfont.
-        cache: folder of the copy.
+def read_soundfont(path: Path) -> bytes:
+    """The bytes of a soundfont whose chunks are whole and whose samples lie inside it.
 
     Raises:
-        MeloError: `source` is not a soundfont.
+        MeloError: it cannot be read, is no SoundFont 2, or is damaged.
     """
-    tuned = cache / f"{source.stem}-tuned.sf2"
-    if not tuned.is_file():
-        data = _tuned(source.read_bytes(), str(source))
-        with atomic_write(tuned) as temporary:
-            temporary.write_bytes(data)
-    return tuned
-
-
-def _tuned(data: bytes, where: str) -> bytes:
-    """Bytes of a soundfont with its root keys moved to sample headers; pdta is its last list, and shdr the last chunk of that."""
-    if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
-        raise MeloError(f"{where}: not a soundfont (.sf2)")
     try:
-        lists = {data[o : o + 4]: (o, n) for name, o, n in _chunks(data, 12, len(data)) if name == b"LIST"}
-        start, size = lists[b"pdta"]
-        chunks = {name: (o, n) for name, o, n in _chunks(data, start + 4, start + size)}
-        bags = [struct.unpack_from("<H", data, o)[0] for o in _records(chunks[b"ibag"], 4)]
-        generators = [struct.unpack_from("<HH", data, o) for o in _records(chunks[b"igen"], 4)]
-        headers = [data[o : o + _HEADER] for o in _records(chunks[b"shdr"], _HEADER)]
-    except (KeyError, struct.error) as error:
-        raise MeloError(f"{where}: a damaged soundfont") from error
-    terminal = headers.pop()
-    copies: dict[tuple[int, int], int] = {}
-    out = bytearray(data)
-    for first, last in zip(bags, bags[1:], strict=False):
-        zone = {kind: (i, value) for i, (kind, value) in enumerate(generators[first:last], first)}
-        if _SAMPLE not in zone or _ROOT_KEY not in zone:
-            continue
-        (place, sample), (_, root) = zone[_SAMPLE], zone[_ROOT_KEY]
-        if root <= 127 and (sample, root) not in copies:
-            copies[sample, root] = len(headers)
-            headers.append(headers[sample][:40] + bytes([root]) + headers[sample][41:])
-        if root <= 127:
-            struct.pack_into("<H", out, chunks[b"igen"][0] + 4 * place + 2, copies[sample, root])
-    body = b"".join(headers) + terminal
-    at, old = chunks[b"shdr"]
-    rest = out[at + old :]
-    out[at - 4 :] = struct.pack("<I", len(body)) + body + rest
-    struct.pack_into("<I", out, start - 4, size + len(body) - old)
-    struct.pack_into("<I", out, 4, len(out) - 8)
-    return bytes(out)
+        data = path.read_bytes()
+    except OSError as error:
+        raise MeloError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
+        raise MeloError(f"{path}: not a soundfont (.sf2)")
+    if reason := _damage(data):
+        raise MeloError(
+            f"{path}: a damaged soundfont: {reason}; install it again: pip install --force-reinstall pretty_midi"
+        )
+    return data
+
+
+def _damage(data: bytes) -> str:
+    """What is wrong with the bytes of a soundfont; nothing, if all is well."""
+    try:
+        lists = {data[at : at + 4]: (at + 4, end) for name, at, end in _chunks(data, 12, len(data)) if name == b"LIST"}
+        chunks = {
+            name.decode("ascii", "replace"): (at, end)
+            for kind in (b"sdta", b"pdta")
+            for name, at, end in _chunks(data, *lists[kind])
+        }
+        begin, end = chunks["smpl"]
+        sizes = {name: chunks[name][1] - chunks[name][0] for name in _RECORDS}
+    except KeyError as error:
+        return f"it has no chunk {error.args[0]!r}".replace("b'", "'")
+    except ValueError as error:
+        return str(error)
+    odd = [name for name, size in _RECORDS.items() if sizes[name] % size or not sizes[name]]
+    if odd or (end - begin) % 2 or end - begin < 8:
+        return f"its chunk {odd[0] if odd else 'smpl'!r} holds no whole records"
+    samples = np.frombuffer(data, dtype=_HEADER, count=sizes["shdr"] // 46, offset=chunks["shdr"][0])[:-1]
+    if not len(samples) or (samples["stop"] >= (end - begin) // 2).any() or (samples["start"] > samples["stop"]).any():
+        return "a sample lies outside of it"
+    return ""
 
 
 def _chunks(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """(name, offset of the content, its length) of the RIFF chunks in a range; chunks begin at even offsets."""
-    while start + 8 <= stop:
-        length = struct.unpack_from("<I", data, start + 4)[0]
-        yield data[start : start + 4], start + 8, length
-        start += 8 + length + (length & 1)
-
-
-def _records(chunk: tuple[int, int], size: int) -> range:
-    """Offsets of the records of a chunk."""
-    return range(chunk[0], chunk[0] + chunk[1], size)
+    """(name, first byte, end) of the RIFF chunks in a range, which begin at even offsets. Raises ValueError where one is cut."""
+    while start < stop:
+        if start + 8 > stop:
+            raise ValueError("it ends inside a chunk")
+        end = start + 8 + struct.unpack_from("<I", data, start + 4)[0]
+        if end > stop:
+            raise ValueError("it ends inside a chunk")
+        yield data[start : start + 4], start + 8, end
+        start = end + (end - start & 1)

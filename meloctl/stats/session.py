@@ -10,8 +10,8 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.measure_corpus import METHOD, MeasureChunk, measure_corpus
 from analysis.offset_table_file import table_json
-from analysis.piece import meter as parse_meter
 from analysis.plots import draw_families, draw_offset_curves
+from analysis.reading import AS_IT_STANDS, Reading
 from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
 from analysis.table_files import FILES, write_tables
@@ -30,8 +30,8 @@ class StatsOptions:
     corpus: Path
     """A folder of MIDI files, one file, or a text file with a path a line."""
 
-    meter: str | None = None
-    """Time signature that overrides the files' own, as "4/4"."""
+    reading: Reading = AS_IT_STANDS
+    """How the files are read."""
 
     processes: int | None = None
     """How many processes measure; None for one a core."""
@@ -58,10 +58,9 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
     """
     if options.processes and options.cluster:
         raise MeloError("leave out `processes`; a cluster has its own workers", field="cluster")
-    meter = parse_meter(options.meter) if options.meter is not None else None
     found = find_files(options.corpus)
     corpus = options.corpus.resolve()
-    task = MeasureChunk.of(len(found), meter=meter)
+    task = MeasureChunk.of(len(found), reading=options.reading)
     return StatsPlan(
         recipe=Recipe(
             stage="stats",
@@ -73,7 +72,7 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
                 "libraries": {name: version(name) for name in ("numpy", "symusic")},
             },
             options={
-                "meter": f"{meter[0]}/{meter[1]}" if meter else None,
+                **options.reading.to_json(),
                 "measures": list(task.measures),
                 "seed": 0,
             },

@@ -54,7 +54,7 @@ def load_train_data(cache: Path, plan: TrainPlan, vocabulary: Vocabulary, report
         reporter,
         corpus=plan.recipe.inputs["corpus"],
         fingerprint=plan.recipe.inputs["fingerprint"],
-        meter=plan.meter,
+        reading=plan.reading,
     )
     counts = {side: shard.split.count(side) for side in ("train", "validation", "test")}
     pieces, others = shard.of_split("train"), shard.of_split("validation")
@@ -82,7 +82,7 @@ def load_train_data(cache: Path, plan: TrainPlan, vocabulary: Vocabulary, report
 
 def piece_name(plan: TrainPlan, piece: int) -> str:
     """The file name of a piece, by its index among all that could be read; the files are read again to find it."""
-    found = (read.path.name for read in read_files(plan.paths, meter=plan.meter) if isinstance(read, ReadFile))
+    found = (read.path.name for read in read_files(plan.paths, reading=plan.reading) if isinstance(read, ReadFile))
     return next(islice(found, piece, None))
 
 

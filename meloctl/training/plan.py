@@ -11,7 +11,7 @@ import torch
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves
-from analysis.piece import meter as parse_meter
+from analysis.reading import Reading
 from masks.cost.row_pairs import mean_pairs
 from masks.cost.sample import read_piece_rows, sample_files
 from masks.describe import density
@@ -42,7 +42,7 @@ class TrainPlan:
     """The mask; None for a model that has none."""
 
     paths: list[Path]
-    meter: tuple[int, int] | None
+    reading: Reading
     config: TrainConfig
     shard: bool | None
     """Shard the model over several processes; None decides by the model's size."""
@@ -69,7 +69,8 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
     if config.infill and not infills(name.architecture):
         raise MeloError(f"{name} cannot infill; leave it out, or take `model {name.size}`", field="infill")
     stats = space.latest("stats")
-    corpus, meter = Path(stats.manifest_value("inputs", "corpus")), stats.manifest_value("options", "meter")
+    corpus = Path(stats.manifest_value("inputs", "corpus"))
+    reading = Reading.from_json(stats.manifest.options, where=stats.folder.name)
     paths = find_files(corpus)
     now = fingerprint(paths, corpus)
     notes = []
@@ -82,7 +83,7 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         inputs={
             "corpus": str(corpus),
             "fingerprint": now,
-            "meter": meter,
+            **reading.to_json(),
             "rows": SHARD_FORMAT,
             "vocabulary": VOCABULARY_FORMAT,
             "mask": spec.to_json() if spec else None,
@@ -95,7 +96,7 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         name=name,
         spec=spec,
         paths=paths,
-        meter=parse_meter(meter) if meter else None,
+        reading=reading,
         config=config,
         shard=options.shard,
         notes=[*notes, *more],
@@ -105,7 +106,7 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
 def corpus_size(plan: TrainPlan) -> CorpusSize:
     """Size of a plan's corpus, estimated from a sample of its files. Raises MeloError when none can be read."""
     corpus, context = Path(plan.recipe.inputs["corpus"]), plan.name.config.context
-    pieces = read_piece_rows(sample_files(plan.paths, corpus, _SAMPLE), meter=plan.meter)
+    pieces = read_piece_rows(sample_files(plan.paths, corpus, _SAMPLE), reading=plan.reading)
     rows = np.array([piece.rows.sum() + 1 for piece in pieces])  # and the end row
     return CorpusSize(
         rows=int(rows.mean() * len(plan.paths) * _TRAIN_SHARE),
