@@ -91,7 +91,8 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     bars = grid_bars(piece, vocabulary)
     bar = bars.bar_of(notes.onset_tick + piece.bar_tolerance)
     within = notes.onset_tick - bars.start_tick[bar]
-    position = nearest_step(within, tpq, steps_per_quarter=steps)
+    last = np.array(vocabulary.bar_steps)[bars.time_signature[bar]] - 1
+    position = np.minimum(nearest_step(within, tpq, steps_per_quarter=steps), last)
     length = np.maximum(nearest_step(notes.duration_tick, tpq, steps_per_quarter=steps), 1)
     duration = _closest(length, vocabulary.durations)
     change = np.array(vocabulary.durations)[duration] * (tpq / steps) - notes.duration_tick

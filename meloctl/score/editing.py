@@ -11,7 +11,7 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.errors import MeloError
 from analysis.midi_events import MidiEvents
-from analysis.piece import Bars, Part
+from analysis.piece import MOST_DENOMINATOR, Bars, Part, bar_tolerance
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.rows.grammar import Row
 from meloctl.rows.parts import PartId, general_midi_part, part_ids
@@ -26,9 +26,6 @@ from meloctl.score.midi_kinds import meta_kinds
 
 NewNote = tuple[int, Row]
 """(bar as rows count, note row)"""
-
-_LONGEST_DENOMINATOR = 64
-
 
 def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, vocabulary: Vocabulary) -> EditedMidi:
     """A file with new notes between those that stay; parts that it lacks are added. No new note outlasts the piece.
@@ -70,7 +67,7 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
         *_tempo_events(kept, cut, header, bar_tick, vocabulary),
     ]
     return join_notes(
-        kept,
+        kept.ending_at(int(bar_tick[-1]) // factor),
         parts,
         _placed(new, bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary),
         n_bars=bars + len(header),
@@ -137,7 +134,7 @@ def _placed(
     end = np.minimum(ticks(rows[:, POSITION] + np.array(vocabulary.durations)[rows[:, DURATION]]), bar_tick[-1])
     velocity = np.array(vocabulary.velocities)[rows[:, VELOCITY]]
     part = np.array([part_index[_part_id(row)] for row in rows], dtype=np.int64)
-    inside = onset < bar_tick[bar + 1]  # the signature of a bar may name it a little too long
+    inside = onset + bar_tolerance(ticks_per_quarter) < bar_tick[bar + 1]  # a bar's signature may name it a little too long
     columns = (part, rows[:, PITCH], onset, end, velocity)
     return list(zip(*(column[inside].tolist() for column in columns), strict=True))
 
@@ -174,7 +171,7 @@ def _signature_events(
 
 def _name(ticks: int, ticks_per_quarter: int) -> tuple[int, int]:
     """The time signature of a bar of so many ticks. Raises MeloError where it has none."""
-    for d in (4, 8, 16, 32, _LONGEST_DENOMINATOR):
+    for d in (4, 8, 16, 32, 64, MOST_DENOMINATOR):
         n, rest = divmod(ticks * d, 4 * ticks_per_quarter)
         if not rest and n < 256:
             return n, d

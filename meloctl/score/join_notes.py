@@ -37,6 +37,9 @@ class EditedMidi:
     other_patch: int
     """New notes that no channel could play with the program of their part: they sound with the one in force."""
 
+    shortened: int
+    """Kept notes that were held beyond the last new bar, and end with it."""
+
 
 def join_notes(
     kept: KeptMusic,
@@ -77,7 +80,8 @@ def join_notes(
     data = edited_midi(kept.source.events, edit)
     again = parse_source(data)
     _check(kept.source, edit, again, np.concatenate([kept_notes, as_written]), n_bars)
-    return EditedMidi(data=data, source=again, other_patch=int((rows[:, SOUND] != as_written[:, SOUND]).sum()))
+    other_patch = int((rows[:, SOUND] != as_written[:, SOUND]).sum())
+    return EditedMidi(data=data, source=again, other_patch=other_patch, shortened=kept.shortened)
 
 
 def scaled(events: Iterable[NewEvent], factor: int) -> list[NewEvent]:
@@ -95,7 +99,7 @@ def _note_events(rows: Ints) -> Iterator[NewEvent]:
 def _own_ends(kept: KeptMusic, kept_notes: Ints, rows: Ints, base: Edit) -> Iterator[NewEvent]:
     """Note-offs for kept notes (N, 7) that last to the end of their track, where that moves behind new notes (M, 7)."""
     events = kept.source.events
-    for row in map(tuple, kept_notes[kept.endless].tolist()):
+    for row in map(tuple, kept_notes[kept.note_off == -1].tolist()):
         old_end = base.factor * int(events.end_tick[row[TRACK]])
         new_end = max([int(base.end_tick[row[TRACK]]), *rows[rows[:, TRACK] == row[TRACK], END].tolist()])
         if row[END] == old_end < new_end:

@@ -18,6 +18,10 @@ from meloctl.score.midi_kinds import TEMPO, TIME_SIGNATURE, count_kinds, meta_ki
 from meloctl.score.midi_release import releases
 
 
+GIVEN = -2
+"""Stands for a note-off that a note is given."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeptMusic:
     """What stays of a file, in its own ticks."""
@@ -35,8 +39,8 @@ class KeptMusic:
     part: Ints
     """(M,) the part of each of them."""
 
-    endless: Bools
-    """(M,) which of them have no note-off of their own."""
+    note_off: Ints
+    """(M,) index of the note-off that is each note's own; −1 where it has none, GIVEN where it is among `new`."""
 
     struck_again: int = 0
     """Notes that are struck again behind the gap, which held them."""
@@ -44,11 +48,31 @@ class KeptMusic:
     ended: int = 0
     """Notes that are given an end of their own, because what ended them goes or moves."""
 
+    shortened: int = 0
+    """Notes that are held beyond the last new bar, and end with it."""
+
     left_out: Counter[str] = field(default_factory=Counter)
     """Events behind the cut that go, by kind."""
 
     released: Counter[str] = field(default_factory=Counter)
     """What hung at the cut and is released, by kind."""
+
+    def ending_at(self, end_tick: int) -> "KeptMusic":
+        """The same with nothing behind a tick; notes that are held longer end there."""
+        events, longer = self.source.events, self.notes[:, END] > end_tick
+        keep, notes = self.keep & (events.tick <= end_tick), self.notes.copy()
+        keep[self.note_off[longer & (self.note_off >= 0)]] = False
+        notes[:, END] = np.minimum(notes[:, END], end_tick)
+        has_event = ~longer | (self.note_off == GIVEN)
+        ends = map(note_end, map(tuple, notes[~has_event].tolist()))
+        return replace(
+            self,
+            keep=keep,
+            notes=notes,
+            new=(*(replace(event, tick=min(event.tick, end_tick)) for event in self.new), *ends),
+            note_off=np.where(longer, GIVEN, self.note_off),
+            shortened=int(longer.sum()),
+        )
 
     def piece(self, n_bars: int) -> Piece:
         """What stays, as a piece of so many bars."""
@@ -96,7 +120,7 @@ def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> Kep
         keep=keep,
         notes=struck[stays],
         part=piece.notes.part[stays],
-        endless=(source.note_off < 0)[stays],
+        note_off=source.note_off[stays],
         new=tuple(new),
         struck_again=int(again.sum()),
     )
@@ -129,7 +153,7 @@ def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
         keep=keep,
         notes=notes_in_file(source)[stays],
         part=piece.notes.part[stays],
-        endless=(source.note_off < 0)[stays],
+        note_off=source.note_off[stays],
         new=tuple(new),
         left_out=+left_out,
         released=released,
@@ -147,8 +171,9 @@ def _with_ends(kept: KeptMusic, end_tick: Ints) -> KeptMusic:
     misread = _misread(kept, end_tick)
     if not misread:
         return kept
-    ends = [note_end(row) for row in map(tuple, kept.notes[kept.endless].tolist()) if row[:5] in misread]
-    mended = replace(kept, new=(*kept.new, *ends), ended=len(ends))
+    ended = (kept.note_off == -1) & np.array([row[:5] in misread for row in map(tuple, kept.notes.tolist())])
+    ends = map(note_end, map(tuple, kept.notes[ended].tolist()))
+    mended = replace(kept, new=(*kept.new, *ends), note_off=np.where(ended, GIVEN, kept.note_off), ended=int(ended.sum()))
     if wrong := _misread(mended, end_tick):
         raise MeloError(
             f"{len(wrong):,} notes that are to be kept would change: they overlap others of their key and channel, and not all "
