@@ -68,13 +68,18 @@ def channel_states(events: MidiEvents) -> ChannelStates:
     """The states of all channels of a file. Raises MeloError for MPE zones by the thousand."""
     data = np.frombuffer(events.data, dtype=np.uint8)
     columns = (events.tick, events.status, events.start, events.stop)
-    chosen, time, port, off, off_channel, ports = _chosen(data, events.first_event, *columns)
+    found = np.empty((5, len(events.marked)), np.int64)
+    n, n_off, ports = _choose(data, events.marked, events.first_event, *columns, found)
+    chosen, time, port = found[:3, :n]
+    off, off_channel = found[3:, :n_off]
     order = np.argsort(time, kind="stable")
     states = _states(data, events.status, events.start, events.stop, chosen[order], time[order], port[order], ports)
     if states is None:
         raise MeloError(f"damaged: over {_MOST_ZONES:,} MPE zones")
     states = states[:, np.argsort(states[0], kind="stable")]
-    order_off = np.lexsort((off, events.tick[off], off_channel))
+    if len(off):
+        order = np.lexsort((off, events.tick[off], off_channel))
+        off, off_channel = off[order], off_channel[order]
     numbers = np.arange(CHANNELS * ports + 1)
     return ChannelStates(
         first=np.searchsorted(states[0], numbers),
@@ -83,46 +88,58 @@ def channel_states(events: MidiEvents) -> ChannelStates:
         drums=states[3],
         reason=states[4],
         manager=states[5],
-        all_off_event=off[order_off],
-        all_off_first=np.searchsorted(off_channel[order_off], numbers),
+        all_off_event=off,
+        all_off_first=np.searchsorted(off_channel, numbers),
     )
 
 
 @compiled
-def _chosen(
-    data: Bytes, first_event: Int32s, tick: Int32s, status: Bytes, start: Int32s, stop: Int32s
-) -> tuple[Ints, Ints, Ints, Ints, Ints, int]:
-    """The events that change a state, with time and port of each; those that end all notes, with channel; and the ports."""
-    n = off = 0
-    for e in range(len(tick)):
-        n += _changes_state(data, status[e], start[e], stop[e])
-        off += _ends_notes(data, status[e], stop[e])
-    chosen, time, port = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    offs, channels = np.empty(off, np.int64), np.empty(off, np.int64)
-    n = off = 0
-    ports = 1
-    for k in range(len(first_event) - 1):
-        track_port = 0
-        noted = -1  # the tick of the track's last note-on
-        for e in range(first_event[k], first_event[k + 1]):
-            code = status[e]
-            if code & 0xF0 == 0x90:
-                if data[stop[e] - 1] > 0:
-                    noted = tick[e]
-            elif code == 0xFF:
-                if data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
-                    track_port = data[start[e] + 3] & 0x7F
-                    ports = max(ports, track_port + 1)
-            elif _changes_state(data, code, start[e], stop[e]):
-                reset = code == 0xF0 and _sysex(data, start[e], stop[e])[0] < 4
-                phase = _RESET if reset else _LEADING if noted < tick[e] else PLAYING
-                chosen[n], port[n] = e, track_port
-                time[n] = (np.int64(tick[e]) << PHASES) | (phase << PHASES - 2) | e
-                n += 1
-            elif _ends_notes(data, code, stop[e]):
-                offs[off], channels[off] = e, 16 * track_port + (code & 15)
-                off += 1
-    return chosen, time, port, offs, channels, ports
+def _choose(
+    data: Bytes,
+    marked: Int32s,
+    first_event: Int32s,
+    tick: Int32s,
+    status: Bytes,
+    start: Int32s,
+    stop: Int32s,
+    found: Ints,
+) -> tuple[int, int, int]:
+    """Find the events that change a state, and those that end all notes; how many each, and the ports.
+
+    Args:
+        data to stop: of the file.
+        found: (5, M) to be filled: event, time and port of the former, event and channel of the latter.
+    """
+    chosen, time, port, offs, channels = found
+    n = off = track_port = scanned = 0
+    ports, k = 1, -1
+    noted = np.int64(-1)  # the tick of the track's last note-on, if a marked event has that tick
+    for e in marked:
+        if e >= first_event[k + 1]:
+            while e >= first_event[k + 1]:
+                k += 1
+            track_port, scanned, noted = 0, first_event[k], np.int64(-1)
+        code = status[e]
+        if code == 0xFF:
+            if data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
+                track_port = data[start[e] + 3] & 0x7F
+                ports = max(ports, track_port + 1)
+        elif _changes_state(data, code, start[e], stop[e]):
+            at = e - 1
+            while at >= scanned and tick[at] == tick[e] and noted != tick[e]:
+                if status[at] & 0xF0 == 0x90 and data[stop[at] - 1] > 0:
+                    noted = np.int64(tick[e])
+                at -= 1
+            scanned = e
+            reset = code == 0xF0 and _sysex(data, start[e], stop[e])[0] < 4
+            phase = _RESET if reset else PLAYING if noted == tick[e] else _LEADING
+            chosen[n], port[n] = e, track_port
+            time[n] = (np.int64(tick[e]) << PHASES) | (phase << PHASES - 2) | e
+            n += 1
+        elif _ends_notes(data, code, stop[e]):
+            offs[off], channels[off] = e, 16 * track_port + (code & 15)
+            off += 1
+    return n, off, ports
 
 
 @compiled

@@ -8,10 +8,8 @@ import os
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
@@ -21,8 +19,8 @@ from analysis.errors import MeloError
 from analysis.mended_bars import mend_bars
 from analysis.midi_container import Wrapper, unwrap
 from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
-from analysis.midi_notes import FileNotes, file_notes
-from analysis.piece import Bars, Notes, Part, Piece, bar_tolerance
+from analysis.midi_notes import FileNotes, file_notes, sorted_notes
+from analysis.piece import Bars, Part, Piece, bar_tolerance
 from analysis.reading import AS_IT_STANDS, Reading
 from analysis.sustain import pedal_events, sustained_end
 
@@ -100,8 +98,9 @@ def read_source(path: Path, *, reading: Reading = AS_IT_STANDS, limits: Limits =
 def parse_source(data: bytes, *, reading: Reading = AS_IT_STANDS, limits: Limits = Limits()) -> MidiSource:
     """The same from the bytes of a file."""
     read = _read(data, reading, limits)
-    onset, duration, pitch, velocity, part = _columns(read.found)
-    order = np.lexsort((velocity, duration, pitch, part, onset))
+    found = read.found
+    duration = found.end_tick - found.onset_tick
+    order = np.lexsort((found.velocity, duration, found.pitch, found.part, found.onset_tick))
     return MidiSource(
         piece=read.piece,
         events=read.events,
@@ -247,10 +246,11 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     _within(len(found.on), limits.notes, "notes")
     if reading.pedal:
         found = _under_pedals(events, found)
-    times = _times(events, reading.meter, limits)
+    metas = _metas(events)
+    times = _times(events, metas, reading.meter, limits)
     piece = Piece(
-        parts=_parts(events, found),
-        notes=Notes.of(*_columns(found)),
+        parts=_parts(events, found, metas),
+        notes=sorted_notes(found),
         bars=times.bars,
         tempo_tick=times.tempo_tick,
         tempo=times.tempo,
@@ -273,40 +273,41 @@ def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 
 
-def _columns(found: FileNotes) -> tuple[npt.NDArray[Any], ...]:
-    """The columns of Notes, in the order of the file."""
-    return found.onset_tick, found.end_tick - found.onset_tick, found.pitch, found.velocity, found.part
-
-
-def _parts(events: MidiEvents, found: FileNotes) -> tuple[Part, ...]:
-    names = _names(events)
+def _parts(events: MidiEvents, found: FileNotes, metas: "_Metas") -> tuple[Part, ...]:
+    names = _names(events, metas)
     rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
     return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
 
 
-def _meta(events: MidiEvents, kind: int) -> Ints:
-    """Indices of the meta events of a kind."""
-    data = np.frombuffer(events.data, dtype=np.uint8)
-    metas: Ints = np.flatnonzero(events.status == META)
-    chosen: Ints = metas[data[events.start[metas] + 1] == kind]
-    return chosen
+@dataclass(frozen=True, kw_only=True)
+class _Metas:
+    """Indices of the meta events that are read, by kind."""
+
+    names: Ints
+    signatures: Ints
+    tempos: Ints
 
 
-def _names(events: MidiEvents) -> dict[int, str]:
+def _metas(events: MidiEvents) -> _Metas:
+    metas = events.marked[events.status[events.marked] == META]
+    kind = np.frombuffer(events.data, dtype=np.uint8)[events.start[metas] + 1]
+    return _Metas(names=metas[kind == 0x03], signatures=metas[kind == 0x58], tempos=metas[kind == 0x51])
+
+
+def _names(events: MidiEvents, metas: _Metas) -> dict[int, str]:
     """The first name of each track that has one, as it can be shown."""
     names: dict[int, str] = {}
-    for event in _meta(events, 0x03).tolist():
-        track = int(np.searchsorted(events.first_event, event, side="right")) - 1
+    tracks = np.searchsorted(events.first_event, metas.names, side="right") - 1
+    for event, track in zip(metas.names.tolist(), tracks.tolist(), strict=True):
         if track not in names and (text := events.payload(event)):
             names[track] = text.decode("utf-8", "replace")
     return names
 
 
-def _times(events: MidiEvents, meter: tuple[int, int] | None, limits: Limits) -> _Times:
-    signatures, tempos = _meta(events, 0x58), _meta(events, 0x51)
-    _within(max(len(signatures), len(tempos)), limits.changes, "time signatures or tempos")
-    tempo_tick, tempo, tempos_ignored = _tempos(events, tempos)
-    stated = [(int(events.tick[e]), events.payload(e)[:2]) for e in signatures.tolist()]
+def _times(events: MidiEvents, metas: _Metas, meter: tuple[int, int] | None, limits: Limits) -> _Times:
+    _within(max(len(metas.signatures), len(metas.tempos)), limits.changes, "time signatures or tempos")
+    tempo_tick, tempo, tempos_ignored = _tempos(events, metas.tempos)
+    stated = [(int(events.tick[e]), events.payload(e)[:2]) for e in metas.signatures.tolist()]
     known = [(t, s[0], 1 << s[1]) for t, s in stated if len(s) == 2 and s[1] < 8 and s[0]]
     found, moved, inside = ([(0, *meter)], 0, 0) if meter else _settled(known, events.ticks_per_quarter)
     for _, n, d in found:
@@ -352,17 +353,16 @@ def _settled(
 
 def _tempos(events: MidiEvents, tempos: Ints) -> tuple[Ints, Floats, int]:
     """Ticks ascending from 0 and the tempo from each on, the last of several at one tick; and the events that were ignored."""
-    start = events.start[tempos]
-    column = np.frombuffer(events.data, dtype=np.uint8)
-    whole = (column[start + 2] == 3) & (events.stop[tempos] - start == 6)
-    start, tick = start[whole], events.tick[tempos[whole]].astype(np.int64)
-    micros = (column[start + 3].astype(np.int64) << 16) | (column[start + 4].astype(np.int64) << 8) | column[start + 5]
-    if len(micros) and not micros.all():
-        raise MeloError(f"damaged: a tempo of 0 microseconds a quarter note at tick {tick[micros == 0][0]}")
-    order = np.argsort(tick, kind="stable")
-    tick, tempo = np.append(0, tick[order]), np.append(DEFAULT_TEMPO, 60e6 / micros[order])
-    last = np.append(np.diff(tick) > 0, True)
-    return tick[last], tempo[last], len(tempos) - len(start)
+    at, ignored = {0: DEFAULT_TEMPO}, 0
+    for tick, event in sorted(zip(events.tick[tempos].tolist(), tempos.tolist(), strict=True)):
+        value = events.payload(event)
+        if len(value) != 3:
+            ignored += 1
+        elif value == b"\0\0\0":
+            raise MeloError(f"damaged: a tempo of 0 microseconds a quarter note at tick {tick}")
+        else:
+            at[tick] = 60e6 / int.from_bytes(value, "big")
+    return np.array(list(at), dtype=np.int64), np.array(list(at.values())), ignored
 
 
 def _departures(read: _Read) -> Departures:

@@ -76,6 +76,12 @@ class MidiEvents:
     end_tick: Int32s
     """(K,) tick of each track's End of Track, or of its last event."""
 
+    marked: Int32s
+    """(M,) indices of the few events that say how the others are read: programs, bank selects, parameters, modes, sysex, meta."""
+
+    note_ons: int
+    """Note-ons; those of velocity 0 are note-offs."""
+
     status_kept: int
     """Events that took their status across a system exclusive or meta event."""
 
@@ -120,12 +126,13 @@ def read_events(data: bytes) -> MidiEvents:
     header_tracks = _check_header(data)
     tracks, other_chunks, at = _tracks(data, header_tracks)
     room = min(int((tracks[:, 1] - tracks[:, 0]).sum()) // 2 + 1, MOST_EVENTS)
-    tick, start, stop = (np.empty(room, dtype=np.int32) for _ in range(3))
+    tick, start, stop, marked = (np.empty(room, dtype=np.int32) for _ in range(4))
     status = np.empty(room, dtype=np.uint8)
     first_event = np.zeros(len(tracks) + 1, dtype=np.int32)
     end_tick = np.zeros(len(tracks), dtype=np.int32)
-    n, error, kept, odd, behind = _walk(
-        np.frombuffer(data, dtype=np.uint8), tracks, tick, status, start, stop, first_event, end_tick
+    columns = (tick, status, start, stop, marked)
+    n, error, n_marked, note_ons, kept, odd, behind = _walk(
+        np.frombuffer(data, dtype=np.uint8), tracks, *columns, first_event, end_tick
     )
     if error:
         raise MeloError(_REASONS[error])
@@ -141,6 +148,8 @@ def read_events(data: bytes) -> MidiEvents:
         start=start[:n],
         stop=stop[:n],
         end_tick=end_tick,
+        marked=marked[:n_marked].copy(),
+        note_ons=note_ons,
         status_kept=kept,
         not_understood=odd,
         behind_end=behind,
@@ -217,6 +226,14 @@ def _length_but_for_zeros(data: Bytes, start: int, end: int) -> int:
 
 
 @compiled
+def _is_marked(code: int, control: int) -> bool:
+    """Whether an event belongs to those that say how others are read; a controller does by its number."""
+    if code < 0xC0:
+        return code >= 0xB0 and (control == 0 or control == 6 or 98 <= control <= 101 or control >= 120)
+    return code < 0xD0 or code >= 0xF0
+
+
+@compiled
 def _walk(
     data: Bytes,
     tracks: Ints,
@@ -224,11 +241,12 @@ def _walk(
     status: Bytes,
     start: Int32s,
     stop: Int32s,
+    marked: Int32s,
     first_event: Int32s,
     end_tick: Int32s,
-) -> tuple[int, int, int, int, int]:
-    """Fill the columns; the number of events, an error or 0, and counts: status kept, bytes not understood, bytes behind."""
-    n = kept = odd = behind = 0
+) -> tuple[int, int, int, int, int, int, int]:
+    """Fill the columns; events, an error or 0, events marked, note-ons, statuses kept, bytes not understood, bytes behind."""
+    n = m = ons = kept = odd = behind = 0
     for k in range(len(tracks)):
         at, end = tracks[k, 0], tracks[k, 1]
         now = running = 0
@@ -237,12 +255,12 @@ def _walk(
         while at < end:
             delta, at = _number(data, at, end)
             if delta < 0:
-                return n, _PAST_END if delta == -1 else _LONG_NUMBER, kept, odd, behind
+                return n, _PAST_END if delta == -1 else _LONG_NUMBER, m, ons, kept, odd, behind
             now += delta
             if now >= MOST_TICKS:
-                return n, _TICKS, kept, odd, behind
+                return n, _TICKS, m, ons, kept, odd, behind
             if at >= end:
-                return n, _PAST_END, kept, odd, behind
+                return n, _PAST_END, m, ons, kept, odd, behind
             begin, code = at, int(data[at])
             if code >= 0xF0:
                 at += 1
@@ -251,16 +269,16 @@ def _walk(
                         at += 1
                     length, at = _number(data, at, end)
                     if length < 0:
-                        return n, _PAST_END if length == -1 else _LONG_NUMBER, kept, odd, behind
+                        return n, _PAST_END if length == -1 else _LONG_NUMBER, m, ons, kept, odd, behind
                     at += length
                     crossed = True
                 elif code == 0xF4 or code == 0xF5 or code == 0xF9 or code == 0xFD:
-                    return n, _UNDEFINED, kept, odd, behind
+                    return n, _UNDEFINED, m, ons, kept, odd, behind
                 else:
                     at += 2 if code == 0xF2 else 1 if code == 0xF1 or code == 0xF3 else 0
                     odd += 1
                 if at > end:
-                    return n, _PAST_END, kept, odd, behind
+                    return n, _PAST_END, m, ons, kept, odd, behind
                 if code == META and data[begin + 1] == 0x2F:
                     behind += _length_but_for_zeros(data, at, end)
                     break
@@ -269,7 +287,7 @@ def _walk(
                     running = code
                     at += 1
                 elif running == 0:
-                    return n, _NO_STATUS, kept, odd, behind
+                    return n, _NO_STATUS, m, ons, kept, odd, behind
                 else:
                     code = running
                     kept += crossed
@@ -277,15 +295,20 @@ def _walk(
                 kind = code & 0xF0
                 at += 1 if kind == 0xC0 or kind == 0xD0 else 2
                 if at > end:
-                    return n, _PAST_END, kept, odd, behind
+                    return n, _PAST_END, m, ons, kept, odd, behind
                 if data[at - 1] > 0x7F or ((kind < 0xC0 or kind == 0xE0) and data[at - 2] > 0x7F):
                     if kind < 0xB0 and data[at - 2] > 0x7F:
-                        return n, _PITCH, kept, odd, behind
+                        return n, _PITCH, m, ons, kept, odd, behind
                     odd += 1
+            if code & 0xF0 == 0x90:
+                ons += data[at - 1] > 0
+            elif n < len(tick) and _is_marked(code, data[at - 2]):
+                marked[m] = n
+                m += 1
             if n == len(tick):
-                return n, _EVENTS, kept, odd, behind
+                return n, _EVENTS, m, ons, kept, odd, behind
             tick[n], status[n], start[n], stop[n] = now, code, begin, at
             n += 1
         end_tick[k] = now
     first_event[len(tracks)] = n
-    return n, 0, kept, odd, behind
+    return n, 0, m, ons, kept, odd, behind

@@ -16,8 +16,13 @@ from analysis.compiled import compiled
 def total(numbers):
     found = 0
     for i in range(len(numbers)):
-        found += numbers[i]
+        found += one(numbers[i])
     return found
+
+
+@compiled
+def one(number):
+    return number
 """
 
 
@@ -33,9 +38,19 @@ def test_the_machine_code_is_kept_beside_the_source(tmp_path):
     path.write_text(SOURCE)
     assert load(path).total(np.array([3, 4, 5])) == 12
     assert list(tmp_path.rglob("*.nbc"))
-    again = load(path).total
-    assert again(np.array([3, 4])) == 7
-    assert sum(again.stats.cache_hits.values()) == 1
+    again = load(path)
+    assert again.total(np.array([3, 4])) == 7
+    assert sum(again.total.stats.cache_hits.values()) == 1
+
+
+def test_a_function_that_was_imported_before_it_was_compiled_is_the_same(tmp_path):
+    path = tmp_path / "compiled_sample.py"
+    path.write_text(SOURCE)
+    module = load(path)
+    early = module.total
+    assert early(np.array([3, 4])) == 7
+    assert module.total is early.dispatcher()
+    assert early(np.array([3, 5])) == 8
 
 
 def test_without_a_writable_folder_it_is_compiled_all_the_same(tmp_path, monkeypatch):
@@ -53,10 +68,12 @@ def test_other_faults_of_the_cache_are_not_hidden(tmp_path, monkeypatch):
     config = pytest.importorskip("numba.core.config")
     monkeypatch.setattr(config, "CACHE_LOCATOR_CLASSES", "NoSuchLocator")
     with pytest.raises(RuntimeError, match="NoSuchLocator"):
-        load(path)
+        load(path).total(np.array([3]))
 
 
-def test_numba_is_imported_only_where_something_is_compiled():
-    code = "import sys; import analysis.compiled, analysis.offsets, masks.spec; print('numba' in sys.modules)"
+def test_numba_is_imported_when_something_is_called():
+    code = (
+        "import sys; import analysis.measure_corpus, analysis.pair_loops, analysis.midi; print('numba' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "False"
