@@ -181,7 +181,9 @@ class Bars:
         ticks, first = sorted(at), [0]
         for here, there in zip(ticks, ticks[1:], strict=False):
             n, d = at[here]
-            first.append(first[-1] - (-(there - here) * d) // (4 * ticks_per_quarter * n))
+            first.append(
+                first[-1] + 1 + (there - here - 1) * d // (4 * ticks_per_quarter * n)
+            )  # bars begin on whole ticks
         return Bars(
             ticks_per_quarter=ticks_per_quarter,
             signature_tick=np.array(ticks, dtype=np.int64),

@@ -89,7 +89,7 @@ def made_up_bars(prompt, random, bars, *, parts=None, signature=None, most=6):
     """Rows of a prompt with made-up bars behind it, the last of which has a note."""
     parts = sorted(prompt.room.own if parts is None else parts)
     rows = list(prompt.rows)
-    for bar in range(bars):
+    for _ in range(bars):
         header = next(row for row in reversed(rows) if row[INSTRUMENT] == V.bar).copy()
         if signature is not None:
             header[TIME_SIGNATURE] = V.time_signatures.index(signature)

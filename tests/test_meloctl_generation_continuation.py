@@ -11,7 +11,8 @@ from small_models import SEED, V, small
 from strategies import pieces
 
 from analysis.errors import MeloError
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Part
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import encode_prompt

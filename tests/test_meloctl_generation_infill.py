@@ -12,7 +12,8 @@ from small_models import SEED, V, small, with_short_bars
 from strategies import pieces
 
 from analysis.errors import MeloError
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Part
 from meloctl.dataset.infill_windows import infill_window
 from meloctl.generation.constraints import MOST_EMPTY

@@ -21,11 +21,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from plain_events import read_file
 from plain_player import play
-from small_models import V
 
 from analysis.errors import MeloError
 from analysis.midi import parse_source
-from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, finer_factor
+from meloctl.score.midi_edit import LAST, Edit, NewEvent, edited_midi, finer_factor
 
 
 def edit(data, *, drop=(), new=(), factor=1, end_tick=None):
@@ -41,7 +40,13 @@ def edit(data, *, drop=(), new=(), factor=1, end_tick=None):
 
 SONG = smf(
     [(0, meta(3, b"head")), signature(4, 2)],
-    [(0, meta(3, "ピアノ".encode("shift-jis"))), (0, b"\xc0\x28"), *note(60, 480), (0, b"\xb0\x40\x7f"), *note(62, 480)],
+    [
+        (0, meta(3, "ピアノ".encode("shift-jis"))),
+        (0, b"\xc0\x28"),
+        *note(60, 480),
+        (0, b"\xb0\x40\x7f"),
+        *note(62, 480),
+    ],
     [(0, b"\xc1\x29"), (0, b"\x91\x40\x50"), (480, b"\x40\x00"), (0, b"\x41\x50"), (480, b"\x41\x00")],
 )
 """A conductor, a track with a pedal, and one in running status."""
@@ -89,7 +94,14 @@ def test_new_events_stand_first_behind_and_last_in_their_tick():
     data = smf([(0, b"\x90\x3c\x40"), (480, b"\xb0\x01\x01"), (0, b"\x80\x3c\x00"), (0, b"\xb0\x01\x02")])
     new = [NewEvent(track=0, tick=480, place=place, data=bytes([0xB0, 2, place])) for place in (2, 0, 1)]
     got = read_file(edit(data, new=new)).tracks[0].events
-    assert [e.data for e in got if e.tick == 480] == [b"\x02\x00", b"\x01\x01", b"\x3c\x00", b"\x01\x02", b"\x02\x01", b"\x02\x02"]
+    assert [e.data for e in got if e.tick == 480] == [
+        b"\x02\x00",
+        b"\x01\x01",
+        b"\x3c\x00",
+        b"\x01\x02",
+        b"\x02\x01",
+        b"\x02\x02",
+    ]
 
 
 def test_ticks_are_multiplied_only_where_that_fits():
@@ -122,7 +134,8 @@ def test_an_infill_keeps_all_that_is_outside_of_it(data, draw):
     try:
         infill, edited = fill(data, bars, parts, seed=draw.draw(st.integers(0, 99)))
     except MeloError as error:
-        assert "nothing would be kept" in str(error) or "would change" in str(error)
+        if "nothing would be kept" not in str(error) and "would change" not in str(error):
+            raise
         assume(False)
     factor, new = edited.source.piece.ticks_per_quarter // old.file.ticks_per_quarter, play(edited.data)
     # what a plain player says is masked: the notes of these bars
@@ -153,7 +166,8 @@ def test_a_continuation_keeps_all_that_is_before_it(data, bars, draw):
     try:
         prompt, edited = go_on(data, keep, bars, seed=draw.draw(st.integers(0, 99)))
     except MeloError as error:
-        assert "would change" in str(error) or "no time signature" in str(error)
+        if "would change" not in str(error) and "no time signature" not in str(error):
+            raise
         assume(False)
     factor, new = edited.source.piece.ticks_per_quarter // old.file.ticks_per_quarter, play(edited.data)
     cut = factor * int(prompt.kept.source.piece.bars.start_tick(prompt.bars))

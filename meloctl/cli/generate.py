@@ -43,7 +43,12 @@ def generate(
         ),
     ] = None,
     prompt: Annotated[
-        Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to continue; the new bars follow its last one, rests at its end included.")
+        Path | None,
+        typer.Option(
+            "--prompt",
+            metavar="FILE",
+            help="A MIDI file to continue; the new bars follow its last one, rests at its end too.",
+        ),
     ] = None,
     keep_bars: Annotated[
         int | None, typer.Option("--keep-bars", help="Number of bars of the prompt to keep (default: all).")
@@ -134,7 +139,9 @@ def generate(
         raise
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
     if other_patch := sum(piece.get("notes_in_other_patch", 0) for piece in pieces):
-        say(f"{count_of(other_patch, 'new note')} found no channel with the program of its part: played with the one in force")
+        say(
+            f"{count_of(other_patch, 'new note')} found no channel with the program of its part: played with the one in force"
+        )
     cache_bytes = run.manifest_value("results", "cache_bytes")
     say(f"Cached keys and values took {byte_size(cache_bytes)} at most")
     facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}

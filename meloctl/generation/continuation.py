@@ -75,7 +75,7 @@ def continued(prompt: Prompt, rows: Rows, vocabulary: Vocabulary) -> EditedMidi:
 
 
 def _room_behind(kept: KeptMusic, bars: int, vocabulary: Vocabulary) -> ChannelRoom:
-    """Which parts may play behind the first bars of a file: those whose program is in force there, and others on free channels."""
+    """Which parts may play behind the first bars of a file: those whose program is in force, and others on free channels."""
     source = kept.source
     edit = Edit(keep=kept.keep, new=kept.new, end_tick=source.events.end_tick)
     in_force = parts_in_force(source, edit, [int(source.piece.bars.start_tick(bars))])

@@ -30,7 +30,12 @@ def kept_messages(kept: KeptMusic, bars: int | None) -> list[str]:
         lines.append(f"Released at the end of bar {bars}: {_in_words(kept.released)}")
     if kept.struck_again:
         held = count(kept.struck_again, "note")
-        lines.append(f"Held from the replaced bars into kept ones: {held}, struck again at the bar line to keep their sound")
+        lines.append(
+            f"Held from the replaced bars into kept ones: {held}, struck again at the bar line to keep their sound"
+        )
+    if kept.given_up:
+        cut = count(kept.given_up, "note")
+        lines.append(f"Held from the replaced bars into kept ones, but ended there, for the program has changed: {cut}")
     if kept.ended:
         lines.append(f"Given a note-off of their own, since what ended them goes or moves: {count(kept.ended, 'note')}")
     return lines

@@ -26,7 +26,7 @@ class PieceWriter:
     prompt: Rows | None = None
     """(L, F) rows that the piece begins with: whole bars, no end row."""
 
-    room: ChannelRoom = ChannelRoom()
+    room: ChannelRoom = field(default_factory=ChannelRoom)
     """Which parts may play in the new bars, if the constraints leave that to the model."""
 
     bars_opened: int = 0

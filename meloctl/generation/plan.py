@@ -83,9 +83,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     )
 
 
-def _read_source(
-    options: GenerateOptions, constraints: Constraints, vocabulary: Vocabulary
-) -> Prompt | Infill | None:
+def _read_source(options: GenerateOptions, constraints: Constraints, vocabulary: Vocabulary) -> Prompt | Infill | None:
     """What new notes join, read from the file that the options name."""
     if options.prompt is not None:
         source = _read("prompt", options.prompt)

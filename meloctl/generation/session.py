@@ -10,7 +10,9 @@ import numpy as np
 
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
-from analysis.midi import midi_bytes, read_midi
+from analysis.midi import read_midi
+from analysis.midi_write import midi_bytes
+from meloctl.generation.constraints import ChannelRoom
 from meloctl.generation.continuation import Prompt, continued
 from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
@@ -84,13 +86,13 @@ def _compose(
     model: Model, plan: GenerationPlan, prompt: Prompt | None, folder: Path, on_bar: Callable[[], None]
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
-    room = {"room": prompt.room, "prompt": prompt.rows} if prompt else {}
     writers = [
         PieceWriter(
             vocabulary=model.vocabulary,
             constraints=plan.constraints,
             random=np.random.default_rng(seed),
-            **room,
+            prompt=prompt.rows if prompt else None,
+            room=prompt.room if prompt else ChannelRoom(),
         )
         for seed in plan.seeds
     ]

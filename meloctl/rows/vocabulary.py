@@ -114,7 +114,9 @@ class Vocabulary:
     @cached_property
     def bar_steps(self) -> tuple[int, ...]:
         """Positions in a bar of each time signature; half a step before its end the next bar begins (3/32, 4.5 steps, has 4)."""
-        return tuple(math.ceil(Fraction(4 * self.steps_per_quarter * n, d) - Fraction(1, 2)) for n, d in self.signatures)
+        return tuple(
+            math.ceil(Fraction(4 * self.steps_per_quarter * n, d) - Fraction(1, 2)) for n, d in self.signatures
+        )
 
     def instrument_of(self, program: int, is_drum: bool) -> int:
         """Index of a program's or the drums' instrument."""

@@ -35,7 +35,9 @@ class Patch:
 
     def messages(self, channel: int) -> list[bytes]:
         """The events that set a channel up so."""
-        bank, mix = ([control_change(channel % 16, *item) for item in values.items()] for values in (self.bank, self.mix))
+        bank, mix = (
+            [control_change(channel % 16, *item) for item in values.items()] for values in (self.bank, self.mix)
+        )
         return [*bank, program_change(channel % 16, self.program), *mix]
 
     @staticmethod
@@ -47,7 +49,8 @@ class Patch:
         changes = np.array([i for i in changes.tolist() if events.raw(i)[1] == program], dtype=np.int64)
         bank: dict[int, int] = {}
         if len(changes):
-            change = int(changes[max(0, np.searchsorted(events.tick[changes], tick, side="right") - 1)])
+            before = int(np.searchsorted(events.tick[changes], tick, side="right"))
+            change = int(changes[max(0, before - 1)])
             bank = _controllers(events, by_channel == by_channel[change], _BANK, behind=change)
         on_channel = (by_channel == channel) & (events.tick <= tick)
         return Patch(program=program, bank=bank, mix=_controllers(events, on_channel, _MIX))
@@ -100,7 +103,9 @@ def _acting(events: MidiEvents, chosen: Bools) -> Ints:
     return index[np.argsort(events.tick[index], kind="stable")]
 
 
-def _controllers(events: MidiEvents, chosen: Bools, controllers: Sequence[int], behind: int | None = None) -> dict[int, int]:
+def _controllers(
+    events: MidiEvents, chosen: Bools, controllers: Sequence[int], behind: int | None = None
+) -> dict[int, int]:
     """The last value of some controllers.
 
     Args:

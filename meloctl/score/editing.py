@@ -10,12 +10,23 @@ import numpy as np
 
 from analysis.arrays import Ints
 from analysis.errors import MeloError
-from analysis.midi_events import MidiEvents
+from analysis.midi import MidiSource
 from analysis.piece import MOST_DENOMINATOR, Bars, Part, bar_tolerance
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.rows.grammar import Row
 from meloctl.rows.parts import PartId, general_midi_part, part_ids
-from meloctl.rows.vocabulary import DURATION, FIELDS, INSTANCE, INSTRUMENT, PITCH, POSITION, TEMPO, TIME_SIGNATURE, VELOCITY, Vocabulary
+from meloctl.rows.vocabulary import (
+    DURATION,
+    FIELDS,
+    INSTANCE,
+    INSTRUMENT,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+    Vocabulary,
+)
 from meloctl.score.join_notes import EditedMidi, PlacedNote, join_notes
 from meloctl.score.kept_music import KeptMusic
 from meloctl.score.midi_channels import ONSET
@@ -27,6 +38,7 @@ from meloctl.score.midi_kinds import meta_kinds
 NewNote = tuple[int, Row]
 """(bar as rows count, note row)"""
 
+
 def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, vocabulary: Vocabulary) -> EditedMidi:
     """A file with new notes between those that stay; parts that it lacks are added. No new note outlasts the piece.
 
@@ -35,7 +47,7 @@ def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, voca
         bar_tick: (T + 1,) the tick of the file on which each bar begins, then the piece's end.
     """
     source, end = kept.source, int(bar_tick[-1])
-    factor = finer_factor(source.events, vocabulary.steps_per_quarter, end)
+    factor = _factor(source, end, (), vocabulary)
     parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
     placed = _placed(new, factor * bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary)
     end_tick = source.events.end_tick.astype(np.int64)
@@ -56,14 +68,14 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
     source, cut = kept.source, int(kept.source.piece.bars.start_tick(bars))
     header = rows[rows[:, INSTRUMENT] == vocabulary.bar][row_bars:]
     signatures = [vocabulary.signatures[t] for t in header[:, TIME_SIGNATURE]]
-    factor = _factor(source.events, cut, signatures, vocabulary)
+    factor = _factor(source, cut, signatures, vocabulary)
     bar_tick = new_bar_ticks(factor * cut, signatures, factor * source.events.ticks_per_quarter)
     note_bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1 - row_bars
     is_new = (note_bar >= 0) & (rows[:, INSTANCE] >= 0)
     new = list(zip(note_bar[is_new].tolist(), rows[is_new], strict=True))
     parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
     events = [
-        *_signature_events(kept, bars, signatures, bar_tick, factor, vocabulary),
+        *_signature_events(kept, bars, signatures, bar_tick, factor),
         *_tempo_events(kept, cut, header, bar_tick, vocabulary),
     ]
     return join_notes(
@@ -88,36 +100,40 @@ def with_new_parts(
 
 
 def new_bar_ticks(start: int, signatures: Sequence[tuple[int, int]], ticks_per_quarter: int) -> Ints:
-    """(T + 1,) the tick on which each new bar begins, from `start` on, then their end.
-
-    A bar need not be a whole number of ticks: within a time signature the first whole tick counts; the next signature cuts the
-    fraction off.
-    """
-    ticks, changed_at, begin = [start], 0, start
-    for bar, (n, d) in enumerate(signatures, 1):
-        is_last = bar == len(signatures) or signatures[bar] != (n, d)
-        length = 4 * ticks_per_quarter * n * (bar - changed_at)
-        ticks.append(begin + (length // d if is_last else -(-length // d)))
-        if is_last:
-            changed_at, begin = bar, ticks[-1]
+    """(T + 1,) the tick on which each new bar begins, from `start` on, then their end; between two ticks, the later counts."""
+    ticks, begin, n_bars = [start], start, 0
+    for bar, (n, d) in enumerate(signatures):
+        if bar and signatures[bar - 1] != (n, d):
+            begin, n_bars = ticks[-1], 0
+        n_bars += 1
+        ticks.append(begin - (-4 * ticks_per_quarter * n * n_bars) // d)
     return np.array(ticks, dtype=np.int64)
 
 
-def _factor(events: MidiEvents, cut: int, signatures: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> int:
-    """By which ticks are multiplied so that each step and each new bar begins on a tick, or at least each step."""
-    steps = vocabulary.steps_per_quarter
-    bars = math.lcm(steps, *(d // math.gcd(4 * n, d) for n, d in signatures))
-    end = cut + sum(-(-4 * events.ticks_per_quarter * n // d) for n, d in signatures)
-    factor = finer_factor(events, bars, end)
-    return factor if factor > 1 else finer_factor(events, steps, end)
+def _factor(source: MidiSource, end_tick: int, signatures: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> int:
+    """By which ticks are multiplied so that each step, and each new bar behind a tick, begins on a tick; or at least each step.
+
+    1 where no MIDI file could have ticks as fine, or where a bar line of the file lies between two ticks, which would move.
+    """
+    bars, ticks, steps = source.piece.bars, source.piece.ticks_per_quarter, vocabulary.steps_per_quarter
+    if (4 * ticks * bars.numerator % bars.denominator).any():
+        return 1
+    end = end_tick + sum(-(-4 * ticks * n // d) for n, d in signatures)
+    whole = math.lcm(steps, *(d // math.gcd(4 * n, d) for n, d in signatures))
+    factor = finer_factor(source.events, whole, end)
+    return factor if factor > 1 else finer_factor(source.events, steps, end)
 
 
-def _part_id(row: Row) -> PartId:
+def _part_id(row: Row | Ints) -> PartId:
     return int(row[INSTRUMENT]), int(row[INSTANCE])
 
 
 def _placed(
-    new: Sequence[NewNote], bar_tick: Ints, ticks_per_quarter: int, part_index: dict[PartId, int], vocabulary: Vocabulary
+    new: Sequence[NewNote],
+    bar_tick: Ints,
+    ticks_per_quarter: int,
+    part_index: dict[PartId, int],
+    vocabulary: Vocabulary,
 ) -> list[PlacedNote]:
     """New notes in ticks, each time to the nearest; a note beyond its bar's end is dropped.
 
@@ -134,7 +150,9 @@ def _placed(
     end = np.minimum(ticks(rows[:, POSITION] + np.array(vocabulary.durations)[rows[:, DURATION]]), bar_tick[-1])
     velocity = np.array(vocabulary.velocities)[rows[:, VELOCITY]]
     part = np.array([part_index[_part_id(row)] for row in rows], dtype=np.int64)
-    inside = onset + bar_tolerance(ticks_per_quarter) < bar_tick[bar + 1]  # a bar's signature may name it a little too long
+    inside = (
+        onset + bar_tolerance(ticks_per_quarter) < bar_tick[bar + 1]
+    )  # a bar's signature may name it a little too long
     columns = (part, rows[:, PITCH], onset, end, velocity)
     return list(zip(*(column[inside].tolist() for column in columns), strict=True))
 
@@ -145,7 +163,6 @@ def _signature_events(
     signatures: Sequence[tuple[int, int]],
     bar_tick: Ints,
     factor: int,
-    vocabulary: Vocabulary,
 ) -> list[NewEvent]:
     """Time signatures of new bars, where they change.
 
@@ -186,9 +203,7 @@ def _signature_event(numerator: int, denominator: int) -> bytes:
     return meta_event(SIGNATURE_EVENT, bytes([numerator, denominator.bit_length() - 1, clocks, 8]))
 
 
-def _tempo_events(
-    kept: KeptMusic, cut: int, header: Rows, bar_tick: Ints, vocabulary: Vocabulary
-) -> list[NewEvent]:
+def _tempo_events(kept: KeptMusic, cut: int, header: Rows, bar_tick: Ints, vocabulary: Vocabulary) -> list[NewEvent]:
     """Tempos of new bars (T, F), where they change; the first is compared with the one in force at the cut."""
     piece = kept.source.piece
     tempo = header[:, TEMPO].astype(np.int64)

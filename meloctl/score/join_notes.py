@@ -15,7 +15,19 @@ from analysis.errors import MeloError
 from analysis.midi import MidiSource, parse_source
 from analysis.piece import Part
 from meloctl.score.kept_music import KeptMusic, note_end
-from meloctl.score.midi_channels import CHANNEL, END, ONSET, PITCH, SOUND, TRACK, VELOCITY, event_channels, notes_in_file, sounds_at, sounds_of
+from meloctl.score.midi_channels import (
+    CHANNEL,
+    END,
+    ONSET,
+    PITCH,
+    SOUND,
+    TRACK,
+    VELOCITY,
+    event_channels,
+    notes_in_file,
+    sounds_at,
+    sounds_of,
+)
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
 from meloctl.score.note_channels import NoteChannels
 
@@ -75,7 +87,9 @@ def join_notes(
     rows = np.column_stack([where.track, where.channel, placed[:, 1:], sounds_of(parts)[placed[:, 0]]])
     rows = _fitted(rows, kept_notes, _stops(kept, factor))
     as_written = rows.copy()
-    as_written[:, SOUND] = sounds_at(kept.source.events, base, list(map(tuple, rows[:, (TRACK, CHANNEL, ONSET)].tolist())))
+    as_written[:, SOUND] = sounds_at(
+        kept.source.events, base, list(map(tuple, rows[:, (TRACK, CHANNEL, ONSET)].tolist()))
+    )
     edit = replace(base, new=[*base.new, *_note_events(rows), *_own_ends(kept, kept_notes, rows, base)])
     data = edited_midi(kept.source.events, edit)
     again = parse_source(data)
@@ -156,9 +170,11 @@ def _next(ticks: list[int], index: int) -> list[int]:
 
 
 def _held_keys(kept: Ints) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
-    """{(channel, key): (onsets, ascending; by each of them, the tick up to which notes struck so far are held)} of notes (N, 7)."""
+    """{(channel, key): (onsets, ascending; by each, the tick up to which notes struck so far are held)} of notes (N, 7)."""
     found: dict[tuple[int, int], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for channel, pitch, onset, end in kept[np.argsort(kept[:, ONSET], kind="stable")][:, (CHANNEL, PITCH, ONSET, END)].tolist():
+    for channel, pitch, onset, end in kept[np.argsort(kept[:, ONSET], kind="stable")][
+        :, (CHANNEL, PITCH, ONSET, END)
+    ].tolist():
         starts, until = found[channel, pitch]
         starts.append(onset)
         until.append(max([end, *until[-1:]]))
@@ -166,14 +182,14 @@ def _held_keys(kept: Ints) -> dict[tuple[int, int], tuple[list[int], list[int]]]
 
 
 def _check(source: MidiSource, edit: Edit, again: MidiSource, notes: Ints, n_bars: int) -> None:
-    """Raises MeloError unless an edited file, read back, holds the bars and the notes (N, 7) that it must, and of the original all
-    events that stay."""
+    """Raises MeloError unless an edited file, read back, holds the bars and notes (N, 7) that it must, and of the original all
+    that stays."""
     found, wanted = (Counter(map(tuple, rows.tolist())) for rows in (notes_in_file(again), notes))
     wrong = sum(((found - wanted) + (wanted - found)).values())
     if wrong or again.piece.n_bars != n_bars:
         raise MeloError(
-            f"the edited file reads back as {again.piece.n_bars} bars, not {n_bars}, and {wrong:,} of its notes differ from those "
-            "that were to be written; this is a bug, please report it"
+            f"the edited file reads back as {again.piece.n_bars} bars, not {n_bars}, and {wrong:,} of its notes differ from what "
+            "was to be written; this is a bug, please report it"
         )
     new = defaultdict(list)
     for event in edit.new:

@@ -11,12 +11,12 @@ import numpy as np
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource, parse_source
+from analysis.midi_events import Int32s
 from analysis.piece import Notes, Piece
-from meloctl.score.midi_channels import CHANNEL, END, ONSET, PITCH, TRACK, VELOCITY, notes_in_file
+from meloctl.score.midi_channels import CHANNEL, END, ONSET, PITCH, SOUND, TRACK, VELOCITY, notes_in_file, sounds_at
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
 from meloctl.score.midi_kinds import TEMPO, TIME_SIGNATURE, count_kinds, meta_kinds
 from meloctl.score.midi_release import releases
-
 
 GIVEN = -2
 """Stands for a note-off that a note is given."""
@@ -44,6 +44,9 @@ class KeptMusic:
 
     struck_again: int = 0
     """Notes that are struck again behind the gap, which held them."""
+
+    given_up: int = 0
+    """Notes that the gap holds too, and that end with it: their channel has another program by then."""
 
     ended: int = 0
     """Notes that are given an end of their own, because what ended them goes or moves."""
@@ -102,9 +105,10 @@ def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> Kep
         MeloError: notes that stay would change.
     """
     piece, events, rows = source.piece, source.events, notes_in_file(source)
-    again = np.zeros(len(masked), dtype=np.bool_)
+    held = again = np.zeros(len(masked), dtype=np.bool_)
     if gap_end is not None:
-        again = masked & (rows[:, ONSET] < gap_end) & (rows[:, END] > gap_end + piece.bar_tolerance)
+        held = masked & (rows[:, ONSET] < gap_end) & (rows[:, END] > gap_end + piece.bar_tolerance)
+        again = held & _sounds_there(source, rows, held, gap_end)
     keep = np.ones(len(events.tick), dtype=np.bool_)
     keep[source.note_on[masked]] = False
     keep[source.note_off[masked & ~again & (source.note_off >= 0)]] = False
@@ -123,8 +127,18 @@ def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> Kep
         note_off=source.note_off[stays],
         new=tuple(new),
         struck_again=int(again.sum()),
+        given_up=int((held & ~again).sum()),
     )
     return _with_ends(kept, events.end_tick)
+
+
+def _sounds_there(source: MidiSource, rows: Ints, held: Bools, tick: int) -> Bools:
+    """(N,) which of the held notes (N, 7), struck at a tick, would sound as they did."""
+    events, found = source.events, held.copy()
+    places = [(track, channel, tick) for track, channel in rows[held][:, (TRACK, CHANNEL)].tolist()]
+    edit = Edit(keep=np.ones(len(events.tick), dtype=np.bool_), end_tick=events.end_tick)
+    found[held] = rows[held, SOUND] == np.array(sounds_at(events, edit, places), dtype=np.int64)
+    return found
 
 
 def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
@@ -162,7 +176,7 @@ def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
     return _with_ends(kept, np.full(len(events.end_tick), later))
 
 
-def _with_ends(kept: KeptMusic, end_tick: Ints) -> KeptMusic:
+def _with_ends(kept: KeptMusic, end_tick: Ints | Int32s) -> KeptMusic:
     """The same, where notes without a note-off of their own get one if they would read otherwise than before.
 
     Args:
@@ -173,7 +187,9 @@ def _with_ends(kept: KeptMusic, end_tick: Ints) -> KeptMusic:
         return kept
     ended = (kept.note_off == -1) & np.array([row[:5] in misread for row in map(tuple, kept.notes.tolist())])
     ends = map(note_end, map(tuple, kept.notes[ended].tolist()))
-    mended = replace(kept, new=(*kept.new, *ends), note_off=np.where(ended, GIVEN, kept.note_off), ended=int(ended.sum()))
+    mended = replace(
+        kept, new=(*kept.new, *ends), note_off=np.where(ended, GIVEN, kept.note_off), ended=int(ended.sum())
+    )
     if wrong := _misread(mended, end_tick):
         raise MeloError(
             f"{len(wrong):,} notes that are to be kept would change: they overlap others of their key and channel, and not all "
@@ -188,7 +204,7 @@ def note_end(row: tuple[int, ...]) -> NewEvent:
     return NewEvent(track=track, tick=end, place=LAST if onset == end else FIRST, data=note_off(channel % 16, pitch))
 
 
-def _misread(kept: KeptMusic, end_tick: Ints) -> set[tuple[int, ...]]:
+def _misread(kept: KeptMusic, end_tick: Ints | Int32s) -> set[tuple[int, ...]]:
     """Track, channel, pitch, onset and end of the notes that stay and would read otherwise, without any new note."""
     edit = Edit(keep=kept.keep, new=kept.new, end_tick=end_tick)
     again = notes_in_file(parse_source(edited_midi(kept.source.events, edit)))

@@ -56,9 +56,7 @@ def free_channels(events: MidiEvents) -> dict[int, list[int]]:
     channels = event_channels(events)
     used = set(np.unique(channels[channels >= 0]).tolist())
     ports = sorted({channel // 16 for channel in used} | {0})
-    return {
-        port: [c for c in range(16 * port, 16 * port + 16) if c not in used and c % 16 != DRUMS] for port in ports
-    }
+    return {port: [c for c in range(16 * port, 16 * port + 16) if c not in used and c % 16 != DRUMS] for port in ports}
 
 
 def drum_channel(source: MidiSource) -> int | None:
@@ -71,7 +69,7 @@ def drum_channel(source: MidiSource) -> int | None:
 
 
 def sounds_at(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[int]:
-    """The program, or DRUM_SOUND, of notes struck at some places of an edited file: the reader is asked, so that there is one rule.
+    """The program, or DRUM_SOUND, of notes struck at some places of an edited file. The reader is asked: there is one rule.
 
     Args:
         places: ticks of the edited file; a note struck there stands behind all else in its tick and track.

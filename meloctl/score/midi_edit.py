@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
-from analysis.midi_events import MidiEvents
+from analysis.midi_events import Int32s, MidiEvents
 
 FIRST, BEHIND, LAST = range(3)
 """Where a new event stands in its tick: before the events that stay, behind them, or behind all new ones too. Note-offs come
@@ -52,7 +52,7 @@ class Edit:
     factor: int = 1
     """By which every tick is multiplied."""
 
-    end_tick: Ints
+    end_tick: Ints | Int32s
     """(K,) where each track ends in the edited file, at least; new tracks end with the last of them."""
 
 

@@ -47,6 +47,8 @@ def count_kinds(events: MidiEvents, chosen: Bools) -> Counter[str]:
     status, meta = events.status[chosen], meta_kinds(events)[chosen]
     found: Counter[str] = Counter()
     for (s, m), n in Counter(zip(status.tolist(), meta.tolist(), strict=True)).items():
-        name = _META_EVENTS.get(m, "other meta event") if s == 0xFF else _CHANNEL_MESSAGES.get(s & 0xF0, "system message")
+        name = (
+            _META_EVENTS.get(m, "other meta event") if s == 0xFF else _CHANNEL_MESSAGES.get(s & 0xF0, "system message")
+        )
         found[name] += n
     return found

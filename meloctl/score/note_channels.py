@@ -14,6 +14,7 @@ from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
 from analysis.piece import Part
+from meloctl.score.channel_setup import Patch, part_setup, patch_setup
 from meloctl.score.midi_channels import (
     CHANNEL,
     DRUM_SOUND,
@@ -26,8 +27,19 @@ from meloctl.score.midi_channels import (
     sounds_at,
     sounds_of,
 )
-from meloctl.score.channel_setup import Patch, part_setup, patch_setup
 from meloctl.score.midi_edit import Edit, NewEvent
+
+
+def check_new_parts(source: MidiSource, parts: Sequence[Part]) -> None:
+    """Raises MeloError where there are not enough free channels for new parts."""
+    pitched, free = sum(not part.is_drum for part in parts), sum(map(len, free_channels(source.events).values()))
+    if pitched > free:
+        raise MeloError(
+            f"{pitched} new parts need a channel each, and {free} are free in the file: give fewer new parts"
+        )
+    if pitched < len(parts) and drum_channel(source) is None:
+        raise MeloError("the file has no channel for drums: channel 10 plays something else in it")
+
 
 def parts_in_force(source: MidiSource, edit: Edit, ticks: Sequence[int]) -> Bools:
     """(P,) True for each part of a file that has, at one of some ticks, a channel on which its program is in force.
@@ -91,7 +103,7 @@ class NoteChannels:
         return found
 
     def _place_new_part(self, part: Part, notes: Ints, onset: Ints) -> None:
-        """A new part goes to a free channel, drums to the channel that plays drums, in a track of its own where tracks are parts."""
+        """A new part goes to a free channel, drums to the one that plays drums, in a new track where tracks sound together."""
         events = self.source.events
         track = 0 if events.format != 1 else max([len(events.tracks) - 1, *(e.track for e in self.setup)]) + 1
         self.track[notes] = track
@@ -120,8 +132,8 @@ class NoteChannels:
         return True
 
     def _place_own_parts(self, part: Ints, onset: Ints) -> None:
-        """Each note of a part of the file goes to that of its channels on which it sounds as the part; of several, to the one that
-        the part plays on nearest to it; where there is none, to a free channel set up for it, or else to the nearest."""
+        """Each note of a part of the file goes to that of its channels on which it sounds as the part; of several, to the one
+        that the part plays on nearest to it; where there is none, to a free channel set up for it, or else to the nearest."""
         rows, own_part = notes_in_file(self.source), self.source.piece.notes.part
         sounds = sounds_of(self.source.piece.parts)
         own = {p: rows[own_part == p] for p in np.unique(part[part < len(sounds)]).tolist()}
