@@ -76,23 +76,30 @@ def sounds_at(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[i
     """
     if not places:
         return []
+    taken = _onsets(events, edit)
     count: defaultdict[int, int] = defaultdict(int)
     probes, keys = [], []
     for track, channel, tick in places:
-        velocity, pitch = divmod(count[tick], 128)
+        while (key := (tick, count[tick] % 128, 1 + count[tick] // 128)) in taken:
+            count[tick] += 1
         count[tick] += 1
-        keys.append((tick, pitch, velocity + 1))
-        probes.append(NewEvent(track=track, tick=tick, place=LAST, data=note_on(channel % 16, pitch, velocity + 1)))
-        probes.append(NewEvent(track=track, tick=tick + 1, place=FIRST, data=note_off(channel % 16, pitch)))
-    is_note = (events.status & 0xE0) == 0x80
-    silent = [event for event in edit.new if event.data[0] & 0xE0 != 0x80]
-    probed = replace(edit, keep=edit.keep & ~is_note, new=[*silent, *probes])
-    piece = parse_source(edited_midi(events, probed), limits=_PROBE_LIMITS).piece
-    notes = piece.notes
+        keys.append(key)
+        probes.append(NewEvent(track=track, tick=tick, place=LAST, data=note_on(channel % 16, *key[1:])))
+        probes.append(NewEvent(track=track, tick=tick + 1, place=FIRST, data=note_off(channel % 16, key[1])))
+    probed = edited_midi(events, replace(edit, new=[*edit.new, *probes]))
+    piece = parse_source(probed, limits=_PROBE_LIMITS).piece
+    notes, sound = piece.notes, sounds_of(piece.parts)
     found = zip(notes.onset_tick.tolist(), notes.pitch.tolist(), notes.velocity.tolist(), strict=True)
-    sound = sounds_of(piece.parts)
     part = dict(zip(found, notes.part.tolist(), strict=True))
     return [int(sound[part[key]]) for key in keys]
+
+
+def _onsets(events: MidiEvents, edit: Edit) -> set[tuple[int, int, int]]:
+    """(tick, pitch, velocity) of the note-ons of an edited file."""
+    data, on = np.frombuffer(events.data, dtype=np.uint8), np.flatnonzero(events.status & 0xF0 == 0x90)
+    tick, stop = edit.factor * events.tick[on].astype(np.int64), events.stop[on]
+    found = set(zip(tick.tolist(), data[stop - 2].tolist(), data[stop - 1].tolist(), strict=True))
+    return found | {(e.tick, e.data[1], e.data[2]) for e in edit.new if e.data[0] & 0xF0 == 0x90}
 
 
 def sounds_of(parts: Sequence[Part]) -> Ints:
