@@ -87,7 +87,7 @@ def made_up_notes(infill, random, *, most=6):
 
 def made_up_bars(prompt, random, bars, *, parts=None, signature=None, most=6):
     """Rows of a prompt with made-up bars behind it, the last of which has a note."""
-    parts = sorted(prompt.room.own if parts is None else parts)
+    parts = sorted(parts or prompt.room.own or part_ids(prompt.piece.parts, V))
     rows = list(prompt.rows)
     for _ in range(bars):
         header = next(row for row in reversed(rows) if row[INSTRUMENT] == V.bar).copy()

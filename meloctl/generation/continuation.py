@@ -9,7 +9,7 @@ from meloctl.generation.constraints import ChannelRoom
 from meloctl.rows.codec import Rows, encode
 from meloctl.rows.parts import part_ids
 from meloctl.rows.vocabulary import TIME_SIGNATURE, Vocabulary
-from meloctl.score.editing import with_new_bars
+from meloctl.score.editing import check_ticks, with_new_bars
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.kept_music import KeptMusic, up_to_bar
 from meloctl.score.midi_channels import drum_channel, free_channels
@@ -59,6 +59,7 @@ def encode_prompt(source: MidiSource, bars: int | None, vocabulary: Vocabulary) 
         )
     if not (piece.note_bar < bars).any():
         raise MeloError("the prompt has no note in its first bars; keep more of them", field="keep_bars", given=bars)
+    check_ticks(piece)
     kept = up_to_bar(source, bars)
     first = kept.piece(bars)
     rows, _ = encode(first, vocabulary)

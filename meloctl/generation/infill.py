@@ -15,7 +15,7 @@ from analysis.piece import Piece
 from meloctl.rows.codec import Rows, encode, grid_bars
 from meloctl.rows.parts import PartId, part_ids
 from meloctl.rows.vocabulary import Vocabulary
-from meloctl.score.editing import NewNote, with_new_notes
+from meloctl.score.editing import NewNote, check_ticks, with_new_notes
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.kept_music import KeptMusic, without_notes
 from meloctl.score.midi_edit import Edit
@@ -86,6 +86,7 @@ def encode_infill(
             field="infill",
         )
     first_tick, end_tick, piece_end = piece.bars.start_tick([bars.start, bars.stop, piece.n_bars]).tolist()
+    check_ticks(piece)
     kept = without_notes(source, masked, end_tick if bars.stop < piece.n_bars else None)
     grid = grid_bars(piece, vocabulary)
     first, last = np.searchsorted(grid.start_tick, [first_tick, end_tick]).tolist()

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
-from analysis.piece import MOST_DENOMINATOR, Bars, Part, bar_tolerance
+from analysis.piece import MOST_DENOMINATOR, Bars, Part, Piece, bar_tolerance
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.rows.grammar import Row
 from meloctl.rows.parts import PartId, general_midi_part, part_ids
@@ -38,6 +38,21 @@ from meloctl.score.midi_kinds import meta_kinds
 NewNote = tuple[int, Row]
 """(bar as rows count, note row)"""
 
+_LEAST_TICKS = 16
+"""Ticks a quarter with which a bar of 1/64 has one."""
+
+
+def check_ticks(piece: Piece) -> None:
+    """Raises MeloError where a piece's ticks cannot hold its bars, or new ones."""
+    coarse = piece.ticks_per_quarter < _LEAST_TICKS and _has_bars_between_ticks(piece)
+    if coarse or (np.diff(piece.bars.start_tick(range(piece.n_bars + 1))) == 0).any():
+        ticks = "1 tick" if piece.ticks_per_quarter == 1 else f"{piece.ticks_per_quarter} ticks"
+        raise MeloError(f"{ticks} a quarter are too coarse for its bars; save it again with 480 or more")
+
+
+def _has_bars_between_ticks(piece: Piece) -> bool:
+    return bool((4 * piece.ticks_per_quarter * piece.bars.numerator % piece.bars.denominator).any())
+
 
 def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, vocabulary: Vocabulary) -> EditedMidi:
     """A file with new notes between those that stay; parts that it lacks are added. No new note outlasts the piece.
@@ -54,7 +69,9 @@ def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, voca
     last_bar = int(source.piece.bars.start_tick(source.piece.n_bars - 1)) - source.piece.bar_tolerance
     if max(end_tick) + source.piece.bar_tolerance < end and not (kept.notes[:, ONSET] >= last_bar).any():
         end_tick[0] = end  # nothing else says any more that there is a last bar
-    return join_notes(kept, parts, placed, n_bars=source.piece.n_bars, end_tick=factor * end_tick, factor=factor)
+    return join_notes(
+        kept.in_finer_ticks(factor), parts, placed, n_bars=source.piece.n_bars, end_tick=factor * end_tick
+    )
 
 
 def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabulary: Vocabulary) -> EditedMidi:
@@ -79,12 +96,11 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
         *_tempo_events(kept, cut, header, bar_tick, vocabulary),
     ]
     return join_notes(
-        kept.ending_at(int(bar_tick[-1]) // factor),
+        kept.in_finer_ticks(factor).ending_at(int(bar_tick[-1])),
         parts,
         _placed(new, bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary),
         n_bars=bars + len(header),
         end_tick=np.full(len(source.events.tracks), bar_tick[-1]),
-        factor=factor,
         events=events,
     )
 
@@ -115,8 +131,8 @@ def _factor(source: MidiSource, end_tick: int, signatures: Sequence[tuple[int, i
 
     1 where no MIDI file could have ticks as fine, or where a bar line of the file lies between two ticks, which would move.
     """
-    bars, ticks, steps = source.piece.bars, source.piece.ticks_per_quarter, vocabulary.steps_per_quarter
-    if (4 * ticks * bars.numerator % bars.denominator).any():
+    ticks, steps = source.piece.ticks_per_quarter, vocabulary.steps_per_quarter
+    if _has_bars_between_ticks(source.piece):
         return 1
     end = end_tick + sum(-(-4 * ticks * n // d) for n, d in signatures)
     whole = math.lcm(steps, *(d // math.gcd(4 * n, d) for n, d in signatures))

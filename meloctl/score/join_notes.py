@@ -5,7 +5,7 @@ Shape letters: E events, K tracks, M new notes, N kept notes.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,7 +60,6 @@ def join_notes(
     *,
     n_bars: int,
     end_tick: Ints,
-    factor: int = 1,
     events: Sequence[NewEvent] = (),
 ) -> EditedMidi:
     """A file with new notes.
@@ -72,35 +71,27 @@ def join_notes(
         parts: those of the file, then new ones.
         n_bars: bars that the edited file must have.
         end_tick: (K,) where each track ends at least, in ticks of the edited file.
-        factor: by which ticks are multiplied.
         events: further new events, in ticks of the edited file.
 
     Raises:
         MeloError: no free channel for a new part; or the edited file does not read back as what it must be.
     """
-    base = Edit(keep=kept.keep, new=[*scaled(kept.new, factor), *events], factor=factor, end_tick=end_tick)
-    kept_notes = kept.notes.copy()
-    kept_notes[:, (ONSET, END)] *= factor
+    base = Edit(keep=kept.keep, new=[*kept.new, *events], factor=kept.factor, end_tick=end_tick)
     placed = np.array(new, dtype=np.int64).reshape(-1, 5)
     where = NoteChannels.of(kept.source, base, parts, placed[:, 0], placed[:, 2])
     base = replace(base, new=[*base.new, *where.setup])
     rows = np.column_stack([where.track, where.channel, placed[:, 1:], sounds_of(parts)[placed[:, 0]]])
-    rows = _fitted(rows, kept_notes, _stops(kept, factor))
+    rows = _fitted(rows, kept.notes, _stops(kept))
     as_written = rows.copy()
     as_written[:, SOUND] = sounds_at(
         kept.source.events, base, list(map(tuple, rows[:, (TRACK, CHANNEL, ONSET)].tolist()))
     )
-    edit = replace(base, new=[*base.new, *_note_events(rows), *_own_ends(kept, kept_notes, rows, base)])
+    edit = replace(base, new=[*base.new, *_note_events(rows), *_own_ends(kept, rows, base)])
     data = edited_midi(kept.source.events, edit)
     again = parse_source(data)
-    _check(kept.source, edit, again, np.concatenate([kept_notes, as_written]), n_bars)
+    _check(kept.source, edit, again, np.concatenate([kept.notes, as_written]), n_bars)
     other_patch = int((rows[:, SOUND] != as_written[:, SOUND]).sum())
     return EditedMidi(data=data, source=again, other_patch=other_patch, shortened=kept.shortened)
-
-
-def scaled(events: Iterable[NewEvent], factor: int) -> list[NewEvent]:
-    """New events in ticks that are finer by a factor."""
-    return [replace(event, tick=factor * event.tick) for event in events]
 
 
 def _note_events(rows: Ints) -> Iterator[NewEvent]:
@@ -110,17 +101,17 @@ def _note_events(rows: Ints) -> Iterator[NewEvent]:
         yield NewEvent(track=track, tick=end, place=FIRST, data=note_off(channel % 16, pitch))
 
 
-def _own_ends(kept: KeptMusic, kept_notes: Ints, rows: Ints, base: Edit) -> Iterator[NewEvent]:
-    """Note-offs for kept notes (N, 7) that last to the end of their track, where that moves behind new notes (M, 7)."""
+def _own_ends(kept: KeptMusic, rows: Ints, base: Edit) -> Iterator[NewEvent]:
+    """Note-offs for kept notes that last to the end of their track, where that moves behind new notes (M, 7)."""
     events = kept.source.events
-    for row in map(tuple, kept_notes[kept.note_off == -1].tolist()):
+    for row in map(tuple, kept.notes[kept.note_off == -1].tolist()):
         old_end = base.factor * int(events.end_tick[row[TRACK]])
         new_end = max([int(base.end_tick[row[TRACK]]), *rows[rows[:, TRACK] == row[TRACK], END].tolist()])
         if row[END] == old_end < new_end:
             yield note_end(row)
 
 
-def _stops(kept: KeptMusic, factor: int) -> dict[tuple[int, int], list[int]]:
+def _stops(kept: KeptMusic) -> dict[tuple[int, int], list[int]]:
     """{(channel, key): ticks, ascending, at which the file ends notes that are none of its own}, by a note-off without a note or,
     under key −1, by All Notes Off of the channel."""
     events = kept.source.events
@@ -130,7 +121,7 @@ def _stops(kept: KeptMusic, factor: int) -> dict[tuple[int, int], list[int]]:
     stray[kept.source.note_on] = False
     stray[kept.source.note_off[kept.source.note_off >= 0]] = False
     for i in np.flatnonzero(kept.keep & (stray & ((kind == 0x80) | (kind == 0x90)) | (kind == 0xB0))).tolist():
-        raw, at = events.raw(i), factor * int(events.tick[i])
+        raw, at = events.raw(i), kept.factor * int(events.tick[i])
         if kind[i] == 0xB0 and raw[1] in _ENDS_ALL:
             stops[int(channel[i]), -1].append(at)
         elif kind[i] == 0x80 or (kind[i] == 0x90 and raw[2] == 0):

@@ -24,9 +24,12 @@ GIVEN = -2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeptMusic:
-    """What stays of a file, in its own ticks."""
+    """What stays of a file, in its own ticks or in finer ones."""
 
     source: MidiSource
+    factor: int = 1
+    """Ticks of the edited file in one of the file."""
+
     keep: Bools
     """(E,) False for each event that goes."""
 
@@ -60,10 +63,17 @@ class KeptMusic:
     released: Counter[str] = field(default_factory=Counter)
     """What hung at the cut and is released, by kind."""
 
+    def in_finer_ticks(self, factor: int) -> "KeptMusic":
+        """The same with ticks that are multiplied."""
+        notes = self.notes.copy()
+        notes[:, (ONSET, END)] *= factor
+        new = tuple(replace(event, tick=factor * event.tick) for event in self.new)
+        return replace(self, factor=factor * self.factor, notes=notes, new=new)
+
     def ending_at(self, end_tick: int) -> "KeptMusic":
         """The same with nothing behind a tick; notes that are held longer end there."""
         events, longer = self.source.events, self.notes[:, END] > end_tick
-        keep, notes = self.keep & (events.tick <= end_tick), self.notes.copy()
+        keep, notes = self.keep & (events.tick <= end_tick // self.factor), self.notes.copy()
         keep[self.note_off[longer & (self.note_off >= 0)]] = False
         notes[:, END] = np.minimum(notes[:, END], end_tick)
         has_event = ~longer | (self.note_off == GIVEN)
@@ -78,7 +88,7 @@ class KeptMusic:
         )
 
     def piece(self, n_bars: int) -> Piece:
-        """What stays, as a piece of so many bars."""
+        """What stays, in the file's ticks, as a piece of so many bars."""
         piece, rows = self.source.piece, self.notes
         end_tick = int(piece.bars.start_tick(n_bars))
         before = piece.tempo_tick < end_tick
