@@ -29,7 +29,7 @@ _WEIGHT = {
 bars of `lieder`, `quartets` and `band`. Number and length together say how long the notes last that begin there."""
 
 _FEWEST_BARS = 8
-"""Shorter runs of bars, and shorter stretches, stay as they are."""
+"""Shorter runs of bars, and stretches with fewer bars in which something sounds, stay as they are."""
 
 _EIGHTHS = range(3, 17)
 """Eighths that a bar may last: in bars of a quarter nothing can be told, longer ones are rare."""
@@ -90,7 +90,7 @@ def shifted_stretches(piece: Piece) -> tuple[ShiftedStretch, ...]:
     phase = (notes.onset_tick - piece.bars.start_tick(piece.note_bar)) % tpq / tpq
     if scattered(phase) >= SCATTERED:
         return ()
-    beside = beat_shift(phase)
+    beside = round(beat_shift(phase) * tpq) / tpq
     return tuple(stretch for run in _runs(piece) for stretch in _stretches(piece, run, beside))
 
 
@@ -117,10 +117,11 @@ def _stretches(piece: Piece, run: _Run, beside: float) -> list[ShiftedStretch]:
     evidence = _evidence(piece, run, beside)
     begin = 0.0 if beside else _BEGIN
     path = _likeliest_path(evidence, begin=begin)
+    telling = np.ptp(evidence, axis=1) > 0  # silent bars tell nothing
     edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), run.bars]
     found = []
     for first, end in zip(edges, edges[1:], strict=False):
-        phase, bars = int(path[first]), end - first
+        phase, bars = int(path[first]), int(telling[first:end].sum())
         for_each = evidence[first:end].sum(axis=0)
         lead = float(for_each[phase] - np.delete(for_each, phase).max())
         if bars < _FEWEST_BARS or not (phase or beside) or lead < max(_ENOUGH, _ENOUGH_A_BAR * bars):
@@ -129,7 +130,7 @@ def _stretches(piece: Piece, run: _Run, beside: float) -> list[ShiftedStretch]:
         found.append(
             ShiftedStretch(
                 first_bar=run.first_bar + first,
-                bars=bars,
+                bars=end - first,
                 shift=shift - length if shift > length / 2 else shift,
                 sureness=float(1 / (1 + np.exp(-lead * _CALIBRATED_BARS / bars))),
             )

@@ -12,7 +12,7 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.compiled import compiled
 from analysis.errors import MeloError
-from analysis.midi_events import SYSEX, Bytes, Int32s, MidiEvents
+from analysis.midi_events import ESCAPE, SYSEX, Bytes, Int32s, MidiEvents
 
 CHANNELS = 16
 """Channels of a port; a channel's number here is port · 16 + channel, from 0."""
@@ -30,6 +30,9 @@ _RESET, _LEADING, PLAYING = range(3)
 
 _NONE, _GM, _GS, _XG = range(4)
 """Modes of a port, by the last reset."""
+
+_LONGEST_MESSAGE = 16
+"""Bytes of a system exclusive message that are looked at where it comes in packets."""
 
 _MOST_ZONES = 1_000
 """MPE zones that a file may set up."""
@@ -66,14 +69,13 @@ class ChannelStates:
 
 def channel_states(events: MidiEvents) -> ChannelStates:
     """The states of all channels of a file. Raises MeloError for MPE zones by the thousand."""
-    data = np.frombuffer(events.data, dtype=np.uint8)
-    columns = (events.tick, events.status, events.start, events.stop)
+    data, status, start, stop = _whole_messages(events)
     found = np.empty((5, len(events.marked)), np.int64)
-    n, n_off, ports = _choose(data, events.marked, events.first_event, *columns, found)
+    n, n_off, ports = _choose(data, events.marked, events.first_event, events.tick, status, start, stop, found)
     chosen, time, port = found[:3, :n]
     off, off_channel = found[3:, :n_off]
     order = np.argsort(time, kind="stable")
-    states = _states(data, events.status, events.start, events.stop, chosen[order], time[order], port[order], ports)
+    states = _states(data, status, start, stop, chosen[order], time[order], port[order], ports)
     if states is None:
         raise MeloError(f"damaged: over {_MOST_ZONES:,} MPE zones")
     states = states[:, np.argsort(states[0], kind="stable")]
@@ -91,6 +93,36 @@ def channel_states(events: MidiEvents) -> ChannelStates:
         all_off_event=off,
         all_off_first=np.searchsorted(off_channel, numbers),
     )
+
+
+def _whole_messages(events: MidiEvents) -> tuple[Bytes, Bytes, Int32s, Int32s]:
+    """Bytes, status, start and stop of the events; a short message in packets (F0 …, F7 … F7) is whole at its last packet.
+
+    Any status but that of a meta or real-time event between the packets breaks the message off (MIDI 1.0).
+    """
+    data, status, start, stop = np.frombuffer(events.data, np.uint8), events.status, events.start, events.stop
+    kind = status[events.marked]
+    sysex = events.marked[(kind == SYSEX) | (kind == ESCAPE)]
+    unfinished = np.flatnonzero((status[sysex] == SYSEX) & (data[stop[sysex] - 1] != 0xF7))
+    if not len(unfinished) or not (status[sysex] == ESCAPE).any():
+        return data, status, start, stop
+    breaks, track = np.cumsum((status < 0xF7) & (status != SYSEX)), events.track
+    status, start, stop, added = status.copy(), start.copy(), stop.copy(), bytearray()
+    for first in unfinished.tolist():
+        begin = int(sysex[first])
+        message = events.payload(begin)
+        for e in map(int, sysex[first + 1 :]):
+            if events.status[e] == SYSEX or breaks[e] != breaks[begin] or track[e] != track[begin]:
+                break
+            message += events.payload(e)
+            if len(message) > _LONGEST_MESSAGE:
+                break
+            if message.endswith(b"\xf7"):
+                status[e], start[e] = SYSEX, len(data) + len(added)
+                added += bytes([SYSEX, len(message)]) + message
+                stop[e] = len(data) + len(added)
+                break
+    return np.frombuffer(events.data + added, np.uint8), status, start, stop
 
 
 @compiled
@@ -189,13 +221,13 @@ def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, int, int]:
         if total % 128:
             return 0, 0, 0
         first, second, third, value = data[at + 4], data[at + 5], data[at + 6], data[at + 7]
-        if (first == 0x40 or first == 0) and second == 0 and third == 0x7F:
+        if second == 0 and third == 0x7F and ((first == 0x40 and value == 0) or (first == 0 and value < 2)):
             return 2, 0, 0
         if (first == 0x40 or first == 0x50) and second >> 4 == 1 and third == 0x15 and value < 3:
             block = second & 15
             return 4, 9 if block == 0 else block - 1 if block < 10 else block, value
     if n == 8 and data[at] == 0x43 and data[at + 1] & 0xF0 == 0x10 and data[at + 2] == 0x4C:
-        if data[at + 3] == 0 and data[at + 4] == 0 and data[at + 5] == 0x7E:
+        if data[at + 3] == 0 and data[at + 4] == 0 and data[at + 5] == 0x7E and data[at + 6] == 0:
             return 3, 0, 0
         if data[at + 3] == 8 and data[at + 4] < 16 and data[at + 5] == 7:
             return 5, int(data[at + 4]), data[at + 6]
@@ -233,21 +265,24 @@ def _states(
                     n = _set(states, n, time[i], state, c, 0, c % 16 == 9, 0, -1)
             else:
                 c = base + channel
-                n = _set(states, n, time[i], state, c, state[0, c], value > 0, 2, state[3, c])
+                bank[c] = -1  # only a bank that is given behind it changes the channel again
+                n = _set(states, n, time[i], state, c, state[0, c], value > 0, BY_SYSEX, state[3, c])
             continue
         value = min(data[stop[e] - 1], 127)
         if code & 0xF0 == 0xC0:
-            drums, reason = _by_bank(mode[port[i]], bank[c], state[1, c], state[2, c])
+            drums, reason = _by_bank(mode[port[i]], bank[c], c, state[1, c], state[2, c])
             n = _set(states, n, time[i], state, c, value, drums, reason, state[3, c])
             continue
         control = data[stop[e] - 2]
         if control == 0:
             bank[c] = value
         elif control == 6:
-            if parameter[c] == 6 and (c % 16 == 0 or c % 16 == 15):
+            if parameter[c] == 6 and (c % 16 == 0 or c % 16 == 15) and value <= 15:
                 zones += 1
                 if zones > _MOST_ZONES:
                     return None
+                if value:  # a manager is no member of the other zone
+                    n = _set(states, n, time[i], state, c, state[0, c], state[1, c], state[2, c], -1)
                 for k in range(1, 16):
                     member = c + k if c % 16 == 0 else c - k
                     if k <= value or state[3, member] == c:
@@ -279,11 +314,15 @@ def _parameter(parameter: int, control: int, value: int) -> int:
 
 
 @compiled
-def _by_bank(mode: int, bank: int, drums: int, reason: int) -> tuple[int, int]:
-    """Drum mode and reason after a program change, by the bank selected before it, −1 if none was."""
-    if mode != _GS and bank >= 0:
-        if bank == 120 or bank == 126 or bank == 127:
-            return 1, BY_BANK
-        if bank == 121 or mode == _XG:
-            return 0, BY_BANK
-    return drums, reason
+def _by_bank(mode: int, bank: int, channel: int, drums: int, reason: int) -> tuple[int, int]:
+    """Drum mode and reason after a program change, by the bank selected before it, −1 if none was.
+
+    What a message set stays, but for a bank of XG. Another bank than those of drums makes a channel what it was at the start.
+    """
+    if mode == _GS or (reason == BY_SYSEX and (mode != _XG or bank < 0)):
+        return drums, reason
+    if bank == 120 or bank == 126 or bank == 127:
+        return 1, BY_BANK
+    if bank == 121 or (mode == _XG and bank >= 0):
+        return 0, BY_BANK
+    return int(channel % 16 == DRUM_CHANNEL), BY_DEFAULT

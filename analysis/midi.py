@@ -22,6 +22,7 @@ from analysis.midi_notes import FileNotes, file_notes, sorted_notes
 from analysis.piece import Bars, Part, Piece, bar_tolerance
 from analysis.reading import AS_IT_STANDS, Reading
 from analysis.sustain import pedal_events, sustained_end
+from analysis.track_names import track_names
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -205,7 +206,7 @@ def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
 
 
 def _parts(events: MidiEvents, found: FileNotes, metas: "_Metas") -> tuple[Part, ...]:
-    names = _names(events, metas)
+    names = track_names(events, metas.names)
     rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
     return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
 
@@ -223,16 +224,6 @@ def _metas(events: MidiEvents) -> _Metas:
     metas = events.marked[events.status[events.marked] == META]
     kind = np.frombuffer(events.data, dtype=np.uint8)[events.start[metas] + 1]
     return _Metas(names=metas[kind == 0x03], signatures=metas[kind == 0x58], tempos=metas[kind == 0x51])
-
-
-def _names(events: MidiEvents, metas: _Metas) -> dict[int, str]:
-    """The first name of each track that has one, as it can be shown."""
-    names: dict[int, str] = {}
-    tracks = np.searchsorted(events.first_event, metas.names, side="right") - 1
-    for event, track in zip(metas.names.tolist(), tracks.tolist(), strict=True):
-        if track not in names and (text := events.payload(event)):
-            names[track] = text.decode("utf-8", "replace")
-    return names
 
 
 def _times(events: MidiEvents, metas: _Metas, meter: tuple[int, int] | None, limits: Limits) -> _Times:
@@ -267,8 +258,9 @@ def _settled(
     for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
         at, numerator, denominator = settled[-1]
         quarters4 = 4 * ticks_per_quarter * numerator
-        bar = (tick - at + near) * denominator // quarters4
-        line = at - (-bar * quarters4) // denominator
+        bar = max((tick - at) * denominator // quarters4, 0)
+        lines = [at - (-b * quarters4) // denominator for b in (bar + 1, bar)]
+        line = min(lines, key=lambda line: abs(line - tick))  # the nearer; the later of two equally near
         beside = abs(line - tick) <= near
         if (n, d) == (numerator, denominator):
             inside += not beside

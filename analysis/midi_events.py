@@ -89,7 +89,7 @@ class MidiEvents:
     """Data bytes above 127, and system messages, which no file holds."""
 
     behind_end: int
-    """Bytes behind the tracks' End of Track, those of tracks that go on with zeros alone left out."""
+    """Bytes behind the tracks' End of Track, but for zeros at the end of a track."""
 
     other_chunks: int
     """Chunks that hold no track."""
@@ -180,7 +180,7 @@ def _check_header(data: bytes) -> int:
 def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
     """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, and where that is.
 
-    What follows the tracks that the header counts and is no whole track is passed over.
+    Of what follows the tracks that the header counts only a track must be whole; other bytes may be anything.
     """
     tracks: list[tuple[int, int]] = []
     other = 0
@@ -189,9 +189,10 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
         is_track = data[at : at + 4] == b"MTrk"
         if end > len(data):
-            if len(tracks) >= header_tracks:
-                break
-            raise MeloError("damaged: the file ends inside a track")
+            if is_track or len(tracks) < header_tracks:
+                raise MeloError("damaged: the file ends inside a track")
+            other += 1
+            break
         if is_track:
             tracks.append((at + 8, end))
         other += not is_track
@@ -218,11 +219,10 @@ def _number(data: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @compiled
 def _length_but_for_zeros(data: Bytes, start: int, end: int) -> int:
-    """Bytes of a range that does not hold zeros alone; 0 for one that does."""
-    for i in range(start, end):
-        if data[i] > 0:
-            return end - start
-    return 0
+    """Bytes of a range without the zeros at its end."""
+    while end > start and data[end - 1] == 0:
+        end -= 1
+    return end - start
 
 
 @compiled
@@ -296,10 +296,11 @@ def _walk(
                 at += 1 if kind == 0xC0 or kind == 0xD0 else 2
                 if at > end:
                     return n, _PAST_END, m, ons, kept, odd, behind
-                if data[at - 1] > 0x7F or ((kind < 0xC0 or kind == 0xE0) and data[at - 2] > 0x7F):
+                pair = kind < 0xC0 or kind == 0xE0
+                if data[at - 1] > 0x7F or (pair and data[at - 2] > 0x7F):
                     if kind < 0xB0 and data[at - 2] > 0x7F:
                         return n, _PITCH, m, ons, kept, odd, behind
-                    odd += 1
+                    odd += int(data[at - 1] > 0x7F) + int(pair and data[at - 2] > 0x7F)
             if code & 0xF0 == 0x90:
                 ons += data[at - 1] > 0
             elif n < len(tick) and _is_marked(code, data[at - 2]):

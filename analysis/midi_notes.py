@@ -16,9 +16,9 @@ from analysis.errors import MeloError
 from analysis.midi_events import MOST_TICKS, Bytes, Int32s, MidiEvents
 from analysis.piece import Notes
 
-_COLUMNS = 10
-"""Of all notes, (N,) each: note-on, note-off, end tick, what ends it, the next note of its key, an idle note-off just before it,
-channel, onset tick, pitch, velocity."""
+_COLUMNS = 11
+"""Of all notes, (N,) each: note-on, note-off, end tick, what ends it, the next of its chain, an idle note-off just before it,
+channel, onset tick, pitch, velocity, and whether it was struck while none of its key was open."""
 
 MOST_PARTS = 1_024
 """Parts that are told apart while a file is read."""
@@ -133,7 +133,7 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
     """End open notes where their key is let go in another track, if it is; how many are not ended so.
 
     Args:
-        notes: (10, N) columns of all notes; their ends are changed.
+        notes: (11, N) columns of all notes; their ends are changed.
         used: (E,) 1 for each note-off that ended a note.
     """
     data, track = events.data, events.track
@@ -195,40 +195,48 @@ def _pair(
 
     Args:
         data to all_off_first: of the file.
-        notes: (10, N) to be filled.
+        notes: (11, N) to be filled.
         used: (E,) zeros; 1 for each note-off that ends a note.
         ends: (5,) zeros; how many notes end in each way.
     """
-    on, off, end, how, following, before, channel, onset, pitch, velocity = notes
-    # Of each channel and key: the first note since none was open, the oldest open one, the last, a note-off that ended none.
+    on, off, end, how, following, before, channel, onset, pitch, velocity, opens = notes
+    earlier = np.full(len(tick), -1, np.int32)  # of a note-off that ends nothing, the one before it at its tick
+    # Of each channel and key: the first note of its chain, the oldest open one, the last, a note-off that ended none. A chain is
+    # the notes since none was open, and those before that ended at the tick at which the next was struck.
     keys = np.full((4, 2048), -1, np.int32)
     first, head, last, idle = keys
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin = 0, n
+        port, begin, first_port = 0, n, -1
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
             if kind == 0x90 or kind == 0x80:
                 key = 128 * c + data[stop[e] - 2]
-                if n_open[c] and all_off_tick[c] <= tick[e]:
+                struck = kind == 0x90 and data[stop[e] - 1] > 0
+                # note-offs of the very tick that stand before its first note-on end their notes themselves
+                if n_open[c] and (all_off_tick[c] < tick[e] or (struck and all_off_tick[c] == tick[e])):
                     _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)
-                if kind == 0x90 and data[stop[e] - 1] > 0:
+                if struck:
+                    first_port = port if first_port < 0 else first_port
                     on[n], channel[n], how[n] = e, 16 * port + c, _OPEN
                     onset[n], pitch[n], velocity[n] = tick[e], data[stop[e] - 2], min(data[stop[e] - 1], 127)
-                    off[n], following[n], before[n] = -1, -1, -1
+                    off[n], following[n], before[n], opens[n] = -1, -1, -1, head[key] < 0
                     if idle[key] >= 0 and tick[idle[key]] == tick[e]:
-                        before[n] = idle[key]
-                    idle[key] = -1
-                    if head[key] < 0:
-                        first[key] = head[key] = n
+                        before[n], idle[key] = idle[key], earlier[idle[key]]
                     else:
+                        idle[key] = -1
+                    if opens[n]:
+                        head[key] = n
+                    if last[key] >= 0 and (not opens[n] or end[last[key]] == tick[e]):
                         following[last[key]] = n
+                    else:
+                        first[key] = n
                     last[key] = n
                     n += 1
                     if not n_open[c] and len(all_off):
-                        all_off_tick[c] = _all_off_behind(tick[e], tick, all_off, all_off_first, 16 * port + c)
+                        all_off_tick[c] = _all_off_behind(tick[e], tick, all_off, all_off_first, 16 * first_port + c)
                     n_open[c] += 1
                 elif head[key] >= 0:
                     i = head[key]
@@ -237,6 +245,8 @@ def _pair(
                     head[key] = following[i]
                     n_open[c] -= 1
                 else:
+                    if idle[key] >= 0 and tick[idle[key]] == tick[e]:
+                        earlier[e] = idle[key]
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
                 port = data[start[e] + 3] & 0x7F
@@ -276,57 +286,103 @@ def _end_all(channel: int, now: int, tick: Int32s, notes: Int32s, used: Bytes, k
 
 @compiled
 def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s) -> None:
-    """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes."""
-    on, off, end, how, following, before = notes[0], notes[1], notes[2], notes[3], notes[4], notes[5]
-    size = 0
-    i = keys[0, key]
+    """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes.
+
+    Where that leaves a note open, the stretches of its chain are read with it, from the nearest before which a note-off is idle.
+    """
+    on, off, end, how, before, opens = notes[0], notes[1], notes[2], notes[3], notes[5], notes[10]
+    chain, stretch = _chain(keys[0, key], notes)
+    keys[:3, key] = -1
+    grace = np.empty(len(chain), np.int32)
+    begin = stretch
+    well_formed = _explain(chain[begin:], grace, tick, on, off, before)
+    while begin and not well_formed:
+        begin -= 1
+        if opens[chain[begin]] and before[chain[begin]] >= 0:
+            well_formed = _explain(chain[begin:], grace, tick, on, off, before)
+            break
+    if not well_formed:
+        begin = stretch
+        _explain(chain[begin:], grace, tick, on, off, before)
+    members = chain[begin:]
+    offs = _offs(members, off)
+    for e in offs:
+        used[e] = 0
+    for m in range(len(members)):
+        i = members[m]
+        off[i] = grace[m]
+        if grace[m] >= 0:
+            end[i], how[i], used[grace[m]] = tick[on[i]], _GRACE, 1
+    queue = members[grace[: len(members)] < 0]
+    j = 0
+    for m in range(len(queue)):
+        i = queue[m]
+        while j < len(offs) and (used[offs[j]] or offs[j] < on[i]):
+            j += 1
+        again = m + 1 < len(queue) and not well_formed and (j == len(offs) or on[queue[m + 1]] < offs[j])
+        if again:
+            end[i], how[i] = tick[on[queue[m + 1]]], _STRUCK_AGAIN
+        elif j < len(offs):
+            off[i], end[i], how[i], used[offs[j]] = offs[j], tick[offs[j]], _OWN_OFF, 1
+        else:
+            end[i], how[i] = now, _ALL_OFF if by_all_off else _OPEN
+
+
+@compiled
+def _chain(first: int, notes: Int32s) -> tuple[Int32s, int]:
+    """(n,) notes of a chain, and where in it the last stretch begins."""
+    following, opens = notes[4], notes[10]
+    size = stretch = 0
+    i = first
     while i >= 0:
         size += 1
         i = following[i]
-    members, offs = np.empty(size, np.int32), np.empty(size, np.int32)
-    n_offs = 0
-    i = keys[0, key]
+    chain = np.empty(size, np.int32)
+    i = first
     for m in range(size):
-        members[m] = i
-        if off[i] >= 0:
-            offs[n_offs] = off[i]
-            used[off[i]] = 0
-            n_offs += 1
-        off[i] = -1
+        chain[m] = i
+        if opens[i]:
+            stretch = m
         i = following[i]
-    keys[:3, key] = -1
-    queue, q, waiting, j = np.empty(size, np.int32), 0, 0, 0
-    idle = -1
+    return chain, stretch
+
+
+@compiled
+def _offs(members: Int32s, off: Int32s) -> Int32s:
+    """The note-offs of notes that were matched first in, first out."""
+    offs = np.empty(len(members), np.int32)
+    n = 0
     for i in members:
-        while j < n_offs and offs[j] < on[i]:
+        if off[i] >= 0:
+            offs[n] = off[i]
+            n += 1
+    return offs[:n]
+
+
+@compiled
+def _explain(members: Int32s, grace: Int32s, tick: Int32s, on: Int32s, off: Int32s, before: Int32s) -> bool:
+    """Fill in, for each note, the idle note-off just before it, or −1; whether note-offs then end all others."""
+    offs = _offs(members, off)
+    idle = np.empty(len(offs), np.int32)
+    n_idle = waiting = j = 0
+    for m in range(len(members)):
+        i = members[m]
+        while j < len(offs) and offs[j] < on[i]:
             if waiting:
                 waiting -= 1
             else:
-                idle = offs[j]
+                idle[n_idle] = offs[j]
+                n_idle += 1
             j += 1
-        grace = before[i] if before[i] >= 0 else idle
-        if grace >= 0 and tick[grace] == tick[on[i]]:
-            off[i], end[i], how[i] = grace, tick[on[i]], _GRACE
-            used[grace] = 1
-            idle = -1
+        if before[i] >= 0:
+            grace[m] = before[i]
+        elif n_idle and tick[idle[n_idle - 1]] == tick[on[i]]:
+            n_idle -= 1
+            grace[m] = idle[n_idle]
         else:
-            queue[q] = i
-            q += 1
+            grace[m] = -1
             waiting += 1
-    well_formed = waiting <= n_offs - j
-    j = 0
-    for m in range(q):
-        i = queue[m]
-        while j < n_offs and (used[offs[j]] or offs[j] < on[i]):
-            j += 1
-        again = m + 1 < q and not well_formed and (j == n_offs or on[queue[m + 1]] < offs[j])
-        if again:
-            end[i], how[i] = tick[on[queue[m + 1]]], _STRUCK_AGAIN
-        elif j < n_offs:
-            off[i], end[i], how[i] = offs[j], tick[offs[j]], _OWN_OFF
-            used[offs[j]] = 1
-        else:
-            end[i], how[i] = now, _ALL_OFF if by_all_off else _OPEN
+    return waiting <= len(offs) - j
 
 
 @compiled
@@ -349,7 +405,7 @@ def _sort_into_parts(
     Args:
         first_event: of the file.
         by_track: 1 where a part may lie on several channels of its track.
-        notes: (10, N) as `_pair` fills them.
+        notes: (11, N) as `_pair` fills them.
         first to manager: the channels' states.
         part: (N,) to be filled.
         parts: (5, P or more) to be filled: track, program, drums, lowest channel, whether joined.
@@ -382,16 +438,18 @@ def _sort_into_parts(
             if n > MOST_PARTS:
                 break
             stamp[name], known[name] = track, n
-            parts[0, n], parts[1, n], parts[2, n], parts[3, n], parts[4, n] = track, number, is_drums, c, 0
+            parts[0, n], parts[1, n], parts[2, n], parts[3, n], parts[4, n] = track, number, is_drums, channel[i], 0
             n += 1
         p = known[name]
         part[i] = p
-        if parts[3, p] != c or channel[i] != c or parts[1, p] != number:
+        if parts[3, p] != channel[i] or parts[1, p] != number:
             parts[4, p] = 1
-            parts[3, p] = min(parts[3, p], c)
+            parts[3, p] = min(parts[3, p], channel[i])
     if n > MOST_PARTS:
         return n
-    order = np.argsort((parts[0, :n] << 20) | (parts[3, :n] << 8) | parts[1, :n], kind="mergesort")
+    order = np.argsort(
+        (parts[0, :n] << 20) | (parts[3, :n] << 8) | (parts[1, :n] << 1) | parts[2, :n], kind="mergesort"
+    )
     rank = np.empty(n, np.int32)
     for i in range(n):
         rank[order[i]] = i

@@ -181,9 +181,10 @@ class Bars:
         ticks, first = sorted(at), [0]
         for here, there in zip(ticks, ticks[1:], strict=False):
             n, d = at[here]
-            first.append(
-                first[-1] + 1 + (there - here - 1) * d // (4 * ticks_per_quarter * n)
-            )  # bars begin on whole ticks
+            quarters4 = 4 * ticks_per_quarter * n
+            whole = (there - here) * d // quarters4
+            cut = here - (-whole * quarters4) // d != there  # a bar line is the first whole tick of its bar
+            first.append(first[-1] + whole + cut)
         return Bars(
             ticks_per_quarter=ticks_per_quarter,
             signature_tick=np.array(ticks, dtype=np.int64),

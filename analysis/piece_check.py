@@ -13,6 +13,7 @@ from analysis.accents import accents, beat_shift, scattered
 from analysis.arrays import Ints
 from analysis.bar_phase import ShiftedStretch, shifted_stretches
 from analysis.departures import Departures
+from analysis.midi import MidiSource
 from analysis.piece import Piece
 
 SHORT_BARS = 8
@@ -30,8 +31,8 @@ MOST_PARTS = 16
 EARLY = 0.01
 """Share of notes struck a hair before their bar line from which it is said."""
 
-SILENT_BARS = 8
-"""Bars behind the one of the last note from which it is said."""
+SILENT_BARS, SILENT_SHARE = 8, 0.1
+"""Bars behind the one of the last note, and their share of all, from which a piece ends in silence."""
 
 FEW_NOTES = 4
 """A part with fewer notes is as good as silent."""
@@ -40,9 +41,16 @@ OFF_GRID = 0.35
 """Share of notes off the grid of 12 steps a quarter from which a piece's timing does not fit it; chance gives 0.5."""
 
 _STEPS = 12
-_DRUM_NAME = re.compile(r"\b(drum|percussion|schlagzeug|batterie|bateria|drumkit)", re.IGNORECASE)
+_DRUM_NAME = re.compile(
+    r"\b(drum|percuss(io|ão)|percusi[óo]n|perkus|schlagzeug|batteri[ea]|bater[íi]a|ударны|барабан)|ドラム|パーカッション|架子鼓|爵士鼓|打击乐|打擊樂|드럼|타악",
+    re.IGNORECASE,
+)
 _PITCHED_DRUMS = range(112, 120)
 """General MIDI's percussive programs, steel drums and the taiko among them: not on channel 10, and rightly so."""
+
+
+_META, _SIGNATURE, _TEMPO = 0xFF, 0x58, 0x51
+"""Status of a meta event, and the types of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +161,20 @@ class PieceCheck:
         return self.bars * self.instruments.parts - self.cells
 
 
+def check_source(source: MidiSource, *, meter_given: bool) -> PieceCheck:
+    """The facts of a file that was read; `meter_given` where its time signatures were overridden."""
+    events, departures = source.events, source.departures
+    kind = np.frombuffer(events.data, dtype=np.uint8)[events.start[events.status == _META] + 1]
+    signatures, tempos = (int((kind == k).sum()) for k in (_SIGNATURE, _TEMPO))
+    return check_piece(
+        source.piece,
+        meter_stated=meter_given or signatures > departures.signatures_ignored,
+        tempo_stated=tempos > departures.tempos_ignored,
+        departures=departures,
+        channels=len(np.unique(source.note_channel)),
+    )
+
+
 def check_piece(
     piece: Piece, *, meter_stated: bool, tempo_stated: bool, departures: Departures, channels: int
 ) -> PieceCheck:
@@ -181,14 +203,6 @@ def check_piece(
         instruments=_instruments(piece, channels),
         departures=departures,
     )
-
-
-def stated_in(data: bytes) -> tuple[bool, bool]:
-    """Whether a MIDI file names a time signature, and a tempo: whether the bytes that start such an event are in it.
-
-    Other bytes look so by chance in one of millions of files; a piece does not say what its file left out.
-    """
-    return b"\xff\x58\x04" in data, b"\xff\x51\x03" in data
 
 
 def _metre(piece: Piece, stated: bool) -> MeterFacts:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.findings import Finding
-from analysis.piece_check import EARLY, SILENT_BARS, PieceCheck
+from analysis.piece_check import EARLY, SILENT_BARS, SILENT_SHARE, PieceCheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +116,13 @@ _KINDS = (
         advice="nothing",
     ),
     _Kind(
+        field="signatures_inside",
+        name="signatures-inside",
+        phrase="with time signatures said again inside a bar",
+        what="time signatures said again inside a bar: they change nothing, and the bar goes on",
+        advice="nothing, unless a bar was meant to begin there: then cut the one before short in a sequencer",
+    ),
+    _Kind(
         field="running_status",
         name="running-status",
         phrase="with running status over other events",
@@ -173,15 +180,15 @@ def _of_kind(kind: _Kind, pieces: Sequence[PieceCheck]) -> Finding:
 
 
 def _of_bars(pieces: Sequence[PieceCheck]) -> Iterator[Finding]:
-    late = [i for i, p in enumerate(pieces) if p.silent_bars >= SILENT_BARS]
+    late = [i for i, p in enumerate(pieces) if p.silent_bars >= max(SILENT_BARS, SILENT_SHARE * p.bars)]
     yield Finding(
         name="silent-end",
         files=tuple(late),
-        fix=False,
+        fix=True,
         phrase="with a long silence at the end",
-        what=f"{sum(pieces[i].silent_bars for i in late):,} bars behind the last note, {SILENT_BARS} or more a file: they belong "
-        "to the piece, since End of Track stands behind them",
-        advice="nothing where they are meant; else move End of Track in a sequencer",
+        what=f"{sum(pieces[i].silent_bars for i in late):,} bars behind the last note, over {SILENT_SHARE:.0%} of a file: they "
+        "belong to the piece, since End of Track stands behind them",
+        advice="move End of Track to the end of the music in a sequencer, unless the silence is meant",
     )
     early = [i for i, p in enumerate(pieces) if p.early > EARLY * p.notes]
     yield Finding(

@@ -1,4 +1,5 @@
-"""What every file must satisfy, seen from the process that reads it: one outcome, quickly, in little memory.
+"""What every file must satisfy, seen from the process that reads it: one outcome, quickly, in little memory, and the one
+that the plain player comes to.
 
 Nothing is imported before the first file but Python's own library, and then only what reading and rows need: the memory
 that is measured is that of the whole process.
@@ -55,7 +56,8 @@ def _assert_sound_piece(piece) -> None:
 
 
 def attempt(check: Callable[[bytes], str], data: bytes) -> tuple[str, str, float, float]:
-    """Outcome, what is wrong with it or "", seconds of processor time, and peak megabytes."""
+    """Outcome, what is wrong with it or "", seconds of processor time, and peak megabytes: those of the check, without the
+    player's."""
     _reset_peak()
     start, finding = time.process_time(), ""
     try:
@@ -63,6 +65,8 @@ def attempt(check: Callable[[bytes], str], data: bytes) -> tuple[str, str, float
     except BaseException as error:
         outcome = finding = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     seconds, megabytes = time.process_time() - start, _peak()
+    if check is through and not finding:
+        finding = _beside_the_player(data)
     reason = outcome.removeprefix("refused: ")
     if not finding and (not reason.strip() or "\n" in outcome):
         finding = f"a reason that is not one line: {outcome!r}"
@@ -71,6 +75,16 @@ def attempt(check: Callable[[bytes], str], data: bytes) -> tuple[str, str, float
     if megabytes > MEGABYTES:
         finding = finding or f"{megabytes:.0f} MB"
     return outcome, finding, seconds, megabytes
+
+
+def _beside_the_player(data: bytes) -> str:
+    """What the reader reads otherwise than the plain player plays it; "" if nothing."""
+    from player_comparison import difference
+
+    try:
+        return difference(data)
+    except Exception as error:
+        return f"compared: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _reset_peak() -> None:

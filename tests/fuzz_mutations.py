@@ -8,6 +8,7 @@ nothing but Python's own library, as it runs in the process whose memory is meas
 import struct
 from collections.abc import Callable
 
+from fuzz_rules import RULES, rules_song, wrapped
 from fuzz_songs import Chunk, Event, Random, crowd, joined, song, variable_length
 
 Mutation = Callable[[Random, bytes, bytes], bytes]
@@ -36,11 +37,19 @@ def mutated(seed: int, index: int, files: list[bytes]) -> bytes:
         return crowd(rng)
     if rng.random() < 0.01:
         return rng.randbytes(rng.randrange(200))
-    data = song(rng) if not files or rng.random() < 0.5 else rng.choice(files)
+    if rng.random() < 0.25:
+        whole = rules_song(rng)
+        return wrapped(rng, whole) if rng.random() < 0.1 else whole
+    data = _made(rng) if not files or rng.random() < 0.5 else rng.choice(files)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
-        other = song(rng) if not files or rng.random() < 0.8 else rng.choice(files)
+        other = _made(rng) if not files or rng.random() < 0.8 else rng.choice(files)
         data = rng.choice(MUTATIONS)(rng, data, other)
     return data
+
+
+def _made(rng: Random) -> bytes:
+    """A file made in code, sound or one in which the reading rules meet."""
+    return rng.choice((song, rules_song))(rng)
 
 
 def chunks(data: bytes) -> list[Chunk]:
@@ -219,6 +228,22 @@ def _events(rng: Random, track: list[Event]) -> list[tuple[bytes, bytes]]:
     return changed
 
 
+def _rules(rng: Random, track: list[Event]) -> list[tuple[bytes, bytes]]:
+    """What the reading rules are for, put in, of channels that the track uses."""
+    changed = _plain(track)
+    used = [event[0] & 0x0F for _, event in track if b"\x80" <= event[:1] < b"\xf0"]
+    for _ in range(rng.choice((1, 3, 9))):
+        at = rng.randrange(len(changed) + 1)
+        made = rng.choice(RULES)(rng, rng.choice(used) if used else 0)
+        changed[at:at] = _plain(made)
+    if rng.random() < 0.2:  # what no status byte stands before takes the one before, over meta events too
+        status = b""
+        for at, (delta, event) in enumerate(changed):
+            if b"\x80" <= event[:1] < b"\xf0":
+                changed[at], status = (delta, event[1:] if event[:1] == status else event), event[:1]
+    return changed
+
+
 ODD: tuple[Callable[[Random], bytes], ...] = (
     lambda rng: b"\xff\x51\x03" + rng.choice((b"\0\0\0", b"\0\0\1", b"\xff\xff\xff")),
     lambda rng: bytes([0xFF, 0x58, 4, rng.choice((0, 1, 64, 255)), rng.choice((0, 2, 6, 7, 8, 31, 32, 255)), 24, 8]),
@@ -240,4 +265,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     *[_inside(mutation) for mutation in (_flip, _flip, _flip, _cut, _span, _span, _splice)],
     *[_by_events(_deltas)] * 3,
     *[_by_events(_events)] * 6,
+    *[_by_events(_rules)] * 6,
+    lambda rng, data, other: wrapped(rng, data),
 )

@@ -1,4 +1,5 @@
-"""The MIDI files that the fuzzer starts from, made in code: small sound ones, and crowds of parts, names, signatures.
+"""The MIDI files that the fuzzer starts from, made in code: small sound ones, ones in which the reading rules meet
+(fuzz_rules.py), and crowds of parts, names, signatures.
 
 Nothing but Python's own library is imported, as this runs in the process whose memory is measured.
 """

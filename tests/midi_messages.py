@@ -1,9 +1,10 @@
-"""MIDI messages as (delta ticks, bytes), files from the bytes of their tracks, and what the plain player makes of them."""
+"""MIDI messages as (delta ticks, bytes), files from the bytes of tracks, and what plain player and reader make of them."""
 
 import struct
 
 from conftest import variable_length
 from plain_player import KINDS, play
+from player_comparison import difference
 
 
 def on(pitch, rest=0, channel=0, velocity=64):
@@ -51,18 +52,24 @@ def riff(data):
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def both(data):
+    """The file as the plain player plays it; the reader reads the same."""
+    assert difference(data) == ""
+    return play(data)
+
+
 def times(data):
     """(onset, end, pitch) of the notes."""
-    return [(n.onset, n.end, n.pitch) for n in play(data).notes]
+    return [(n.onset, n.end, n.pitch) for n in both(data).notes]
 
 
 def departures(data):
     """What was not read as it stands, without the zeros."""
-    counts = play(data).departures
+    counts = both(data).departures
     assert tuple(counts) == KINDS
     return {kind: n for kind, n in counts.items() if n}
 
 
 def parts(data):
     """(program or "drums", channels from 1, number of notes) of the parts."""
-    return [("drums" if p.is_drum else p.program, *(c + 1 for c in p.channels), len(p.notes)) for p in play(data).parts]
+    return [("drums" if p.is_drum else p.program, *(c + 1 for c in p.channels), len(p.notes)) for p in both(data).parts]

@@ -26,6 +26,8 @@ class Grid:
         self.regions = [Region(0, 4, 4, 0)]
         self.moved = 0
         """Signatures that moved to a bar line."""
+        self.inside = 0
+        """Signatures said again inside a bar."""
 
     def bar_ticks(self, region: Region) -> Fraction:
         return Fraction(4 * self.ticks_per_quarter * region.numerator, region.denominator)
@@ -38,17 +40,21 @@ class Grid:
         """A time signature, in order of their ticks. One that is in force already changes nothing; one beside a bar line,
         by at most the tolerance, moves to it; another one cuts the bar."""
         last = self.regions[-1]
-        if (numerator, denominator) == (last.numerator, last.denominator):
-            return
         bars = max(math.floor((tick - last.tick) / self.bar_ticks(last)), 0)
         nearest = min((bars + 1, bars), key=lambda bar: abs(tick - self.line(last, bar)))  # equally near: the later
-        if abs(tick - self.line(last, nearest)) <= self.tolerance:
+        beside = abs(tick - self.line(last, nearest)) <= self.tolerance
+        if (numerator, denominator) == (last.numerator, last.denominator):
+            self.inside += not beside
+            return
+        if beside:
             self.moved += tick != self.line(last, nearest)
             tick, bars = self.line(last, nearest), nearest
         else:
             bars += 1
         if tick == last.tick:
             self.regions.pop()
+            if self.regions and self.regions[-1][1:3] == (numerator, denominator):
+                return
         self.regions.append(Region(tick, numerator, denominator, last.first_bar + bars))
 
     def bar_of(self, tick: int) -> int:

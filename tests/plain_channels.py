@@ -16,12 +16,12 @@ class Channel:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.parameter = (-1, -1)
-        """Registered parameter that CC 101 and 100 chose."""
         self.reset()
 
     def reset(self) -> None:
         self.program = 0
+        self.parameter = (-1, -1)
+        """Registered parameter that CC 101 and 100 chose."""
         self.bank = -1
         """Bank select MSB; -1 before one is given."""
         self.is_drum = self.number == DRUM_CHANNEL
@@ -94,7 +94,7 @@ def sounds(events: list[Event]) -> dict[tuple[int, int], Sound]:
         elif event.status < 0xF0:
             channel_message(port, event)
         elif mode := reset_mode(event):
-            port.mode = mode
+            port.mode, port.lower, port.upper = mode, 0, 0
             for channel in port.channels:
                 channel.reset()
         else:
@@ -126,10 +126,11 @@ def make_zone(port: Port, manager: int, members: int) -> None:
     """A zone of so many members; the newer of two that overlap takes channels from the older."""
     if members > 15:
         return
+    left = max(14 - members, 0) if members else 15
     if manager == 0:
-        port.lower, port.upper = members, min(port.upper, max(14 - members, 0))
+        port.lower, port.upper = members, min(port.upper, left)
     elif manager == 15:
-        port.upper, port.lower = members, min(port.lower, max(14 - members, 0))
+        port.upper, port.lower = members, min(port.lower, left)
 
 
 def program_change(port: Port, channel: Channel, program: int) -> None:
@@ -154,8 +155,8 @@ def reset_mode(event: Event) -> str:
     message = event.data
     if len(message) == 4 and message[0] == 0x7E and message[2:] in (b"\x09\x01", b"\x09\x03"):
         return "GM" if message[3] == 1 else "GM2"
-    if roland(message) == b"\x40\x00\x7f\x00":
-        return "GS"
+    if roland(message) in (b"\x40\x00\x7f\x00", b"\x00\x00\x7f\x00", b"\x00\x00\x7f\x01"):
+        return "GS"  # GS Reset; System Mode Set, single and double module
     return "XG" if yamaha(message) == b"\x00\x00\x7e\x00" else ""
 
 

@@ -3,8 +3,6 @@
 Nothing of the project is imported. What the events mean is said in plain_player.py.
 """
 
-import gzip
-import io
 import zlib
 from collections import Counter
 from typing import NamedTuple
@@ -13,6 +11,8 @@ MOST_BYTES = 16 << 20
 """Bytes of a file, and those that a gzip may unpack to."""
 
 LAST_TICK = 2**31 - 1
+
+GZIP = b"\x1f\x8b"
 
 
 class Refused(Exception):  # noqa: N818
@@ -50,50 +50,69 @@ class MidiFile(NamedTuple):
     ticks_per_quarter: int
     tracks: list[Track]
     counts: Counter[str]
-    """running_status, not_understood, extra_tracks: the departures that show in the bytes."""
+    """running_status, not_understood, behind_end, further_files, escapes, other_chunks, extra_tracks: the departures that
+    show in the bytes."""
 
 
 def read_file(data: bytes) -> MidiFile:
     """The events of a file's bytes. Raises Refused."""
-    data = without_riff(without_gzip(data))
+    counts: Counter[str] = Counter()
+    data = without_riff(without_gzip(data), counts)
     file_format, counted, division, at = read_header(data)
-    chunks = track_chunks(data, at)
+    chunks = track_chunks(data, at, counted, counts)
     if len(chunks) < counted:
         raise Refused("fewer tracks than the header counts")
     if file_format == 2 and len(chunks) > 1:
         raise Refused("independent sequences (format 2)")
-    counts: Counter[str] = Counter(extra_tracks=len(chunks) - counted)
+    counts["extra_tracks"] = len(chunks) - counted
     tracks = [TrackReader(data, start, stop, number, counts).read() for number, (start, stop) in enumerate(chunks)]
     return MidiFile(data, file_format, division, tracks, counts)
 
 
 def without_gzip(data: bytes) -> bytes:
-    """A file that opens as gzip does, unpacked."""
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise Refused(f"gzip: {error}") from None
-    if len(plain) > MOST_BYTES:
-        raise Refused("gzip: more than a file may hold")
-    return plain
+    """A file that opens as gzip does, unpacked: all its members; what is no member behind them is passed over."""
+    plain = b""
+    packed = data.startswith(GZIP)
+    while data.startswith(GZIP):
+        member = zlib.decompressobj(wbits=31)
+        try:
+            plain += member.decompress(data, MOST_BYTES + 1)
+        except zlib.error as error:
+            raise Refused("gzip: damaged") from error
+        if len(plain) > MOST_BYTES:
+            raise Refused("gzip: more than a file may hold")
+        if not member.eof:
+            raise Refused("gzip: cut short")
+        data = member.unused_data
+    return plain if packed else data
 
 
-def without_riff(data: bytes) -> bytes:
-    """The content of the first `data` chunk of a RIFF file of type RMID. RIFF's numbers are little-endian, its chunks even."""
-    if data[:4] != b"RIFF" or data[8:12] != b"RMID":
+def without_riff(data: bytes, counts: Counter[str]) -> bytes:
+    """The MIDI file in the first `data` chunk of a RIFF file of type RMID. RIFF's numbers are little-endian, its chunks even.
+
+    Its sizes are not relied upon: the MIDI file says itself where it ends, and some writers forget to make chunks even.
+    """
+    if data[:4] != b"RIFF":
         return data
-    at = 12
+    if data[8:12] != b"RMID":
+        raise Refused("RIFF: no MIDI")
+    at, found = 12, []
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
-        if at + 8 + size > len(data):
-            raise Refused("RIFF: a chunk runs past the end of the file")
-        if data[at : at + 4] == b"data":
-            return data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-    raise Refused("RIFF: no data chunk")
+        content = data[at + 8 : at + 8 + size]
+        if data[at : at + 4] == b"RIFF" and data[at + 8 : at + 12] == b"RMID":
+            at += 12
+            continue
+        if data[at : at + 4] == b"data" and data[at + 8 : at + 12] == b"MThd" and content:
+            found.append(content)
+        else:
+            counts["other_chunks"] += 1
+        at += 8 + size
+        at += size % 2 and data[at : at + 1] == b"\0"
+    if not found:
+        raise Refused("RIFF: no data chunk with a MIDI file")
+    counts["further_files"] += len(found) - 1
+    return found[0]
 
 
 def read_header(data: bytes) -> tuple[int, int, int, int]:
@@ -117,15 +136,23 @@ def read_header(data: bytes) -> tuple[int, int, int, int]:
     return file_format, counted, division, 8 + size
 
 
-def track_chunks(data: bytes, at: int) -> list[tuple[int, int]]:
-    """First byte of each MTrk chunk's content and the byte behind it, up to the end of the file or a second MThd."""
+def track_chunks(data: bytes, at: int, counted: int, counts: Counter[str]) -> list[tuple[int, int]]:
+    """First byte of each MTrk chunk's content and the byte behind it, up to the end of the file or a second MThd.
+
+    Of what stands behind the tracks that the header counts, only a track must be whole: other bytes may be anything.
+    """
     found = []
-    while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
-        stop = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-        if stop > len(data):
+    while at + 8 <= len(data):
+        kind, stop = data[at : at + 4], at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        if kind == b"MThd":
+            counts["further_files"] += 1
+            break
+        if stop > len(data) and (kind == b"MTrk" or len(found) < counted):
             raise Refused("a chunk runs past the end of the file")
-        if data[at : at + 4] == b"MTrk":
+        if kind == b"MTrk":
             found.append((at + 8, stop))
+        else:
+            counts["other_chunks"] += 1
         at = stop
     return found
 
@@ -157,7 +184,7 @@ class TrackReader:
             start, first = self.at, self.data[self.at]
             if first == 0xFF:
                 if self.meta(start):
-                    self.counts["not_understood"] += self.stop - self.at
+                    self.counts["behind_end"] += len(self.data[self.at : self.stop].rstrip(b"\0"))
                     return Track(self.events, self.tick)
             elif first in (0xF0, 0xF7):
                 self.system_exclusive(start, first)
@@ -200,8 +227,8 @@ class TrackReader:
         self.disturbed = True
         if kind == b"\x2f":
             return True
-        if kind == b"\x21" and content:  # MIDI port: of this event and all behind it
-            self.port = content[0]
+        if kind == b"\x21" and len(content) == 1:  # MIDI port: of this event and all behind it
+            self.port = content[0] & 0x7F
         self.add(start, 0xFF, kind + content)
         return False
 
@@ -215,6 +242,8 @@ class TrackReader:
             self.unfinished = content
         elif self.unfinished is not None:
             self.unfinished += content
+        if first == 0xF7 and b"\x80" <= content[:1] < b"\xf0":  # a channel message that is hidden so
+            self.counts["escapes"] += 1
         if self.unfinished is not None and content.endswith(b"\xf7"):
             message, self.unfinished = self.unfinished[:-1], None
         self.add(start, first, message)
@@ -242,7 +271,7 @@ class TrackReader:
         self.disturbed, self.unfinished = False, None
         data = self.bytes_here(DATA_BYTES[self.running & 0xF0])
         if max(data) > 127:
-            if self.running < 0xA0 and data[0] > 127:
+            if self.running < 0xB0 and data[0] > 127:
                 raise Refused("a pitch above 127")
             self.counts["not_understood"] += sum(byte > 127 for byte in data)
             data = bytes(min(byte, 127) for byte in data)

@@ -67,12 +67,12 @@ class Playing(NamedTuple):
 def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
     """A file's bytes as notes, parts and bars. Raises Refused."""
     file = read_file(data)
-    events = in_order([event for track in file.tracks for event in track.events])
+    events = [event for track in file.tracks for event in track.events]
     departures = Counter(file.counts)
     tempos = tempo_changes(events, departures)
     grid = grid_of(signatures(events, departures), file.ticks_per_quarter, meter)
-    departures["signatures_moved"] = grid.moved
-    notes = all_notes(file, sounds(events), grid, departures)
+    departures["signatures_moved"], departures["signatures_inside"] = grid.moved, grid.inside
+    notes = all_notes(file, sounds(in_order(events)), grid, departures)
     if not notes:
         raise Refused("no notes")
     parts = all_parts(file, notes)
@@ -90,6 +90,10 @@ def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
 KINDS = (
     "running_status",
     "not_understood",
+    "behind_end",
+    "further_files",
+    "escapes",
+    "other_chunks",
     "extra_tracks",
     "endless",
     "ended_by_all_off",
@@ -99,6 +103,8 @@ KINDS = (
     "joined_parts",
     "signatures_moved",
     "signatures_ignored",
+    "signatures_inside",
+    "tempos_ignored",
     "late_end",
 )
 
@@ -108,12 +114,13 @@ def is_meta(event: Event, kind: int) -> bool:
 
 
 def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[int, int]]:
-    """Meta 51, microseconds a quarter in 3 bytes: 120 quarters a minute before the first; of one tick the last counts."""
+    """Meta 51, microseconds a quarter in 3 bytes: 120 quarters a minute before the first; of one tick the last
+    counts, by track."""
     at = {0: 500_000}
     for event in events:
         if is_meta(event, 0x51):
             if len(event.data) != 4:
-                departures["not_understood"] += 1
+                departures["tempos_ignored"] += 1
                 continue
             at[event.tick] = int.from_bytes(event.data[1:], "big")
             if at[event.tick] == 0:
@@ -126,13 +133,11 @@ def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[i
 
 
 def signatures(events: list[Event], departures: Counter[str]) -> list[tuple[int, int, int]]:
-    """(tick, numerator, denominator) of meta 58, those left out that no music has."""
+    """(tick, numerator, denominator) of meta 58, by track, those left out that no music has."""
     found = []
     for event in events:
         if is_meta(event, 0x58):
-            if len(event.data) < 3:
-                departures["not_understood"] += 1
-            elif event.data[1] == 0 or event.data[2] > 7:
+            if len(event.data) < 3 or event.data[1] == 0 or event.data[2] > 7:
                 departures["signatures_ignored"] += 1
             else:
                 found.append((event.tick, event.data[1], 2 ** event.data[2]))
@@ -181,13 +186,13 @@ def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
         channel = -1 if file.format == 1 else note.player
         groups.setdefault((note.track, note.port, channel, program), []).append(note)
     names = [track_name(track.events) for track in file.tracks]
-    parts = {}
-    for (track, _, channel, _), members in groups.items():
+    parts = []
+    for (track, *_), members in groups.items():
         channels = tuple(sorted({16 * note.port + note.channel for note in members}))
         first = members[0]  # as its track stands
         part = Part(first.program, first.is_drum, names[track], channels, members)
-        parts[track, channels[0], part.program, part.is_drum, channel] = part
-    return [part for _, part in sorted(parts.items(), key=lambda item: item[0])]
+        parts.append(((track, channels[0], part.program, part.is_drum), part))
+    return [part for _, part in sorted(parts, key=lambda placed: placed[0])]
 
 
 def track_name(events: list[Event]) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from conftest import piece_of
+from conftest import note, piece_of, smf
 
 from analysis.piece import Notes, Piece
 
@@ -27,3 +27,9 @@ def later(piece: Piece, ticks: int, *, start: int = 0) -> Piece:
     notes = notes.take((notes.onset_tick < start) | (notes.onset_tick >= start - ticks))
     onset = np.where(notes.onset_tick >= start, notes.onset_tick + ticks, notes.onset_tick)
     return replace(piece, notes=Notes.of(onset, *notes.columns[1:]))
+
+
+def pickup_song(bars: int = 24, *, key: int = 36) -> bytes:
+    """A MIDI file in 4/4 with a pickup of a quarter that no signature names, a note a bar and one a beat."""
+    bass = [event for bar in range(bars) for event in note(key + 5 * bar % 12, 1920, rest=480 * (bar == 0))]
+    return smf(note(72, 240, rest=0) + note(72, 240, rest=240) * 4 * bars, bass)

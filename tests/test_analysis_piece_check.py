@@ -11,13 +11,13 @@ from strategies import pieces
 from analysis.accents import SCATTERED, accents
 from analysis.departures import Departures
 from analysis.findings import meter_to_pass, piece_findings
-from analysis.midi import read_midi
+from analysis.midi import parse_source, read_midi
 from analysis.piece import Bars, Part
 from analysis.piece_check import (
     FEW_NOTES,
     OFF_GRID,
     check_piece,
-    stated_in,
+    check_source,
 )
 
 
@@ -148,10 +148,20 @@ def test_accents_that_contradict_the_bars_are_a_finding():
     assert findings_of(in_four, in_three)["doubtful-metre"] == (0,)
 
 
-def test_what_a_file_states_is_seen_in_its_bytes():
+def stated_in(data, **given):
+    found = check_source(parse_source(data), **{"meter_given": False, **given})
+    return found.metre.stated, found.timing.tempo_stated
+
+
+def test_what_a_file_states():
+    tempo = (0, b"\xff\x51\x03\x07\xa1\x20")
     assert stated_in(smf(note(60, 480))) == (False, False)
+    assert stated_in(smf(note(60, 480)), meter_given=True) == (True, False)
     assert stated_in(smf([signature(3, 2), *note(60, 480)])) == (True, False)
-    assert stated_in(smf([(0, b"\xff\x51\x03\x07\xa1\x20"), *note(60, 480)])) == (False, True)
+    assert stated_in(smf([tempo, *note(60, 480)])) == (False, True)
+    assert stated_in(smf(note(60, 480), [signature(0, 2), (0, b"\xff\x51\x00")])) == (False, False)  # without a meaning
+    text = b"\xff\x58\x04\x04\x02\x18\x08\xff\x51\x03\x07\xa1\x20"
+    assert stated_in(smf([(0, b"\xff\x01" + bytes([len(text)]) + text), *note(60, 480)])) == (False, False)  # a text
 
 
 def test_what_a_file_does_not_state_is_a_finding():
@@ -239,3 +249,9 @@ def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
     assert finding.files == (1,)
     assert finding.what == f"bar lines so many quarters beside the accents: 1 from bar {stretch.first_bar + 1} on"
     assert stretch.first_bar in (19, 20)
+
+
+@pytest.mark.parametrize("name", ["Drums", "BATERÍA", "Percussão", "Ударные", "ドラムセット", "架子鼓", "드럼"])
+def test_drums_are_known_by_their_name_in_many_languages(name):
+    parts = (Part(program=0, is_drum=False, name=name), Part(program=17, is_drum=False, name="Percussive Organ"))
+    assert facts(piece_of([(0, 0, 6, 36), (1, 0, 6, 60)], parts=parts)).instruments.hidden_drums == 1

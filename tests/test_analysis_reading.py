@@ -1,17 +1,12 @@
 import pytest
 from conftest import note, smf
+from shifted_songs import pickup_song
 
 from analysis.errors import MeloError
 from analysis.midi import parse_midi, parse_source, read_midi
 from analysis.reading import AS_IT_STANDS, Reading
 
 DOWN, UP = (0, b"\xb0\x40\x7f"), (0, b"\xb0\x40\x00")
-
-
-def pickup_song(bars=24):
-    """One quarter, then a note of a bar's length in each bar and a short one on each beat; 4/4 without a word of the pickup."""
-    bass = [event for bar in range(bars) for event in note(36 + 5 * bar % 12, 1920, rest=480 * (bar == 0))]
-    return smf(note(72, 240, rest=0) + note(72, 240, rest=240) * 4 * bars, bass)
 
 
 def held(reading, *, channel=0):

@@ -51,8 +51,9 @@ def test_missing_music_is_always_to_be_fixed():
 
 def test_silence_behind_the_music():
     short, long = (replace(PIECE, silent_bars=bars) for bars in (SILENT_BARS - 1, SILENT_BARS))
-    (found,) = reading_findings([short, long, long])
-    assert (found.name, found.files, found.missing) == ("silent-end", (1, 2), False)
+    lost_in_many = replace(long, bars=101)  # 8 of 101 bars
+    (found,) = reading_findings([short, long, long, lost_in_many])
+    assert (found.name, found.files, found.fix, found.missing) == ("silent-end", (1, 2), True, False)
     assert found.what.startswith(f"{2 * SILENT_BARS} bars behind the last note")
 
 

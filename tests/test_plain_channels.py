@@ -7,6 +7,7 @@ from midi_messages import (
     GM_ON,
     GS_RESET,
     XG_ON,
+    both,
     control,
     departures,
     gs_rhythm,
@@ -17,7 +18,6 @@ from midi_messages import (
     program,
     sysex,
 )
-from plain_player import play
 
 
 def test_a_program_acts_on_its_channel_whichever_track_sets_it():
@@ -48,8 +48,8 @@ def test_channel_ten_is_drums_with_all_its_kits():
     drums = [e for kit in (16, 40, 16) for e in (program(kit, channel=9), *note(36, 480, channel=9))]
     data = smf(drums, [program(33, channel=1), *note(40, 480, channel=1)])
     assert parts(data) == [("drums", 10, 3), (33, 2, 1)]
-    assert play(data).parts[0].program == 16
-    assert [n.program for n in play(data).parts[0].notes] == [16, 40, 16]
+    assert both(data).parts[0].program == 16
+    assert [n.program for n in both(data).parts[0].notes] == [16, 40, 16]
     assert departures(data) == {"joined_parts": 1}
 
 
@@ -87,7 +87,7 @@ def bank_file(mode, bank, channel, *, before=()):
 )
 def test_bank_select_makes_drums(mode, bank, channel, is_drum):
     data = bank_file(mode, bank, channel)
-    assert play(data).parts[0].is_drum == is_drum
+    assert both(data).parts[0].is_drum == is_drum
     assert departures(data) == ({"drums_by_bank": 1} if is_drum != (channel == 9) else {})
 
 
@@ -146,7 +146,7 @@ def test_gs_block_50_means_the_same_channels():
 @pytest.mark.parametrize(("value", "is_drum"), [(0, False), (1, True), (2, True), (5, True)])
 def test_xg_part_mode_acts_at_once(value, is_drum):
     data = smf([sysex(f"43 10 4c 08 03 07 0{value}"), *note(60, 1, channel=3)])
-    assert play(data).parts[0].is_drum == is_drum
+    assert both(data).parts[0].is_drum == is_drum
     assert departures(data) == ({"drums_by_sysex": 1} if is_drum else {})
 
 
@@ -157,7 +157,7 @@ def test_a_message_holds_until_the_next_or_a_reset_or_an_xg_bank():
     assert parts(smf([drums, sysex(GM_ON, 1), *note(60, 1)])) == [(0, 1, 1)]
     mode = sysex("43 10 4c 08 00 07 02", 1)
     xg = [sysex(XG_ON), control(0, 0), mode, program(3), *note(60, 1), control(0, 0), program(4), *note(60, 1)]
-    assert [(n.program, n.is_drum) for n in play(smf(xg)).notes] == [(3, True), (4, False)]
+    assert [(n.program, n.is_drum) for n in both(smf(xg)).notes] == [(3, True), (4, False)]
 
 
 def test_resets_come_first_of_their_tick():
@@ -168,11 +168,12 @@ def test_resets_come_first_of_their_tick():
 def test_a_message_in_packets_acts_when_it_is_whole():
     """F0 ... without F7, then F7 packets: "43 10 4c" "08 00 07" "02 F7" is XG part mode of channel 1."""
     packets = [(0, b"\xf0\x03\x43\x10\x4c"), (0, b"\xf7\x03\x08\x00\x07"), (480, b"\xf7\x02\x02\xf7")]
-    assert [n.is_drum for n in play(smf([*packets[:2], *note(60, 1)])).notes] == [False]
-    assert [n.is_drum for n in play(smf([*packets, *note(60, 1)])).notes] == [True]
+    assert [n.is_drum for n in both(smf([*packets[:2], *note(60, 1)])).notes] == [False]
+    assert [n.is_drum for n in both(smf([*packets, *note(60, 1)])).notes] == [True]
     broken = [packets[0], (0, b"\xb0\x07\x40"), *packets[1:]]  # a channel message ends it: the rest is escapes
-    assert [n.is_drum for n in play(smf([*broken, *note(60, 1)])).notes] == [False]
-    assert [n.is_drum for n in play(smf([(0, b"\xf7\x08\x43\x10\x4c\x08\0\7\2\xf7"), *note(60, 1)])).notes] == [False]
+    assert [n.is_drum for n in both(smf([*broken, *note(60, 1)])).notes] == [False]
+    assert departures(smf([(0, b"\xf7\x03\x90\x3c\x40"), *note(60, 1)])) == {"escapes": 1}
+    assert [n.is_drum for n in both(smf([(0, b"\xf7\x08\x43\x10\x4c\x08\0\7\2\xf7"), *note(60, 1)])).notes] == [False]
 
 
 def test_ports_have_channels_of_their_own():
@@ -185,8 +186,8 @@ def test_ports_have_channels_of_their_own():
 
 def test_a_port_holds_from_its_event_on():
     data = smf([on(60), meta(0x21, b"\1"), meta(0x21), off(60, 480), on(62), off(62, 480)])
-    assert [(n.port, n.onset, n.end, n.ended) for n in play(data).notes] == [
-        (0, 0, 960, "end of track"),  # its note-off went to the other port
+    assert [(n.port, n.onset, n.end, n.ended) for n in both(data).notes] == [
+        (0, 0, 480, "off"),  # note-offs are matched by track, channel and key, whatever the port
         (1, 480, 960, "off"),
     ]
 
@@ -229,3 +230,20 @@ def test_in_format_0_a_zone_is_one_channel():
     track = [*zone(4), program(40), program(7, channel=6)]
     track += [e for c in (1, 2, 6) for e in note(60, 1, channel=c)]
     assert parts(smf(track, kind=0)) == [(40, 2, 3, 2), (7, 7, 1)]
+
+
+def test_a_part_has_the_channels_of_its_notes_not_of_their_manager():
+    """The zone's notes sound on channel 3 alone: nothing is joined; its part comes behind that of channel 2's."""
+    data = smf(
+        [*zone(2), program(40), *note(60, 1, channel=2), *zone(1), program(5, channel=1), *note(60, 1, channel=2)]
+    )
+    assert parts(data) == [(0, 3, 1), (40, 3, 1)]
+    assert departures(data) == {}
+
+
+def test_gs_and_xg_resets_of_other_values_are_none():
+    exit_gs = "41 10 42 12 40 00 7f 7f 42"
+    for message in (exit_gs, "43 10 4c 00 00 7e 01", "7e 7f 09 02"):
+        assert parts(smf([program(9), sysex(message, 1), *note(60, 1)])) == [(9, 1, 1)]
+    system_mode = "41 10 42 12 00 00 7f 01 00"
+    assert parts(smf([program(9), sysex(system_mode, 1), *note(60, 1)])) == [(0, 1, 1)]

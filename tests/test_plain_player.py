@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import note, signature, smf
-from midi_messages import control, departures, meta, off, on, parts, program, raw, times
+from midi_messages import both, control, departures, meta, off, on, parts, program, raw, times
 from plain_events import Refused
 from plain_player import play
 
@@ -44,12 +44,12 @@ def test_drums_of_a_track_are_one_part_and_of_two_tracks_two():
 
 def test_the_name_is_the_first_that_is_not_empty():
     data = smf([meta(3), meta(3, b"\xb8\xd6"), meta(3, b"later"), *note(60, 1)])
-    assert play(data).parts[0].name == b"\xb8\xd6"
+    assert both(data).parts[0].name == b"\xb8\xd6"
 
 
 def meters(data, meter=None):
     """(first bar, numerator, denominator) of the signatures in force."""
-    return [(r.first_bar, r.numerator, r.denominator) for r in play(data, meter).signatures]
+    return [(r.first_bar, r.numerator, r.denominator) for r in (play(data, meter) if meter else both(data)).signatures]
 
 
 QUARTERS = note(60, 480) * 24
@@ -68,15 +68,15 @@ def test_a_signature_said_again_changes_nothing():
     ticks = (0, 4 * 1920 + 2, 8 * 1920 + 2, 11 * 1920 + 960)
     again = [signature(4, 2, delta=t - before) for before, t in zip((0, *ticks), ticks, strict=False)]
     data = smf(again, note(60, 480) * 64)
-    assert (meters(data), play(data).n_bars, departures(data)) == ([(0, 4, 4)], 16, {})
-    assert [n.bar for n in play(data).notes] == [i // 4 for i in range(64)]
+    assert (meters(data), both(data).n_bars, departures(data)) == ([(0, 4, 4)], 16, {"signatures_inside": 1})
+    assert [n.bar for n in both(data).notes] == [i // 4 for i in range(64)]
 
 
 @pytest.mark.parametrize(("tick", "moves"), [(1920, 0), (1900, 1), (1940, 1)])
 def test_a_signature_beside_a_bar_line_moves_to_it(tick, moves):
     data = smf(QUARTERS, [signature(3, 2, delta=tick)])
     assert meters(data) == [(0, 4, 4), (1, 3, 4)]
-    assert play(data).signatures[1].tick == 1920
+    assert both(data).signatures[1].tick == 1920
     assert departures(data) == ({"signatures_moved": 1} if moves else {})
 
 
@@ -84,7 +84,7 @@ def test_a_signature_beside_a_bar_line_moves_to_it(tick, moves):
 def test_other_signatures_cut_the_bar(tick, first_bar):
     data = smf(QUARTERS, [signature(3, 2, delta=tick)])
     assert meters(data) == [(0, 4, 4), (first_bar, 3, 4)]
-    assert play(data).signatures[1].tick == tick
+    assert both(data).signatures[1].tick == tick
     assert departures(data) == {}
 
 
@@ -109,15 +109,15 @@ def test_signatures_and_tempos_that_are_none():
         meta(0x51, b"\1\2\3\4"),
     ]
     data = smf([tempo, *bad], QUARTERS)
-    assert (meters(data), play(data).tempos) == ([(0, 4, 4)], [(0, 400_000)])
-    assert departures(data) == {"signatures_ignored": 2, "not_understood": 3}
+    assert (meters(data), both(data).tempos) == ([(0, 4, 4)], [(0, 400_000)])
+    assert departures(data) == {"signatures_ignored": 3, "tempos_ignored": 2}
     assert meters(smf([meta(0x58, b"\3\7")], QUARTERS)) == [(0, 3, 128)]
 
 
 def test_tempos_change_by_tick_whichever_track_holds_them():
     slow, fast = b"\xff\x51\x03\x0f\x42\x40", b"\xff\x51\x03\x03\xd0\x90"  # 1,000,000 and 250,000 microseconds
     data = smf([(480, slow), (480, slow)], [(480, fast), *note(60, 480, rest=480)])
-    assert play(data).tempos == [(0, 500_000), (480, 250_000), (960, 1_000_000)]
+    assert both(data).tempos == [(0, 500_000), (480, 250_000), (960, 1_000_000)]
 
 
 def test_a_note_just_before_a_bar_line_belongs_to_the_bar_that_opens():
@@ -126,24 +126,24 @@ def test_a_note_just_before_a_bar_line_belongs_to_the_bar_that_opens():
         t for bar in range(16) for t in [bar * 1920 - 10 * (bar > 0), *(bar * 1920 + 480 * b for b in (1, 2, 3))]
     )
     track = [e for before, t in zip([0, *ticks], ticks, strict=False) for e in (on(60, t - before), off(60))]
-    assert [n.bar for n in play(smf(track)).notes] == [i // 4 for i in range(64)]
-    assert [play(smf(note(60, 1, rest=1920 - early))).notes[0].bar for early in (20, 21)] == [1, 0]
+    assert [n.bar for n in both(smf(track)).notes] == [i // 4 for i in range(64)]
+    assert [both(smf(note(60, 1, rest=1920 - early))).notes[0].bar for early in (20, 21)] == [1, 0]
 
 
 def test_a_piece_ends_with_its_last_note_or_at_end_of_track():
     """A loop of 8 bars whose last note ends in bar 7; End of Track at the end of bar 8."""
     loop = [*note(60, 480) * 25, (8 * 1920 - 25 * 480, b"\xff\x01\0")]
-    assert play(smf([(8 * 1920, b"\xff\x01\0")], loop)).n_bars == 8
-    assert play(smf(note(60, 480) * 25)).n_bars == 7
-    assert play(smf(loop, [(9 * 1920 - 21, b"\xff\x01\0")])).n_bars == 8
-    assert play(smf(loop, [(9 * 1920 - 20, b"\xff\x01\0")])).n_bars == 9
-    assert play(smf(note(60, 480, rest=1910))).n_bars == 2
+    assert both(smf([(8 * 1920, b"\xff\x01\0")], loop)).n_bars == 8
+    assert both(smf(note(60, 480) * 25)).n_bars == 7
+    assert both(smf(loop, [(9 * 1920 - 21, b"\xff\x01\0")])).n_bars == 8
+    assert both(smf(loop, [(9 * 1920 - 20, b"\xff\x01\0")])).n_bars == 9
+    assert both(smf(note(60, 480, rest=1910))).n_bars == 2
 
 
 def test_an_end_beyond_all_bars_is_left_out_of_account():
     far = [(1920 * 10_000, b"\xff\x01\0"), (1920, b"\xff\x01\0")]
-    assert (play(smf(note(60, 1), far)).n_bars, departures(smf(note(60, 1), far))) == (1, {"late_end": 1})
-    assert play(smf(note(60, 1), far[:1])).n_bars == 10_000
+    assert (both(smf(note(60, 1), far)).n_bars, departures(smf(note(60, 1), far))) == (1, {"late_end": 1})
+    assert both(smf(note(60, 1), far[:1])).n_bars == 10_000
 
 
 def test_running_status_over_text_and_master_volume():
@@ -155,7 +155,7 @@ def test_running_status_over_text_and_master_volume():
         track += b"\0" + status + bytes([60 + i % 12, 80]) + between.get(i, b"") + b"\x83\x60" + bytes([60 + i % 12, 0])
     data = raw(track + b"\0\xff\x2f\0")
     assert times(data) == [(480 * i, 480 * (i + 1), 60 + i % 12) for i in range(64)]
-    assert (play(data).n_bars, departures(data)) == (16, {"running_status": 2})
+    assert (both(data).n_bars, departures(data)) == (16, {"running_status": 2})
 
 
 def test_three_independent_patterns_are_no_piece():
@@ -170,5 +170,5 @@ def test_pedal_bends_and_lyrics_leave_the_notes_as_they_are():
     bass = note(39, 1920, channel=2) * 8
     data = smf([meta(2, b"(C)"), meta(0x59, b"\xfd\0"), meta(6, b"A")], piano, lead, bass)
     assert parts(data) == [(0, 1, 8), (0, 2, 8), (0, 3, 8)]
-    assert {n.end - n.onset for n in play(data).parts[1].notes} == {1860}
+    assert {n.end - n.onset for n in both(data).parts[1].notes} == {1860}
     assert departures(data) == {}

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from analysis.corpus import SkippedFile, group_of, merged_groups, split_groups
-from analysis.departures import Departures
 from analysis.errors import MeloError
 from analysis.findings import Finding, piece_findings
-from analysis.midi import read_midi
+from analysis.midi import read_source
 from analysis.near_duplicates import Sketch, clusters, near_duplicates, sketch
-from analysis.piece_check import PieceCheck, check_piece, stated_in
+from analysis.piece_check import PieceCheck, check_source
 from analysis.reading import AS_IT_STANDS, Reading
 from analysis.reading_findings import reading_findings
 from meloctl.formatting import count, percent
@@ -78,23 +77,15 @@ class CorpusCheck:
 def check_file(path: Path, vocabulary: Vocabulary, *, reading: Reading = AS_IT_STANDS) -> FileFacts | SkippedFile:
     """The facts of one file, or why it cannot be read; no other file plays a part."""
     try:
-        piece = read_midi(path, reading=reading)
-        meter_stated, tempo_stated = stated_in(path.read_bytes())
+        source = read_source(path, reading=reading)
     except MeloError as error:
         return SkippedFile(path=path, reason=str(error))
-    except OSError as error:  # it went away between two looks at it
-        return SkippedFile(path=path, reason=f"cannot be opened: {(error.strerror or str(error)).lower()}")
+    piece = source.piece
     rows, grid = encode(piece, vocabulary)
     return FileFacts(
         path=path,
         name=group_of(piece),
-        piece=check_piece(
-            piece,
-            meter_stated=meter_stated or reading.meter is not None,
-            tempo_stated=tempo_stated,
-            departures=Departures(),
-            channels=len(piece.parts),
-        ),
+        piece=check_source(source, meter_given=reading.meter is not None),
         sketch=sketch(piece),
         grid=grid,
         rows=len(rows),
