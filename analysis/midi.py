@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.arrays import Floats, Ints
-from analysis.channel_state import channel_states
+from analysis.channel_state import ChannelStates, channel_states
 from analysis.departures import Departures
 from analysis.errors import MeloError
 from analysis.mended_bars import mend_bars
@@ -21,7 +21,7 @@ from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
 from analysis.midi_notes import FileNotes, file_notes, sorted_notes
 from analysis.piece import Bars, Part, Piece, bar_tolerance
 from analysis.reading import AS_IT_STANDS, Reading
-from analysis.sustain import pedal_events, sustained_end
+from analysis.sustain import managers, pedal_events, sustained_end
 from analysis.track_names import track_names
 
 DEFAULT_TEMPO = 120.0
@@ -171,13 +171,14 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
             f"{len(events.tracks):,} independent sequences (format 2), no parts that sound together: "
             "split it into a file for each"
         )
-    found = file_notes(events, channel_states(events))
+    states = channel_states(events)
+    found = file_notes(events, states)
     if not len(found.on):
         raise MeloError("holds no notes")
     _within(len(found.part_program), limits.parts, "parts")
     _within(len(found.on), limits.notes, "notes")
     if reading.pedal:
-        found = _under_pedals(events, found)
+        found = _under_pedals(events, states, found)
     metas = _metas(events)
     times = _times(events, metas, reading.meter, limits)
     piece = Piece(
@@ -197,10 +198,13 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     return _Read(wrapper=wrapper, events=events, found=found, piece=piece, times=times)
 
 
-def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
+def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -> FileNotes:
     """Notes as long as the sustain pedal holds them; drums end by themselves."""
-    columns = (c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel))
-    end = sustained_end(*columns, pedals=pedal_events(events), last_tick=int(events.end_tick.max()))
+    onset, end, pitch, channel = (
+        c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel)
+    )
+    last, manager = int(events.end_tick.max()), managers(states, channel, onset)
+    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=last)
     drums = found.part_drums[found.part].astype(bool)
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 

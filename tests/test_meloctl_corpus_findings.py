@@ -115,6 +115,16 @@ def test_independent_sequences_are_skipped_with_their_reason(tmp_path):
     assert found.files == ()
 
 
+def test_what_follows_the_last_track_may_be_anything_but_half_a_track(tmp_path):
+    song = smf([*HEAD, *TUNE])
+    for more in (b"\0", b"\x1a" * 300, b"TAGsome title" + bytes(115), bytes(4096)):
+        found = checked(tmp_path, song + more)
+        assert found.incomplete == frozenset()
+        assert len(found.files) == 1
+    found = checked(tmp_path, song + b"MTrk\0\0\1\0\0\x90\x3c\x40")
+    assert found.skipped[0].reason == "damaged: the file ends inside a track"
+
+
 def test_further_sequences_of_a_riff_file_and_its_chunks(tmp_path):
     song = smf([*HEAD, *TUNE])
     song += b"\0" * (len(song) % 2)
