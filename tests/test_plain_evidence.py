@@ -18,7 +18,7 @@ from plain_offsets import corpus_table
 from strategies import pieces
 from tracks import one_part, track, write_tracks
 
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 
 HALF = Fraction(1, 2)
 
