@@ -44,7 +44,7 @@ def _signatures(bars: Bars, i: int, stretches: list[ShiftedStretch], end: int) -
         else:
             odd_bar, behind = start, start + tpq // 2  # nothing sounds in a shorter bar
         next_line = behind + (start + phase - behind) % length
-        if not odd_bar < next_line < stop:
+        if next_line >= stop:
             continue
         found.append((odd_bar, *_signature_of(next_line - odd_bar, tpq, denominator)))
         found.append((next_line, numerator, denominator))

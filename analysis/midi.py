@@ -1,4 +1,4 @@
-"""MIDI files in and out: bytes → events → notes → a Piece, and a Piece → a file.
+"""MIDI files in: bytes → events → notes → a Piece.
 
 Every file is hostile: it either gives a Piece or raises MeloError with a reason that a person understands. The rules of reading
 stand in docs/conventions.md.
@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.arrays import Floats, Ints
-from analysis.atomic_write import atomic_write
-from analysis.channel_state import channel_states
+from analysis.channel_state import ChannelStates, channel_states
 from analysis.departures import Departures
 from analysis.errors import MeloError
 from analysis.mended_bars import mend_bars
@@ -22,7 +21,8 @@ from analysis.midi_events import ESCAPE, META, MidiEvents, read_events
 from analysis.midi_notes import FileNotes, file_notes, sorted_notes
 from analysis.piece import Bars, Part, Piece, bar_tolerance
 from analysis.reading import AS_IT_STANDS, Reading
-from analysis.sustain import pedal_events, sustained_end
+from analysis.sustain import managers, pedal_events, sustained_end
+from analysis.track_names import track_names
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute until a file says otherwise (Standard MIDI Files 1.0)."""
@@ -112,37 +112,6 @@ def parse_source(data: bytes, *, reading: Reading = AS_IT_STANDS, limits: Limits
     )
 
 
-def write_midi(piece: Piece, path: Path) -> None:
-    """Write a piece as a MIDI file, one track a part, whole or not at all.
-
-    MIDI has 15 channels for pitched parts; from the 16th on, parts share channels, and a player may give both one program.
-    A reader that goes by tracks, as this one does, is not misled.
-    """
-    from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
-    from mido import MidiFile as MidoFile
-
-    out = MidiFile(ticks_per_beat=piece.ticks_per_quarter)
-    bars = piece.bars
-    for tick, n, d in zip(
-        bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
-    ):
-        out.time_signature_changes.append(TimeSignature(n, d, tick))
-    for tick, tempo in zip(piece.tempo_tick.tolist(), piece.tempo.tolist(), strict=True):
-        out.tempo_changes.append(TempoChange(tempo, tick))
-    notes = piece.notes
-    for index, part in enumerate(piece.parts):
-        mine = notes.part == index
-        columns = (notes.velocity, notes.pitch, notes.onset_tick, notes.onset_tick + notes.duration_tick)
-        rows = zip(*(c[mine].tolist() for c in columns), strict=True)
-        out.instruments.append(Instrument(part.program, part.is_drum, part.name, [Note(*row) for row in rows]))
-    with atomic_write(path) as temporary:
-        out.dump(temporary, charset="utf-8")
-        written = MidoFile(temporary, charset="utf-8")
-        for track in written.tracks:
-            track[-1].time = 0  # miditoolkit ends a track one tick after its last event: that tick would open a bar
-        written.save(temporary)
-
-
 def read_bytes(path: Path, limits: Limits = Limits()) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
@@ -202,13 +171,14 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
             f"{len(events.tracks):,} independent sequences (format 2), no parts that sound together: "
             "split it into a file for each"
         )
-    found = file_notes(events, channel_states(events))
+    states = channel_states(events)
+    found = file_notes(events, states)
     if not len(found.on):
         raise MeloError("holds no notes")
     _within(len(found.part_program), limits.parts, "parts")
     _within(len(found.on), limits.notes, "notes")
     if reading.pedal:
-        found = _under_pedals(events, found)
+        found = _under_pedals(events, states, found)
     metas = _metas(events)
     times = _times(events, metas, reading.meter, limits)
     piece = Piece(
@@ -228,16 +198,19 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     return _Read(wrapper=wrapper, events=events, found=found, piece=piece, times=times)
 
 
-def _under_pedals(events: MidiEvents, found: FileNotes) -> FileNotes:
-    """Notes as long as the sustain pedal holds them; drums end by themselves."""
-    columns = (c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel))
-    end = sustained_end(*columns, pedals=pedal_events(events), last_tick=int(events.end_tick.max()))
+def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -> FileNotes:
+    """Notes as long as the sustain pedal holds them, at most to the last release of a key; drums end by themselves."""
+    onset, end, pitch, channel = (
+        c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel)
+    )
+    manager = managers(states, channel, onset)
+    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=int(end.max()))
     drums = found.part_drums[found.part].astype(bool)
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 
 
 def _parts(events: MidiEvents, found: FileNotes, metas: "_Metas") -> tuple[Part, ...]:
-    names = _names(events, metas)
+    names = track_names(events, metas.names)
     rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
     return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
 
@@ -255,16 +228,6 @@ def _metas(events: MidiEvents) -> _Metas:
     metas = events.marked[events.status[events.marked] == META]
     kind = np.frombuffer(events.data, dtype=np.uint8)[events.start[metas] + 1]
     return _Metas(names=metas[kind == 0x03], signatures=metas[kind == 0x58], tempos=metas[kind == 0x51])
-
-
-def _names(events: MidiEvents, metas: _Metas) -> dict[int, str]:
-    """The first name of each track that has one, as it can be shown."""
-    names: dict[int, str] = {}
-    tracks = np.searchsorted(events.first_event, metas.names, side="right") - 1
-    for event, track in zip(metas.names.tolist(), tracks.tolist(), strict=True):
-        if track not in names and (text := events.payload(event)):
-            names[track] = text.decode("utf-8", "replace")
-    return names
 
 
 def _times(events: MidiEvents, metas: _Metas, meter: tuple[int, int] | None, limits: Limits) -> _Times:

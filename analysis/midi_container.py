@@ -28,10 +28,10 @@ class Wrapper:
     """"" for a plain file, "RIFF", "gzip", or "RIFF in gzip"."""
 
     other_chunks: dict[str, int] = field(default_factory=dict)
-    """How often each other chunk of the RIFF file stands there, by its name ("LIST INFO", "RIFF DLS ")."""
+    """How often each other chunk of the RIFF file stands there, by its name ("LIST INFO"); bytes behind gzip are one too."""
 
     further_files: int = 0
-    """MIDI files behind the first in the RIFF file."""
+    """MIDI files behind the first in the RIFF file, or behind the gzip file."""
 
 
 def is_midi_name(name: str) -> bool:
@@ -49,18 +49,20 @@ def unwrap(data: bytes, *, most_bytes: int) -> tuple[bytes, Wrapper]:
     Raises:
         MeloError: damaged, too large when unpacked, or a RIFF file without MIDI in it.
     """
-    packed = data[:2] == b"\x1f\x8b"
+    packed, rest = data[:2] == b"\x1f\x8b", b""
     if packed:
-        data = _unpacked(data, most_bytes)
-    if data[:4] != b"RIFF":
-        return data, Wrapper(kind="gzip" if packed else "")
-    found, other = _riff(data)
-    kind = "RIFF in gzip" if packed else "RIFF"
-    return found[0], Wrapper(kind=kind, other_chunks=dict(other), further_files=len(found) - 1)
+        data, rest = _unpacked(data, most_bytes)
+    riff = data[:4] == b"RIFF"
+    found, other = _riff(data) if riff else ([data], Counter[str]())
+    further = len(found) - 1 + (b"MThd" in rest)
+    if rest and b"MThd" not in rest:
+        other["behind gzip"] += 1
+    kind = " in ".join(name for name, holds in (("RIFF", riff), ("gzip", packed)) if holds)
+    return found[0], Wrapper(kind=kind, other_chunks=dict(other), further_files=further)
 
 
-def _unpacked(data: bytes, most_bytes: int) -> bytes:
-    """The content of a gzip file: of all its members, one behind the other; what is no member behind them is not read."""
+def _unpacked(data: bytes, most_bytes: int) -> tuple[bytes, bytes]:
+    """The content of a gzip file, of all its members one behind the other, and what stands behind them but for zeros."""
     parts: list[bytes] = []
     size = at = members = 0
     while data[at : at + 2] == b"\x1f\x8b":
@@ -80,7 +82,7 @@ def _unpacked(data: bytes, most_bytes: int) -> bytes:
             if size > most_bytes:
                 raise MeloError(f"it unpacks to more than {most_bytes:,} bytes; at most so many are read")
         at -= len(member.unused_data)
-    return b"".join(parts)
+    return b"".join(parts), data[at:].strip(b"\0")
 
 
 def _riff(data: bytes) -> tuple[list[bytes], Counter[str]]:

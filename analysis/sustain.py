@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Ints
+from analysis.channel_state import PHASES, ChannelStates
 from analysis.midi_events import META, MidiEvents
 
 SILENCE = -1
@@ -19,6 +20,7 @@ _SUSTAIN, _ALL_SOUND_OFF, _RESET_ALL = 64, 120, 121
 
 _PORT = 0x21
 _TICK_BITS = 32
+_NEVER = 1 << _TICK_BITS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,9 +36,9 @@ class PedalEvents:
 
 
 def sustained_end(
-    onset_tick: Ints, end_tick: Ints, pitch: Ints, channel: Ints, *, pedals: PedalEvents, last_tick: int
+    onset_tick: Ints, end_tick: Ints, pitch: Ints, channel: Ints, manager: Ints, *, pedals: PedalEvents, last_tick: int
 ) -> Ints:
-    """(N,) the tick at which each of N notes stops sounding under the pedal of its channel.
+    """(N,) the tick at which each of N notes stops sounding under the pedals of its channel and of that channel's manager.
 
     A note that is released while the pedal is down sounds until the pedal is lifted, or until its key is struck again; where
     neither happens, until `last_tick`. At the very tick of the release, a pedal that goes down holds the note no more, and one
@@ -47,6 +49,7 @@ def sustained_end(
         end_tick: (N,) tick at which it is released.
         pitch: (N,) the keys, 0..127.
         channel: (N,) port · 16 + channel.
+        manager: (N,) the channel whose pedal acts on the note's channel too (MPE), or the same channel.
         pedals: the pedals.
         last_tick: end of the music.
     """
@@ -54,13 +57,35 @@ def sustained_end(
     order = np.argsort(at, kind="stable")
     at, value = at[order], pedals.value[order]
     foot = value != SILENCE
-    release = (channel << _TICK_BITS) + end_tick
-    down = _latest(at[foot], value[foot] >= _DOWN, release, channel)
-    lifted = _next(at[value < _DOWN], release, channel, last_tick)
     key = (channel << 7) | pitch
     struck = np.sort((key << _TICK_BITS) + onset_tick)
-    again = _next(struck, (key << _TICK_BITS) + np.maximum(end_tick, onset_tick + 1), key, last_tick)
-    return np.where(down, np.maximum(end_tick, np.minimum(lifted, again)), end_tick)
+    again = _next(struck, (key << _TICK_BITS) + np.maximum(end_tick, onset_tick + 1), key, _NEVER)
+    end = end_tick
+    for pedal in (channel, manager):
+        release = (pedal << _TICK_BITS) + end_tick
+        down = _latest(at[foot], value[foot] >= _DOWN, release, pedal)
+        lifted = _next(at[value < _DOWN], release, pedal, last_tick)
+        end = np.where(down, np.maximum(end, np.minimum(lifted, again)), end)
+    return end
+
+
+def managers(states: ChannelStates, channel: Ints, tick: Ints) -> Ints:
+    """(N,) the MPE manager of each channel at a tick: the channel itself where it has none.
+
+    Args:
+        states: the channels of a file.
+        channel: (N,) port · 16 + channel.
+        tick: (N,)
+    """
+    found = channel.copy()
+    for c in np.unique(channel).tolist():
+        first, end = states.first[c : c + 2].tolist()
+        if (states.manager[first:end] >= 0).any():
+            mine = np.flatnonzero(channel == c)
+            at = first + np.searchsorted(states.time[first:end], (tick[mine] + 1) << PHASES) - 1
+            manager = np.where(at >= first, states.manager[at], -1)
+            found[mine] = np.where(manager >= 0, manager, c)
+    return found
 
 
 def pedal_events(events: MidiEvents) -> PedalEvents:

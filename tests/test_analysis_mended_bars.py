@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shifted_songs import TICKS, later, song
 
-from analysis.bar_phase import shifted_stretches
+from analysis import mended_bars
+from analysis.bar_phase import ShiftedStretch, shifted_stretches
 from analysis.mended_bars import mend_bars
 from analysis.midi import read_midi
 from analysis.piece import Bars
@@ -48,6 +49,14 @@ def test_a_part_that_was_moved_has_an_odd_bar_at_either_end():
     piece = later(later(song(60), TICKS, start=80 * TICKS), -TICKS, start=161 * TICKS)
     mended = mend_bars(piece)
     assert sorted(bar_lengths(mended)) == [3] + 58 * [4] + [5]
+
+
+def test_no_bar_line_is_put_behind_the_next_signature(monkeypatch):
+    # half a bar beside, but for the last bar before 3/4: the way back would need a bar and a half
+    piece = song(20, signatures=[(0, 4, 4), (40 * TICKS, 3, 4)])
+    stretch = ShiftedStretch(first_bar=0, bars=9, shift=2.0, sureness=0.9)
+    monkeypatch.setattr(mended_bars, "shifted_stretches", lambda piece: (stretch,))
+    assert signatures(mend_bars(piece)) == [(0, 2, 4), (2, 4, 4), (40, 3, 4)]
 
 
 def test_bars_beside_the_beat_open_with_a_bar_that_holds_no_note():

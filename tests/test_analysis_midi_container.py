@@ -88,9 +88,11 @@ def test_gzip_around_either():
     assert (plain, wrapper.kind, wrapper.other_chunks) == (SONG, "RIFF in gzip", {"LIST INFO": 1})
 
 
-def test_members_of_gzip_are_one_file_and_what_follows_is_left():
+def test_members_of_gzip_are_one_file_and_what_follows_is_counted():
     halves = gzip.compress(SONG[:20]) + gzip.compress(b"") + gzip.compress(SONG[20:])
-    assert unwrap(halves + bytes(512), most_bytes=LIMIT)[0] == SONG
+    for rest, chunks, files in ((bytes(512), {}, 0), (b"\0garbage", {"behind gzip": 1}, 0), (SONG, {}, 1)):
+        plain, wrapper = unwrap(halves + rest, most_bytes=LIMIT)
+        assert (plain, wrapper.other_chunks, wrapper.further_files) == (SONG, chunks, files)
     with pytest.raises(MeloError, match="over 4,096 members"):
         unwrap(gzip.compress(b"") * 5000, most_bytes=LIMIT)
 

@@ -18,7 +18,7 @@ def pedals(*events):
 def ends(notes, *events):
     """Ends of notes (onset, end, pitch) on channel 0, or (onset, end, pitch, channel)."""
     rows = np.array([(*n, 0)[:4] for n in notes], dtype=np.int64).reshape(-1, 4)
-    return sustained_end(*rows.T, pedals=pedals(*events), last_tick=END).tolist()
+    return sustained_end(*rows.T, rows[:, 3], pedals=pedals(*events), last_tick=END).tolist()
 
 
 def test_a_note_released_under_the_pedal_sounds_until_it_is_lifted():
@@ -44,11 +44,21 @@ def test_at_the_tick_of_the_release_the_pedal_counts_as_it_was_before():
 
 def test_a_pedal_that_is_never_lifted_holds_to_the_end():
     assert ends([(0, 10, 60), (20, END + 5, 62)], (5, 127)) == [END, END + 5]
+    assert ends([(0, 10, 60)], (5, 127), (END + 7, 0)) == [END + 7]  # lifted later than that
 
 
 def test_channels_have_pedals_and_keys_of_their_own():
     notes = [(0, 10, 60, 0), (0, 10, 60, 1), (20, 25, 60, 1), (0, 10, 64, 16)]
     assert ends(notes, (5, 127, 0), (5, 127, 16), (40, 0, 1), (50, 0, 0), (60, 0, 16)) == [50, 10, 25, 60]
+
+
+def test_the_pedal_of_a_manager_acts_on_its_channels_too():
+    """Two notes of one pitch, each on a channel of its own, under the pedal of channel 0."""
+    onset, end, pitch, channel = np.array([(0, 10, 60, 1), (20, 25, 60, 2), (30, 35, 60, 1)], dtype=np.int64).T
+    found = sustained_end(onset, end, pitch, channel, channel * 0, pedals=pedals((5, 127), (50, 0)), last_tick=END)
+    assert found.tolist() == [30, 50, 50]
+    own = sustained_end(onset, end, pitch, channel, channel * 0, pedals=pedals((5, 127, 1), (60, 0, 1)), last_tick=END)
+    assert own.tolist() == [30, 25, 60]
 
 
 def test_all_sound_off_ends_what_is_held_and_leaves_the_pedal_down():

@@ -84,6 +84,11 @@ SITUATIONS = {
 MISSING = {"not-understood", "behind-end", "further-files", "escapes"}
 
 
+def counted(finding):
+    """The number of a finding: "… (12 in all)"."""
+    return finding.what.rpartition("(")[2].removesuffix(" in all)")
+
+
 def checked(folder, data):
     path = Path(folder) / "a.mid"
     path.write_bytes(data)
@@ -94,7 +99,7 @@ def checked(folder, data):
 def test_each_kind_is_found_alone_with_its_count(tmp_path, name):
     data, count = SITUATIONS[name]
     found = checked(tmp_path, data)
-    assert {f.name: f.what.split()[0] for f in found.findings} == {name: f"{count:,}"}
+    assert {f.name: counted(f) for f in found.findings} == {name: f"{count:,}"}
     assert len(found.incomplete) == (name in MISSING)
 
 
@@ -115,6 +120,16 @@ def test_independent_sequences_are_skipped_with_their_reason(tmp_path):
     assert found.files == ()
 
 
+def test_what_follows_the_last_track_may_be_anything_but_half_a_track(tmp_path):
+    song = smf([*HEAD, *TUNE])
+    for more in (b"\0", b"\x1a" * 300, b"TAGsome title" + bytes(115), bytes(4096)):
+        found = checked(tmp_path, song + more)
+        assert found.incomplete == frozenset()
+        assert len(found.files) == 1
+    found = checked(tmp_path, song + b"MTrk\0\0\1\0\0\x90\x3c\x40")
+    assert found.skipped[0].reason == "damaged: the file ends inside a track"
+
+
 def test_further_sequences_of_a_riff_file_and_its_chunks(tmp_path):
     song = smf([*HEAD, *TUNE])
     song += b"\0" * (len(song) % 2)
@@ -124,7 +139,7 @@ def test_further_sequences_of_a_riff_file_and_its_chunks(tmp_path):
 
     both = chunk(b"data", song) + chunk(b"LIST", b"INFO") + chunk(b"data", song)
     found = checked(tmp_path, b"RIFF" + (4 + len(both)).to_bytes(4, "little") + b"RMID" + both)
-    assert {f.name: f.what.split()[0] for f in found.findings} == {"further-files": "1", "other-chunks": "1"}
+    assert {f.name: counted(f) for f in found.findings} == {"further-files": "1", "other-chunks": "1"}
     assert found.incomplete == {0}
 
 

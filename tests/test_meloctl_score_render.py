@@ -67,10 +67,8 @@ def control(number, value, *, delta=0, channel=0):
 
 
 NO_PITCH = {
-    47: "timpani: a kettle's partials are no multiples of its pitch",
     78: "whistle: in this font nine semitones low, by FluidSynth too",
-    86: "lead of fifths: two pitches",
-    **dict.fromkeys((105, 111), "banjo and shanai: the loudest partials of these samples lie a third off"),
+    111: "shanai: its fifth partial is louder than all others, and the fourth or sixth of other pitches",
     **dict.fromkeys((112, *range(115, 128)), "tinkle bell, drums, noises and effects"),
 }
 """Programs whose a' has no pitch to be told from its partials."""
@@ -139,9 +137,9 @@ def test_volume_and_expression_act_while_a_note_sounds(tmp_path, sine):
 def test_pan_moves_the_sound(tmp_path, sine):
     a = heard(tmp_path, [*DRY, *[e for pan in (0, 64, 127) for e in (control(10, pan), *note(69, SECOND))]], font=sine)
     sides = [[level(a[:, [side]], second + 0.5) for side in (0, 1)] for second in range(3)]
-    assert sides[0][0] - sides[0][1] > 40
+    assert sides[0][0] - sides[0][1] > 35
     assert sides[1][0] == pytest.approx(sides[1][1], abs=0.3)
-    assert sides[2][1] - sides[2][0] > 40
+    assert sides[2][1] - sides[2][0] > 35  # 127 is not quite all of the way
     assert sides[0][0] - sides[1][0] == pytest.approx(3.0, abs=0.3)  # equal power
 
 

@@ -20,7 +20,7 @@ from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash
 PAGE = "play.html"
 
 MOST_SECONDS = 30 * 60
-"""Longest music on one page, in seconds: it makes 34 MB, and takes 2.2 GB of memory while it is rendered."""
+"""Longest music on one page, in seconds: it makes 34 MB, and takes half a gigabyte of memory while it is rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,12 @@ from analysis.errors import MeloError
 _RECORDS = {"phdr": 38, "pbag": 4, "pmod": 10, "pgen": 4, "inst": 22, "ibag": 4, "imod": 10, "igen": 4, "shdr": 46}
 """Bytes of a record of each chunk of the list pdta (SoundFont 2.04, section 7)."""
 
+_INDICES = (
+    *(("phdr", 24, "pbag"), ("pbag", 0, "pgen"), ("pbag", 2, "pmod")),
+    *(("inst", 20, "ibag"), ("ibag", 0, "igen"), ("ibag", 2, "imod")),
+)
+"""Which chunk's records hold, at which byte, the index of a record of which other; each list of indices ascends."""
+
 _HEADER = np.dtype([("name", "S20"), *((place, "<u4") for place in ("start", "stop", "loop", "end")), ("rest", "V10")])
 """A sample's header, its places counted in samples."""
 
@@ -66,8 +72,16 @@ def _damage(data: bytes) -> str:
     odd = [name for name, size in _RECORDS.items() if sizes[name] % size or not sizes[name]]
     if odd or (end - begin) % 2 or end - begin < 8:
         return f"its chunk {odd[0] if odd else 'smpl'!r} holds no whole records"
-    samples = np.frombuffer(data, dtype=_HEADER, count=sizes["shdr"] // 46, offset=chunks["shdr"][0])[:-1]
-    if not len(samples) or (samples["stop"] >= (end - begin) // 2).any() or (samples["start"] > samples["stop"]).any():
+    for name, at, other in _INDICES:
+        records = np.frombuffer(data, np.uint8, sizes[name], chunks[name][0]).reshape(-1, _RECORDS[name])
+        index = records[:, at : at + 2].copy().view("<u2")[:, 0].astype(np.int64)
+        if (np.diff(index) < 0).any() or index[-1] >= sizes[other] // _RECORDS[other]:
+            return f"its chunk {name!r} points where {other!r} holds nothing"
+    samples = np.frombuffer(data, _HEADER, sizes["shdr"] // _RECORDS["shdr"], chunks["shdr"][0])[:-1]
+    last = (end - begin) // 2 - 1
+    start, loop, loop_end, stop = (samples[name].astype(np.int64) for name in ("start", "loop", "end", "stop"))
+    inside = (start <= loop) & (loop <= loop_end) & (loop_end <= last) & (start <= stop) & (stop <= last)
+    if not len(samples) or not inside.all():
         return "a sample lies outside of it"
     return ""
 

@@ -34,13 +34,17 @@ Timed = tuple[int, int, tuple[int, ...]]
 _SOFTER = (1.0, 0.5, 0.25, 0.125)
 """Factors on volume controllers, whose squares are the gains: 0, −12, −24 and −36 dB."""
 
+_VOLUME = 100
+"""The volume of a channel that sets none."""
+
 _FULL_SCALE = 32767
 _WAV_HEADER = 44
 """Bytes before the samples."""
 
 
 def synthesize(messages: list[Timed], channel: dict[int, int], start: int, frames: int, soundfont: bytes) -> Sound:
-    """The sound (frames, 2) of messages; where it is clipped, rendered softer and made louder again.
+    """The sound (frames, 2) of messages, rendered as loud as it goes without being clipped, since midirenderer drops what is more
+    than 60 dB below full scale, and scaled back.
 
     Args:
         messages: in order of time, at whole blocks.
@@ -52,7 +56,9 @@ def synthesize(messages: list[Timed], channel: dict[int, int], start: int, frame
     Raises:
         MeloError: the synthesizer cannot play the soundfont.
     """
-    for factor in _SOFTER:
+    volumes = [values[1] for _, _, (kind, *values) in messages if (kind, values[0]) == (CONTROLLER, VOLUME)]
+    louder = 127 / max(_VOLUME, *volumes, 0)
+    for factor in (louder * softer for softer in _SOFTER):
         sound = _rendered(soundfont, _midi_file(messages, channel, start, frames, factor), frames)
         if sound.max() < _FULL_SCALE and sound.min() > -_FULL_SCALE:
             break
@@ -81,7 +87,7 @@ def _midi_file(messages: list[Timed], channel: dict[int, int], start: int, frame
     Messages stand half a block early: at a block's very edge the synthesizer's sum of seconds would decide when they act.
     """
     body = bytearray()
-    initial = [(start, lane, (CONTROLLER, VOLUME, 100, 0)) for lane in channel]
+    initial = [(start, lane, (CONTROLLER, VOLUME, _VOLUME, 0)) for lane in channel]
     last = start
     for frame, lane, message in [*initial, *messages]:
         for event in _events(message, channel[lane], factor):
