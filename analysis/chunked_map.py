@@ -76,6 +76,7 @@ def map_chunks(
     key: str,
     workers: Workers,
     on_files: Callable[[int], None],
+    preload: str | None = None,
 ) -> list[Path]:
     """Run a task on every chunk of a corpus and return the files of the results, in order.
 
@@ -83,7 +84,10 @@ def map_chunks(
         folder: where they are kept. Results of another key are thrown away, those of this one are not made again.
         key: changes whenever the task or the files do.
         on_files: called with how many more files are done.
+        preload: a module that is imported once, in the process from which workers are forked.
     """
+    if preload and "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload([preload])
     size = chunk_size(len(paths))
     starts = range(0, len(paths), size)
     results = [folder / f"{i:07d}.safetensors" for i in range(len(starts))]

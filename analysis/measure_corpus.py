@@ -74,16 +74,16 @@ class MeasureChunk:
 
     def __call__(self, first: int, paths: Sequence[str], died: frozenset[int]) -> ChunkResult:
         """Sums of each piece, of the chunk, and of the shuffles; facts of each piece; skipped files with their reasons."""
-        kinds = [m for m in MEASURES if m.name in self.measures]
+        kinds = self._kinds()
         names = tuple(m.name for m in kinds)
         total, pieces, skipped = OffsetTable.empty(names, dtype=np.int64), [], []
-        found: list[_PieceSums] = []
+        found: list[PieceSums] = []
         for number, path in enumerate(paths, first):
             try:
                 if number in died:
                     raise MeloError(CRASHED)
                 piece = read_midi(Path(path), reading=self.reading)
-                sums = self._measure(piece, number, kinds)
+                sums = self.measure_piece(piece, number)
             except MeloError as error:
                 skipped.append({"path": printable(Path(path)), "reason": str(error)})
                 continue
@@ -109,8 +109,9 @@ class MeasureChunk:
             facts={"measures": names, "pieces": pieces, "skipped": skipped},
         )
 
-    def _measure(self, piece: Piece, number: int, kinds: list[Measure]) -> "_PieceSums":
-        layouts: dict[bool, CellBlocks] = {}
+    def measure_piece(self, piece: Piece, number: int) -> "PieceSums":
+        """Sums of file number `number` of the corpus. Raises MeloError where they would take too many comparisons."""
+        kinds, layouts = self._kinds(), dict[bool, CellBlocks]()
         for drums in {kind.drums for kind in kinds}:
             layouts[drums] = CellBlocks.of(piece, drums=drums, by_family=self.by_family)
             if (pairs := count_pairs(layouts[drums])) > MOST_PAIRS:
@@ -127,7 +128,7 @@ class MeasureChunk:
                 rng = np.random.default_rng([self.seed, number])  # the same orders for every measure
                 shuffles.append(shuffled_sums(layout, contents, table, draws=self.draws, rng=rng))
         known = len(chance) == len(kinds)
-        return _PieceSums(
+        return PieceSums(
             sums=sums,
             chance=np.stack(chance) if known else None,
             shuffles=(np.stack([p for p, _ in shuffles], axis=1), np.stack([s for _, s in shuffles], axis=1))
@@ -135,9 +136,14 @@ class MeasureChunk:
             else None,
         )
 
+    def _kinds(self) -> list[Measure]:
+        return [m for m in MEASURES if m.name in self.measures]
+
 
 @dataclass(frozen=True, kw_only=True)
-class _PieceSums:
+class PieceSums:
+    """What is measured of one piece."""
+
     sums: list[tuple[OffsetSums, FamilySums | None]]
     """Of each measure."""
 
@@ -188,7 +194,7 @@ def measure_corpus(
     on_files: Callable[[int], None] = lambda _: None,
 ) -> MeasuredCorpus:
     """Measure files in chunks, as `map_chunks` does it, and add the chunks up. The same bits whoever works."""
-    chunks = map_chunks(task, paths, folder, key=key, workers=workers, on_files=on_files)
+    chunks = map_chunks(task, paths, folder, key=key, workers=workers, on_files=on_files, preload="analysis.warm_up")
     skipped = shuffled = notes = bars = pieces = one_beat = 0
     fewest, most = 1 << 30, 0
 

@@ -1,4 +1,4 @@
-"""MIDI files in and out: bytes → events → notes → a Piece, and a Piece → a file.
+"""MIDI files in: bytes → events → notes → a Piece.
 
 Every file is hostile: it either gives a Piece or raises MeloError with a reason that a person understands. The rules of reading
 stand in docs/conventions.md.
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from analysis.arrays import Floats, Ints
-from analysis.atomic_write import atomic_write
 from analysis.channel_state import ChannelStates, channel_states
 from analysis.departures import Departures
 from analysis.errors import MeloError
@@ -113,37 +112,6 @@ def parse_source(data: bytes, *, reading: Reading = AS_IT_STANDS, limits: Limits
     )
 
 
-def write_midi(piece: Piece, path: Path) -> None:
-    """Write a piece as a MIDI file, one track a part, whole or not at all.
-
-    MIDI has 15 channels for pitched parts; from the 16th on, parts share channels, and a player may give both one program.
-    A reader that goes by tracks, as this one does, is not misled.
-    """
-    from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
-    from mido import MidiFile as MidoFile
-
-    out = MidiFile(ticks_per_beat=piece.ticks_per_quarter)
-    bars = piece.bars
-    for tick, n, d in zip(
-        bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
-    ):
-        out.time_signature_changes.append(TimeSignature(n, d, tick))
-    for tick, tempo in zip(piece.tempo_tick.tolist(), piece.tempo.tolist(), strict=True):
-        out.tempo_changes.append(TempoChange(tempo, tick))
-    notes = piece.notes
-    for index, part in enumerate(piece.parts):
-        mine = notes.part == index
-        columns = (notes.velocity, notes.pitch, notes.onset_tick, notes.onset_tick + notes.duration_tick)
-        rows = zip(*(c[mine].tolist() for c in columns), strict=True)
-        out.instruments.append(Instrument(part.program, part.is_drum, part.name, [Note(*row) for row in rows]))
-    with atomic_write(path) as temporary:
-        out.dump(temporary, charset="utf-8")
-        written = MidoFile(temporary, charset="utf-8")
-        for track in written.tracks:
-            track[-1].time = 0  # miditoolkit ends a track one tick after its last event: that tick would open a bar
-        written.save(temporary)
-
-
 def read_bytes(path: Path, limits: Limits = Limits()) -> bytes:
     """The bytes of a regular file; a pipe or a device is never opened for reading."""
     try:
@@ -231,12 +199,12 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
 
 
 def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -> FileNotes:
-    """Notes as long as the sustain pedal holds them; drums end by themselves."""
+    """Notes as long as the sustain pedal holds them, at most to the last release of a key; drums end by themselves."""
     onset, end, pitch, channel = (
         c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel)
     )
-    last, manager = int(events.end_tick.max()), managers(states, channel, onset)
-    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=last)
+    manager = managers(states, channel, onset)
+    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=int(end.max()))
     drums = found.part_drums[found.part].astype(bool)
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 

@@ -52,12 +52,12 @@ def unwrap(data: bytes, *, most_bytes: int) -> tuple[bytes, Wrapper]:
     packed, rest = data[:2] == b"\x1f\x8b", b""
     if packed:
         data, rest = _unpacked(data, most_bytes)
-    found, other = _riff(data) if data[:4] == b"RIFF" else ([data], Counter[str]())
+    riff = data[:4] == b"RIFF"
+    found, other = _riff(data) if riff else ([data], Counter[str]())
     further = len(found) - 1 + (b"MThd" in rest)
     if rest and b"MThd" not in rest:
         other["behind gzip"] += 1
-    riff = "RIFF" if data[:4] == b"RIFF" else ""
-    kind = "gzip" if packed and not riff else "RIFF in gzip" if packed else riff
+    kind = " in ".join(name for name, holds in (("RIFF", riff), ("gzip", packed)) if holds)
     return found[0], Wrapper(kind=kind, other_chunks=dict(other), further_files=further)
 
 

@@ -1,4 +1,4 @@
-"""Measuring a corpus: ours beside bare parsing (the floor) and beside plain loops over mido, in one run.
+"""Measuring a corpus: ours beside bare parsing (the floor) and beside plain loops, in one run.
 
     python benchmarks/stats.py FOLDER [--json] [--memory]
 

@@ -17,14 +17,22 @@ import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import mido
-from plain_offsets import DRUM_CHANNEL, MAX_OFFSET, Part, all_notes, bar_first_tick, bar_of, bar_regions, midi_files
+from plain_bars import Region
+from plain_offsets import MAX_OFFSET, midi_files
+from plain_player import Playing, play
 
 MEASURES = ("pc-jaccard", "note-jaccard", "pc-cosine", "onset-jaccard")
 STEPS = 12  # grid steps in a quarter
 DRUM_FAMILY = 16  # after General MIDI's families 0..15, of eight programs each
+
+
+class Part(NamedTuple):
+    index: int
+    is_drum: bool
+    program: int
+
 
 Value = Fraction | float
 CellNote = tuple[int, int, int]  # onset in ticks after the first whole tick of the bar, duration in ticks, pitch
@@ -42,15 +50,22 @@ Tables = dict[str, dict[Any, Row]]
 # Cells and what each measure compares of them
 
 
-def piece_cells(midi: mido.MidiFile) -> Cells:
+def piece_cells(playing: Playing) -> Cells:
     """The cells of a file that are not empty, drums too."""
-    regions = bar_regions(midi)
     cells: Cells = {}
-    for part, tick, duration, pitch in all_notes(midi):
-        bar = bar_of(tick, regions, midi.ticks_per_beat)
-        onset = tick - bar_first_tick(tick, regions, midi.ticks_per_beat)
-        cells.setdefault(bar, {}).setdefault(part, []).append((onset, duration, pitch))
+    for index, part in enumerate(playing.parts):
+        key = Part(index, part.is_drum, part.program)
+        for note in part.notes:
+            onset = note.onset - bar_first_tick(note.bar, playing.signatures, playing.file.ticks_per_quarter)
+            cells.setdefault(note.bar, {}).setdefault(key, []).append((onset, note.end - note.onset, note.pitch))
     return cells
+
+
+def bar_first_tick(bar: int, regions: list[Region], ticks_per_quarter: int) -> int:
+    """The first whole tick of a bar."""
+    region = [r for r in regions if r.first_bar <= bar][-1]
+    bar_ticks = Fraction(4 * ticks_per_quarter * region.numerator, region.denominator)
+    return region.tick + math.ceil((bar - region.first_bar) * bar_ticks)
 
 
 def step(ticks: int, ticks_per_beat: int) -> int:
@@ -86,7 +101,7 @@ def cell_features(measure: str, cells: Cells, ticks_per_beat: int) -> Features:
     features: Features = {}
     for bar, parts in cells.items():
         for part, notes in parts.items():
-            if part[1] == DRUM_CHANNEL and measure != "onset-jaccard":
+            if part.is_drum and measure != "onset-jaccard":
                 continue
             feature: Any
             if measure == "pc-jaccard":
@@ -137,7 +152,7 @@ def total(values: Iterable[Value]) -> Value:
 
 
 def family(part: Part) -> int:
-    return DRUM_FAMILY if part[1] == DRUM_CHANNEL else part[2] // 8
+    return DRUM_FAMILY if part.is_drum else part.program // 8
 
 
 def tally_pairs(
@@ -171,15 +186,15 @@ def tally_pairs(
 
 def family_sums(path: str | Path) -> dict[FamilyKey, Sums]:
     """(measure, relation, offset, later family, earlier family) -> (pairs, sum, sum of squares) of one file."""
-    midi = mido.MidiFile(path)
-    cells = piece_cells(midi)
+    playing = play(Path(path).read_bytes())
+    cells = piece_cells(playing)
     sums: dict[FamilyKey, Sums] = {}
     for measure in MEASURES:
         compare: Callable[[Any, Any], tuple[int, int]] = compare_sets
         value_of: Callable[[int, int], Value] = jaccard
         if measure == "pc-cosine":
             compare, value_of = compare_ticks, cosine
-        features = cell_features(measure, cells, midi.ticks_per_beat)
+        features = cell_features(measure, cells, playing.file.ticks_per_quarter)
         for key, seen in tally_pairs(features, compare).items():
             values = [(value_of(*numbers), times) for numbers, times in seen.items()]
             pairs = sum(times for _, times in values)

@@ -1,119 +1,31 @@
-"""Slow and obvious reference for the similarity of parts' pitch-class sets (pc-jaccard) at bar offsets: mido and loops.
+"""Slow and obvious reference for the similarity of parts' pitch-class sets (pc-jaccard) at bar offsets: plain loops.
 
-The other measures, families and peaks are in plain_evidence.py, which reads files with what is here.
+Files are read by plain_player.py. The other measures, families and peaks are in plain_evidence.py.
 
 Usage: python tests/plain_offsets.py FILE_OR_FOLDER...
 """
 
 import json
-import math
 import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
-import mido
+from plain_player import play
 
-DRUM_CHANNEL = 9
 MAX_OFFSET = 32
 
-Part = tuple[int, int, int]  # track number, channel, program
-Note = tuple[Part, int, int, int]  # part, onset tick, duration in ticks, pitch
-Region = tuple[int, int, int, int]  # start tick, number of its first bar, numerator, denominator
-Cells = dict[int, dict[Part, set[int]]]  # bar -> part -> pitch classes
+PartIndex = int
+Cells = dict[int, dict[PartIndex, set[int]]]  # bar -> part -> pitch classes
 Key = tuple[str, int]  # relation, offset
 
 
-def track_notes(track: mido.MidiTrack, track_number: int) -> list[Note]:
-    """The notes of one track, drums too. A note-off ends the oldest sounding note of its channel and pitch.
-
-    A note that nothing ends is left out.
-    """
-    notes: list[Note] = []
-    programs: dict[int, int] = {}
-    sounding: dict[tuple[int, int], list[tuple[Part, int]]] = {}
-    tick = 0
-    for message in track:
-        tick += message.time
-        if message.type == "program_change":
-            programs[message.channel] = message.program
-        elif message.type == "note_on" and message.velocity > 0:
-            part = (track_number, message.channel, programs.get(message.channel, 0))
-            sounding.setdefault((message.channel, message.note), []).append((part, tick))
-        elif message.type in ("note_on", "note_off"):
-            waiting = sounding.get((message.channel, message.note), [])
-            if waiting:
-                part, onset = waiting.pop(0)
-                notes.append((part, onset, tick - onset, message.note))
-    return notes
-
-
-def all_notes(midi: mido.MidiFile) -> list[Note]:
-    """The notes of every track, drums too."""
-    notes: list[Note] = []
-    for track_number, track in enumerate(midi.tracks):
-        notes.extend(track_notes(track, track_number))
-    return notes
-
-
-def signatures(midi: mido.MidiFile) -> dict[int, tuple[int, int]]:
-    """Tick -> (numerator, denominator); at one tick the last event in track order wins.
-
-    4/4 from tick 0 unless an event stands there. A numerator of 0 gives no bar length and is ignored.
-    """
-    found: dict[int, tuple[int, int]] = {0: (4, 4)}
-    for track in midi.tracks:
-        tick = 0
-        for message in track:
-            tick += message.time
-            if message.type == "time_signature" and message.numerator > 0:
-                found[tick] = (message.numerator, message.denominator)
-    return found
-
-
-def bar_regions(midi: mido.MidiFile) -> list[Region]:
-    """One region per time signature, in order of tick; a bar cut short by the next region counts as a bar."""
-    regions: list[Region] = []
-    found = signatures(midi)
-    for tick in sorted(found):
-        first_bar = 0
-        if regions:
-            start, previous_first, numerator, denominator = regions[-1]
-            bar_ticks = Fraction(4 * midi.ticks_per_beat * numerator, denominator)
-            bars = (tick - start) // bar_ticks
-            if bars * bar_ticks != tick - start:
-                bars += 1
-            first_bar = previous_first + bars
-        regions.append((tick, first_bar, found[tick][0], found[tick][1]))
-    return regions
-
-
-def bar_of(tick: int, regions: list[Region], ticks_per_beat: int) -> int:
-    """The number of the bar that holds a tick, from the last region that starts at or before it."""
-    for start, first_bar, numerator, denominator in reversed(regions):
-        if start <= tick:
-            return first_bar + (tick - start) * denominator // (4 * ticks_per_beat * numerator)
-    raise ValueError(f"no bar holds tick {tick}")
-
-
-def bar_first_tick(tick: int, regions: list[Region], ticks_per_beat: int) -> int:
-    """The first whole tick of the bar that holds a tick: its exact start, rounded up."""
-    for start, _, numerator, denominator in reversed(regions):
-        if start <= tick:
-            bar_ticks = Fraction(4 * ticks_per_beat * numerator, denominator)
-            return start + math.ceil((tick - start) // bar_ticks * bar_ticks)
-    raise ValueError(f"no bar holds tick {tick}")
-
-
-def file_cells(midi: mido.MidiFile) -> Cells:
+def file_cells(data: bytes) -> Cells:
     """Bar -> part -> pitch classes struck in it, without drums and without empty cells."""
-    regions = bar_regions(midi)
     cells: Cells = {}
-    for part, tick, _, pitch in all_notes(midi):
-        if part[1] == DRUM_CHANNEL:
-            continue
-        bar = bar_of(tick, regions, midi.ticks_per_beat)
-        cells.setdefault(bar, {}).setdefault(part, set()).add(pitch % 12)
+    for index, part in enumerate(play(data).parts):
+        for note in () if part.is_drum else part.notes:
+            cells.setdefault(note.bar, {}).setdefault(index, set()).add(note.pitch % 12)
     return cells
 
 
@@ -126,7 +38,7 @@ def count_pair(tally: dict[Key, dict[tuple[int, int], int]], key: Key, one: set[
 
 def file_sums(path: str | Path) -> dict[Key, tuple[int, Fraction]]:
     """(relation, offset) -> (number of pairs, exact sum of their similarities), only where there are pairs."""
-    cells = file_cells(mido.MidiFile(path))
+    cells = file_cells(Path(path).read_bytes())
     tally: dict[Key, dict[tuple[int, int], int]] = {}
     for bar, here in cells.items():
         parts = sorted(here)

@@ -8,7 +8,7 @@ from conftest import DIARY, piece_of
 from analysis.chunked_map import Workers
 from analysis.errors import MeloError
 from analysis.measure_corpus import MeasureChunk, measure_corpus
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.offset_table_file import OffsetTableFile, PeakEntry, curves_of, read_curves, table_json
 from analysis.significance import evidence_of
 

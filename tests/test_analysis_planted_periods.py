@@ -11,7 +11,7 @@ from conftest import piece_of
 
 from analysis.chunked_map import Workers
 from analysis.measure_corpus import MeasureChunk, measure_corpus
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.significance import Evidence, evidence_of
 from meloctl.corpus.composer.compose import compose_corpus
 

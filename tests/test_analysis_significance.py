@@ -14,7 +14,7 @@ from analysis import shuffle, significance
 from analysis.chunked_map import ChunkResult, Workers
 from analysis.features import Contents
 from analysis.measure_corpus import MeasureChunk, measure_corpus
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.offsets import OFFSETS, UNIT, CellBlocks, measure
 from analysis.piece import Notes, Part
 from analysis.shuffle import _bar_sums, _in_orders, chance_sums, shuffled_sums, whole_table

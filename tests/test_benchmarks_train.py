@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT, piece_of
 
 from analysis.errors import MeloError
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window

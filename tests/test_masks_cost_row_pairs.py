@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis.errors import MeloError
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Part
 from masks.cost.row_pairs import PieceRows, RowPairs, mean_pairs, row_pairs
 from masks.cost.sample import read_piece_rows, sample_files

@@ -8,7 +8,8 @@ import pytest
 from conftest import piece_of
 from small_models import SEED, small, with_short_bars
 
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Part
 from meloctl.cli import main
 from meloctl.generation.options import GenerateOptions

@@ -15,7 +15,7 @@ from train_small import SIZES, V, fresh
 from typer.testing import CliRunner
 
 from analysis.errors import MeloError
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.similarity import MEASURES
 from meloctl.cli.main import app
 from meloctl.corpus.composer.compose import compose_piece

@@ -10,7 +10,8 @@ from miditoolkit import MidiFile
 from small_models import V, small
 from symusic import Score
 
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from masks.rules.baselines import museformer_mask, window_mask
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import Constraints

@@ -14,7 +14,8 @@ from strategies import specs
 from symusic import Score
 
 from analysis.errors import MeloError
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import MOST_ROWS_IN_BAR, Constraints

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sibling_models import SIZES, sibling
 from small_models import SEED, V, music, pack_of_rows, small
 
-from analysis.midi import read_midi, write_midi
+from analysis.midi import read_midi
+from analysis.midi_write import write_midi
 from meloctl.cli.main import run
 from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints

@@ -349,7 +349,7 @@ def test_levels_hold_what_they_should():
     assert V.durations[:48] == tuple(range(1, 49))
     assert list(V.durations) == sorted(set(V.durations))
     assert V.bar_steps[V.time_signatures.index("4/4")] == 48
-    assert V.bar_steps[V.time_signatures.index("3/32")] == 5
+    assert V.bar_steps[V.time_signatures.index("3/32")] == 4
     assert max(V.bar_steps) == V.positions == 192
 
 

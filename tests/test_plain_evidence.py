@@ -18,7 +18,7 @@ from plain_offsets import corpus_table
 from strategies import pieces
 from tracks import one_part, track, write_tracks
 
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 
 HALF = Fraction(1, 2)
 
@@ -75,11 +75,11 @@ def test_note_jaccard_is_taken_on_the_grid(tmp_path):
     assert sums(path, "note-jaccard") == {("same", 1): (2, 1), ("same", 2): (1, 0)}
 
 
-def test_a_note_just_before_the_bar_line_stays_in_its_bar(tmp_path):
-    # at 480 a quarter tick 1919 is nearest to step 48, the end of its bar, not step 0 of the next
-    path = write_tracks(tmp_path, track([(1919, 40, 60), (1920, 40, 60), (1920 + 1919, 40, 60)]), division=480)
-    assert sums(path, "note-jaccard") == {("same", 1): (1, HALF)}
-    assert sums(path, "onset-jaccard") == {("same", 1): (1, HALF)}
+def test_a_note_just_before_the_bar_line_belongs_to_the_bar_that_it_opens(tmp_path):
+    # at 480 a quarter tick 1919 is nearest to the second bar's first step, 1899 (21 ticks before it) is not
+    path = write_tracks(tmp_path, track([(1899, 40, 60), (1919, 40, 60), (1930, 40, 62), (3839, 40, 60)]), division=480)
+    assert sums(path, "note-jaccard") == {("same", 1): (2, HALF), ("same", 2): (1, 0)}
+    assert sums(path, "onset-jaccard") == {("same", 1): (2, 1), ("same", 2): (1, 0)}
 
 
 def test_two_equal_notes_of_one_cell_are_one(tmp_path):
@@ -116,7 +116,7 @@ def test_onset_jaccard_compares_the_drums_and_nothing_of_pitch(tmp_path):
 
 
 def test_families_are_those_of_general_midi_and_drums_come_last(tmp_path):
-    piano, strings = track([(0, 4, 60), (48, 4, 60)], program=7), track([(0, 4, 60)], program=48)
+    piano, strings = track([(0, 4, 60), (48, 4, 60)], program=7), track([(0, 4, 60)], program=48, channel=1)
     drums = track([(0, 4, 36), (48, 4, 36)], channel=9, program=48)
     path = write_tracks(tmp_path, piano, strings, drums)
     pairs = {
@@ -137,7 +137,10 @@ def test_families_are_those_of_general_midi_and_drums_come_last(tmp_path):
 
 def test_at_offset_0_the_smaller_family_comes_first_whatever_the_order_of_the_tracks(tmp_path):
     path = write_tracks(
-        tmp_path, track([(0, 4, 60)], program=127), track([(0, 4, 60)], program=0), track([(0, 4, 62)], program=1)
+        tmp_path,
+        track([(0, 4, 60)], program=127),
+        track([(0, 4, 60)], program=0, channel=1),
+        track([(0, 4, 62)], program=1, channel=2),
     )
     assert families(path, "pc-jaccard") == {("cross", 0, 0, 15): (2, 1), ("cross", 0, 0, 0): (1, 0)}
 
@@ -263,8 +266,12 @@ def test_the_tables_of_real_files_hang_together(real):
 def test_the_order_of_files_and_tracks_is_nothing(tmp_path):
     dice = random.Random(7)
     tracks = [
-        track([(dice.randrange(480), dice.randrange(30), dice.randrange(60, 72)) for _ in range(20)], program=program)
-        for program in (0, 40, 40, 80)
+        track(
+            [(dice.randrange(480), dice.randrange(30), dice.randrange(60, 72)) for _ in range(20)],
+            program=program,
+            channel=channel,
+        )
+        for channel, program in enumerate((0, 40, 40, 80))
     ]
     forward, backward = write_tracks(tmp_path, *tracks), write_tracks(tmp_path, *reversed(tracks))
     one, other = family_sums(forward), family_sums(backward)

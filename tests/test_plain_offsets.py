@@ -1,46 +1,25 @@
-"""The slow reference for one measure, and how it reads files, against answers by hand. Files are built byte by byte.
+"""The slow reference for one measure, and the cells of a file, against answers by hand. Files are built byte by byte.
 
 Unless a test says otherwise, a quarter is 12 ticks, so a tick is a grid step and a 4/4 bar is 48 ticks.
 """
 
 from fractions import Fraction
 
-import mido
 import pytest
-from conftest import note
 from plain_evidence import piece_cells
-from plain_offsets import all_notes, corpus_table, file_sums
+from plain_offsets import corpus_table, file_sums
+from plain_player import play
 from tracks import one_part, track, write_tracks
 
-# Reading
-
-
-def test_a_note_off_ends_the_oldest_note_of_its_pitch_and_an_endless_note_is_left_out(tmp_path):
-    on, off = b"\x90\x3c\x40", b"\x80\x3c\x00"
-    path = write_tracks(tmp_path, [(0, on), (10, on), (5, off), (5, off), (0, on)])
-    assert all_notes(mido.MidiFile(path)) == [((0, 0, 0), 0, 15, 60), ((0, 0, 0), 10, 10, 60)]
-
-
-def test_a_note_on_without_velocity_ends_a_note(tmp_path):
-    path = write_tracks(tmp_path, [(0, b"\x90\x3c\x40"), (7, b"\x90\x3c\x00")])
-    assert all_notes(mido.MidiFile(path)) == [((0, 0, 0), 0, 7, 60)]
-
-
-def test_a_part_is_a_track_a_channel_and_the_program_in_force(tmp_path):
-    path = write_tracks(
-        tmp_path,
-        [*note(60, 4), (0, b"\xc0\x05"), *note(60, 4), *note(60, 4, channel=1)],
-        [*note(60, 4)],
-    )
-    assert [part for part, _, _, _ in all_notes(mido.MidiFile(path))] == [(0, 0, 0), (0, 0, 5), (0, 1, 0), (1, 0, 0)]
+# Cells
 
 
 def test_onsets_count_from_the_bar_line_that_the_signatures_give(tmp_path):
     # 3/4 to tick 40: bars at 0, 36, the second cut short; then 2/4
     notes = [(35, 1, 60), (36, 1, 60), (39, 1, 60), (40, 1, 60), (64, 1, 60)]
     path = write_tracks(tmp_path, track(notes, signatures=[(0, 3, 2), (40, 2, 2)]))
-    cells = piece_cells(mido.MidiFile(path))
-    assert {bar: [onset for onset, _, _ in parts[0, 0, 0]] for bar, parts in cells.items()} == {
+    cells = piece_cells(play(path.read_bytes()))
+    assert {bar: [onset for onset, _, _ in parts[0, False, 0]] for bar, parts in cells.items()} == {
         0: [35],
         1: [0, 3],
         2: [0],
@@ -51,8 +30,8 @@ def test_onsets_count_from_the_bar_line_that_the_signatures_give(tmp_path):
 def test_a_bar_that_starts_between_ticks_counts_from_its_first_whole_tick(tmp_path):
     # 1/8 at 5 ticks a quarter: bars start at 0, 2.5, 5, 7.5
     path = write_tracks(tmp_path, track([(t, 1, 60) for t in range(10)], signatures=[(0, 1, 3)]), division=5)
-    cells = piece_cells(mido.MidiFile(path))
-    assert {bar: [onset for onset, _, _ in parts[0, 0, 0]] for bar, parts in cells.items()} == {
+    cells = piece_cells(play(path.read_bytes()))
+    assert {bar: [onset for onset, _, _ in parts[0, False, 0]] for bar, parts in cells.items()} == {
         0: [0, 1, 2],
         1: [0, 1],
         2: [0, 1, 2],

@@ -7,6 +7,7 @@ import typer
 
 from meloctl.cli.common import Json, Work, outcome, progress, report, say, workspace
 from meloctl.formatting import byte_size, piece_line
+from meloctl.formatting import count as count_of
 
 
 def generate(
@@ -42,7 +43,12 @@ def generate(
         ),
     ] = None,
     prompt: Annotated[
-        Path | None, typer.Option("--prompt", metavar="FILE", help="A MIDI file to continue; the new bars follow it.")
+        Path | None,
+        typer.Option(
+            "--prompt",
+            metavar="FILE",
+            help="A MIDI file to continue; the new bars follow its last one, rests at its end too.",
+        ),
     ] = None,
     keep_bars: Annotated[
         int | None, typer.Option("--keep-bars", help="Number of bars of the prompt to keep (default: all).")
@@ -90,6 +96,11 @@ def generate(
 ) -> None:
     """Generate music with the latest model: MIDI, a piano roll and audio.
 
+    With --prompt and --infill the file's own events stay as they are: channels, programs, pedals, bends, lyrics, markers. Only
+    the note-on and note-off events of replaced notes go. Controllers, bends and pressure in replaced bars stay and act on the new
+    notes. A note that is held from a replaced bar into a kept one is struck again at the bar line. --keep-bars drops all that
+    stands behind the bars that it keeps, and releases pedals and bends there.
+
     Example: meloctl generate --bars 32 --instruments piano,bass,drums --tempo 120 --count 4
 
     Example: meloctl generate --prompt song.mid --keep-bars 8 --bars 24
@@ -127,6 +138,10 @@ def generate(
         say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
         raise
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
+    if other_patch := sum(piece.get("notes_in_other_patch", 0) for piece in pieces):
+        say(
+            f"{count_of(other_patch, 'new note')} found no channel with the program of its part: played with the one in force"
+        )
     cache_bytes = run.manifest_value("results", "cache_bytes")
     say(f"Cached keys and values took {byte_size(cache_bytes)} at most")
     facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}

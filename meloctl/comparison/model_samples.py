@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.errors import MeloError
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
 from meloctl.generation.piece_writer import PieceWriter

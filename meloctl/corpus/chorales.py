@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.corpus import group_of
 from analysis.errors import MeloError
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Bars, Notes, Part, Piece
 
 TICKS_PER_QUARTER = 480

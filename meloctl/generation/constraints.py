@@ -1,9 +1,11 @@
 """What new bars must be, in the vocabulary's values, and the limits that hold for any piece."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from analysis.errors import MeloError
 from meloctl.rows.parts import PartId
+from meloctl.rows.vocabulary import Vocabulary
 from meloctl.score.key import Key
 
 MOST_BARS = 10_000
@@ -16,7 +18,27 @@ MOST_EMPTY = 4
 """Bars without a note that may follow each other; the next one must hold one."""
 
 MOST_PITCHED, MOST_PARTS = 15, 16
-"""Parts that a piece may have: MIDI has 16 channels, one of them for drums."""
+"""Parts that a new piece may have: MIDI has 16 channels, one of them for drums."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelRoom:
+    """Which parts may play in new bars, by the channels that there are for them."""
+
+    own: frozenset[PartId] = frozenset()
+    """Parts that have a channel on which their program is in force."""
+
+    pitched: int = MOST_PITCHED
+    """How many other pitched parts may play: each needs a free channel."""
+
+    parts: int = MOST_PARTS
+    """How many other parts may play, drums among them."""
+
+    def is_full(self, playing: Collection[PartId], instrument: int, vocabulary: Vocabulary) -> bool:
+        """True when no further part of an instrument may enter where some parts are playing."""
+        others = [part for part in playing if part not in self.own]
+        pitched = sum(i != vocabulary.drums for i, _ in others)
+        return len(others) >= self.parts or (instrument != vocabulary.drums and pitched >= self.pitched)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,30 +1,40 @@
 """What a model reads of the bars that a piece goes on from: the first bars of a file, as rows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from analysis.errors import MeloError
-from analysis.piece import Notes, Part, Piece
+from analysis.midi import MidiSource
+from analysis.piece import Piece
+from meloctl.generation.constraints import ChannelRoom
 from meloctl.rows.codec import Rows, encode
 from meloctl.rows.parts import part_ids
-from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, TIME_SIGNATURE, Vocabulary
-from meloctl.score.editing import refine_ticks, without_idle_parts
+from meloctl.rows.vocabulary import TIME_SIGNATURE, Vocabulary
+from meloctl.score.editing import check_ticks, with_new_bars
+from meloctl.score.join_notes import EditedMidi
+from meloctl.score.kept_music import KeptMusic, up_to_bar
+from meloctl.score.midi_channels import drum_channel, free_channels
+from meloctl.score.midi_edit import Edit
+from meloctl.score.note_channels import parts_in_force
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prompt:
-    """The first bars of a piece, which new bars go on from."""
+    """The first bars of a file, which new bars go on from."""
+
+    kept: KeptMusic
+    """What stays of the file."""
 
     piece: Piece
-    """Its notes in those bars alone, in ticks that are fine enough for rows."""
+    """The same, as a piece with all parts of the file."""
 
     bars: int
     """How many they are, as the file counts them."""
 
-    end_tick: int
-    """Where they end."""
-
     rows: Rows
     """(L, F) rows of these bars, without an end row; a bar that rows cannot name is several there."""
+
+    room: ChannelRoom
+    """Which parts may play in the new bars, by the channels that the file leaves them."""
 
     @property
     def row_bars(self) -> int:
@@ -32,42 +42,49 @@ class Prompt:
         return int((self.rows[:, TIME_SIGNATURE] >= 0).sum())
 
 
-def encode_prompt(piece: Piece, bars: int | None, vocabulary: Vocabulary) -> Prompt:
-    """The first bars of a piece as a prompt.
+def encode_prompt(source: MidiSource, bars: int | None, vocabulary: Vocabulary) -> Prompt:
+    """The first bars of a file as a prompt.
 
     Args:
         bars: how many bars are kept; None keeps all.
 
     Raises:
-        MeloError: the piece has fewer bars, or no note in them, or its ticks cannot be made fine enough.
+        MeloError: the file has fewer bars, or no note in them, or notes that would change.
     """
-    piece = refine_ticks(piece, vocabulary)
+    piece = source.piece
     bars = piece.n_bars if bars is None else bars
     if not 1 <= bars <= piece.n_bars:
         raise MeloError(
             f"the prompt has {piece.n_bars} bars; give a number from 1 to {piece.n_bars}", field="keep_bars", given=bars
         )
-    end_tick = int(piece.bars.start_tick(bars))
-    notes, before_end = piece.notes.take(piece.notes.onset_tick < end_tick), piece.tempo_tick < end_tick
-    if not len(notes):
+    if not (piece.note_bar < bars).any():
         raise MeloError("the prompt has no note in its first bars; keep more of them", field="keep_bars", given=bars)
-    kept = without_idle_parts(
-        replace(piece, notes=notes, tempo_tick=piece.tempo_tick[before_end], tempo=piece.tempo[before_end])
-    )
-    return Prompt(piece=kept, bars=bars, end_tick=end_tick, rows=encode_bars(kept, end_tick, vocabulary))
+    check_ticks(piece)
+    kept = up_to_bar(source, bars)
+    first = kept.piece(bars)
+    rows, _ = encode(first, vocabulary)
+    return Prompt(kept=kept, piece=first, bars=bars, rows=rows[:-1], room=_room_behind(kept, bars, vocabulary))
 
 
-def encode_bars(piece: Piece, end_tick: int, vocabulary: Vocabulary) -> Rows:
-    """(L, F) rows of all bars before a tick, empty ones too, without an end row; a note that rounds to that tick is left out.
+def continued(prompt: Prompt, rows: Rows, vocabulary: Vocabulary) -> EditedMidi:
+    """The file of a prompt with new bars.
 
-    A marker in a part of its own keeps `encode` from stopping at the last note; its row is removed again.
+    Args:
+        rows: (L, F) the prompt's rows, and those of the new bars behind them.
     """
-    step = piece.ticks_per_quarter / vocabulary.steps_per_quarter
-    last_bar_tick = int(piece.bars.start_tick(piece.bars.bar_of(end_tick - 1)))
-    marker = Notes.of([max(last_bar_tick, int(end_tick - step))], [1], [0], [1], [len(piece.parts)])
-    notes = piece.notes.take(2 * (end_tick - piece.notes.onset_tick) > step)
-    parts = (*piece.parts, Part(program=127, is_drum=False))
-    rows, _ = encode(replace(piece, parts=parts, notes=Notes.joined([notes, marker])), vocabulary)
-    instrument, instance = part_ids(parts, vocabulary)[-1]
-    is_marker = (rows[:, INSTRUMENT] == instrument) & (rows[:, INSTANCE] == instance)
-    return rows[~is_marker & (rows[:, INSTRUMENT] != vocabulary.end)]
+    return with_new_bars(prompt.kept, prompt.bars, prompt.row_bars, rows, vocabulary)
+
+
+def _room_behind(kept: KeptMusic, bars: int, vocabulary: Vocabulary) -> ChannelRoom:
+    """Which parts may play behind the first bars of a file: those whose program is in force, and others on free channels."""
+    source = kept.source
+    edit = Edit(keep=kept.keep, new=kept.new, end_tick=source.events.end_tick)
+    in_force = parts_in_force(source, edit, [int(source.piece.bars.start_tick(bars))])
+    ids = part_ids(source.piece.parts, vocabulary)
+    pitched = sum(map(len, free_channels(source.events).values()))
+    drums = int(drum_channel(source) is not None)
+    return ChannelRoom(
+        own=frozenset(part for part, plays in zip(ids, in_force, strict=True) if plays),
+        pitched=pitched,
+        parts=pitched + drums,
+    )

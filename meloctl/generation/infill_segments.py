@@ -72,15 +72,13 @@ def segment_context(
         parts=infill.parts,
         required_parts=tuple(part for part in required if part not in playing),
         needs_note=is_last and not new,
-        ends_piece=segment.bars.stop == len(infill.bar_tick) - 1,
     )
 
 
 def _expected_notes(infill: Infill) -> Ints:
     """(T,) how many new notes are expected in each bar."""
     n_bars, notes = len(infill.bar_tick) - 1, infill.piece.notes
-    masked_tick = notes.onset_tick[infill.masked_notes]
-    masked = np.bincount(np.searchsorted(infill.bar_tick, masked_tick, side="right") - 1, minlength=n_bars)
+    masked = np.bincount(infill.note_row_bar[infill.masked_notes], minlength=n_bars)
     new_parts = len(infill.parts) - len(set(notes.part[infill.masked_notes].tolist()))
     mean = len(notes) / (len(infill.piece.parts) * n_bars)
     return masked + int(np.ceil(max(0, new_parts) * mean))

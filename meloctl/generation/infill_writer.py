@@ -35,9 +35,6 @@ class InfillContext:
     needs_note: bool = False
     """True when the middle must hold a note at all."""
 
-    ends_piece: bool = False
-    """True when its last bar is the piece's: that bar must hold a note, kept or new, to be counted by a reader of the file."""
-
 
 @dataclass(kw_only=True)
 class InfillWriter:
@@ -163,7 +160,7 @@ class InfillWriter:
             allowed[closes] = True
             return allowed
         required, last = self._required_part(), self.bars_opened == len(context.headers)
-        bar_needs_note = not self._has_kept_note() and (self.empty_bars >= MOST_EMPTY or (last and context.ends_piece))
+        bar_needs_note = not self._has_kept_note() and self.empty_bars >= MOST_EMPTY
         needs_note = bar_needs_note or (last and context.needs_note and not self.parts)
         allowed[closes] = required is None and (self.state.notes_in_bar > 0 or not needs_note)
         if self.state.notes_in_bar < MOST_ROWS_IN_BAR:

@@ -5,13 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis.arrays import Bools, Floats
-from meloctl.generation.constraints import (
-    MOST_EMPTY,
-    MOST_PARTS,
-    MOST_PITCHED,
-    MOST_ROWS_IN_BAR,
-    Constraints,
-)
+from meloctl.generation.constraints import MOST_EMPTY, MOST_ROWS_IN_BAR, ChannelRoom, Constraints
 from meloctl.generation.piece_state import PieceState
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import Row
@@ -23,7 +17,7 @@ from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO,
 class PieceWriter:
     """Writes exactly `constraints.bars` new bars behind a prompt, then the end row.
 
-    The last bar is given at least one note, so that a reader of the MIDI file counts as many bars.
+    The last bar is given at least one note, so that music lasts as long as was asked for.
     """
 
     vocabulary: Vocabulary
@@ -31,6 +25,9 @@ class PieceWriter:
     random: np.random.Generator
     prompt: Rows | None = None
     """(L, F) rows that the piece begins with: whole bars, no end row."""
+
+    room: ChannelRoom = field(default_factory=ChannelRoom)
+    """Which parts may play in the new bars, if the constraints leave that to the model."""
 
     bars_opened: int = 0
     """Header rows so far."""
@@ -42,13 +39,17 @@ class PieceWriter:
     """Bars without a note that were closed last, one after the other."""
 
     parts: set[PartId] = field(default_factory=set)
-    """Parts that have a note so far."""
+    """Parts that have a note so far, in the prompt too."""
+
+    new_parts: set[PartId] = field(default_factory=set)
+    """Parts that have a note in the new bars so far."""
 
     def __post_init__(self) -> None:
         self.state = PieceState(vocabulary=self.vocabulary, key=self.constraints.key)
         for row in () if self.prompt is None else self.prompt:
             self.append(row)
         self.prompt_bars = self.bars_opened
+        self.new_parts.clear()
         self.state.pitch_class_quarters[:] = 0
 
     @property
@@ -81,7 +82,9 @@ class PieceWriter:
         had_notes = self.state.notes_in_bar > 0
         self.state.append(row)
         if self.state.grammar.kind == "note":
-            self.parts.add((int(row[INSTRUMENT]), int(row[INSTANCE])))
+            part = (int(row[INSTRUMENT]), int(row[INSTANCE]))
+            self.parts.add(part)
+            self.new_parts.add(part)
             return
         if self.bars_opened:
             self.empty_bars = 0 if had_notes else self.empty_bars + 1
@@ -153,7 +156,7 @@ class PieceWriter:
                 allowed[vocabulary.drums] = False
             if self._is_full(vocabulary.drums + 1):
                 allowed[vocabulary.drums + 1 : vocabulary.end] = False
-        parts = self.parts if self.constraints.parts is None else self.constraints.parts
+        parts = self._playing if self.constraints.parts is None else self.constraints.parts
         allowed[[instrument for instrument, instance in parts if (instrument, instance) >= least]] = True
         if required:
             allowed[required[0] + 1 : vocabulary.end] = False
@@ -166,11 +169,15 @@ class PieceWriter:
         if self.constraints.parts is not None:
             allowed = np.isin(every, [n for i, n in self.constraints.parts if i == instrument])
         elif self._is_full(instrument):
-            allowed = np.isin(every, [n for i, n in self.parts if i == instrument])
+            allowed = np.isin(every, [n for i, n in self._playing if i == instrument])
         required = self._required_part()
         return allowed & (every <= required[1]) if required and required[0] == instrument else allowed
 
+    @property
+    def _playing(self) -> frozenset[PartId]:
+        """Parts that may play whatever else does."""
+        return self.room.own | self.new_parts
+
     def _is_full(self, instrument: int) -> bool:
         """True when no further part of this instrument may enter."""
-        pitched = sum(i != self.vocabulary.drums for i, _ in self.parts)
-        return len(self.parts) >= MOST_PARTS or (instrument != self.vocabulary.drums and pitched >= MOST_PITCHED)
+        return self.room.is_full(self.new_parts, instrument, self.vocabulary)

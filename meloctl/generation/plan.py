@@ -1,13 +1,15 @@
 """What `meloctl generate` will do: options → a plan, with the prompt or the infill that its files hold."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from analysis.errors import MeloError
-from analysis.midi import read_midi
-from analysis.piece import Piece
-from meloctl.generation.constraints import MOST_PARTS, MOST_PITCHED, Constraints, check_bars
+from analysis.midi import MidiSource, read_source
+from meloctl.generation.constraints import Constraints, check_bars
 from meloctl.generation.continuation import Prompt, encode_prompt
+from meloctl.generation.edit_messages import container_messages, kept_messages
 from meloctl.generation.infill import Infill, encode_infill
 from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
@@ -15,6 +17,8 @@ from meloctl.model.checkpoint import read_description
 from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.parts import PartId, part_ids
 from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+from meloctl.score.editing import with_new_parts
+from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
 from meloctl.workspace import Recipe, Workspace, file_hash
 
@@ -58,7 +62,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     """
     vocabulary = default_vocabulary()
     constraints = parse_constraints(options, vocabulary)
-    source = _read_source(options, vocabulary)
+    source = _read_source(options, constraints, vocabulary)
     if isinstance(source, Prompt):
         check_bars(constraints.bars, source.row_bars)
     model = space.latest("model").folder
@@ -75,38 +79,49 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         seeds=range(options.seed, options.seed + options.count),
         sound=options.sound,
         soundfont=find_soundfont() if options.sound != "none" else None,
-        messages=_new_part_messages(source, vocabulary) if isinstance(source, Infill) else (),
+        messages=_messages(source, vocabulary),
     )
 
 
-def _read_source(options: GenerateOptions, vocabulary: Vocabulary) -> Prompt | Infill | None:
+def _read_source(options: GenerateOptions, constraints: Constraints, vocabulary: Vocabulary) -> Prompt | Infill | None:
     """What new notes join, read from the file that the options name."""
     if options.prompt is not None:
-        prompt = encode_prompt(_read("prompt", options.prompt), options.keep_bars, vocabulary)
-        _check_channels(part_ids(prompt.piece.parts, vocabulary), options.prompt, vocabulary)
+        source = _read("prompt", options.prompt)
+        with _naming("prompt", options.prompt):
+            prompt = encode_prompt(source, options.keep_bars, vocabulary)
+            _check_channels(source, constraints.parts or (), vocabulary)
         return prompt
     if options.infill is None:
         return None
-    piece = _read("infill", options.infill)
-    bars = None if options.bars_range is None else parse_bars_range(options.bars_range, piece.n_bars)
-    parts = None if options.parts is None else parse_infill_parts(options.parts, piece, vocabulary)
-    infill = encode_infill(piece, bars, parts, vocabulary)
-    _check_channels([*{*part_ids(piece.parts, vocabulary), *infill.parts}], options.infill, vocabulary)
+    source = _read("infill", options.infill)
+    bars = None if options.bars_range is None else parse_bars_range(options.bars_range, source.piece.n_bars)
+    parts = None if options.parts is None else parse_infill_parts(options.parts, source.piece, vocabulary)
+    with _naming("infill", options.infill):
+        infill = encode_infill(source, bars, parts, vocabulary)
+        _check_channels(source, infill.parts, vocabulary)
     return infill
 
 
-def _read(option: str, path: Path) -> Piece:
+def _read(option: str, path: Path) -> MidiSource:
+    with _naming(option, path):
+        return read_source(path)
+
+
+@contextmanager
+def _naming(option: str, path: Path) -> Iterator[None]:
+    """Errors about a file name the option and the file, unless they name an option already."""
     try:
-        return read_midi(path)
+        yield
     except MeloError as error:
+        if error.field is not None:
+            raise
         raise MeloError(str(error), field=option, given=path) from error
 
 
-def _check_channels(parts: list[PartId], path: Path, vocabulary: Vocabulary) -> None:
-    """Raises MeloError for more parts, or more pitched ones, than MIDI has channels for."""
-    pitched = sum(instrument != vocabulary.drums for instrument, _ in parts)
-    if len(parts) > MOST_PARTS or pitched > MOST_PITCHED:
-        raise MeloError(f"{path}: {len(parts)} parts; MIDI has room for {MOST_PITCHED} and drums: give fewer")
+def _check_channels(source: MidiSource, ids: Sequence[PartId], vocabulary: Vocabulary) -> None:
+    """Raises MeloError where new parts of `ids` have no free channel in a file."""
+    parts, _ = with_new_parts(source.piece.parts, ids, vocabulary)
+    check_new_parts(source, parts[len(source.piece.parts) :])
 
 
 def _recipe(options: GenerateOptions, model: Path) -> Recipe:
@@ -126,6 +141,15 @@ def _recipe(options: GenerateOptions, model: Path) -> Recipe:
         options={**given, **sampling, **paths},
         label=f"{model.name}-seed{options.seed}-{what}{pieces}",
     )
+
+
+def _messages(source: Prompt | Infill | None, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """What the user should know of the file that new notes join."""
+    if source is None:
+        return ()
+    wrapper, bars = source.kept.source.wrapper, source.bars if isinstance(source, Prompt) else None
+    new = _new_part_messages(source, vocabulary) if isinstance(source, Infill) else ()
+    return (*container_messages(wrapper), *kept_messages(source.kept, bars), *new)
 
 
 def _new_part_messages(infill: Infill, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
-from analysis.midi import read_midi, write_midi
-from analysis.piece import Piece
-from meloctl.generation.continuation import Prompt
-from meloctl.generation.infill import Infill, infilled_piece
+from analysis.midi import read_midi
+from analysis.midi_write import midi_bytes
+from meloctl.generation.constraints import ChannelRoom
+from meloctl.generation.continuation import Prompt, continued
+from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
 from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.plan import GenerationPlan
@@ -26,7 +28,7 @@ from meloctl.rows.codec import Rows, decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
-from meloctl.score.editing import append_bars
+from meloctl.score.join_notes import EditedMidi
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
 from meloctl.score.render import write_sound
@@ -35,11 +37,14 @@ from meloctl.workspace import Run, RunOutput, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedPiece:
-    """A piece that was generated."""
+    """A piece that was generated, as a MIDI file."""
 
-    piece: Piece
+    data: bytes
     n_bars: int
     """How many bars it must have."""
+
+    n_notes: int
+    """How many notes it must have."""
 
     new_bars: range
     """Bars with new notes."""
@@ -87,37 +92,50 @@ def _compose(
             constraints=plan.constraints,
             random=np.random.default_rng(seed),
             prompt=prompt.rows if prompt else None,
+            room=prompt.room if prompt else ChannelRoom(),
         )
         for seed in plan.seeds
     ]
 
-    def unfinished(writer: PieceWriter) -> Piece | None:
+    def unfinished(writer: PieceWriter) -> bytes | None:
         rows = writer.complete_bars()
         has_new_bars = _count_bars(rows, model.vocabulary) > writer.prompt_bars
-        return _piece_of(rows, prompt, model.vocabulary) if has_new_bars else None
+        return _generated(rows, prompt, model.vocabulary).data if has_new_bars else None
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(writer) for writer in writers]):
         decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
-    first = prompt.bars if prompt else 0
-    n_bars = first + plan.constraints.bars
-    pieces = [
-        GeneratedPiece(
-            piece=_piece_of(rows, prompt, model.vocabulary),
-            n_bars=n_bars,
-            new_bars=range(first, n_bars),
-            facts={},
-            grammar_errors=check_rows(rows, model.vocabulary),
-        )
-        for rows in (np.stack(writer.rows) for writer in writers)
-    ]
-    return pieces, decoder.most_bytes
+    return [_generated(np.stack(writer.rows), prompt, model.vocabulary) for writer in writers], decoder.most_bytes
 
 
-def _piece_of(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> Piece:
-    """The piece of generated rows (L, F), which begin with the prompt's, behind the prompt's own bars."""
+def _generated(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> GeneratedPiece:
+    """The piece of generated rows (L, F), behind the bars of the prompt with which they begin."""
+    new_bars = _count_bars(rows, vocabulary) - (prompt.row_bars if prompt else 0)
+    errors = check_rows(rows, vocabulary)
     if prompt:
-        return append_bars(prompt.piece, prompt.row_bars, prompt.end_tick, rows, vocabulary)
-    return playable(decode(rows, vocabulary), _count_bars(rows, vocabulary))
+        n_bars = prompt.bars + new_bars
+        return _edited(continued(prompt, rows, vocabulary), n_bars, range(prompt.bars, n_bars), {}, errors)
+    piece = playable(decode(rows, vocabulary), new_bars)
+    return GeneratedPiece(
+        data=midi_bytes(piece),
+        n_bars=new_bars,
+        n_notes=len(piece.notes),
+        new_bars=range(new_bars),
+        facts={},
+        grammar_errors=errors,
+    )
+
+
+def _edited(
+    edited: EditedMidi, n_bars: int, new_bars: range, facts: dict[str, Any], errors: list[str]
+) -> GeneratedPiece:
+    return GeneratedPiece(
+        data=edited.data,
+        n_bars=n_bars,
+        n_notes=len(edited.source.piece.notes),
+        new_bars=new_bars,
+        facts=facts | ({"notes_in_other_patch": edited.other_patch} if edited.other_patch else {}),
+        grammar_errors=errors,
+    )
 
 
 def _count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
@@ -132,10 +150,10 @@ def _infill(
     versions = [InfillProgress(random=np.random.default_rng(seed)) for seed in plan.seeds]
     vocabulary, half = model.vocabulary, computes_in_half("cpu")
 
-    def unfinished(version: InfillProgress) -> Piece | None:
+    def unfinished(version: InfillProgress) -> bytes | None:
         if not version.bars_done:
             return None
-        return infilled_piece(infill, version.notes, vocabulary, bars_done=version.bars_done)
+        return infilled(infill, version.notes, vocabulary, bars_done=version.bars_done).data
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(version) for version in versions]):
         most_bytes = fill_segments(
@@ -144,27 +162,22 @@ def _infill(
     kept = int((~infill.masked_notes).sum())
     facts = {"first_bar": infill.bars.start + 1, "last_bar": infill.bars.stop, "kept_notes": kept}
     pieces = [
-        GeneratedPiece(
-            piece=infilled_piece(infill, version.notes, vocabulary),
-            n_bars=infill.piece.n_bars,
-            new_bars=infill.bars,
-            facts=facts,
-            grammar_errors=[],
-        )
+        _edited(infilled(infill, version.notes, vocabulary), infill.piece.n_bars, infill.bars, facts, [])
         for version in versions
     ]
     return pieces, most_bytes
 
 
 @contextmanager
-def _saving_unfinished(folder: Path, seeds: range, pieces: Callable[[], list[Piece | None]]) -> Iterator[None]:
+def _saving_unfinished(folder: Path, seeds: range, files: Callable[[], list[bytes | None]]) -> Iterator[None]:
     """On an interrupt, write what there is of each piece as `unfinished….mid`; None where there is nothing."""
     try:
         yield
     except KeyboardInterrupt:
-        for name, piece in zip(_names("unfinished", seeds), pieces(), strict=True):
-            if piece is not None:
-                write_midi(piece, folder / f"{name}.mid")
+        for name, data in zip(_names("unfinished", seeds), files(), strict=True):
+            if data is not None:
+                with atomic_write(folder / f"{name}.mid") as partial:
+                    partial.write_bytes(data)
         raise
 
 
@@ -174,23 +187,24 @@ def _names(stem: str, seeds: range) -> list[str]:
 
 
 def _write_piece(generated: GeneratedPiece, plan: GenerationPlan, midi: Path, seed: int) -> dict[str, Any]:
-    """Write one piece and its picture; facts about it, from the file as it reads back."""
-    piece, n_bars, errors = generated.piece, generated.n_bars, generated.grammar_errors
-    write_midi(piece, midi)
-    again = read_midi(midi)
-    if errors or (again.n_bars, len(again.notes)) != (n_bars, len(piece.notes)):
-        raise MeloError(
-            f"{midi}: reads back as {again.n_bars} bars and {len(again.notes)} notes, not {n_bars} and "
-            f"{len(piece.notes)} {errors[:1]}; this is a bug, please report it with the seed {seed}"
-        )
+    """Write one piece and its picture; facts about it, from the file as it reads back. A file that reads otherwise is removed."""
+    n_bars, n_notes, errors = generated.n_bars, generated.n_notes, generated.grammar_errors
+    with atomic_write(midi) as partial:
+        partial.write_bytes(generated.data)
+        piece = read_midi(partial)
+        if errors or (piece.n_bars, len(piece.notes)) != (n_bars, n_notes):
+            raise MeloError(
+                f"{midi}: reads back as {piece.n_bars} bars and {len(piece.notes)} notes, not {n_bars} and "
+                f"{n_notes} {errors[:1]}; this is a bug, please report it with the seed {seed}"
+            )
     title = f"{n_bars} bars, seed {seed}, {plan.model_folder.name}"
     draw_piano_roll(piece, midi.with_suffix(".png"), title=title, new=generated.new_bars)
     return {
         "file": midi.name,
-        "bars": again.n_bars,
-        "parts": len(again.parts),
+        "bars": piece.n_bars,
+        "parts": len(piece.parts),
         "instruments": part_names(piece),
-        "notes": len(again.notes),
-        "seconds": round(again.seconds, 3),
+        "notes": len(piece.notes),
+        "seconds": round(piece.seconds, 3),
         **generated.facts,
     }

@@ -70,25 +70,29 @@ class GridBars:
     time_signature: Ints
     """(T,) index of each bar's time signature."""
 
+    def bar_of(self, tick: Ints) -> Ints:
+        """(…) number of the bar, of these, that holds each tick."""
+        return np.searchsorted(self.start_tick, tick, side="right") - 1
+
 
 def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
     """(L, F) the rows of a piece, and what the grid changed.
 
-    Onsets go to the nearest step; one that rounds to its bar's end opens the next bar. Two notes of a part that meet in
-    onset and pitch become one, with the longer length and the louder velocity. A bar that no signature of the vocabulary
-    names (79/4, or one cut short by an odd length) is written as the signatures that add up to it.
+    Every bar has its header, empty ones at the end too. Onsets go to the nearest step; a note that is struck a little before its
+    bar opens it. Two notes of a part that meet in onset and pitch become one, with the longer length and the louder velocity. A
+    bar that no signature of the vocabulary names (79/4, or one cut short by an odd length) is written as the signatures that add
+    up to it.
 
     Args:
-        piece: of one note or more.
+        piece: of one bar or more.
         vocabulary: what the values of rows mean.
     """
     notes, tpq, steps = piece.notes, piece.ticks_per_quarter, vocabulary.steps_per_quarter
     bars = grid_bars(piece, vocabulary)
-    bar = np.searchsorted(bars.start_tick, notes.onset_tick, side="right") - 1
+    bar = bars.bar_of(notes.onset_tick + piece.bar_tolerance)
     within = notes.onset_tick - bars.start_tick[bar]
-    position = nearest_step(within, tpq, steps_per_quarter=steps)
-    over = position >= np.array(vocabulary.bar_steps)[bars.time_signature[bar]]
-    bar, position = bar + over, np.where(over, 0, position)
+    last = np.array(vocabulary.bar_steps)[bars.time_signature[bar]] - 1
+    position = np.minimum(nearest_step(within, tpq, steps_per_quarter=steps), last)
     length = np.maximum(nearest_step(notes.duration_tick, tpq, steps_per_quarter=steps), 1)
     duration = _closest(length, vocabulary.durations)
     change = np.array(vocabulary.durations)[duration] * (tpq / steps) - notes.duration_tick
@@ -105,7 +109,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
         resized=int((np.abs(change) > tpq / 100).sum()),
         merged=len(notes) - len(rows),
     )
-    headers = _headers(piece, bars, int(bar.max()) + 1, vocabulary)
+    headers = _headers(piece, bars, vocabulary)
     order = np.argsort(np.concatenate([np.arange(len(headers)), bar]), kind="stable")  # a header comes before its notes
     end = np.full((1, len(FIELDS)), ABSENT, dtype=np.int16)
     end[0, INSTRUMENT] = vocabulary.end
@@ -115,7 +119,7 @@ def encode(piece: Piece, vocabulary: Vocabulary) -> tuple[Rows, GridLoss]:
 def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     """The piece of rows (L, F) at 480 ticks a quarter; an end row may be missing.
 
-    Parts come in the order of (instrument, instance). A piece ends with its last note, so empty bars at the end are lost.
+    Parts come in the order of (instrument, instance). It ends at the bar line of its last bar, an empty one too.
     """
     rows = rows.astype(np.int64)
     rows = rows[rows[:, INSTRUMENT] != vocabulary.end]
@@ -126,35 +130,29 @@ def decode(rows: Rows, vocabulary: Vocabulary) -> Piece:
     start = np.concatenate([[0], np.cumsum(ticks, dtype=np.int64)])
     note, note_bar = rows[~header], bar[~header]
     ids, part = np.unique(row_parts(note, vocabulary), return_inverse=True)
-    onset, duration, pitch, velocity = note_values(note, vocabulary, TICKS_PER_QUARTER // vocabulary.steps_per_quarter)
+    step = TICKS_PER_QUARTER // vocabulary.steps_per_quarter
+    onset, duration = step * note[:, POSITION], step * np.array(vocabulary.durations)[note[:, DURATION]]
     tempo = np.array(vocabulary.tempos)[rows[header, TEMPO]]
     changes = np.flatnonzero(np.diff(tempo, prepend=0.0))
     new_signature = [b for b in range(len(signatures)) if b == 0 or signatures[b] != signatures[b - 1]]
     return Piece(
         parts=tuple(general_midi_part(divmod(i, vocabulary.instances), vocabulary) for i in ids.tolist()),
-        notes=Notes.of(start[note_bar] + onset, duration, pitch, velocity, part),
+        notes=Notes.of(
+            start[note_bar] + onset, duration, note[:, PITCH], np.array(vocabulary.velocities)[note[:, VELOCITY]], part
+        ),
         bars=Bars.of([(int(start[b]), *signatures[b]) for b in new_signature], TICKS_PER_QUARTER),
         tempo_tick=start[changes],
         tempo=tempo[changes],
+        end_tick=int(start[-1]),
     )
 
 
-def note_values(notes: Rows, vocabulary: Vocabulary, step_ticks: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """(N,) onset from the bar line and duration in ticks, MIDI pitch and velocity of note rows (N, F), at a step's ticks."""
-    values: Ints = notes.astype(np.int64)
-    duration: Ints = np.array(vocabulary.durations)[values[:, DURATION]]
-    velocity: Ints = np.array(vocabulary.velocities)[values[:, VELOCITY]]
-    return values[:, POSITION] * step_ticks, duration * step_ticks, values[:, PITCH], velocity
-
-
-def _headers(piece: Piece, bars: GridBars, n_bars: int, vocabulary: Vocabulary) -> Rows:
-    """(n_bars, F) header rows of the bars (T,); a bar behind the last one, opened by rounding, repeats its signature."""
-    known = np.minimum(np.arange(n_bars), len(bars.start_tick) - 1)
-    rows = np.full((n_bars, len(FIELDS)), ABSENT, dtype=np.int16)
+def _headers(piece: Piece, bars: GridBars, vocabulary: Vocabulary) -> Rows:
+    """(T, F) header rows of bars."""
+    rows = np.full((len(bars.start_tick), len(FIELDS)), ABSENT, dtype=np.int16)
     rows[:, INSTRUMENT] = vocabulary.bar
-    rows[:, TIME_SIGNATURE] = bars.time_signature[known]
-    tempo = piece.tempo_at(bars.start_tick[known])
-    rows[:, TEMPO] = nearest_tempo(tempo, vocabulary)
+    rows[:, TIME_SIGNATURE] = bars.time_signature
+    rows[:, TEMPO] = nearest_tempo(piece.tempo_at(bars.start_tick), vocabulary)
     return rows
 
 

@@ -15,6 +15,7 @@ Infill (fill-in-the-middle, see `meloctl.dataset.infill_windows`) adds two:
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -112,8 +113,10 @@ class Vocabulary:
 
     @cached_property
     def bar_steps(self) -> tuple[int, ...]:
-        """Positions in a bar of each time signature; a last, shorter step counts (3/32 has 5)."""
-        return tuple(math.ceil(4 * self.steps_per_quarter * n / d) for n, d in self.signatures)
+        """Positions in a bar of each time signature; half a step before its end the next bar begins (3/32, 4.5 steps, has 4)."""
+        return tuple(
+            math.ceil(Fraction(4 * self.steps_per_quarter * n, d) - Fraction(1, 2)) for n, d in self.signatures
+        )
 
     def instrument_of(self, program: int, is_drum: bool) -> int:
         """Index of a program's or the drums' instrument."""

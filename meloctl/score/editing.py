@@ -1,133 +1,111 @@
-"""New notes in a finished piece: bars behind its last one, or notes between those that it has. Kept notes stay to the tick.
+"""New notes in the file of a finished piece: between those that it has, or in bars behind its last one.
 
-Shape letters: N notes, L rows, F fields, T bars as rows count them (a bar that rows cannot name is several).
+Shape letters: L rows, F fields, T bars as rows count them (a bar that rows cannot name is several), K tracks.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from analysis.arrays import Ints
 from analysis.errors import MeloError
-from analysis.piece import DENOMINATORS, Bars, Notes, Part, Piece
-from meloctl.rows.codec import TICKS_PER_QUARTER, Rows, decode, nearest_tempo, note_values
+from analysis.midi import MidiSource
+from analysis.piece import MOST_DENOMINATOR, Bars, Part, Piece, bar_tolerance
+from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.rows.grammar import Row
-from meloctl.rows.parts import PartId, general_midi_part, part_ids, row_part_ids
-from meloctl.rows.vocabulary import FIELDS, INSTANCE, INSTRUMENT, TEMPO, TIME_SIGNATURE, Vocabulary
-from meloctl.score.playable import playable
+from meloctl.rows.parts import PartId, general_midi_part, part_ids
+from meloctl.rows.vocabulary import (
+    DURATION,
+    FIELDS,
+    INSTANCE,
+    INSTRUMENT,
+    PITCH,
+    POSITION,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+    Vocabulary,
+)
+from meloctl.score.join_notes import EditedMidi, PlacedNote, join_notes
+from meloctl.score.kept_music import KeptMusic
+from meloctl.score.midi_channels import ONSET
+from meloctl.score.midi_edit import BEHIND, NewEvent, finer_factor, meta_event
+from meloctl.score.midi_kinds import TEMPO as TEMPO_EVENT
+from meloctl.score.midi_kinds import TIME_SIGNATURE as SIGNATURE_EVENT
+from meloctl.score.midi_kinds import meta_kinds
 
 NewNote = tuple[int, Row]
 """(bar as rows count, note row)"""
 
-_MOST_TICKS_PER_QUARTER = 32_767
-"""Of a MIDI file."""
-
-_PlacedNote = tuple[int, int, int, int, int]
-"""(part, pitch, onset tick, end tick, velocity)"""
+_LEAST_TICKS = 16
+"""Ticks a quarter with which a bar of 1/64 has one."""
 
 
-def refine_ticks(piece: Piece, vocabulary: Vocabulary) -> Piece:
-    """The same piece with ticks that are finer by a whole factor, so that every step and every bar of rows begins on a tick.
-
-    Raises:
-        MeloError: a MIDI file cannot have ticks as fine.
-    """
-    ticks = piece.ticks_per_quarter
-    needed = math.lcm(vocabulary.steps_per_quarter, max(DENOMINATORS) // 4)
-    factor = needed // math.gcd(needed, ticks)
-    if factor == 1:
-        return piece
-    if factor * ticks > _MOST_TICKS_PER_QUARTER:
-        raise MeloError(
-            f"the piece has {ticks} ticks a quarter, in which no step of rows begins on a tick; give it in a "
-            f"multiple of {needed}, such as 480"
-        )
-    notes, bars = piece.notes, piece.bars
-    signatures = zip(
-        (factor * bars.signature_tick).tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True
-    )
-    return replace(
-        piece,
-        notes=replace(notes, onset_tick=factor * notes.onset_tick, duration_tick=factor * notes.duration_tick),
-        bars=Bars.of(signatures, factor * ticks),
-        tempo_tick=factor * piece.tempo_tick,
-    )
+def check_ticks(piece: Piece) -> None:
+    """Raises MeloError where a piece's ticks cannot hold its bars, or new ones."""
+    coarse = piece.ticks_per_quarter < _LEAST_TICKS and _has_bars_between_ticks(piece)
+    if coarse or (np.diff(piece.bars.start_tick(range(piece.n_bars + 1))) == 0).any():
+        ticks = "1 tick" if piece.ticks_per_quarter == 1 else f"{piece.ticks_per_quarter} ticks"
+        raise MeloError(f"{ticks} a quarter are too coarse for its bars; save it again with 480 or more")
 
 
-def without_idle_parts(piece: Piece) -> Piece:
-    """The piece without parts that have no note."""
-    used, part = np.unique(piece.notes.part, return_inverse=True)
-    return replace(piece, parts=tuple(piece.parts[i] for i in used), notes=replace(piece.notes, part=part))
+def _has_bars_between_ticks(piece: Piece) -> bool:
+    return bool((4 * piece.ticks_per_quarter * piece.bars.numerator % piece.bars.denominator).any())
 
 
-def append_bars(kept: Piece, kept_bars: int, end_tick: int, rows: Rows, vocabulary: Vocabulary) -> Piece:
-    """A piece with new bars behind its kept ones, in the kept piece's ticks.
-
-    A new note on a pitch that a kept note of its part still holds begins where that ends; one for which nothing is left is
-    dropped.
+def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, vocabulary: Vocabulary) -> EditedMidi:
+    """A file with new notes between those that stay; parts that it lacks are added. No new note outlasts the piece.
 
     Args:
-        kept: the kept bars' notes, ticks as `refine_ticks` makes them.
-        kept_bars: how many of the bars of `rows` are kept ones.
-        end_tick: where the kept bars end.
-        rows: (L, F) of the kept bars, then the new ones, then an end row.
-    """
-    decoded = decode(rows, vocabulary)
-    header = rows[rows[:, TIME_SIGNATURE] >= 0]
-    bar_tick = decoded.bars.start_tick(np.arange(len(header) + 1))
-    first_tick, ticks = int(bar_tick[kept_bars]), kept.ticks_per_quarter
-
-    def file_tick(tick: Ints) -> Ints:
-        """(…) ticks of the decoded piece's new bars in the kept piece; exact, see `refine_ticks`."""
-        return np.asarray(end_tick + (tick - first_tick) * ticks // TICKS_PER_QUARTER)
-
-    new_bar_tick = file_tick(bar_tick[kept_bars:-1])
-    new = playable(decoded, len(header)).notes
-    new = new.take(new.onset_tick >= first_tick)
-    decoded_ids = row_part_ids(rows, vocabulary)
-    parts, part_index = _with_new_parts(kept.parts, decoded_ids, vocabulary)
-    part = np.array([part_index[i] for i in decoded_ids], dtype=np.int64)[new.part]
-    onset = np.maximum(file_tick(new.onset_tick), _held_until(kept.notes, len(parts))[part, new.pitch])
-    duration = file_tick(new.onset_tick + new.duration_tick) - onset
-    fits = duration > 0
-    columns = (onset, duration, new.pitch, new.velocity, part)
-    tempo = header[kept_bars:, TEMPO].astype(np.int64)
-    changes = np.flatnonzero(np.diff(tempo, prepend=nearest_tempo(kept.tempo[-1:], vocabulary)))
-    piece = Piece(
-        parts=parts,
-        notes=Notes.joined([kept.notes, Notes.of(*(column[fits] for column in columns))]),
-        bars=_joined_bars(kept.bars, end_tick, header[kept_bars:], new_bar_tick, vocabulary),
-        tempo_tick=np.concatenate([kept.tempo_tick, new_bar_tick[changes]]),
-        tempo=np.concatenate([kept.tempo, np.array(vocabulary.tempos)[tempo[changes]]]),
-    )
-    return without_idle_parts(piece)
-
-
-def insert_notes(kept: Piece, new: Sequence[NewNote], bar_tick: Ints, vocabulary: Vocabulary) -> Piece:
-    """A piece with new notes between its kept ones; parts that it lacks are added behind its own.
-
-    A new note on a pitch that a kept note of its part holds begins where that ends, and ends where the next one begins; one for
-    which nothing is left is dropped. No new note outlasts the piece.
-
-    Args:
-        kept: a piece with the notes that stay and with all its parts, idle ones too, so that (instrument, instance) names a part
-            of it; ticks as `refine_ticks` makes them.
         new: notes, in any order.
-        bar_tick: (T + 1,) the tick on which each bar begins, then the piece's end.
+        bar_tick: (T + 1,) the tick of the file on which each bar begins, then the piece's end.
     """
-    new_ids = ((int(row[INSTRUMENT]), int(row[INSTANCE])) for _, row in new)
-    parts, part_index = _with_new_parts(kept.parts, new_ids, vocabulary)
-    step = kept.ticks_per_quarter // vocabulary.steps_per_quarter
-    placed = sorted(_placed(new, bar_tick, step, part_index, vocabulary))
-    fitted = np.array(list(_fitted(placed, kept.notes)), dtype=np.int64)
-    part, pitch, onset, end, velocity = fitted.reshape(-1, 5).T
-    notes = Notes.joined([kept.notes, Notes.of(onset, end - onset, pitch, velocity, part)])
-    return without_idle_parts(replace(kept, parts=parts, notes=notes))
+    source, end = kept.source, int(bar_tick[-1])
+    factor = _factor(source, end, (), vocabulary)
+    parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
+    placed = _placed(new, factor * bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary)
+    end_tick = source.events.end_tick.astype(np.int64)
+    last_bar = int(source.piece.bars.start_tick(source.piece.n_bars - 1)) - source.piece.bar_tolerance
+    if max(end_tick) + source.piece.bar_tolerance < end and not (kept.notes[:, ONSET] >= last_bar).any():
+        end_tick[0] = end  # nothing else says any more that there is a last bar
+    return join_notes(
+        kept.in_finer_ticks(factor), parts, placed, n_bars=source.piece.n_bars, end_tick=factor * end_tick
+    )
 
 
-def _with_new_parts(
+def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabulary: Vocabulary) -> EditedMidi:
+    """A file with new bars behind those that stay; every track ends with the last of them.
+
+    Args:
+        bars: how many bars stay, as the file counts them.
+        row_bars: how many they are in `rows`.
+        rows: (L, F) of the kept bars, then the new ones, and perhaps an end row.
+    """
+    source, cut = kept.source, int(kept.source.piece.bars.start_tick(bars))
+    header = rows[rows[:, INSTRUMENT] == vocabulary.bar][row_bars:]
+    signatures = [vocabulary.signatures[t] for t in header[:, TIME_SIGNATURE]]
+    factor = _factor(source, cut, signatures, vocabulary)
+    bar_tick = new_bar_ticks(factor * cut, signatures, factor * source.events.ticks_per_quarter)
+    note_bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1 - row_bars
+    is_new = (note_bar >= 0) & (rows[:, INSTANCE] >= 0)
+    new = list(zip(note_bar[is_new].tolist(), rows[is_new], strict=True))
+    parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
+    events = [
+        *_signature_events(kept, bars, signatures, bar_tick, factor),
+        *_tempo_events(kept, cut, header, bar_tick, vocabulary),
+    ]
+    return join_notes(
+        kept.in_finer_ticks(factor).ending_at(int(bar_tick[-1])),
+        parts,
+        _placed(new, bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary),
+        n_bars=bars + len(header),
+        end_tick=np.full(len(source.events.tracks), bar_tick[-1]),
+        events=events,
+    )
+
+
+def with_new_parts(
     parts: tuple[Part, ...], ids: Iterable[PartId], vocabulary: Vocabulary
 ) -> tuple[tuple[Part, ...], dict[PartId, int]]:
     """Parts, and behind them those of `ids` that are new, in order; and {(instrument, instance): index} of all."""
@@ -137,57 +115,129 @@ def _with_new_parts(
     return (*parts, *(general_midi_part(part, vocabulary) for part in added)), index
 
 
-def _held_until(notes: Notes, n_parts: int) -> Ints:
-    """(P, 128) the tick where the last note of each part and pitch ends; 0 where there is none."""
-    until = np.zeros((n_parts, 128), dtype=np.int64)
-    np.maximum.at(until, (notes.part, notes.pitch), notes.onset_tick + notes.duration_tick)
-    return until
+def new_bar_ticks(start: int, signatures: Sequence[tuple[int, int]], ticks_per_quarter: int) -> Ints:
+    """(T + 1,) the tick on which each new bar begins, from `start` on, then their end; between two ticks, the later counts."""
+    ticks, begin, n_bars = [start], start, 0
+    for bar, (n, d) in enumerate(signatures):
+        if bar and signatures[bar - 1] != (n, d):
+            begin, n_bars = ticks[-1], 0
+        n_bars += 1
+        ticks.append(begin - (-4 * ticks_per_quarter * n * n_bars) // d)
+    return np.array(ticks, dtype=np.int64)
 
 
-def _joined_bars(bars: Bars, end_tick: int, header: Rows, bar_tick: Ints, vocabulary: Vocabulary) -> Bars:
-    """The time signatures of a piece up to a tick, then those of new bars.
+def _factor(source: MidiSource, end_tick: int, signatures: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> int:
+    """By which ticks are multiplied so that each step, and each new bar behind a tick, begins on a tick; or at least each step.
 
-    Args:
-        bars: of the kept piece.
-        end_tick: where the kept bars end.
-        header: (T, F) header rows of the new bars.
-        bar_tick: (T,) the tick on which each of them begins.
+    1 where no MIDI file could have ticks as fine, or where a bar line of the file lies between two ticks, which would move.
     """
-    every = zip(bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True)
-    signatures = [signature for signature in every if signature[0] < end_tick]
-    for i, tick in enumerate(bar_tick.tolist()):
-        if i == 0 or header[i, TIME_SIGNATURE] != header[i - 1, TIME_SIGNATURE]:
-            signatures.append((tick, *vocabulary.signatures[header[i, TIME_SIGNATURE]]))
-    return Bars.of(signatures, bars.ticks_per_quarter)
+    ticks, steps = source.piece.ticks_per_quarter, vocabulary.steps_per_quarter
+    if _has_bars_between_ticks(source.piece):
+        return 1
+    end = end_tick + sum(-(-4 * ticks * n // d) for n, d in signatures)
+    whole = math.lcm(steps, *(d // math.gcd(4 * n, d) for n, d in signatures))
+    factor = finer_factor(source.events, whole, end)
+    return factor if factor > 1 else finer_factor(source.events, steps, end)
+
+
+def _part_id(row: Row | Ints) -> PartId:
+    return int(row[INSTRUMENT]), int(row[INSTANCE])
 
 
 def _placed(
-    new: Sequence[NewNote], bar_tick: Ints, step: int, part_index: dict[PartId, int], vocabulary: Vocabulary
-) -> Iterator[_PlacedNote]:
-    """New notes in ticks; `bar_tick` (T + 1,) as in `insert_notes`, `step` in ticks. A note beyond its bar's end is dropped."""
-    rows = np.array([row for _, row in new], dtype=np.int16).reshape(-1, len(FIELDS))
-    bar = np.array([bar for bar, _ in new], dtype=np.int64)
-    within, duration, pitch, velocity = note_values(rows, vocabulary, step)
-    onset = bar_tick[bar] + within
-    end = np.minimum(onset + duration, bar_tick[-1])
-    part = [part_index[instrument, instance] for instrument, instance in rows[:, [INSTRUMENT, INSTANCE]].tolist()]
-    inside = onset < bar_tick[bar + 1]  # the signature of a bar may name it a little too long
-    columns = (np.array(part, dtype=np.int64), pitch, onset, end, velocity)
-    return zip(*(column[inside].tolist() for column in columns), strict=True)
+    new: Sequence[NewNote],
+    bar_tick: Ints,
+    ticks_per_quarter: int,
+    part_index: dict[PartId, int],
+    vocabulary: Vocabulary,
+) -> list[PlacedNote]:
+    """New notes in ticks, each time to the nearest; a note beyond its bar's end is dropped.
+
+    Args:
+        bar_tick: (T + 1,) the tick on which each bar begins, then the end, which no note outlasts.
+    """
+    rows = np.array([row for _, row in new], dtype=np.int64).reshape(-1, len(FIELDS))
+    bar, steps = np.array([bar for bar, _ in new], dtype=np.int64), vocabulary.steps_per_quarter
+
+    def ticks(position: Ints) -> Ints:
+        return np.asarray(bar_tick[bar] + (2 * position * ticks_per_quarter + steps) // (2 * steps))
+
+    onset = ticks(rows[:, POSITION])
+    end = np.minimum(ticks(rows[:, POSITION] + np.array(vocabulary.durations)[rows[:, DURATION]]), bar_tick[-1])
+    velocity = np.array(vocabulary.velocities)[rows[:, VELOCITY]]
+    part = np.array([part_index[_part_id(row)] for row in rows], dtype=np.int64)
+    inside = (
+        onset + bar_tolerance(ticks_per_quarter) < bar_tick[bar + 1]
+    )  # a bar's signature may name it a little too long
+    columns = (part, rows[:, PITCH], onset, end, velocity)
+    return list(zip(*(column[inside].tolist() for column in columns), strict=True))
 
 
-def _fitted(placed: Sequence[_PlacedNote], kept: Notes) -> Iterator[_PlacedNote]:
-    """New notes, in ascending order, shortened so that none overlaps a kept or a later new note of its part and pitch."""
-    spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    columns = (kept.part, kept.pitch, kept.onset_tick, kept.duration_tick)
-    for part, pitch, onset, length in zip(*(c.tolist() for c in columns), strict=True):
-        spans.setdefault((part, pitch), []).append((onset, onset + length))
-    for n, (part, pitch, onset, end, velocity) in enumerate(placed):
-        others = spans.get((part, pitch), [])
-        begins = max([onset, *(stop for start, stop in others if start <= onset < stop)])
-        following = [start for start, _ in others if start >= begins]
-        if n + 1 < len(placed) and placed[n + 1][:2] == (part, pitch):
-            following.append(placed[n + 1][2])
-        ends = min([end, *following])
-        if ends > begins:
-            yield part, pitch, begins, ends, velocity
+def _signature_events(
+    kept: KeptMusic,
+    bars: int,
+    signatures: Sequence[tuple[int, int]],
+    bar_tick: Ints,
+    factor: int,
+) -> list[NewEvent]:
+    """Time signatures of new bars, where they change.
+
+    A signature that is in force cannot be said again to cut its bar short: then the last kept bar is named by its true length.
+    """
+    old = kept.source.piece.bars
+    cut, before = int(old.start_tick(bars)), int(np.searchsorted(old.signature_tick, old.start_tick(bars)) - 1)
+    said = list(zip(old.signature_tick.tolist(), old.numerator.tolist(), old.denominator.tolist(), strict=True))
+    in_force = said[before][1:]
+    found, track = [], _holding_track(kept, SIGNATURE_EVENT)
+    if signatures[0] == in_force and int(Bars.of(said[: before + 1], old.ticks_per_quarter).start_tick(bars)) != cut:
+        start = int(old.start_tick(bars - 1))
+        in_force = _name(cut - start, old.ticks_per_quarter)
+        found.append((factor * start, in_force))
+    for tick, signature in zip(bar_tick.tolist(), signatures, strict=False):
+        if signature != in_force:
+            found.append((tick, signature))
+        in_force = signature
+    return [
+        NewEvent(track=track, tick=tick, place=BEHIND, data=_signature_event(*signature)) for tick, signature in found
+    ]
+
+
+def _name(ticks: int, ticks_per_quarter: int) -> tuple[int, int]:
+    """The time signature of a bar of so many ticks. Raises MeloError where it has none."""
+    for d in (4, 8, 16, 32, 64, MOST_DENOMINATOR):
+        n, rest = divmod(ticks * d, 4 * ticks_per_quarter)
+        if not rest and n < 256:
+            return n, d
+    raise MeloError(
+        "the last of the kept bars is cut short at a length that no time signature has; keep another number of bars",
+        field="keep_bars",
+    )
+
+
+def _signature_event(numerator: int, denominator: int) -> bytes:
+    clocks = max(1, 96 // denominator)  # of 24 a quarter, from click to click of a metronome
+    return meta_event(SIGNATURE_EVENT, bytes([numerator, denominator.bit_length() - 1, clocks, 8]))
+
+
+def _tempo_events(kept: KeptMusic, cut: int, header: Rows, bar_tick: Ints, vocabulary: Vocabulary) -> list[NewEvent]:
+    """Tempos of new bars (T, F), where they change; the first is compared with the one in force at the cut."""
+    piece = kept.source.piece
+    tempo = header[:, TEMPO].astype(np.int64)
+    in_force = nearest_tempo(piece.tempo[piece.tempo_tick < cut][-1:], vocabulary)
+    track = _holding_track(kept, TEMPO_EVENT)
+    return [
+        NewEvent(
+            track=track,
+            tick=int(bar_tick[bar]),
+            place=BEHIND,
+            data=meta_event(TEMPO_EVENT, round(60e6 / vocabulary.tempos[tempo[bar]]).to_bytes(3, "big")),
+        )
+        for bar in np.flatnonzero(np.diff(tempo, prepend=in_force)).tolist()
+    ]
+
+
+def _holding_track(kept: KeptMusic, kind: int) -> int:
+    """The track of the last meta event of a kind that stays; the first where there is none."""
+    events = kept.source.events
+    found = np.flatnonzero((meta_kinds(events) == kind) & kept.keep)
+    return int(events.track[found[np.argmax(events.tick[found])]]) if len(found) else 0

@@ -15,7 +15,7 @@ from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
 from analysis.grid import STEPS_PER_QUARTER
 from analysis.json_spec import read_json
-from analysis.midi import write_midi
+from analysis.midi_write import write_midi
 from analysis.piece import Bars, Notes, Part, Piece
 from meloctl.corpus.composer.harmony import BandKey
 from meloctl.corpus.composer.material import Band
