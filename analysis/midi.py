@@ -199,12 +199,12 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
 
 
 def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -> FileNotes:
-    """Notes as long as the sustain pedal holds them; drums end by themselves."""
+    """Notes as long as the sustain pedal holds them, at most to the last release of a key; drums end by themselves."""
     onset, end, pitch, channel = (
         c.astype(np.int64) for c in (found.onset_tick, found.end_tick, found.pitch, found.channel)
     )
-    last, manager = int(events.end_tick.max()), managers(states, channel, onset)
-    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=last)
+    manager = managers(states, channel, onset)
+    end = sustained_end(onset, end, pitch, channel, manager, pedals=pedal_events(events), last_tick=int(end.max()))
     drums = found.part_drums[found.part].astype(bool)
     return replace(found, end_tick=np.where(drums, found.end_tick, end).astype(found.end_tick.dtype))
 

@@ -15,7 +15,7 @@ class _Kind:
     name: str
     phrase: str
     what: str
-    """After the count of all files together."""
+    """Before the count of all files together."""
 
     advice: str
     fix: bool = False
@@ -174,7 +174,7 @@ def _of_kind(kind: _Kind, pieces: Sequence[PieceCheck]) -> Finding:
         fix=kind.fix or kind.missing,
         missing=kind.missing,
         phrase=kind.phrase,
-        what=f"{sum(counts):,} {kind.what}",
+        what=f"{kind.what} ({sum(counts):,} in all)",
         advice=kind.advice,
     )
 
@@ -186,8 +186,8 @@ def _of_bars(pieces: Sequence[PieceCheck]) -> Iterator[Finding]:
         files=tuple(late),
         fix=True,
         phrase="with a long silence at the end",
-        what=f"{sum(pieces[i].silent_bars for i in late):,} bars behind the last note, over {SILENT_SHARE:.0%} of a file: they "
-        "belong to the piece, since End of Track stands behind them",
+        what=f"bars behind the last note, over {SILENT_SHARE:.0%} of a file: they belong to the piece, since End of Track stands "
+        f"behind them ({sum(pieces[i].silent_bars for i in late):,} in all)",
         advice="move End of Track to the end of the music in a sequencer, unless the silence is meant",
     )
     early = [i for i, p in enumerate(pieces) if p.early > EARLY * p.notes]
@@ -196,7 +196,7 @@ def _of_bars(pieces: Sequence[PieceCheck]) -> Iterator[Finding]:
         files=tuple(early),
         fix=False,
         phrase="with notes a hair before their bar",
-        what=f"{sum(pieces[i].early for i in early):,} notes struck at most 1/24 of a quarter before a bar line, "
-        f"over {EARLY:.0%} of a file: they belong to the bar that it opens",
+        what=f"notes struck at most 1/24 of a quarter before a bar line, over {EARLY:.0%} of a file: they belong to the bar that "
+        f"it opens ({sum(pieces[i].early for i in early):,} in all)",
         advice="nothing: statistics, rows and infill take them so",
     )

@@ -20,6 +20,7 @@ _SUSTAIN, _ALL_SOUND_OFF, _RESET_ALL = 64, 120, 121
 
 _PORT = 0x21
 _TICK_BITS = 32
+_NEVER = 1 << _TICK_BITS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +59,7 @@ def sustained_end(
     foot = value != SILENCE
     key = (channel << 7) | pitch
     struck = np.sort((key << _TICK_BITS) + onset_tick)
-    again = _next(struck, (key << _TICK_BITS) + np.maximum(end_tick, onset_tick + 1), key, last_tick)
+    again = _next(struck, (key << _TICK_BITS) + np.maximum(end_tick, onset_tick + 1), key, _NEVER)
     end = end_tick
     for pedal in (channel, manager):
         release = (pedal << _TICK_BITS) + end_tick

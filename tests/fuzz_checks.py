@@ -22,6 +22,7 @@ def through(data: bytes) -> str:
 
     from analysis.errors import MeloError
     from analysis.midi import parse_midi
+    from analysis.reading import Reading
     from meloctl.rows.codec import decode, encode
     from meloctl.rows.vocabulary import default_vocabulary
 
@@ -30,6 +31,9 @@ def through(data: bytes) -> str:
     except MeloError as error:
         return f"refused: {error}"
     _assert_sound_piece(piece)
+    mended = parse_midi(data, reading=Reading(pedal=True, fix_bars=True))
+    _assert_sound_piece(mended)
+    assert np.array_equal(mended.notes.onset_tick, piece.notes.onset_tick), "a reading moves notes"
     rows, _ = encode(piece, default_vocabulary())
     again, _ = encode(decode(rows, default_vocabulary()), default_vocabulary())
     assert np.array_equal(rows, again), "rows of the decoded piece differ"

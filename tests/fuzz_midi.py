@@ -42,7 +42,7 @@ class Setting:
     through: str = "fuzz_checks:through"
     """MODULE:FUNCTION that takes a file's bytes and returns what became of it, or raises."""
 
-    silence: float = 10.0
+    silence: float = 60.0
     """Seconds without a word after which a child hangs."""
 
     def file(self, index: int, files: list[bytes]) -> bytes:

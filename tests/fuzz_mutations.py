@@ -38,7 +38,7 @@ def mutated(seed: int, index: int, files: list[bytes]) -> bytes:
     if rng.random() < 0.01:
         return rng.randbytes(rng.randrange(200))
     if rng.random() < 0.25:
-        whole = rules_song(rng)
+        whole = rules_song(rng) * rng.choice((1,) * 19 + (2,))
         return wrapped(rng, whole) if rng.random() < 0.1 else whole
     data = _made(rng) if not files or rng.random() < 0.5 else rng.choice(files)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):

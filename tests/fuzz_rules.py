@@ -128,7 +128,9 @@ def _text(rng: Random, channel: int) -> list[Event]:
 
 
 def _system(rng: Random, channel: int) -> list[Event]:
-    return [(0, rng.choice((b"\xf1\x00", b"\xf2\x00\x90", b"\xf3\x01", b"\xf6", b"\xf8", b"\xfe")))]
+    return [
+        (0, rng.choice((b"\xf1\x00", b"\xf2\x00\x90", b"\xf3\x01", b"\xf6", b"\xf8", b"\xfe", b"\xf7\x03\x90\x3c\x40")))
+    ]
 
 
 def _high(rng: Random, channel: int) -> list[Event]:
@@ -193,6 +195,6 @@ def wrapped(rng: Random, data: bytes) -> bytes:
     if rng.random() < 0.6:
         pad = b"\0" * (len(data) % 2)
         info = rng.choice((b"", b"DISP\x03\0\0\0abc\0"))
-        body = b"RMID" + info + b"data" + struct.pack("<I", len(data)) + data + pad
+        body = b"RMID" + info + (b"data" + struct.pack("<I", len(data)) + data + pad) * rng.choice((1, 1, 1, 2))
         data = b"RIFF" + struct.pack("<I", len(body)) + body
     return gzip.compress(data, mtime=0) if rng.random() < 0.5 else data

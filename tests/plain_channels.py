@@ -4,6 +4,7 @@ Events act by tick, whichever track holds them ("Standard MIDI Files 1.0"); what
 System Level 2", Roland's GS and Yamaha's XG, and "MIDI Polyphonic Expression".
 """
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from plain_events import Event
@@ -81,10 +82,10 @@ class Sound(NamedTuple):
 
 def sounds(events: list[Event]) -> dict[tuple[int, int], Sound]:
     """The sound of each note-on, by (track, place in it)."""
-    ports: dict[int, Port] = {}
+    ports: defaultdict[int, Port] = defaultdict(Port)
     found = {}
     for event in events:
-        port = ports.setdefault(event.port, Port())
+        port = ports[event.port]
         if is_note_on(event):
             player = port.player(event.status & 0x0F)
             channel = port.channels[player]

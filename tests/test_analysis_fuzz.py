@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 
 import fuzz_midi
 import pytest
@@ -10,6 +12,8 @@ from conftest import ROOT
 from fuzz_midi import Setting, fuzz, keep
 from fuzz_mutations import chunks, events, mutated
 from fuzz_songs import note, smf, song
+from plain_events import Refused
+from plain_player import KINDS, play
 
 REASONS = (
     "read",
@@ -68,6 +72,39 @@ def test_the_fault_of_a_reader_is_found(reader, finding):
     assert index == 1
     assert finding in what
     assert summary.files == 3  # a new child went on after it
+
+
+def test_what_is_read_otherwise_than_a_player_plays_it_is_found(monkeypatch):
+    from fuzz_checks import attempt, through
+
+    from analysis import midi
+
+    read = midi.parse_source
+
+    def misread(data):
+        source = read(data)
+        notes = replace(source.piece.notes, velocity=source.piece.notes.velocity // 2)
+        return replace(source, piece=replace(source.piece, notes=notes))
+
+    assert attempt(through, smf(note(60, 300)))[:2] == ("read", "")
+    monkeypatch.setattr(midi, "parse_source", misread)
+    outcome, finding, *_ = attempt(through, smf(note(60, 300)))
+    assert outcome == "read"
+    assert finding.startswith("notes: 1 read, 1 played, number 0")
+
+
+def test_the_songs_of_the_rules_depart_in_every_way():
+    """Whatever may be read otherwise than it stands occurs, each with other things, and most files can be read."""
+    counts, read = Counter(), 0
+    for index in range(800):
+        try:
+            departures = play(mutated(0, index, [])).departures
+        except Refused:
+            continue
+        read += 1
+        counts.update(kind for kind, n in departures.items() if n)
+    assert read > 300
+    assert [kind for kind in KINDS if not counts[kind]] == []
 
 
 def test_a_reader_that_does_not_start_is_no_finding():

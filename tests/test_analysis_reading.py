@@ -27,6 +27,11 @@ def test_under_the_pedal_notes_sound_until_it_is_lifted_but_drums_do_not():
     assert parse_midi(smf(track), reading=Reading(pedal=True)).notes.duration_tick.tolist() == [10]
 
 
+def test_a_pedal_that_is_never_lifted_holds_to_the_last_release_however_late_the_track_ends():
+    track = [DOWN, *note(60, 480), *note(62, 480), (1 << 27, b"\xb0\x07\x40")]
+    assert parse_midi(smf(track), reading=Reading(pedal=True)).notes.duration_tick.tolist() == [960, 480]
+
+
 def test_the_pedal_of_an_mpe_zone_holds_the_notes_of_its_channels():
     zone = [(0, b"\xb0\x65\x00"), (0, b"\xb0\x64\x06"), (0, b"\xb0\x06\x03")]
     track = [*zone, DOWN, *note(60, 480, channel=1), (480, b"\xb0\x07\x40"), UP, *note(62, 480, channel=2)]

@@ -44,6 +44,7 @@ def test_at_the_tick_of_the_release_the_pedal_counts_as_it_was_before():
 
 def test_a_pedal_that_is_never_lifted_holds_to_the_end():
     assert ends([(0, 10, 60), (20, END + 5, 62)], (5, 127)) == [END, END + 5]
+    assert ends([(0, 10, 60)], (5, 127), (END + 7, 0)) == [END + 7]  # lifted later than that
 
 
 def test_channels_have_pedals_and_keys_of_their_own():
