@@ -185,7 +185,7 @@ def test_a_written_file_ends_with_its_last_note(tmp_path):
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     piece = parse_midi(GOOD)
-    monkeypatch.setattr(MidiFile, "dump", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_midi(piece, tmp_path / "piece.mid")
     assert list(tmp_path.iterdir()) == []
