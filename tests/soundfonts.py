@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 RATE = 48_000
-ATTENUATION, PAN, RELEASE, KEYS, SAMPLE, LOOPS, EXCLUSIVE = 48, 17, 38, 43, 53, 54, 57
+RELEASE, KEYS, COARSE_TUNE, SAMPLE, LOOPS, EXCLUSIVE = 38, 43, 51, 53, 54, 57
 """Generators of SoundFont 2."""
 
 Zone = tuple[tuple[int, int], ...]

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 from conftest import note, smf
 from scipy.io import wavfile
-from soundfonts import EXCLUSIVE, RELEASE, keys, write_sine_font
+from soundfonts import COARSE_TUNE, EXCLUSIVE, RELEASE, keys, write_sine_font
 
 from analysis.errors import MeloError
 from meloctl.score import performance_sound
@@ -281,6 +281,27 @@ def test_ports_have_channels_of_their_own(tmp_path, sine):
     assert level(a, 0.5) - level(a, 1.5) == pytest.approx(11.9, abs=0.3)
 
 
+def test_a_kit_change_acts_from_its_tick_on(tmp_path, sine):
+    both = {(128, 0): [(keys(0, 127),)], (128, 25): [(keys(0, 127), (COARSE_TUNE, 12))], (0, 0): [(keys(0, 127),)]}
+    font = write_sine_font(tmp_path / "kits.sf2", both)
+    a = heard(tmp_path, [*note(69, SECOND, channel=9), (0, b"\xc9\x19"), *note(69, SECOND, channel=9)], font=font)
+    assert [round(semitones(a, second + 0.1, second + 0.9)) for second in (0, 1)] == [0, 12]
+
+
+def test_the_notes_of_an_mpe_zone_bend_apart(tmp_path, sine):
+    # the manager's volume acts on all members, whose bends reach 48 semitones: an eighth of the way up is 6
+    zone = [control(101, 0), control(100, 6), control(6, 2), control(7, 127)]
+    dry = [control(91, 0, channel=member) for member in (1, 2)]
+    bend = (0, b"\xe2\x00\x48")
+    a = heard(tmp_path, [*zone, *dry, bend, *note(57, SECOND, channel=1), *note(57, SECOND, channel=2)], font=sine)
+    assert semitones(a, 0.1, 0.9) == pytest.approx(-12, abs=0.02)
+    assert semitones(a, 1.1, 1.9) == pytest.approx(-12 + 6, abs=0.02)
+    quiet = heard(
+        tmp_path, [*zone, *dry, *note(57, SECOND, channel=1), control(7, 64), *note(57, SECOND, channel=2)], font=sine
+    )
+    assert level(quiet, 0.5) - level(quiet, 1.5) == pytest.approx(11.9, abs=0.2)
+
+
 def test_two_drum_channels_sound_together(tmp_path, sine):
     gs = (0, b"\xf0\x0a\x41\x10\x42\x12\x40\x13\x15\x01\x17\xf7")
     first = [gs, *note(CRASH, SECOND, channel=9)]
@@ -317,12 +338,17 @@ def test_a_key_of_two_notes_sounds_until_the_later_one_ends(tmp_path, sine):
     assert level(a, 2.2) < level(a, 0.2) - 40
 
 
+def test_a_key_that_is_struck_again_is_let_go_first(tmp_path, sine):
+    a = heard(tmp_path, [*DRY, *note(69, 2 * SECOND)], note(69, SECOND, rest=SECOND), font=sine)
+    assert level(a, 1.5) == pytest.approx(level(a, 0.5), abs=0.2)  # two voices would be 6 dB louder
+
+
 # Long and hostile
 
 
 def long_track(seconds):
-    """Notes of a second over a drone and a pedal, hi-hats, bends and volumes, for so many seconds."""
-    track = [(0, bytes((0x91, 45, 100)))]
+    """Notes of a program, pan and reverb that the start sets, over a drone and a pedal, hi-hats, bends and volumes."""
+    track = [(0, b"\xc0\x01"), control(10, 20), control(91, 0), (0, bytes((0x91, 45, 100)))]
     for i in range(seconds):
         volume, bend = control(7, 60 + i % 60), (0, bytes((0xE0, 0, 40 + i % 40)))
         pedal = control(64, 127 * (i % 3 > 0))
