@@ -3,6 +3,7 @@
 import os
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import mido
 import numpy as np

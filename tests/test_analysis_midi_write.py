@@ -9,13 +9,13 @@ from analysis.midi_write import midi_bytes
 from analysis.piece import Part
 
 
-def test_the_sixteenth_pitched_part_begins_a_second_port():
-    # 20 pitched parts and two of drums: 15 channels of port 0, then port 1; both drums on channel 10 of port 0
+def test_the_sixteenth_pitched_part_and_the_second_kit_begin_a_second_port():
+    # 20 pitched parts and drums of two kits: 15 channels of port 0, then port 1; the kits on channel 10 of either
     parts = tuple(Part(program=n % 3, is_drum=n in (4, 9)) for n in range(22))
     file = play(midi_bytes(piece_of([(n, 0, 12, 60) for n in range(22)], parts=parts)))
     places = [(note.port, note.channel) for note in file.notes]
     pitched = [place for n, place in enumerate(places) if n not in (4, 9)]
-    assert [places[4], places[9]] == [(0, 9)] * 2
+    assert [places[4], places[9]] == [(0, 9), (1, 9)]
     assert pitched == [(0, c) for c in range(16) if c != 9] + [(1, c) for c in range(5)]
     assert [(p.program, p.is_drum) for p in file.parts] == [(p.program, p.is_drum) for p in parts]
 
