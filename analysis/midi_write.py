@@ -18,8 +18,8 @@ def write_midi(piece: Piece, path: Path) -> None:
 def midi_bytes(piece: Piece) -> bytes:
     """A piece as a MIDI file of format 1: a track of time signatures and tempos, then one a part. Tracks end at the piece's end.
 
-    A port of MIDI has 15 channels for pitched parts, and channel 10 for drums of one kit: the 16th part, or the second kit, begins a
-    second port.
+    A port of MIDI has 15 channels for pitched parts, and channel 10 for drums of one kit: the 16th part, or the second kit,
+    begins a second port.
     """
     from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
