@@ -102,10 +102,10 @@ def _whole_messages(events: MidiEvents) -> tuple[Bytes, Bytes, Int32s, Int32s]:
     """
     data, status, start, stop = np.frombuffer(events.data, np.uint8), events.status, events.start, events.stop
     kind = status[events.marked]
+    if not (kind == ESCAPE).any():
+        return data, status, start, stop
     sysex = events.marked[(kind == SYSEX) | (kind == ESCAPE)]
     unfinished = np.flatnonzero((status[sysex] == SYSEX) & (data[stop[sysex] - 1] != 0xF7))
-    if not len(unfinished) or not (status[sysex] == ESCAPE).any():
-        return data, status, start, stop
     breaks, track = np.cumsum((status < 0xF7) & (status != SYSEX)), events.track
     status, start, stop, added = status.copy(), start.copy(), stop.copy(), bytearray()
     for first in unfinished.tolist():

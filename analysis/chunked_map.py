@@ -125,9 +125,8 @@ def forget_chunks(folder: Path) -> None:
 
 def _write(path: Path, result: ChunkResult) -> None:
     facts = json.dumps(result.facts)
-    record = json.dumps(
-        {"sum": _checksum(result.arrays, facts), "facts": facts}
-    )  # several entries would come in any order
+    sum_and_facts = {"sum": _checksum(result.arrays, facts), "facts": facts}
+    record = json.dumps(sum_and_facts)  # several entries would come in any order
     with atomic_write(path) as partial:
         save_file(result.arrays, partial, metadata={"record": record})
 

@@ -18,7 +18,8 @@ def write_midi(piece: Piece, path: Path) -> None:
 def midi_bytes(piece: Piece) -> bytes:
     """A piece as a MIDI file of format 1: a track of time signatures and tempos, then one a part. Tracks end at the piece's end.
 
-    A port of MIDI has 15 channels for pitched parts: the 16th begins a second port. All drums are on channel 10 of the first.
+    A port of MIDI has 15 channels for pitched parts, and channel 10 for drums of one kit: the 16th part, or the second kit,
+    begins a second port.
     """
     from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
@@ -31,9 +32,9 @@ def midi_bytes(piece: Piece) -> bytes:
     ]
     out = MidiFile(type=1, ticks_per_beat=piece.ticks_per_quarter, charset="utf-8")
     out.tracks.append(MidiTrack(_timed(head, piece.end_tick)))
-    pitched = 0
+    pitched, kits = 0, list(dict.fromkeys(part.program for part in piece.parts if part.is_drum))
     for index, part in enumerate(piece.parts):
-        port, channel = (0, 9) if part.is_drum else divmod(pitched, 15)
+        port, channel = (kits.index(part.program), 9) if part.is_drum else divmod(pitched, 15)
         pitched += not part.is_drum
         channel += channel >= 9 and not part.is_drum
         setup = [MetaMessage("track_name", name=part.name)] if part.name else []

@@ -58,7 +58,7 @@ def files(folder, masks, rounds):
                 rows = np.stack(writer.rows)
                 assert check_rows(rows, V) == []
                 path = folder / f"{name.replace(' ', '-')}-{n}-{seed}.mid"
-                write_midi(playable(decode(rows, V), constraints.bars), path)
+                write_midi(playable(decode(rows, V)), path)
                 yield path, constraints, meter
 
 

@@ -147,7 +147,7 @@ def test_a_generated_file_reads_back_in_both_libraries(tmp_path):
     model = small(SEED)
     for seed in range(5):
         rows = generate_rows(model, bars=7, seed=seed, top_p=1.0)
-        piece = playable(decode(rows, V), 7)
+        piece = playable(decode(rows, V))
         path = tmp_path / f"{seed}.mid"
         write_midi(piece, path)
         again = read_midi(path)
@@ -255,7 +255,7 @@ def test_bars_out_of_range_are_refused(bars):
 def test_a_note_ends_where_its_pitch_is_struck_again():
     # same pitch at 0 (long) and 12; another pitch and another part are left alone; the last one ends with the bar
     piece = piece_of([(0, 0, 100, 60), (0, 12, 6, 60), (0, 0, 20, 64), (1, 0, 30, 60), (1, 40, 100, 60)])
-    notes = playable(piece, 1).notes
+    notes = playable(replace(piece, end_tick=48)).notes
     lengths = {
         (p, o, x): d for p, o, d, x in zip(notes.part, notes.onset_tick, notes.duration_tick, notes.pitch, strict=True)
     }

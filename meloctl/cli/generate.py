@@ -7,7 +7,6 @@ import typer
 
 from meloctl.cli.common import Json, Work, outcome, progress, report, say, workspace
 from meloctl.formatting import byte_size, piece_line
-from meloctl.formatting import count as count_of
 
 
 def generate(
@@ -138,10 +137,9 @@ def generate(
         say(f"Stopped; the bars that were complete are kept: {space.folder(plan.recipe)}/")
         raise
     pieces = [{**facts, "path": str(run.folder / facts["file"])} for facts in run.manifest_value("results", "pieces")]
-    if other_patch := sum(piece.get("notes_in_other_patch", 0) for piece in pieces):
-        say(
-            f"{count_of(other_patch, 'new note')} found no channel with the program of its part: played with the one in force"
-        )
+    for piece in pieces:
+        for message in piece.get("messages", []):
+            say(f"{piece['file']}: {message}")
     cache_bytes = run.manifest_value("results", "cache_bytes")
     say(f"Cached keys and values took {byte_size(cache_bytes)} at most")
     facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}

@@ -80,7 +80,7 @@ def generate_samples(
                 one.cache_bytes_per_row.append(cache_bytes / sum(len(writer.rows) for writer in writers))
             for seed, writer in zip(batch, writers, strict=True):
                 path = one.folder / f"piece-{seed}.mid"
-                write_midi(playable(decode(np.stack(writer.rows), writer.vocabulary), bars), path)
+                write_midi(playable(decode(np.stack(writer.rows), writer.vocabulary)), path)
                 one.files.append(path)
 
 

@@ -69,6 +69,7 @@ def read_chorale(path: Path) -> Piece | None:
         bars=Bars.of(_signatures(parts[0]), TICKS_PER_QUARTER),
         tempo_tick=np.zeros(1, dtype=np.int64),
         tempo=np.array([TEMPO]),
+        end_tick=_ticks(score.highestTime),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from analysis.midi_container import Wrapper
 from meloctl.formatting import count, listed
+from meloctl.score.join_notes import EditedMidi
 from meloctl.score.kept_music import KeptMusic
 
 
@@ -38,6 +39,19 @@ def kept_messages(kept: KeptMusic, bars: int | None) -> list[str]:
         lines.append(f"Held from the replaced bars into kept ones, but ended there, for the program has changed: {cut}")
     if kept.ended:
         lines.append(f"Given a note-off of their own, since what ended them goes or moves: {count(kept.ended, 'note')}")
+    return lines
+
+
+def edited_messages(edited: EditedMidi) -> list[str]:
+    """What was found out, or had to change beside the new notes, only when these were known."""
+    lines = []
+    if edited.other_patch:
+        played = count(edited.other_patch, "new note")
+        lines.append(f"Played with the program in force, for no channel was free for their part's own: {played}")
+    if edited.shortened:
+        lines.append(f"Held beyond the last new bar, and ended with it: {count(edited.shortened, 'kept note')}")
+    if edited.released:
+        lines.append(f"Released where the new bars begin, on their channels: {_in_words(edited.released)}")
     return lines
 
 

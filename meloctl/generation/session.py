@@ -14,6 +14,7 @@ from analysis.midi import read_midi
 from analysis.midi_write import midi_bytes
 from meloctl.generation.constraints import ChannelRoom
 from meloctl.generation.continuation import Prompt, continued
+from meloctl.generation.edit_messages import edited_messages
 from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
 from meloctl.generation.piece_writer import PieceWriter
@@ -114,7 +115,7 @@ def _generated(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> Gen
     if prompt:
         n_bars = prompt.bars + new_bars
         return _edited(continued(prompt, rows, vocabulary), n_bars, range(prompt.bars, n_bars), {}, errors)
-    piece = playable(decode(rows, vocabulary), new_bars)
+    piece = playable(decode(rows, vocabulary))
     return GeneratedPiece(
         data=midi_bytes(piece),
         n_bars=new_bars,
@@ -133,7 +134,7 @@ def _edited(
         n_bars=n_bars,
         n_notes=len(edited.source.piece.notes),
         new_bars=new_bars,
-        facts=facts | ({"notes_in_other_patch": edited.other_patch} if edited.other_patch else {}),
+        facts={**facts, "messages": edited_messages(edited)},
         grammar_errors=errors,
     )
 

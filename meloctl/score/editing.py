@@ -102,6 +102,7 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
         n_bars=bars + len(header),
         end_tick=np.full(len(source.events.tracks), bar_tick[-1]),
         events=events,
+        release_tick=cut if bars == source.piece.n_bars else None,
     )
 
 

@@ -29,6 +29,7 @@ from meloctl.score.midi_channels import (
     sounds_of,
 )
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
+from meloctl.score.midi_release import releases
 from meloctl.score.note_channels import NoteChannels
 
 PlacedNote = tuple[int, int, int, int, int]
@@ -52,6 +53,9 @@ class EditedMidi:
     shortened: int
     """Kept notes that were held beyond the last new bar, and end with it."""
 
+    released: Counter[str]
+    """What hung, at the end of the kept bars, on channels that have new notes, and is released there, by kind."""
+
 
 def join_notes(
     kept: KeptMusic,
@@ -61,6 +65,7 @@ def join_notes(
     n_bars: int,
     end_tick: Ints,
     events: Sequence[NewEvent] = (),
+    release_tick: int | None = None,
 ) -> EditedMidi:
     """A file with new notes.
 
@@ -72,6 +77,7 @@ def join_notes(
         n_bars: bars that the edited file must have.
         end_tick: (K,) where each track ends at least, in ticks of the edited file.
         events: further new events, in ticks of the edited file.
+        release_tick: of the file: where pedals and bends are released on channels that get new notes; None for nowhere.
 
     Raises:
         MeloError: no free channel for a new part; or the edited file does not read back as what it must be.
@@ -79,7 +85,8 @@ def join_notes(
     base = Edit(keep=kept.keep, new=[*kept.new, *events], factor=kept.factor, end_tick=end_tick)
     placed = np.array(new, dtype=np.int64).reshape(-1, 5)
     where = NoteChannels.of(kept.source, base, parts, placed[:, 0], placed[:, 2])
-    base = replace(base, new=[*base.new, *where.setup])
+    hanging, released = _releases(kept, where, release_tick)
+    base = replace(base, new=[*base.new, *hanging, *where.setup])
     rows = np.column_stack([where.track, where.channel, placed[:, 1:], sounds_of(parts)[placed[:, 0]]])
     rows = _fitted(rows, kept.notes, _stops(kept))
     as_written = rows.copy()
@@ -91,7 +98,14 @@ def join_notes(
     again = parse_source(data)
     _check(kept.source, edit, again, np.concatenate([kept.notes, as_written]), n_bars)
     other_patch = int((rows[:, SOUND] != as_written[:, SOUND]).sum())
-    return EditedMidi(data=data, source=again, other_patch=other_patch, shortened=kept.shortened)
+    return EditedMidi(data=data, source=again, other_patch=other_patch, shortened=kept.shortened, released=released)
+
+
+def _releases(kept: KeptMusic, where: NoteChannels, tick: int | None) -> tuple[list[NewEvent], Counter[str]]:
+    if tick is None:
+        return [], Counter()
+    new, counts = releases(kept.source.events, kept.keep, tick, set(where.channel.tolist()))
+    return [replace(event, tick=kept.factor * event.tick) for event in new], counts
 
 
 def _note_events(rows: Ints) -> Iterator[NewEvent]:

@@ -125,6 +125,7 @@ def compose_piece(
         bars=Bars.of([(0, *meter)], TICKS_PER_QUARTER),
         tempo_tick=np.zeros(1, dtype=np.int64),
         tempo=np.array([float(tempo)]),
+        end_tick=len(played) * band.feel.steps * ticks,
     )
 
 
