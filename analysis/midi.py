@@ -193,6 +193,7 @@ def _departures(read: _Read) -> Departures:
         joined_parts=int(found.part_joined.sum()),
         signatures_moved=read.times.moved,
         signatures_inside=read.times.inside,
+        signatures_contradicted=read.times.contradicted,
         signatures_ignored=read.times.signatures_ignored,
         tempos_ignored=read.times.tempos_ignored,
         late_end=int(read.piece.end_tick < events.end_tick.max()),

@@ -102,6 +102,7 @@ KINDS = (
     "drums_by_sysex",
     "joined_parts",
     "signatures_moved",
+    "signatures_contradicted",
     "signatures_ignored",
     "signatures_inside",
     "tempos_ignored",
@@ -133,15 +134,21 @@ def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[i
 
 
 def signatures(events: list[Event], departures: Counter[str]) -> list[tuple[int, int, int]]:
-    """(tick, numerator, denominator) of meta 58, by track, those left out that no music has."""
-    found = []
+    """(tick, numerator, denominator) of meta 58, those left out that no music has. Of one tick the first track that says
+    one counts ("Standard MIDI Files 1.0": they stand in the first track), in it the last."""
+    found: dict[int, dict[int, tuple[int, int]]] = {}
     for event in events:
         if is_meta(event, 0x58):
             if len(event.data) < 3 or event.data[1] == 0 or event.data[2] > 7:
                 departures["signatures_ignored"] += 1
             else:
-                found.append((event.tick, event.data[1], 2 ** event.data[2]))
-    return found
+                found.setdefault(event.tick, {})[event.track] = (event.data[1], 2 ** event.data[2])
+    chosen = []
+    for tick, by_track in found.items():
+        signature = by_track[min(by_track)]
+        chosen.append((tick, *signature))
+        departures["signatures_contradicted"] += sum(other != signature for other in by_track.values())
+    return chosen
 
 
 def all_notes(
