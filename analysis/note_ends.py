@@ -208,7 +208,9 @@ def _end_all(channel: int, now: int, tick: Int32s, notes: Int32s, used: Bytes, k
 
 
 @compiled
-def _break_off(key: int, now: int | np.int64, last: np.int64, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s) -> None:
+def _break_off(
+    key: int, now: int | np.int64, last: np.int64, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s
+) -> None:
     """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes.
 
     Where that leaves a note open, the stretches of its chain are read with it, from the nearest before which a note-off is idle.
