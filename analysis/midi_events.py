@@ -147,7 +147,9 @@ def read_events(data: bytes) -> MidiEvents:
         tracks=tracks,
         header_tracks=header_tracks,
         first_event=first_event,
-        first_port=_first_ports(np.frombuffer(data, dtype=np.uint8), status, start, stop, marked[:n_marked], first_event),
+        first_port=_first_ports(
+            np.frombuffer(data, dtype=np.uint8), status, start, stop, marked[:n_marked], first_event
+        ),
         tick=tick[:n],
         status=status[:n],
         start=start[:n],
