@@ -77,7 +77,7 @@ _KINDS = (
         field="signatures_contradicted",
         name="signatures-contradicted",
         phrase="with tracks of different time signatures",
-        what="time signatures that another track contradicts at the same place: the first track's count, as MIDI files have them there",
+        what="time signatures that another track contradicts at the same place: the first track's count",
         advice="look at the bars in a sequencer; where they are wrong, delete the first track's signatures",
         fix=True,
     ),
