@@ -132,7 +132,7 @@ def _pair(
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin, first_port = np.int64(first_ports[k]), n, np.int64(-1)
+        port, begin, first_port = int(first_ports[k]), n, -1
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
@@ -173,7 +173,7 @@ def _pair(
                         earlier[e] = idle[key]
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
-                port = np.int64(data[start[e] + 3] & 0x7F)
+                port = int(data[start[e] + 3] & 0x7F)
         for c in range(16):
             if n_open[c] and all_off_tick[c] < MOST_TICKS:
                 _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)

@@ -193,11 +193,15 @@ def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
         channel = -1 if file.format == 1 else note.player
         groups.setdefault((note.track, note.port, channel, program), []).append(note)
     names = [track_name(track.events) for track in file.tracks]
+    in_track = Counter(key[0] for key in groups)
     parts = []
     for (track, *_), members in groups.items():
         channels = tuple(sorted({16 * note.port + note.channel for note in members}))
         first = members[0]  # as its track stands
-        part = Part(first.program, first.is_drum, names[track], channels, members)
+        name = names[track]
+        if file.format == 0 and in_track[track] > 1:  # the track's name is the piece's
+            name = channel_name(file.tracks[track].events, channels[0] % 16)
+        part = Part(first.program, first.is_drum, name, channels, members)
         parts.append(((track, channels[0], part.program, part.is_drum), part))
     return [part for _, part in sorted(parts, key=lambda placed: placed[0])]
 
@@ -205,6 +209,19 @@ def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
 def track_name(events: list[Event]) -> bytes:
     """The first name event (meta 03) that is not empty."""
     return next((event.data[1:] for event in events if is_meta(event, 0x03) and len(event.data) > 1), b"")
+
+
+def channel_name(events: list[Event], channel: int) -> bytes:
+    """The first name that is not empty behind a channel prefix (meta 20), which holds to the next channel message."""
+    prefix = -1
+    for event in events:
+        if event.status < 0xF0:
+            prefix = -1
+        elif is_meta(event, 0x20) and len(event.data) == 2:
+            prefix = event.data[1] & 15
+        elif is_meta(event, 0x03) and len(event.data) > 1 and prefix == channel:
+            return event.data[1:]
+    return b""
 
 
 def joins(part: Part) -> bool:
