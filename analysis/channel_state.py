@@ -12,7 +12,8 @@ import numpy as np
 from analysis.arrays import Ints
 from analysis.compiled import compiled
 from analysis.errors import MeloError
-from analysis.midi_events import ESCAPE, SYSEX, Bytes, Int32s, MidiEvents
+from analysis.midi_events import SYSEX, Bytes, Int32s, MidiEvents
+from analysis.sysex_packets import whole_messages
 
 CHANNELS = 16
 """Channels of a port; a channel's number here is port · 16 + channel, from 0."""
@@ -30,9 +31,6 @@ _RESET, _LEADING, PLAYING = range(3)
 
 _NONE, _GM, _GS, _XG = range(4)
 """Modes of a port, by the last reset."""
-
-_LONGEST_MESSAGE = 16
-"""Bytes of a system exclusive message that are looked at where it comes in packets."""
 
 _MOST_ZONES = 1_000
 """MPE zones that a file may set up."""
@@ -69,7 +67,7 @@ class ChannelStates:
 
 def channel_states(events: MidiEvents) -> ChannelStates:
     """The states of all channels of a file. Raises MeloError for MPE zones by the thousand."""
-    data, status, start, stop = _whole_messages(events)
+    data, status, start, stop = whole_messages(events)
     found = np.empty((5, len(events.marked)), np.int64)
     n, n_off, ports = _choose(data, events.marked, events.first_event, events.tick, status, start, stop, found)
     chosen, time, port = found[:3, :n]
@@ -93,36 +91,6 @@ def channel_states(events: MidiEvents) -> ChannelStates:
         all_off_event=off,
         all_off_first=np.searchsorted(off_channel, numbers),
     )
-
-
-def _whole_messages(events: MidiEvents) -> tuple[Bytes, Bytes, Int32s, Int32s]:
-    """Bytes, status, start and stop of the events; a short message in packets (F0 …, F7 … F7) is whole at its last packet.
-
-    Any status but that of a meta or real-time event between the packets breaks the message off (MIDI 1.0).
-    """
-    data, status, start, stop = np.frombuffer(events.data, np.uint8), events.status, events.start, events.stop
-    kind = status[events.marked]
-    sysex = events.marked[(kind == SYSEX) | (kind == ESCAPE)]
-    unfinished = np.flatnonzero((status[sysex] == SYSEX) & (data[stop[sysex] - 1] != 0xF7))
-    if not len(unfinished) or not (status[sysex] == ESCAPE).any():
-        return data, status, start, stop
-    breaks, track = np.cumsum((status < 0xF7) & (status != SYSEX)), events.track
-    status, start, stop, added = status.copy(), start.copy(), stop.copy(), bytearray()
-    for first in unfinished.tolist():
-        begin = int(sysex[first])
-        message = events.payload(begin)
-        for e in map(int, sysex[first + 1 :]):
-            if events.status[e] == SYSEX or breaks[e] != breaks[begin] or track[e] != track[begin]:
-                break
-            message += events.payload(e)
-            if len(message) > _LONGEST_MESSAGE:
-                break
-            if message.endswith(b"\xf7"):
-                status[e], start[e] = SYSEX, len(data) + len(added)
-                added += bytes([SYSEX, len(message)]) + message
-                stop[e] = len(data) + len(added)
-                break
-    return np.frombuffer(events.data + added, np.uint8), status, start, stop
 
 
 @compiled

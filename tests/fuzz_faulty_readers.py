@@ -30,12 +30,13 @@ def hangs(data: bytes) -> str:
 
 
 def spins(data: bytes) -> str:
-    def loop() -> None:
-        end = time.process_time() + 1.2
-        while time.process_time() < end:
-            pass
-
-    return _at_the_second_file(loop)
+    """Slow at its second file, and when that is read again to see whether something was compiled meanwhile."""
+    global calls
+    calls += 1
+    end = time.process_time() + 1.2
+    while calls in (2, 3) and time.process_time() < end:
+        pass
+    return "read"
 
 
 def eats(data: bytes) -> str:

@@ -57,7 +57,7 @@ class MidiFile(NamedTuple):
 def read_file(data: bytes) -> MidiFile:
     """The events of a file's bytes. Raises Refused."""
     counts: Counter[str] = Counter()
-    data = without_riff(without_gzip(data), counts)
+    data = without_riff(without_gzip(data, counts), counts)
     file_format, counted, division, at = read_header(data)
     chunks = track_chunks(data, at, counted, counts)
     if len(chunks) < counted:
@@ -69,8 +69,8 @@ def read_file(data: bytes) -> MidiFile:
     return MidiFile(data, file_format, division, tracks, counts)
 
 
-def without_gzip(data: bytes) -> bytes:
-    """A file that opens as gzip does, unpacked: all its members; what is no member behind them is passed over."""
+def without_gzip(data: bytes, counts: Counter[str]) -> bytes:
+    """A file that opens as gzip does, unpacked: all its members; what is no member behind them is passed over, counted."""
     plain = b""
     packed = data.startswith(GZIP)
     while data.startswith(GZIP):
@@ -84,7 +84,11 @@ def without_gzip(data: bytes) -> bytes:
         if not member.eof:
             raise Refused("gzip: cut short")
         data = member.unused_data
-    return plain if packed else data
+    if not packed:
+        return data
+    if data.strip(b"\0"):
+        counts["further_files" if b"MThd" in data else "other_chunks"] += 1
+    return plain
 
 
 def without_riff(data: bytes, counts: Counter[str]) -> bytes:

@@ -29,8 +29,8 @@ def difference(data: bytes) -> str:
 
 def over_limits(data: bytes, playing: Playing) -> list[str]:
     """What of a file is more than the reader's limits allow."""
-    from analysis.midi import Limits
     from analysis.midi_events import MOST_EVENTS
+    from analysis.midi_limits import Limits
 
     limits = Limits()
     signatures = [e for track in playing.file.tracks for e in track.events if is_meta(e, 0x58) and len(e.data) > 2]

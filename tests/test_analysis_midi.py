@@ -15,7 +15,8 @@ from miditoolkit import MidiFile
 from strategies import pieces
 
 from analysis.errors import MeloError
-from analysis.midi import Limits, parse_midi, read_midi
+from analysis.midi import parse_midi, read_midi
+from analysis.midi_limits import Limits
 from analysis.midi_write import write_midi
 from analysis.piece import Notes
 from analysis.reading import Reading

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import note, signature, smf
 
-from analysis.midi import Limits
+from analysis.midi_limits import Limits
 from analysis.reading import AS_IT_STANDS
 from meloctl.corpus.check_corpus import FileFacts, assess_files, check_file, check_files
 from meloctl.corpus.check_report import check_json, summary

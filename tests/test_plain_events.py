@@ -63,6 +63,8 @@ def test_a_longer_header_other_chunks_and_what_follows_a_second_header_are_passe
 def test_bytes_behind_the_tracks_may_be_anything():
     assert times(ONE + b"XFIH\0\0\0\1") == [(0, 480, 60)]
     assert times(gzip.compress(ONE) + b"more") == [(0, 480, 60)]
+    assert departures(gzip.compress(ONE) + b"more") == departures(ONE + b"XFIH\0\0\0\1") == {"other_chunks": 1}
+    assert departures(gzip.compress(ONE) + ONE) == {"further_files": 1}
 
 
 def test_tracks_beyond_the_headers_count_are_read():

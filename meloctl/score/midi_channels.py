@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.arrays import Ints
-from analysis.midi import Limits, MidiSource, parse_source
+from analysis.midi import MidiSource, parse_source
 from analysis.midi_events import MidiEvents
+from analysis.midi_limits import Limits
 from analysis.piece import Part
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
 from meloctl.score.midi_kinds import PORT, meta_kinds
