@@ -179,7 +179,7 @@ def _pair(
         for i in range(begin, n):
             key = 128 * (status[on[i]] & 15) + data[stop[on[i]] - 2]
             if head[key] >= 0:
-                _break_off(key, end_tick[k], False, tick, notes, used, keys)
+                _break_off(key, np.int64(end_tick[k]), np.int64(_OPEN), tick, notes, used, keys)
             ends[how[i]] += 1
         keys[:], n_open[:], all_off_tick[:] = -1, 0, MOST_TICKS
 
@@ -203,12 +203,14 @@ def _end_all(channel: int, now: int, tick: Int32s, notes: Int32s, used: Bytes, k
     """End all open notes of a channel at a tick."""
     for key in range(128 * channel, 128 * channel + 128):
         if keys[1, key] >= 0:
-            _break_off(key, now, True, tick, notes, used, keys)
+            _break_off(key, now, np.int64(_ALL_OFF), tick, notes, used, keys)
     n_open[channel] = 0
 
 
 @compiled
-def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s) -> None:
+def _break_off(
+    key: int, now: int | np.int64, last: np.int64, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s
+) -> None:
     """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes.
 
     Where that leaves a note open, the stretches of its chain are read with it, from the nearest before which a note-off is idle.
@@ -248,7 +250,7 @@ def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: Int32s
         elif j < len(offs):
             off[i], end[i], how[i], used[offs[j]] = offs[j], tick[offs[j]], _OWN_OFF, 1
         else:
-            end[i], how[i] = now, _ALL_OFF if by_all_off else _OPEN
+            end[i], how[i] = now, last
 
 
 @compiled
