@@ -251,7 +251,22 @@ def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
     assert stretch.first_bar in (19, 20)
 
 
-@pytest.mark.parametrize("name", ["Drums", "Kick 1", "SNARE", "Hi-Hat closed", "Perc. 2", "BATERÍA", "Percussão", "Ударные", "ドラムセット", "架子鼓", "드럼"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Drums",
+        "Kick 1",
+        "SNARE",
+        "Hi-Hat closed",
+        "Perc. 2",
+        "BATERÍA",
+        "Percussão",
+        "Ударные",
+        "ドラムセット",
+        "架子鼓",
+        "드럼",
+    ],
+)
 def test_drums_are_known_by_their_name_in_many_languages(name):
     organs = ("Percussive Organ", "Perc. Organ")
     parts = (Part(program=0, is_drum=False, name=name), *(Part(program=17, is_drum=False, name=n) for n in organs))

@@ -1,6 +1,5 @@
 import pytest
 from conftest import note, smf
-
 from plain_player import play
 
 from analysis.midi import parse_midi, parse_source
@@ -38,9 +37,7 @@ def test_lyrics_and_names_of_tracks_without_notes_help_to_tell_it():
 
 def test_where_all_channels_share_a_track_its_name_is_the_pieces():
     """Format 0: a title, and names of two channels behind channel prefixes; the third has none."""
-    prefixed = [
-        e for c, name in ((0, b"Piano"), (1, b"Flute")) for e in ((0, bytes([0xFF, 0x20, 1, c])), *named(name))
-    ]
+    prefixed = [e for c, name in ((0, b"Piano"), (1, b"Flute")) for e in ((0, bytes([0xFF, 0x20, 1, c])), *named(name))]
     played = [e for c in range(3) for e in note(60, 480, channel=c)]
     data = smf([*named(b"The Little Drummer Boy"), *prefixed, *played, *named(b"Later")], kind=0)
     assert [part.name for part in parse_midi(data).parts] == ["Piano", "Flute", ""]
