@@ -28,6 +28,9 @@ MOST_EVENTS = 2_000_000
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 """Status bytes that a length follows."""
 
+_PADDING, _END_OF_TRACK = b"\0\x1a\t\n\r ", b"\xff\x2f"
+"""What stands behind the tracks without a meaning."""
+
 _PAST_END, _NO_STATUS, _PITCH, _UNDEFINED, _TICKS, _EVENTS, _LONG_NUMBER = range(1, 8)
 _REASONS = {
     _PAST_END: "damaged: an event runs past the end of its track",
@@ -93,7 +96,8 @@ class MidiEvents:
     """Data bytes above 127, and system messages, which no file holds."""
 
     behind_end: int
-    """Bytes behind the tracks' End of Track, but for zeros at the end of a track."""
+    """Bytes behind the tracks' End of Track, but for zeros at the end of a track; and behind the last track, if they are no chunk:
+    the rest of a track that says it is shorter than it is."""
 
     other_chunks: int
     """Chunks that hold no track."""
@@ -128,7 +132,7 @@ def read_events(data: bytes) -> MidiEvents:
     Raises MeloError: not a MIDI file, damaged, or over a limit.
     """
     header_tracks = _check_header(data)
-    tracks, other_chunks, at = _tracks(data, header_tracks)
+    tracks, other_chunks, at, left_over = _tracks(data, header_tracks)
     room = min(int((tracks[:, 1] - tracks[:, 0]).sum()) // 2 + 1, MOST_EVENTS)
     tick, start, stop, marked = (np.empty(room, dtype=np.int32) for _ in range(4))
     status = np.empty(room, dtype=np.uint8)
@@ -159,7 +163,7 @@ def read_events(data: bytes) -> MidiEvents:
         note_ons=note_ons,
         status_kept=kept,
         not_understood=odd,
-        behind_end=behind,
+        behind_end=behind + left_over,
         other_chunks=other_chunks,
         further_files=int(data[at : at + 4] == b"MThd"),
     )
@@ -184,8 +188,9 @@ def _check_header(data: bytes) -> int:
     return int.from_bytes(data[10:12], "big")
 
 
-def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
-    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, and where that is.
+def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int, int]:
+    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, where that is, and bytes
+    that are no chunk.
 
     Of what follows the tracks that the header counts only a track must be whole; other bytes may be anything.
     """
@@ -195,6 +200,8 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
         is_track = data[at : at + 4] == b"MTrk"
+        if len(tracks) >= header_tracks and not _is_name(data[at : at + 4]):
+            break
         if end > len(data):
             if is_track or len(tracks) < header_tracks:
                 raise MeloError("damaged: the file ends inside a track")
@@ -206,7 +213,15 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
         at = end
     if len(tracks) < header_tracks:
         raise MeloError(f"damaged: {len(tracks):,} of the {header_tracks:,} tracks that its header counts")
-    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at
+    left_over = 0
+    if at + 8 <= len(data) and not _is_name(data[at : at + 4]):
+        left_over = len(data[at:].strip(_PADDING).removesuffix(_END_OF_TRACK).strip(_PADDING))
+    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at, left_over
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether four bytes may be the name of a chunk."""
+    return all(0x20 <= byte < 0x7F for byte in name)
 
 
 @compiled

@@ -28,8 +28,8 @@ _KINDS = (
     _Kind(
         field="behind_end",
         name="behind-end",
-        phrase="with music behind End of Track",
-        what="bytes behind the End of Track of their track: what stands there is not read",
+        phrase="with music behind the end of a track",
+        what="bytes behind the end of a track: what stands there is not read",
         advice="leave the files out, or save them anew in a sequencer and look whether all is there",
         missing=True,
     ),

@@ -151,6 +151,8 @@ def track_chunks(data: bytes, at: int, counted: int, counts: Counter[str]) -> li
         if kind == b"MThd":
             counts["further_files"] += 1
             break
+        if len(found) >= counted and not all(" " <= letter <= "~" for letter in kind.decode("latin-1")):
+            break
         if stop > len(data) and (kind == b"MTrk" or len(found) < counted):
             raise Refused("a chunk runs past the end of the file")
         if kind == b"MTrk":
@@ -158,7 +160,15 @@ def track_chunks(data: bytes, at: int, counted: int, counts: Counter[str]) -> li
         else:
             counts["other_chunks"] += 1
         at = stop
+    rest = data[at:]
+    if len(rest) >= 8 and not all(" " <= letter <= "~" for letter in rest[:4].decode("latin-1")):
+        counts["behind_end"] += len(without_padding(without_padding(rest).removesuffix(b"\xff\x2f")))
     return found
+
+
+def without_padding(rest: bytes) -> bytes:
+    """Bytes behind the tracks without zeros, Ctrl-Z and white space around them."""
+    return rest.strip(b"\0\x1a\t\n\r ")
 
 
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
