@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 from conftest import note, signature, smf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from midi_messages import control, gs_rhythm, meta, off, on, program, sysex
 from plain_player import play
 from player_comparison import difference, differences
@@ -39,6 +41,28 @@ FILE = smf(
 def test_a_file_of_many_kinds_is_read_as_it_is_played():
     assert difference(FILE) == ""
     assert sum(map(bool, play(FILE).departures.values())) == 5
+
+
+MESSAGES = (
+    *[bytes([kind, 60, velocity]) for kind in (0x90, 0x91) for velocity in (0, 0, 64, 64)],
+    *[bytes([0xB0 | channel, number, 0]) for channel in (0, 1) for number in (123, 0)],
+    *[bytes([0xC0 | channel, number]) for channel in (0, 1) for number in (0, 7)],
+    *[bytes([0xB0, 0, bank]) for bank in (120, 121)],
+    sysex(gs_rhythm(1, 1))[1],
+    sysex("7e 7f 09 01")[1],
+    b"\xff\x21\x01\x01",
+)
+"""What meets on one key of two channels."""
+
+TRACKS = st.lists(
+    st.lists(st.tuples(st.sampled_from((0, 0, 1, 480)), st.sampled_from(MESSAGES)), max_size=12), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=300)
+@given(TRACKS, st.sampled_from((0, 1)))
+def test_whatever_meets_on_one_key_is_read_as_it_is_played(tracks, kind):
+    assert difference(smf(*tracks, kind=kind)) == ""
 
 
 def _with_notes(source, **columns):
