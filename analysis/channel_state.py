@@ -6,6 +6,7 @@ GS (use for rhythm part); MIDI Polyphonic Expression 1.1.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,9 @@ def channel_states(events: MidiEvents) -> ChannelStates:
     """The states of all channels of a file. Raises MeloError for MPE zones by the thousand."""
     data, status, start, stop = whole_messages(events)
     found = np.empty((5, len(events.marked)), np.int64)
-    n, n_off, ports = _choose(data, events.marked, events.first_event, events.tick, status, start, stop, found)
+    n, n_off, ports = _choose(
+        data, events.marked, events.first_event, events.first_port, events.tick, status, start, stop, found
+    )
     chosen, time, port = found[:3, :n]
     off, off_channel = found[3:, :n_off]
     order = np.argsort(time, kind="stable")
@@ -98,6 +101,7 @@ def _choose(
     data: Bytes,
     marked: Int32s,
     first_event: Int32s,
+    first_port: Int32s,
     tick: Int32s,
     status: Bytes,
     start: Int32s,
@@ -118,7 +122,7 @@ def _choose(
         if e >= first_event[k + 1]:
             while e >= first_event[k + 1]:
                 k += 1
-            track_port, scanned, noted = 0, first_event[k], np.int64(-1)
+            track_port, scanned, noted = first_port[k], first_event[k], np.int64(-1)
         code = status[e]
         if code == 0xFF:
             if data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
@@ -171,7 +175,7 @@ def is_system_reset(events: MidiEvents, event: int) -> bool:
 
 
 @compiled
-def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, int, int]:
+def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, Any, Any]:
     """(kind, channel, value) of a system exclusive message: 1 GM, 2 GS, 3 XG reset; 4 GS rhythm part, 5 XG part mode; 0 none."""
     at = start + 1
     while data[at] > 0x7F:
@@ -192,13 +196,13 @@ def _sysex(data: Bytes, start: int, stop: int) -> tuple[int, int, int]:
         if second == 0 and third == 0x7F and ((first == 0x40 and value == 0) or (first == 0 and value < 2)):
             return 2, 0, 0
         if (first == 0x40 or first == 0x50) and second >> 4 == 1 and third == 0x15 and value < 3:
-            block = second & 15
-            return 4, 9 if block == 0 else block - 1 if block < 10 else block, value
+            block = np.int64(second & 15)
+            return 4, 9 if block == 0 else block - 1 if block < 10 else block, np.int64(value)
     if n == 8 and data[at] == 0x43 and data[at + 1] & 0xF0 == 0x10 and data[at + 2] == 0x4C:
         if data[at + 3] == 0 and data[at + 4] == 0 and data[at + 5] == 0x7E and data[at + 6] == 0:
             return 3, 0, 0
         if data[at + 3] == 8 and data[at + 4] < 16 and data[at + 5] == 7:
-            return 5, int(data[at + 4]), data[at + 6]
+            return 5, np.int64(data[at + 4]), np.int64(data[at + 6])
     return 0, 0, 0
 
 
@@ -219,6 +223,7 @@ def _states(
     mode = np.zeros(ports, np.int64)
     # An event changes one channel. A reset changes those that others changed before it, a zone fifteen.
     states = np.empty((6, 2 * len(chosen) + 32 * min(len(chosen), _MOST_ZONES)), np.int64)
+    new = np.empty(4, np.int64)  # of one channel
     n = zones = 0
     for i in range(len(chosen)):
         e, base = chosen[i], 16 * port[i]
@@ -230,16 +235,19 @@ def _states(
                 mode[port[i]] = kind
                 for c in range(base, base + 16):
                     bank[c], parameter[c] = -1, 0x3FFF
-                    n = _set(states, n, time[i], state, c, 0, c % 16 == 9, 0, -1)
+                    new[0], new[1], new[2], new[3] = 0, c % 16 == DRUM_CHANNEL, BY_DEFAULT, -1
+                    n = _set(states, n, time[i], state, c, new)
             else:
                 c = base + channel
                 bank[c] = -1  # only a bank that is given behind it changes the channel again
-                n = _set(states, n, time[i], state, c, state[0, c], value > 0, BY_SYSEX, state[3, c])
+                new[0], new[1], new[2], new[3] = state[0, c], value > 0, BY_SYSEX, state[3, c]
+                n = _set(states, n, time[i], state, c, new)
             continue
         value = min(data[stop[e] - 1], 127)
         if code & 0xF0 == 0xC0:
             drums, reason = _by_bank(mode[port[i]], bank[c], c, state[1, c], state[2, c])
-            n = _set(states, n, time[i], state, c, value, drums, reason, state[3, c])
+            new[0], new[1], new[2], new[3] = value, drums, reason, state[3, c]
+            n = _set(states, n, time[i], state, c, new)
             continue
         control = data[stop[e] - 2]
         if control == 0:
@@ -249,27 +257,31 @@ def _states(
                 zones += 1
                 if zones > _MOST_ZONES:
                     return None
-                if value:  # a manager is no member of the other zone
-                    n = _set(states, n, time[i], state, c, state[0, c], state[1, c], state[2, c], -1)
-                for k in range(1, 16):
+                for k in range(16):  # the manager, which is no member of the other zone, and those below it
                     member = c + k if c % 16 == 0 else c - k
-                    if k <= value or state[3, member] == c:
-                        own = state[:, member]
-                        n = _set(states, n, time[i], state, member, own[0], own[1], own[2], c if k <= value else -1)
+                    if (k <= value and value > 0) or state[3, member] == c:
+                        new[0], new[1], new[2] = state[0, member], state[1, member], state[2, member]
+                        new[3] = c if 0 < k <= value else -1
+                        n = _set(states, n, time[i], state, member, new)
         else:
             parameter[c] = _parameter(parameter[c], control, value)
     return states[:, :n]
 
 
 @compiled
-def _set(
-    states: Ints, n: int, time: int, state: Ints, c: int, program: int, drums: int, reason: int, manager: int
-) -> int:
-    """Change a channel's state, and write it down if that is another than before; the number of states."""
-    if state[0, c] == program and state[1, c] == drums and state[2, c] == reason and state[3, c] == manager:
+def _set(states: Ints, n: int, time: int, state: Ints, c: int, new: Ints) -> int:
+    """Change a channel's state, and write it down if that is another than before; the number of states.
+
+    Args:
+        states: (6, S or more) what is written down.
+        state: (4, C) program, drums, reason and manager of each channel now.
+        new: (4,) of channel `c`.
+    """
+    if state[0, c] == new[0] and state[1, c] == new[1] and state[2, c] == new[2] and state[3, c] == new[3]:
         return n
-    state[0, c], state[1, c], state[2, c], state[3, c] = program, drums, reason, manager
-    states[0, n], states[1, n], states[2:, n] = c, time, state[:, c]
+    states[0, n], states[1, n] = c, time
+    for i in range(4):
+        state[i, c] = states[2 + i, n] = new[i]
     return n + 1
 
 

@@ -74,7 +74,10 @@ def file_notes(events: MidiEvents, states: ChannelStates) -> FileNotes:
     n_parts = _sort_into_parts(events.first_event, int(events.format == 1), notes, *timeline, part, parts, counts)
     if n_parts > MOST_PARTS:
         raise MeloError(f"over {MOST_PARTS:,} parts; no piece has so many")
-    parts = parts[:, :n_parts]
+    order = np.lexsort((parts[2, :n_parts], parts[1, :n_parts], parts[3, :n_parts], parts[0, :n_parts]))
+    parts, rank = parts[:, order], np.empty(n_parts, dtype=np.int32)
+    rank[order] = np.arange(n_parts)
+    part = rank[part]
     return FileNotes(
         on=notes[0],
         off=notes[1],
@@ -145,7 +148,8 @@ def _sort_into_parts(
         if e >= first_event[track + 1]:
             while e >= first_event[track + 1]:
                 track += 1
-            at[:] = first[:-1]
+            for j in range(n_channels):
+                at[j] = first[j]
         now = (np.int64(onset[i]) << PHASES) | (np.int64(PLAYING) << (PHASES - 2)) | e
         c = channel[i]
         s = _state(c, now, at, first, time)
@@ -169,17 +173,6 @@ def _sort_into_parts(
         if parts[3, p] != channel[i] or parts[1, p] != number:
             parts[4, p] = 1
             parts[3, p] = min(parts[3, p], channel[i])
-    if n > MOST_PARTS:
-        return n
-    order = np.argsort(
-        (parts[0, :n] << 20) | (parts[3, :n] << 8) | (parts[1, :n] << 1) | parts[2, :n], kind="mergesort"
-    )
-    rank = np.empty(n, np.int32)
-    for i in range(n):
-        rank[order[i]] = i
-    for i in range(len(part)):
-        part[i] = rank[part[i]]
-    parts[:, :n] = parts[:, :n][:, order]
     return n
 
 

@@ -43,7 +43,7 @@ def note_ends(events: MidiEvents, states: ChannelStates) -> tuple[Int32s, NoteEn
     used = np.zeros(len(events), dtype=np.uint8)
     ends = np.zeros(5, dtype=np.int64)
     data = np.frombuffer(events.data, dtype=np.uint8)
-    columns = (events.first_event, events.tick, events.status, events.start, events.stop)
+    columns = (events.first_event, events.first_port, events.tick, events.status, events.start, events.stop)
     _pair(data, *columns, events.end_tick, states.all_off_event, states.all_off_first, notes, used, ends)
     endless = int(ends[_STRUCK_AGAIN])
     if ends[_OPEN]:
@@ -89,7 +89,7 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
 
 def event_ports(events: MidiEvents) -> Ints:
     """(E,) the port of each event."""
-    port = np.zeros(len(events), dtype=np.int64)
+    port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
     for e in np.flatnonzero(events.status == 0xFF).tolist():
         at = events.start[e]
         if events.data[at + 1] == 0x21 and events.data[at + 2] == 1:
@@ -103,6 +103,7 @@ def event_ports(events: MidiEvents) -> Ints:
 def _pair(
     data: Bytes,
     first_event: Int32s,
+    first_ports: Int32s,
     tick: Int32s,
     status: Bytes,
     start: Int32s,
@@ -131,7 +132,7 @@ def _pair(
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin, first_port = 0, n, -1
+        port, begin, first_port = int(first_ports[k]), n, -1
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
@@ -172,14 +173,14 @@ def _pair(
                         earlier[e] = idle[key]
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
-                port = data[start[e] + 3] & 0x7F
+                port = int(data[start[e] + 3] & 0x7F)
         for c in range(16):
             if n_open[c] and all_off_tick[c] < MOST_TICKS:
                 _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)
         for i in range(begin, n):
             key = 128 * (status[on[i]] & 15) + data[stop[on[i]] - 2]
             if head[key] >= 0:
-                _break_off(key, end_tick[k], False, tick, notes, used, keys)
+                _break_off(key, np.int64(end_tick[k]), np.int64(_OPEN), tick, notes, used, keys)
             ends[how[i]] += 1
         keys[:], n_open[:], all_off_tick[:] = -1, 0, MOST_TICKS
 
@@ -203,12 +204,14 @@ def _end_all(channel: int, now: int, tick: Int32s, notes: Int32s, used: Bytes, k
     """End all open notes of a channel at a tick."""
     for key in range(128 * channel, 128 * channel + 128):
         if keys[1, key] >= 0:
-            _break_off(key, now, True, tick, notes, used, keys)
+            _break_off(key, now, np.int64(_ALL_OFF), tick, notes, used, keys)
     n_open[channel] = 0
 
 
 @compiled
-def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s) -> None:
+def _break_off(
+    key: int, now: int | np.int64, last: np.int64, tick: Int32s, notes: Int32s, used: Bytes, keys: Int32s
+) -> None:
     """Read again the stretch of a key that All Notes Off, or the track's end, breaks off with open notes.
 
     Where that leaves a note open, the stretches of its chain are read with it, from the nearest before which a note-off is idle.
@@ -248,7 +251,7 @@ def _break_off(key: int, now: int, by_all_off: bool, tick: Int32s, notes: Int32s
         elif j < len(offs):
             off[i], end[i], how[i], used[offs[j]] = offs[j], tick[offs[j]], _OWN_OFF, 1
         else:
-            end[i], how[i] = now, _ALL_OFF if by_all_off else _OPEN
+            end[i], how[i] = now, last
 
 
 @compiled

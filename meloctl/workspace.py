@@ -220,7 +220,7 @@ class Workspace:
             versions={
                 "meloctl": __version__,
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "symusic", "torch")},
+                **{name: version(name) for name in ("numpy", "numba", "torch")},
             },
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             files={name: file_hash(folder / name) for name in sorted(files)},

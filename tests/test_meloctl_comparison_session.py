@@ -280,7 +280,7 @@ def test_help_needs_nothing_heavy():
     code = (
         "import sys; from meloctl.cli.main import app\n"
         "try: app(['compare', '--help'])\nexcept SystemExit: pass\n"
-        "print([m for m in ('torch', 'numpy', 'matplotlib', 'symusic') if m in sys.modules])"
+        "print([m for m in ('torch', 'numpy', 'matplotlib', 'numba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -74,7 +74,7 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
                 "corpus": str(corpus),
                 "fingerprint": fingerprint(found, options.corpus),
                 "method": METHOD,
-                "libraries": {name: version(name) for name in ("numpy", "symusic")},
+                "libraries": {name: version(name) for name in ("numpy", "numba")},
             },
             options={
                 **options.reading.to_json(),
