@@ -52,6 +52,9 @@ class Departures:
     signatures_inside: int = 0
     """Time signatures said again inside a bar, which change nothing."""
 
+    signatures_contradicted: int = 0
+    """Time signatures that differ from that of an earlier track at their tick, which counts."""
+
     signatures_ignored: int = 0
     """Time signatures without a meaning: shorter than 2 bytes, numerator 0, denominator past 2^7."""
 

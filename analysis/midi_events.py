@@ -73,6 +73,10 @@ class MidiEvents:
     stop: Int32s
     """(E,) position behind its last byte."""
 
+    first_port: Int32s
+    """(K,) the port that each track begins on: that of its first port event, which may stand behind other events but not behind a
+    note-on (MuseScore 3 writes it behind programs and controllers); else 0."""
+
     end_tick: Int32s
     """(K,) tick of each track's End of Track, or of its last event."""
 
@@ -143,6 +147,9 @@ def read_events(data: bytes) -> MidiEvents:
         tracks=tracks,
         header_tracks=header_tracks,
         first_event=first_event,
+        first_port=_first_ports(
+            np.frombuffer(data, dtype=np.uint8), status, start, stop, marked[:n_marked], first_event
+        ),
         tick=tick[:n],
         status=status[:n],
         start=start[:n],
@@ -200,6 +207,29 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
     if len(tracks) < header_tracks:
         raise MeloError(f"damaged: {len(tracks):,} of the {header_tracks:,} tracks that its header counts")
     return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at
+
+
+@compiled
+def _first_ports(
+    data: Bytes, status: Bytes, start: Int32s, stop: Int32s, marked: Int32s, first_event: Int32s
+) -> Int32s:
+    """(K,) the port that each track begins on."""
+    ports = np.zeros(len(first_event) - 1, np.int32)
+    k, known = -1, False
+    for e in marked:
+        if e >= first_event[k + 1]:
+            while e >= first_event[k + 1]:
+                k += 1
+            known = False
+        if known or status[e] != META or data[start[e] + 1] != 0x21 or data[start[e] + 2] != 1:
+            continue
+        known = True
+        for at in range(first_event[k], e):
+            if status[at] & 0xF0 == 0x90 and data[stop[at] - 1] > 0:
+                break
+        else:
+            ports[k] = data[start[e] + 3] & 0x7F
+    return ports
 
 
 @compiled

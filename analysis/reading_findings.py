@@ -74,6 +74,14 @@ _KINDS = (
         fix=True,
     ),
     _Kind(
+        field="signatures_contradicted",
+        name="signatures-contradicted",
+        phrase="with tracks of different time signatures",
+        what="time signatures that another track contradicts at the same place: the first track's count",
+        advice="look at the bars in a sequencer; where they are wrong, delete the first track's signatures",
+        fix=True,
+    ),
+    _Kind(
         field="ended_by_all_off",
         name="all-notes-off",
         phrase="with notes ended by All Notes Off",

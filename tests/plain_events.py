@@ -189,14 +189,24 @@ class TrackReader:
             if first == 0xFF:
                 if self.meta(start):
                     self.counts["behind_end"] += len(self.data[self.at : self.stop].rstrip(b"\0"))
-                    return Track(self.events, self.tick)
+                    break
             elif first in (0xF0, 0xF7):
                 self.system_exclusive(start, first)
             elif first >= 0xF0:
                 self.system(start, first)
             else:
                 self.channel_message(start, first)
-        return Track(self.events, self.tick)  # no End of Track: it ends with its last event
+        return Track(self.on_first_port(), self.tick)  # without End of Track it ends with its last event
+
+    def on_first_port(self) -> list[Event]:
+        """The events; those before the track's first port event are on its port too, if no note-on is among them."""
+        for place, event in enumerate(self.events):
+            if event.status == 0xFF and event.data[:1] == b"\x21" and len(event.data) == 2:
+                before = [e._replace(port=event.port) for e in self.events[:place]]
+                return before + self.events[place:]
+            if event.status & 0xF0 == 0x90 and event.data[1] > 0:
+                break
+        return self.events
 
     def need(self, size: int) -> None:
         """An event that runs past its track's end is refused."""

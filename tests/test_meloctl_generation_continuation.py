@@ -84,7 +84,7 @@ def test_kept_bars_are_untouched_and_new_ones_exact(piece, bars, seed, data):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(480, 480), (96, 96), (120, 120), (1024, 3072), (100, 300), (1, 12), (32767, 32767), (2731, 2731)],
+    [(480, 480), (96, 96), (100, 100), (1024, 1024), (32767, 32767), (24, 24), (50, 300), (64, 192), (1, 12)],
 )
 def test_ticks_stay_where_they_are_fine_enough_and_where_no_finer_fit(before, after):
     piece = piece_of([(0, 0, before, 60)], ticks_per_quarter=before)

@@ -3,7 +3,6 @@
 Shape letters: L rows, F fields, T bars as rows count them (a bar that rows cannot name is several), K tracks.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -38,6 +37,9 @@ from meloctl.score.midi_kinds import meta_kinds
 NewNote = tuple[int, Row]
 """(bar as rows count, note row)"""
 
+_FINE_TICKS = 96
+"""Ticks a quarter of which the nearest to a step is less than 3 ms away, at 120 quarters a minute."""
+
 _LEAST_TICKS = 16
 """Ticks a quarter with which a bar of 1/64 has one."""
 
@@ -62,7 +64,7 @@ def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, voca
         bar_tick: (T + 1,) the tick of the file on which each bar begins, then the piece's end.
     """
     source, end = kept.source, int(bar_tick[-1])
-    factor = _factor(source, end, (), vocabulary)
+    factor = _factor(source, end, vocabulary)
     parts, index = with_new_parts(source.piece.parts, (_part_id(row) for _, row in new), vocabulary)
     placed = _placed(new, factor * bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary)
     end_tick = source.events.end_tick.astype(np.int64)
@@ -85,7 +87,8 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
     source, cut = kept.source, int(kept.source.piece.bars.start_tick(bars))
     header = rows[rows[:, INSTRUMENT] == vocabulary.bar][row_bars:]
     signatures = [vocabulary.signatures[t] for t in header[:, TIME_SIGNATURE]]
-    factor = _factor(source, cut, signatures, vocabulary)
+    ticks = source.events.ticks_per_quarter
+    factor = _factor(source, int(new_bar_ticks(cut, signatures, ticks)[-1]), vocabulary)
     bar_tick = new_bar_ticks(factor * cut, signatures, factor * source.events.ticks_per_quarter)
     note_bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1 - row_bars
     is_new = (note_bar >= 0) & (rows[:, INSTANCE] >= 0)
@@ -127,18 +130,15 @@ def new_bar_ticks(start: int, signatures: Sequence[tuple[int, int]], ticks_per_q
     return np.array(ticks, dtype=np.int64)
 
 
-def _factor(source: MidiSource, end_tick: int, signatures: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> int:
-    """By which ticks are multiplied so that each step, and each new bar behind a tick, begins on a tick; or at least each step.
+def _factor(source: MidiSource, end_tick: int, vocabulary: Vocabulary) -> int:
+    """By which ticks are multiplied: where they are coarse and a step is not a whole number of them, so that it is one.
 
-    1 where no MIDI file could have ticks as fine, or where a bar line of the file lies between two ticks, which would move.
+    1 where no MIDI file that ends at a tick could have ticks as fine, or where a bar line of the file lies between two ticks,
+    which would move. In fine ticks the nearest is near enough, and players, which round times, play the kept bars as before.
     """
-    ticks, steps = source.piece.ticks_per_quarter, vocabulary.steps_per_quarter
-    if _has_bars_between_ticks(source.piece):
+    if source.piece.ticks_per_quarter >= _FINE_TICKS or _has_bars_between_ticks(source.piece):
         return 1
-    end = end_tick + sum(-(-4 * ticks * n // d) for n, d in signatures)
-    whole = math.lcm(steps, *(d // math.gcd(4 * n, d) for n, d in signatures))
-    factor = finer_factor(source.events, whole, end)
-    return factor if factor > 1 else finer_factor(source.events, steps, end)
+    return finer_factor(source.events, vocabulary.steps_per_quarter, end_tick)
 
 
 def _part_id(row: Row | Ints) -> PartId:
