@@ -96,7 +96,7 @@ class MidiEvents:
     """Data bytes above 127, and system messages, which no file holds."""
 
     behind_end: int
-    """Bytes behind the tracks' End of Track, but for zeros at the end of a track; and behind the last track, if they are no chunk:
+    """Bytes behind the tracks' End of Track, but for zeros at the end of a track; and behind the last track, if no chunk:
     the rest of a track that says it is shorter than it is."""
 
     other_chunks: int

@@ -57,7 +57,7 @@ def test_what_is_no_whole_file_is_refused(data, reason):
 def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
     """32 quarters of which the last track's length covers the first 16. A kind that no report names."""
     first, second = (
-        b"".join(b"\x60\x90" + bytes([p, 64]) + b"\x60\x80" + bytes([p, 9]) for p in range(low, low + 16))
+        b"".join(b"\x60\x90" + bytes([p, 64]) + b"\x60\x80" + bytes([p, 64]) for p in range(low, low + 16))
         for low in (40, 56)
     )
     cut = raw(first) + second + b"\0\xff\x2f\0"
