@@ -44,7 +44,7 @@ def passed_over_line(endings: Mapping[str, int]) -> str:
     ranked = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
     named = ", ".join(f"{count:,} {ending}" for ending, count in ranked[:_MOST_NAMED])
     rest = sum(count for _, count in ranked[_MOST_NAMED:])
-    advice = dict.fromkeys(_ADVICE[ending] for ending, _ in ranked)
+    advice = dict.fromkeys(_ADVICE[ending] for ending, _ in ranked if ending in _ADVICE)
     return f"{named}{f' and {rest:,} others' if rest else ''} passed over, only MIDI is read: {'; '.join(advice)}"
 
 
