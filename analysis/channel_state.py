@@ -70,7 +70,9 @@ def channel_states(events: MidiEvents) -> ChannelStates:
     """The states of all channels of a file. Raises MeloError for MPE zones by the thousand."""
     data, status, start, stop = whole_messages(events)
     found = np.empty((5, len(events.marked)), np.int64)
-    n, n_off, ports = _choose(data, events.marked, events.first_event, events.tick, status, start, stop, found)
+    n, n_off, ports = _choose(
+        data, events.marked, events.first_event, events.first_port, events.tick, status, start, stop, found
+    )
     chosen, time, port = found[:3, :n]
     off, off_channel = found[3:, :n_off]
     order = np.argsort(time, kind="stable")
@@ -99,6 +101,7 @@ def _choose(
     data: Bytes,
     marked: Int32s,
     first_event: Int32s,
+    first_port: Int32s,
     tick: Int32s,
     status: Bytes,
     start: Int32s,
@@ -119,7 +122,7 @@ def _choose(
         if e >= first_event[k + 1]:
             while e >= first_event[k + 1]:
                 k += 1
-            track_port, scanned, noted = 0, first_event[k], np.int64(-1)
+            track_port, scanned, noted = first_port[k], first_event[k], np.int64(-1)
         code = status[e]
         if code == 0xFF:
             if data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:

@@ -14,7 +14,7 @@ class Departures:
     """Data bytes above 127, taken as 127, and system messages F1 … FE, passed over."""
 
     behind_end: int = 0
-    """Bytes behind a track's End of Track, not read; zeros at the end of the chunk do not count."""
+    """Bytes behind a track's End of Track, or behind the last track without being a chunk, not read; padding does not count."""
 
     further_files: int = 0
     """MIDI files behind the first in one file (a second MThd, a second sequence of a RIFF file), not read."""
@@ -51,6 +51,9 @@ class Departures:
 
     signatures_inside: int = 0
     """Time signatures said again inside a bar, which change nothing."""
+
+    signatures_contradicted: int = 0
+    """Time signatures that differ from that of an earlier track at their tick, which counts."""
 
     signatures_ignored: int = 0
     """Time signatures without a meaning: shorter than 2 bytes, numerator 0, denominator past 2^7."""

@@ -78,14 +78,14 @@ class MeasureChunk:
         names = tuple(m.name for m in kinds)
         total, pieces, skipped = OffsetTable.empty(names, dtype=np.int64), [], []
         found: list[PieceSums] = []
-        for number, path in enumerate(paths, first):
+        for number, path in enumerate(map(Path, paths), first):
             try:
                 if number in died:
                     raise MeloError(CRASHED)
-                piece = read_midi(Path(path), reading=self.reading)
+                piece = read_midi(path, reading=self.reading)
                 sums = self.measure_piece(piece, number)
             except MeloError as error:
-                skipped.append({"path": printable(Path(path)), "reason": str(error)})
+                skipped.append({"path": printable(path), "reason": str(error)})
                 continue
             pieces.append(vars(facts_of(piece, path)))
             found.append(sums)
@@ -224,14 +224,14 @@ def measure_corpus(
     )
 
 
-def facts_of(piece: Piece, path: str) -> PieceFacts:
+def facts_of(piece: Piece, path: Path) -> PieceFacts:
     """Facts of a piece that was read from `path`."""
     bars, one_beat = piece.bars, 0
     if (short := 4 * bars.numerator <= bars.denominator).any():
         bars_of_signature = np.diff(np.minimum(np.append(bars.first_bar, piece.n_bars), piece.n_bars))
         one_beat = int(bars_of_signature[short].sum())
     return PieceFacts(
-        path=printable(Path(path)),
+        path=printable(path),
         bars=piece.n_bars,
         parts=len(piece.parts),
         drums=sum(p.is_drum for p in piece.parts),

@@ -24,7 +24,7 @@ from analysis.midi_times import FileTimes, MetaEvents, file_times, meta_events
 from analysis.piece import Part, Piece
 from analysis.reading import AS_IT_STANDS, Reading
 from analysis.sustain import managers, pedal_events, sustained_end
-from analysis.track_names import track_names
+from analysis.track_names import channel_names, track_names
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,9 +169,19 @@ def _under_pedals(events: MidiEvents, states: ChannelStates, found: FileNotes) -
 
 
 def _parts(events: MidiEvents, found: FileNotes, metas: MetaEvents) -> tuple[Part, ...]:
-    names = track_names(events, metas.names)
-    rows = zip(found.part_program.tolist(), found.part_drums.tolist(), found.part_track.tolist(), strict=True)
-    return tuple(Part(program=p, is_drum=bool(d), name=names.get(t, "")) for p, d, t in rows)
+    """The parts with their names: their track's, or in a track of all channels (format 0), whose name is the piece's, their
+    channel's."""
+    names, tracks = track_names(events, metas.names), found.part_track.tolist()
+    own = [names.get(track, "") for track in tracks]
+    if events.format == 0 and len(tracks) > 1 and len(metas.names):
+        of_channel = channel_names(events, metas.names)
+        channels = (found.part_channel & 15).tolist()
+        own = [
+            name if tracks.count(track) == 1 else of_channel.get((track, channel), "")
+            for name, track, channel in zip(own, tracks, channels, strict=True)
+        ]
+    rows = zip(found.part_program.tolist(), found.part_drums.tolist(), own, strict=True)
+    return tuple(Part(program=p, is_drum=bool(d), name=name) for p, d, name in rows)
 
 
 def _departures(read: _Read) -> Departures:
@@ -193,6 +203,7 @@ def _departures(read: _Read) -> Departures:
         joined_parts=int(found.part_joined.sum()),
         signatures_moved=read.times.moved,
         signatures_inside=read.times.inside,
+        signatures_contradicted=read.times.contradicted,
         signatures_ignored=read.times.signatures_ignored,
         tempos_ignored=read.times.tempos_ignored,
         late_end=int(read.piece.end_tick < events.end_tick.max()),

@@ -28,6 +28,9 @@ MOST_EVENTS = 2_000_000
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 """Status bytes that a length follows."""
 
+_PADDING, _END_OF_TRACK = b"\0\x1a\t\n\r ", b"\xff\x2f"
+"""What stands behind the tracks without a meaning."""
+
 _PAST_END, _NO_STATUS, _PITCH, _UNDEFINED, _TICKS, _EVENTS, _LONG_NUMBER = range(1, 8)
 _REASONS = {
     _PAST_END: "damaged: an event runs past the end of its track",
@@ -73,6 +76,10 @@ class MidiEvents:
     stop: Int32s
     """(E,) position behind its last byte."""
 
+    first_port: Int32s
+    """(K,) the port that each track begins on: that of its first port event, which may stand behind other events but not behind a
+    note-on (MuseScore 3 writes it behind programs and controllers); else 0."""
+
     end_tick: Int32s
     """(K,) tick of each track's End of Track, or of its last event."""
 
@@ -89,7 +96,8 @@ class MidiEvents:
     """Data bytes above 127, and system messages, which no file holds."""
 
     behind_end: int
-    """Bytes behind the tracks' End of Track, but for zeros at the end of a track."""
+    """Bytes behind the tracks' End of Track, but for zeros at the end of a track; and behind the last track, if no chunk:
+    the rest of a track that says it is shorter than it is."""
 
     other_chunks: int
     """Chunks that hold no track."""
@@ -124,7 +132,7 @@ def read_events(data: bytes) -> MidiEvents:
     Raises MeloError: not a MIDI file, damaged, or over a limit.
     """
     header_tracks = _check_header(data)
-    tracks, other_chunks, at = _tracks(data, header_tracks)
+    tracks, other_chunks, at, left_over = _tracks(data, header_tracks)
     room = min(int((tracks[:, 1] - tracks[:, 0]).sum()) // 2 + 1, MOST_EVENTS)
     tick, start, stop, marked = (np.empty(room, dtype=np.int32) for _ in range(4))
     status = np.empty(room, dtype=np.uint8)
@@ -143,6 +151,9 @@ def read_events(data: bytes) -> MidiEvents:
         tracks=tracks,
         header_tracks=header_tracks,
         first_event=first_event,
+        first_port=_first_ports(
+            np.frombuffer(data, dtype=np.uint8), status, start, stop, marked[:n_marked], first_event
+        ),
         tick=tick[:n],
         status=status[:n],
         start=start[:n],
@@ -152,7 +163,7 @@ def read_events(data: bytes) -> MidiEvents:
         note_ons=note_ons,
         status_kept=kept,
         not_understood=odd,
-        behind_end=behind,
+        behind_end=behind + left_over,
         other_chunks=other_chunks,
         further_files=int(data[at : at + 4] == b"MThd"),
     )
@@ -177,8 +188,9 @@ def _check_header(data: bytes) -> int:
     return int.from_bytes(data[10:12], "big")
 
 
-def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
-    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, and where that is.
+def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int, int]:
+    """(K, 2) bounds of all tracks up to a second header or the end of the file, chunks of other kinds, where that is, and bytes
+    that are no chunk.
 
     Of what follows the tracks that the header counts only a track must be whole; other bytes may be anything.
     """
@@ -188,6 +200,8 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
         is_track = data[at : at + 4] == b"MTrk"
+        if len(tracks) >= header_tracks and not _is_name(data[at : at + 4]):
+            break
         if end > len(data):
             if is_track or len(tracks) < header_tracks:
                 raise MeloError("damaged: the file ends inside a track")
@@ -199,7 +213,38 @@ def _tracks(data: bytes, header_tracks: int) -> tuple[Ints, int, int]:
         at = end
     if len(tracks) < header_tracks:
         raise MeloError(f"damaged: {len(tracks):,} of the {header_tracks:,} tracks that its header counts")
-    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at
+    left_over = 0
+    if at + 8 <= len(data) and not _is_name(data[at : at + 4]):
+        left_over = len(data[at:].strip(_PADDING).removesuffix(_END_OF_TRACK).strip(_PADDING))
+    return np.array(tracks, dtype=np.int64).reshape(-1, 2), other, at, left_over
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether four bytes may be the name of a chunk."""
+    return all(0x20 <= byte < 0x7F for byte in name)
+
+
+@compiled
+def _first_ports(
+    data: Bytes, status: Bytes, start: Int32s, stop: Int32s, marked: Int32s, first_event: Int32s
+) -> Int32s:
+    """(K,) the port that each track begins on."""
+    ports = np.zeros(len(first_event) - 1, np.int32)
+    k, known = -1, False
+    for e in marked:
+        if e >= first_event[k + 1]:
+            while e >= first_event[k + 1]:
+                k += 1
+            known = False
+        if known or status[e] != META or data[start[e] + 1] != 0x21 or data[start[e] + 2] != 1:
+            continue
+        known = True
+        for at in range(first_event[k], e):
+            if status[at] & 0xF0 == 0x90 and data[stop[at] - 1] > 0:
+                break
+        else:
+            ports[k] = data[start[e] + 3] & 0x7F
+    return ports
 
 
 @compiled

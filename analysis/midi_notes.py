@@ -74,10 +74,13 @@ def file_notes(events: MidiEvents, states: ChannelStates) -> FileNotes:
     n_parts = _sort_into_parts(events.first_event, int(events.format == 1), notes, *timeline, part, parts, counts)
     if n_parts > MOST_PARTS:
         raise MeloError(f"over {MOST_PARTS:,} parts; no piece has so many")
-    order = np.lexsort((parts[2, :n_parts], parts[1, :n_parts], parts[3, :n_parts], parts[0, :n_parts]))
-    parts, rank = parts[:, order], np.empty(n_parts, dtype=np.int32)
-    rank[order] = np.arange(n_parts)
-    part = rank[part]
+    parts = parts[:, :n_parts]
+    columns = parts[[0, 3, 1, 2]].T.tolist()  # by track, channel, program, drums last
+    order = sorted(range(n_parts), key=columns.__getitem__)
+    if order != list(range(n_parts)):
+        rank = np.empty(n_parts, dtype=np.int32)
+        rank[order] = np.arange(n_parts)
+        parts, part = parts[:, order], rank[part]
     return FileNotes(
         on=notes[0],
         off=notes[1],

@@ -27,6 +27,9 @@ class FileTimes:
     inside: int = 0
     """Time signatures said again inside a bar."""
 
+    contradicted: int = 0
+    """Time signatures of later tracks that the first track to say one at their tick contradicts."""
+
     signatures_ignored: int = 0
     tempos_ignored: int = 0
 
@@ -51,9 +54,13 @@ def file_times(events: MidiEvents, metas: MetaEvents, meter: tuple[int, int] | N
     """The bars and tempos of a file; `meter` overrides its time signatures. Raises MeloError: damaged, or over a limit."""
     check_limit(max(len(metas.signatures), len(metas.tempos)), limits.changes, "time signatures or tempos")
     tempo_tick, tempo, tempos_ignored = _tempos(events, metas.tempos)
-    stated = [(int(events.tick[e]), events.payload(e)[:2]) for e in metas.signatures.tolist()]
-    known = [(t, s[0], 1 << s[1]) for t, s in stated if len(s) == 2 and s[1] < 8 and s[0]]
-    found, moved, inside = ([(0, *meter)], 0, 0) if meter else _settled(known, events.ticks_per_quarter)
+    track = np.searchsorted(events.first_event, metas.signatures, side="right").tolist()
+    stated = [
+        (int(events.tick[e]), k, events.payload(e)[:2]) for e, k in zip(metas.signatures.tolist(), track, strict=True)
+    ]
+    known = {(t, k): (s[0], 1 << s[1]) for t, k, s in stated if _is_meant(s)}
+    at, contradicted = _of_first_tracks(known)
+    found, moved, inside = ([(0, *meter)], 0, 0) if meter else _settled(at, events.ticks_per_quarter)
     for _, n, d in found:
         check_limit(-(-4 * n // d), limits.bar_quarters, f"quarter notes in a bar of {n}/{d}")
     return FileTimes(
@@ -62,37 +69,62 @@ def file_times(events: MidiEvents, metas: MetaEvents, meter: tuple[int, int] | N
         tempo=tempo,
         moved=moved,
         inside=inside,
-        signatures_ignored=len(stated) - len(known),
+        contradicted=contradicted,
+        signatures_ignored=sum(not _is_meant(s) for _, _, s in stated),
         tempos_ignored=tempos_ignored,
     )
 
 
+def _is_meant(signature: bytes) -> bool:
+    return len(signature) == 2 and signature[0] > 0 and signature[1] < 8
+
+
+def _of_first_tracks(
+    signatures: dict[tuple[int, int], tuple[int, int]],
+) -> tuple[dict[int, tuple[int, int]], int]:
+    """{tick: (numerator, denominator)} of the first track to say one there, where signatures stand (Standard MIDI Files 1.0);
+    and how many others differ.
+
+    Args:
+        signatures: {(tick, track): (numerator, denominator)}.
+    """
+    at: dict[int, tuple[int, int]] = {}
+    differ = 0
+    for (tick, _), signature in sorted(signatures.items()):
+        differ += at.setdefault(tick, signature) != signature
+    return at, differ
+
+
 def _settled(
-    signatures: list[tuple[int, int, int]], ticks_per_quarter: int
+    signatures: dict[int, tuple[int, int]], ticks_per_quarter: int
 ) -> tuple[list[tuple[int, int, int]], int, int]:
     """Time signatures that change something, at their bar lines; those moved there, and those said again inside a bar.
 
+    The first of a file always begins a bar: before it, 4/4 was only taken.
+
     Args:
-        signatures: (tick, numerator, denominator), in order of the file; the last of several at one tick counts.
+        signatures: {tick: (numerator, denominator)}, ascending.
     """
     near = bar_tolerance(ticks_per_quarter)
     settled, moved, inside = [(0, 4, 4)], 0, 0
-    for tick, (n, d) in sorted({tick: (n, d) for tick, n, d in signatures}.items()):
+    first = next(iter(signatures), 0)
+    for tick, (n, d) in signatures.items():
         at, numerator, denominator = settled[-1]
         quarters4 = 4 * ticks_per_quarter * numerator
         bar = max((tick - at) * denominator // quarters4, 0)
         lines = [at - (-b * quarters4) // denominator for b in (bar + 1, bar)]
         line = min(lines, key=lambda line: abs(line - tick))  # the nearer; the later of two equally near
         beside = abs(line - tick) <= near
-        if (n, d) == (numerator, denominator):
+        if (n, d) == (numerator, denominator) and (beside or tick != first):
             inside += not beside
             continue
         if beside and line != tick:
             tick, moved = line, moved + 1
         if tick == at:
             settled.pop()
-        if not settled or settled[-1][1:] != (n, d):
-            settled.append((tick, n, d))
+            if settled and settled[-1][1:] == (n, d):
+                continue
+        settled.append((tick, n, d))
     return settled, moved, inside
 
 

@@ -43,7 +43,7 @@ def note_ends(events: MidiEvents, states: ChannelStates) -> tuple[Int32s, NoteEn
     used = np.zeros(len(events), dtype=np.uint8)
     ends = np.zeros(5, dtype=np.int64)
     data = np.frombuffer(events.data, dtype=np.uint8)
-    columns = (events.first_event, events.tick, events.status, events.start, events.stop)
+    columns = (events.first_event, events.first_port, events.tick, events.status, events.start, events.stop)
     _pair(data, *columns, events.end_tick, states.all_off_event, states.all_off_first, notes, used, ends)
     endless = int(ends[_STRUCK_AGAIN])
     if ends[_OPEN]:
@@ -89,7 +89,7 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
 
 def event_ports(events: MidiEvents) -> Ints:
     """(E,) the port of each event."""
-    port = np.zeros(len(events), dtype=np.int64)
+    port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
     for e in np.flatnonzero(events.status == 0xFF).tolist():
         at = events.start[e]
         if events.data[at + 1] == 0x21 and events.data[at + 2] == 1:
@@ -103,6 +103,7 @@ def event_ports(events: MidiEvents) -> Ints:
 def _pair(
     data: Bytes,
     first_event: Int32s,
+    first_ports: Int32s,
     tick: Int32s,
     status: Bytes,
     start: Int32s,
@@ -131,7 +132,7 @@ def _pair(
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin, first_port = 0, n, -1
+        port, begin, first_port = int(first_ports[k]), n, -1
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
@@ -172,7 +173,7 @@ def _pair(
                         earlier[e] = idle[key]
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
-                port = data[start[e] + 3] & 0x7F
+                port = int(data[start[e] + 3] & 0x7F)
         for c in range(16):
             if n_open[c] and all_off_tick[c] < MOST_TICKS:
                 _end_all(c, all_off_tick[c], tick, notes, used, keys, n_open)

@@ -252,7 +252,7 @@ class Piece:
         """(N,) the bar of each note: that of its onset, or the next one where the onset lies just before the bar line."""
         return self.bars.bar_of(self.notes.onset_tick + self.bar_tolerance)
 
-    @property
+    @cached_property
     def n_bars(self) -> int:
         """Bars up to and with that of the last note, or up to End of Track if more are complete by then."""
         complete = int(self.bars.bar_of(self.end_tick + self.bar_tolerance)) if self.end_tick else 0

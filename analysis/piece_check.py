@@ -42,7 +42,8 @@ OFF_GRID = 0.35
 
 _STEPS = 12
 _DRUM_NAME = re.compile(
-    r"\b(drum|percuss(io|ão)|percusi[óo]n|perkus|schlagzeug|batteri[ea]|bater[íi]a|ударны|барабан)|ドラム|パーカッション|架子鼓|爵士鼓|打击乐|打擊樂|드럼|타악",
+    r"\b((kick|snare|hi[- ]?hat|clap|perc(?!\.? org))s?\b"
+    r"|drum|percuss(io|ão)|percusi[óo]n|perkus|schlagzeug|batteri[ea]|bater[íi]a|ударны|барабан)|ドラム|パーカッション|架子鼓|爵士鼓|打击乐|打擊樂|드럼|타악",
     re.IGNORECASE,
 )
 _PITCHED_DRUMS = range(112, 120)

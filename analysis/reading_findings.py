@@ -28,8 +28,8 @@ _KINDS = (
     _Kind(
         field="behind_end",
         name="behind-end",
-        phrase="with music behind End of Track",
-        what="bytes behind the End of Track of their track: what stands there is not read",
+        phrase="with music behind the end of a track",
+        what="bytes behind the end of a track: what stands there is not read",
         advice="leave the files out, or save them anew in a sequencer and look whether all is there",
         missing=True,
     ),
@@ -71,6 +71,14 @@ _KINDS = (
         phrase="with time signatures that mean nothing",
         what="time signatures that mean nothing (no beats, beats shorter than a 128th, cut off): ignored, so bars may be wrong",
         advice="set them right in a sequencer, or pass --meter",
+        fix=True,
+    ),
+    _Kind(
+        field="signatures_contradicted",
+        name="signatures-contradicted",
+        phrase="with tracks of different time signatures",
+        what="time signatures that another track contradicts at the same place: the first track's count",
+        advice="look at the bars in a sequencer; where they are wrong, delete the first track's signatures",
         fix=True,
     ),
     _Kind(

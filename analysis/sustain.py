@@ -135,7 +135,7 @@ def _next(at: Ints, time: Ints, group: Ints, otherwise: int) -> Ints:
 
 
 def _ports(events: MidiEvents, data: npt.NDArray[np.uint8], chosen: Ints) -> Ints:
-    """(n,) the port of each of some events: the one that its track named last before it, 0 where it named none.
+    """(n,) the port of each of some events: the one that its track named last before it, or begins on.
 
     Args:
         events: of a file.
@@ -146,8 +146,6 @@ def _ports(events: MidiEvents, data: npt.NDArray[np.uint8], chosen: Ints) -> Int
     named = metas[(data[events.start[metas] + 1] == _PORT) & (data[events.start[metas] + 2] == 1)]
     starts = events.first_event[:-1]
     at = np.concatenate([starts, named])
-    port = np.concatenate(
-        [np.zeros(len(starts), dtype=np.int64), data[events.start[named] + 3].astype(np.int64) & 0x7F]
-    )
+    port = np.concatenate([events.first_port.astype(np.int64), data[events.start[named] + 3].astype(np.int64) & 0x7F])
     order = np.argsort(at, kind="stable")
     return port[order][np.searchsorted(at[order], chosen, side="right") - 1]

@@ -28,6 +28,8 @@ class Grid:
         """Signatures that moved to a bar line."""
         self.inside = 0
         """Signatures said again inside a bar."""
+        self.stated = False
+        """Whether a signature was given; until then 4/4 is only taken."""
 
     def bar_ticks(self, region: Region) -> Fraction:
         return Fraction(4 * self.ticks_per_quarter * region.numerator, region.denominator)
@@ -38,12 +40,13 @@ class Grid:
 
     def add(self, tick: int, numerator: int, denominator: int) -> None:
         """A time signature, in order of their ticks. One that is in force already changes nothing; one beside a bar line,
-        by at most the tolerance, moves to it; another one cuts the bar."""
+        by at most the tolerance, moves to it; another one, and the first of a file whatever it says, cuts the bar."""
         last = self.regions[-1]
         bars = max(math.floor((tick - last.tick) / self.bar_ticks(last)), 0)
         nearest = min((bars + 1, bars), key=lambda bar: abs(tick - self.line(last, bar)))  # equally near: the later
         beside = abs(tick - self.line(last, nearest)) <= self.tolerance
-        if (numerator, denominator) == (last.numerator, last.denominator):
+        first, self.stated = not self.stated, True
+        if (numerator, denominator) == (last.numerator, last.denominator) and (beside or not first):
             self.inside += not beside
             return
         if beside:
@@ -72,13 +75,13 @@ class Grid:
 def grid_of(
     signatures: list[tuple[int, int, int]], ticks_per_quarter: int, meter: tuple[int, int] | None = None
 ) -> Grid:
-    """The bars of (tick, numerator, denominator) in the order in which they act: of one tick the last counts.
+    """The bars of (tick, numerator, denominator) of different ticks.
 
     A meter takes the place of all.
     """
     grid = Grid(ticks_per_quarter)
     if meter:
         signatures = [(0, *meter)]
-    for tick, signature in sorted({tick: signature for tick, *signature in signatures}.items()):
+    for tick, *signature in sorted(signatures):
         grid.add(tick, *signature)
     return grid

@@ -151,6 +151,8 @@ def track_chunks(data: bytes, at: int, counted: int, counts: Counter[str]) -> li
         if kind == b"MThd":
             counts["further_files"] += 1
             break
+        if len(found) >= counted and not all(" " <= letter <= "~" for letter in kind.decode("latin-1")):
+            break
         if stop > len(data) and (kind == b"MTrk" or len(found) < counted):
             raise Refused("a chunk runs past the end of the file")
         if kind == b"MTrk":
@@ -158,7 +160,15 @@ def track_chunks(data: bytes, at: int, counted: int, counts: Counter[str]) -> li
         else:
             counts["other_chunks"] += 1
         at = stop
+    rest = data[at:]
+    if len(rest) >= 8 and not all(" " <= letter <= "~" for letter in rest[:4].decode("latin-1")):
+        counts["behind_end"] += len(without_padding(without_padding(rest).removesuffix(b"\xff\x2f")))
     return found
+
+
+def without_padding(rest: bytes) -> bytes:
+    """Bytes behind the tracks without zeros, Ctrl-Z and white space around them."""
+    return rest.strip(b"\0\x1a\t\n\r ")
 
 
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
@@ -189,14 +199,24 @@ class TrackReader:
             if first == 0xFF:
                 if self.meta(start):
                     self.counts["behind_end"] += len(self.data[self.at : self.stop].rstrip(b"\0"))
-                    return Track(self.events, self.tick)
+                    break
             elif first in (0xF0, 0xF7):
                 self.system_exclusive(start, first)
             elif first >= 0xF0:
                 self.system(start, first)
             else:
                 self.channel_message(start, first)
-        return Track(self.events, self.tick)  # no End of Track: it ends with its last event
+        return Track(self.on_first_port(), self.tick)  # without End of Track it ends with its last event
+
+    def on_first_port(self) -> list[Event]:
+        """The events; those before the track's first port event are on its port too, if no note-on is among them."""
+        for place, event in enumerate(self.events):
+            if event.status == 0xFF and event.data[:1] == b"\x21" and len(event.data) == 2:
+                before = [e._replace(port=event.port) for e in self.events[:place]]
+                return before + self.events[place:]
+            if event.status & 0xF0 == 0x90 and event.data[1] > 0:
+                break
+        return self.events
 
     def need(self, size: int) -> None:
         """An event that runs past its track's end is refused."""

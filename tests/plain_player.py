@@ -102,6 +102,7 @@ KINDS = (
     "drums_by_sysex",
     "joined_parts",
     "signatures_moved",
+    "signatures_contradicted",
     "signatures_ignored",
     "signatures_inside",
     "tempos_ignored",
@@ -133,15 +134,21 @@ def tempo_changes(events: list[Event], departures: Counter[str]) -> list[tuple[i
 
 
 def signatures(events: list[Event], departures: Counter[str]) -> list[tuple[int, int, int]]:
-    """(tick, numerator, denominator) of meta 58, by track, those left out that no music has."""
-    found = []
+    """(tick, numerator, denominator) of meta 58, those left out that no music has. Of one tick the first track that says
+    one counts ("Standard MIDI Files 1.0": they stand in the first track), in it the last."""
+    found: dict[int, dict[int, tuple[int, int]]] = {}
     for event in events:
         if is_meta(event, 0x58):
             if len(event.data) < 3 or event.data[1] == 0 or event.data[2] > 7:
                 departures["signatures_ignored"] += 1
             else:
-                found.append((event.tick, event.data[1], 2 ** event.data[2]))
-    return found
+                found.setdefault(event.tick, {})[event.track] = (event.data[1], 2 ** event.data[2])
+    chosen = []
+    for tick, by_track in found.items():
+        signature = by_track[min(by_track)]
+        chosen.append((tick, *signature))
+        departures["signatures_contradicted"] += sum(other != signature for other in by_track.values())
+    return chosen
 
 
 def all_notes(
@@ -186,11 +193,15 @@ def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
         channel = -1 if file.format == 1 else note.player
         groups.setdefault((note.track, note.port, channel, program), []).append(note)
     names = [track_name(track.events) for track in file.tracks]
+    in_track = Counter(key[0] for key in groups)
     parts = []
     for (track, *_), members in groups.items():
         channels = tuple(sorted({16 * note.port + note.channel for note in members}))
         first = members[0]  # as its track stands
-        part = Part(first.program, first.is_drum, names[track], channels, members)
+        name = names[track]
+        if file.format == 0 and in_track[track] > 1:  # the track's name is the piece's
+            name = channel_name(file.tracks[track].events, channels[0] % 16)
+        part = Part(first.program, first.is_drum, name, channels, members)
         parts.append(((track, channels[0], part.program, part.is_drum), part))
     return [part for _, part in sorted(parts, key=lambda placed: placed[0])]
 
@@ -198,6 +209,19 @@ def all_parts(file: MidiFile, notes: list[Note]) -> list[Part]:
 def track_name(events: list[Event]) -> bytes:
     """The first name event (meta 03) that is not empty."""
     return next((event.data[1:] for event in events if is_meta(event, 0x03) and len(event.data) > 1), b"")
+
+
+def channel_name(events: list[Event], channel: int) -> bytes:
+    """The first name that is not empty behind a channel prefix (meta 20), which holds to the next channel message."""
+    prefix = -1
+    for event in events:
+        if event.status < 0xF0:
+            prefix = -1
+        elif is_meta(event, 0x20) and len(event.data) == 2:
+            prefix = event.data[1] & 15
+        elif is_meta(event, 0x03) and len(event.data) > 1 and prefix == channel:
+            return event.data[1:]
+    return b""
 
 
 def joins(part: Part) -> bool:

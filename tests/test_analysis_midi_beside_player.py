@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 from conftest import note, signature, smf
-from midi_messages import control, gs_rhythm, meta, off, on, program, sysex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from midi_messages import GM_ON, GS_RESET, XG_ON, control, gs_rhythm, meta, off, on, program, sysex
 from plain_player import play
 from player_comparison import difference, differences
 
@@ -39,6 +41,32 @@ FILE = smf(
 def test_a_file_of_many_kinds_is_read_as_it_is_played():
     assert difference(FILE) == ""
     assert sum(map(bool, play(FILE).departures.values())) == 5
+
+
+ENDS = (b"\x90\x3c\x40", b"\x90\x3c\x40", b"\x80\x3c\x00", b"\x80\x3c\x00", b"\x90\x3d\x40", b"\xb0\x7b\x00")
+"""What begins and ends the notes of one key, and a note of another."""
+
+SOUNDS = (
+    *[bytes([0x90 | channel, 60, 64]) for channel in (0, 1, 9)],
+    *[bytes([0xC0 | channel, number]) for channel in (0, 9) for number in (0, 7)],
+    *[bytes([0xB0 | channel, 0, bank]) for channel in (0, 9) for bank in (0, 120, 121)],
+    *[bytes([0xB0, *pair]) for pair in ((101, 0), (100, 6), (6, 1))],
+    *[sysex(gs_rhythm(block, value))[1] for block, value in ((1, 1), (0, 0))],
+    *[sysex(message)[1] for message in (GM_ON, GS_RESET, XG_ON, "43 10 4c 08 00 07 02")],
+    b"\xff\x21\x01\x01",
+)
+"""What makes a channel sound as it does."""
+
+
+def tracks_of(messages):
+    track = st.lists(st.tuples(st.sampled_from((0, 0, 1)), st.sampled_from(messages)), max_size=12)
+    return st.lists(track, min_size=1, max_size=2)
+
+
+@settings(max_examples=400)
+@given(st.one_of(tracks_of(ENDS), tracks_of(SOUNDS)), st.sampled_from((0, 1)))
+def test_whatever_meets_at_one_tick_is_read_as_it_is_played(tracks, kind):
+    assert difference(smf(*tracks, note(60, 1), kind=kind)) == ""
 
 
 def _with_notes(source, **columns):

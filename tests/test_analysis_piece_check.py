@@ -251,7 +251,23 @@ def test_bar_lines_beside_the_accents_are_said_with_how_far_and_from_where():
     assert stretch.first_bar in (19, 20)
 
 
-@pytest.mark.parametrize("name", ["Drums", "BATERÍA", "Percussão", "Ударные", "ドラムセット", "架子鼓", "드럼"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Drums",
+        "Kick 1",
+        "SNARE",
+        "Hi-Hat closed",
+        "Perc. 2",
+        "BATERÍA",
+        "Percussão",
+        "Ударные",
+        "ドラムセット",
+        "架子鼓",
+        "드럼",
+    ],
+)
 def test_drums_are_known_by_their_name_in_many_languages(name):
-    parts = (Part(program=0, is_drum=False, name=name), Part(program=17, is_drum=False, name="Percussive Organ"))
+    organs = ("Percussive Organ", "Perc. Organ")
+    parts = (Part(program=0, is_drum=False, name=name), *(Part(program=17, is_drum=False, name=n) for n in organs))
     assert facts(piece_of([(0, 0, 6, 36), (1, 0, 6, 60)], parts=parts)).instruments.hidden_drums == 1

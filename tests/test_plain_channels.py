@@ -192,6 +192,16 @@ def test_a_port_holds_from_its_event_on():
     ]
 
 
+def test_what_stands_before_a_tracks_first_port_is_on_it_too():
+    """A kind that no report names: of more than 16 parts MuseScore 3 sets programs, then the port, then strikes notes."""
+    first, second = (
+        [program(p), control(7, 100), meta(0x21, bytes([n])), *note(60, 1)] for n, p in enumerate((40, 73))
+    )
+    assert parts(smf(first, second)) == [(40, 1, 1), (73, 17, 1)]
+    late = [program(73), *note(60, 1), meta(0x21, b"\1"), *note(60, 1)]  # behind a note it is for what follows
+    assert parts(smf(late)) == [(73, 1, 1), (0, 17, 1)]
+
+
 def zone(members, channel=0):
     return [control(101, 0, channel=channel), control(100, 6, channel=channel), control(6, members, channel=channel)]
 

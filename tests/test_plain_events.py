@@ -54,6 +54,22 @@ def test_what_is_no_whole_file_is_refused(data, reason):
     refuses(data, reason)
 
 
+def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
+    """32 quarters of which the last track's length covers the first 16. A kind that no report names."""
+    first, second = (
+        b"".join(b"\x60\x90" + bytes([p, 64]) + b"\x60\x80" + bytes([p, 64]) for p in range(low, low + 16))
+        for low in (40, 56)
+    )
+    cut = raw(first) + second + b"\0\xff\x2f\0"
+    assert len(both(cut).notes) == 16
+    assert departures(cut) == {"behind_end": len(second)}
+
+
+@pytest.mark.parametrize("padding", [b"\0" * 70, b"\x1a" * 70, b"\r\n", b"\0\xff\x2f\0"])
+def test_padding_behind_the_tracks_is_nothing(padding):
+    assert departures(ONE + padding) == {}
+
+
 def test_a_longer_header_other_chunks_and_what_follows_a_second_header_are_passed_over():
     longer = ONE[:4] + b"\0\0\0\7" + ONE[8:14] + b"x" + b"XFIH\0\0\0\2ab" + ONE[14:]
     assert times(longer + ONE) == [(0, 480, 60)]

@@ -72,6 +72,21 @@ def test_a_signature_said_again_changes_nothing():
     assert [n.bar for n in both(data).notes] == [i // 4 for i in range(64)]
 
 
+def test_the_first_signature_of_a_file_begins_a_bar():
+    """A pickup of a quarter, then 4/4 said for the first time. A kind that no report names."""
+    data = smf([signature(4, 2, delta=480)], note(60, 480) * 9)
+    assert (meters(data), both(data).n_bars, departures(data)) == ([(0, 4, 4), (1, 4, 4)], 3, {})
+    assert [n.bar for n in both(data).notes] == [0] + [1] * 4 + [2] * 4
+    assert meters(smf([signature(4, 2, delta=1925)], QUARTERS)) == [(0, 4, 4)]
+
+
+def test_the_first_track_that_says_a_signature_is_right():
+    """3/4 in the first track, 4/4 in the others, as programs write that give each track their default."""
+    data = smf([signature(4, 2), signature(3, 2)], [signature(4, 2), *note(60, 480) * 6], [signature(4, 2)])
+    assert (meters(data), both(data).n_bars, departures(data)) == ([(0, 3, 4)], 2, {"signatures_contradicted": 2})
+    assert meters(smf([(0, b"\xc0\0")], [signature(3, 2), *QUARTERS])) == [(0, 3, 4)]
+
+
 @pytest.mark.parametrize(("tick", "moves"), [(1920, 0), (1900, 1), (1940, 1)])
 def test_a_signature_beside_a_bar_line_moves_to_it(tick, moves):
     data = smf(QUARTERS, [signature(3, 2, delta=tick)])

@@ -51,8 +51,8 @@ def only_in(rows: Ints, others: Ints) -> Counter[tuple[int, ...]]:
 
 def event_channels(events: MidiEvents) -> Ints:
     """(E,) the channel of each channel event; −1 for other events."""
-    port = np.zeros(len(events.tick), dtype=np.int64)
-    sets_port = (meta_kinds(events) == PORT) & (events.stop - events.start > 3)
+    port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
+    sets_port = (meta_kinds(events) == PORT) & (events.stop - events.start == 4)
     for i in np.flatnonzero(sets_port).tolist():
         end = events.first_event[np.searchsorted(events.first_event, i, side="right")]
         port[i:end] = events.data[int(events.start[i]) + 3] & 0x7F
