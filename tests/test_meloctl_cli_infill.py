@@ -2,10 +2,15 @@
 
 import json
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import piece_of
+from conftest import piece_of, signature, smf
+from edited_files import events_of, is_note, meta
+from edited_songs import at, hold
 from small_models import SEED, small, with_short_bars
 
 from analysis.midi import read_midi
@@ -17,6 +22,7 @@ from meloctl.generation.plan import plan_generation
 from meloctl.generation.session import generate_pieces
 from meloctl.model.checkpoint import save_model
 from meloctl.progress import SilentReporter
+from meloctl.score.midi_edit import edited_midi
 from meloctl.workspace import Recipe, Workspace
 
 PARTS = (
@@ -155,6 +161,63 @@ def test_an_interrupt_keeps_the_finished_bars_and_the_old_ones_behind_them(root)
     assert [n for n in notes if n[0] >= bar] == [n for n in old if n[0] >= bar]
     assert [n for n in notes if n[0] < bar] != [n for n in old if n[0] < bar]
     assert space.finished(plan.recipe) is None
+
+
+def song_with_pedals():
+    """Four bars of piano with pedals, lyrics and a note that is held from bar 2 into bar 3; and a bass."""
+    piano, low = [(0, b"\xc0\x00")], [(0, b"\xc1\x21")]
+    for bar in range(4):
+        piano += [(1920 * bar, b"\xb0\x40\x7f"), (1920 * bar + 1000, b"\xb0\x40\x00"), (1920 * bar, meta(5, b"la"))]
+        piano += hold(0, 1920 * bar + 480, 1920 * bar + (2000 if bar == 1 else 960), 60 + bar)
+        low += hold(1, 1920 * bar, 1920 * bar + 960, 36)
+    return smf([signature(4, 2)], at(piano), at(low))
+
+
+def test_the_files_own_events_stay_and_what_changes_is_said(root, run, facts):
+    song = root / "pedals.mid"
+    song.write_bytes(song_with_pedals())
+    arguments = (
+        "--infill",
+        song,
+        "--bars-range",
+        "2",
+        "--parts",
+        "acoustic grand piano",
+        "--sound",
+        "none",
+        "--seed",
+        "5",
+    )
+    status, _, err = run("generate", *arguments, work=root / "melo")
+    assert status == 0
+    assert "Held from the replaced bars into kept ones: 1 note, struck again at the bar line" in err
+    made = Path(facts("generate", *arguments, work=root / "melo")["path"]).read_bytes()
+    assert song.read_bytes() == song_with_pedals()
+    before, after = (Counter(e for e in events_of(d).elements() if not is_note(e)) for d in (song_with_pedals(), made))
+    assert before == after
+    longer = ("--prompt", song, "--keep-bars", "2", "--bars", "2", "--sound", "none")
+    status, _, err = run("generate", *longer, work=root / "melo")
+    assert status == 0
+    assert "Left out behind bar 2: " in err
+    made = Path(facts("generate", *longer, work=root / "melo")["path"]).read_bytes()
+    kept = Counter(e for e in before.elements() if e[1] < 3840)
+    assert kept - Counter(events_of(made)) == Counter()
+
+
+def test_a_file_that_fails_its_check_is_not_written(root, run, monkeypatch):
+    song = root / "failing.mid"
+    song.write_bytes(song_with_pedals())
+
+    def lose_an_event(events, edit):
+        return edited_midi(events, replace(edit, keep=edit.keep & (np.arange(len(edit.keep)) != 2)))
+
+    monkeypatch.setattr("meloctl.score.join_notes.edited_midi", lose_an_event)
+    arguments = ("--infill", song, "--bars-range", "3", "--sound", "none")
+    status, out, err = run("generate", *arguments, work=root / "melo")
+    assert (status, out) == (1, "")
+    assert "lost events; this is a bug" in err
+    assert song.read_bytes() == song_with_pedals()
+    assert not list((root / "melo").rglob("*failing*/*.mid"))
 
 
 @pytest.mark.parametrize(

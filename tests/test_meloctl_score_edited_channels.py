@@ -61,6 +61,24 @@ def test_new_drums_share_the_drums_channel_or_take_channel_10():
         fill(melodic, None, (drums,), notes=[(1, row(drums, 0, 36, 12))])
 
 
+def test_a_channel_is_set_up_again_behind_each_reset():
+    # General MIDI is switched on at bar 2 again: all programs are the first
+    data = smf([signature(4, 2), (1920, b"\xf0\x05\x7e\x7f\x09\x01\xf7")], bass(0, bars=1), bass(1, bars=4, program=0))
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = fill(data, None, (violin,), notes=[(0, row(violin, 0, 70, 12)), (2, row(violin, 0, 70, 12))])
+    setup = sorted((e[1], e[3], e[4]) for e in events_of(edited.data) - events_of(data) if e[3] & 0xF0 == 0xC0)
+    assert setup == [(0, 0xC2, b"\x28"), (1920, 0xC2, b"\x28")]
+    assert {n.program for n in play(edited.data).notes if n.pitch == 70} == {40}
+
+
+def test_a_channel_that_a_message_makes_drums_is_not_free_for_a_pitched_part():
+    # GS: use channel 2 for the rhythm part; it has no event of its own
+    data = smf([(0, b"\xf0\x0a\x41\x10\x42\x12\x40\x12\x15\x01\x18\xf7")], bass(0, bars=4))
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = fill(data, None, (violin,), notes=[(1, row(violin, 0, 70, 12))])
+    assert [n.channel for n in play(edited.data).notes if n.pitch == 70] == [2]
+
+
 def full_file():
     """A file that uses all 15 pitched channels."""
     channels = [c for c in range(16) if c != 9]

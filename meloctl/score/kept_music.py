@@ -13,7 +13,18 @@ from analysis.errors import MeloError
 from analysis.midi import MidiSource, parse_source
 from analysis.midi_events import Int32s
 from analysis.piece import Notes, Piece
-from meloctl.score.midi_channels import CHANNEL, END, ONSET, PITCH, SOUND, TRACK, VELOCITY, notes_in_file, sounds_at
+from meloctl.score.midi_channels import (
+    CHANNEL,
+    END,
+    ONSET,
+    PITCH,
+    SOUND,
+    TRACK,
+    VELOCITY,
+    notes_in_file,
+    only_in,
+    sounds_at,
+)
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
 from meloctl.score.midi_kinds import TEMPO, TIME_SIGNATURE, count_kinds, meta_kinds
 from meloctl.score.midi_release import releases
@@ -219,5 +230,4 @@ def _misread(kept: KeptMusic, end_tick: Ints | Int32s) -> set[tuple[int, ...]]:
     edit = Edit(keep=kept.keep, new=kept.new, end_tick=end_tick)
     again = notes_in_file(parse_source(edited_midi(kept.source.events, edit)))
     columns = (TRACK, CHANNEL, PITCH, ONSET, END, VELOCITY)
-    found, wanted = (Counter(map(tuple, rows[:, columns].tolist())) for rows in (again, kept.notes))
-    return {row[:5] for row in wanted - found}
+    return {row[:5] for row in only_in(kept.notes[:, columns], again[:, columns])}

@@ -3,7 +3,7 @@
 A channel is its port times 16 plus its number from 0. Shape letters: E events, N notes, P parts.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,6 +39,14 @@ def notes_in_file(source: MidiSource) -> Ints:
     track, channel = source.events.track[on], source.note_channel
     end, sound = notes.onset_tick + notes.duration_tick, sounds_of(source.piece.parts)[notes.part]
     return np.stack([track, channel, notes.pitch, notes.onset_tick, end, notes.velocity, sound], axis=1)
+
+
+def only_in(rows: Ints, others: Ints) -> Counter[tuple[int, ...]]:
+    """Rows (N, C) that are not among others (M, C), as multisets."""
+    if rows.shape == others.shape and np.array_equal(rows[np.lexsort(rows.T)], others[np.lexsort(others.T)]):
+        return Counter()
+    found, known = (Counter(map(tuple, some.tolist())) for some in (rows, others))
+    return found - known
 
 
 def event_channels(events: MidiEvents) -> Ints:
