@@ -171,7 +171,8 @@ def test_musescore_opens_the_file_and_finds_the_same_bars(real, musescore_bars):
 
 @pytest.mark.slow
 def test_musescore_finds_the_same_bars_in_fifty_files(real, musescore_bars):
-    paths = [path for name in SETS for path in real(name)[:: max(1, len(real(name)) // 8)][:8]][:50]
+    """Of music that is not performed freely: where it is, as in `asap`, MuseScore guesses bars from the notes that it finds."""
+    paths = [path for name in SETS if name != "asap" for path in real(name)[:: len(real(name)) // 10][:10]]
     assert len(paths) == 50
     for seed, path in enumerate(paths):
         musescore_agrees(path, seed, musescore_bars)
