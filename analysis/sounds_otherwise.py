@@ -8,7 +8,6 @@ from collections import defaultdict
 
 import numpy as np
 
-from analysis.arrays import Ints
 from analysis.channel_state import is_system_reset
 from analysis.midi_events import SYSEX, MidiEvents
 from analysis.midi_notes import FileNotes
@@ -59,7 +58,10 @@ def _shifts(events: MidiEvents) -> dict[int, list[tuple[int, int]]]:
     if not len(chosen):
         return {}
     chosen = chosen[np.lexsort((chosen, events.tick[chosen]))]
-    parameter, found = defaultdict[int, tuple[int, int]](lambda: (-1, -1)), defaultdict[int, list[tuple[int, int]]](list)
+    parameter, found = (
+        defaultdict[int, tuple[int, int]](lambda: (-1, -1)),
+        defaultdict[int, list[tuple[int, int]]](list),
+    )
     for e, port in zip(chosen.tolist(), ports_of(events, data, chosen).tolist(), strict=True):
         tick, channel = int(events.tick[e]), 16 * port + int(events.status[e] & 15)
         if events.status[e] == SYSEX:
