@@ -44,7 +44,7 @@ class Departures:
     """Notes that a GS or XG message makes drums, or on channel 10 melodic."""
 
     overruled_programs: int = 0
-    """Pitched notes that play another program than their own track set last: another track, or a reset, changed their channel's."""
+    """Pitched notes that play another program than their own track set last: another track, or a reset, set theirs."""
 
     transposed: int = 0
     """Pitched notes on a channel that coarse tuning, or a GS or XG message, transposes: read as written."""

@@ -1,7 +1,7 @@
 """Notes of a MIDI file that sound otherwise than their track and their pitch say; they are read by what sounds, and counted.
 
-The program of a channel is that of the track that set it last, and a channel may be transposed: coarse tuning (registered parameter
-2), Roland's pitch key shift, Yamaha's note shift. Pitches are read as written.
+The program of a channel is that of the track that set it last, and a channel may be transposed: coarse tuning (registered
+parameter 2), Roland's pitch key shift, Yamaha's note shift. Pitches are read as written.
 """
 
 from collections import defaultdict

@@ -10,6 +10,9 @@ from plain_events import Refused
 from plain_player import play
 from player_comparison import difference
 
+from analysis.errors import MeloError
+from analysis.midi import parse_midi
+
 
 def refuses(data, reason):
     assert difference(data) == ""
@@ -52,6 +55,20 @@ def test_a_file_plain_or_in_riff_or_gzip_is_the_same(data):
 )
 def test_what_is_no_whole_file_is_refused(data, reason):
     refuses(data, reason)
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"PK\3\4" + bytes(60), "a zip archive"),
+        (b"FORM\0\0\0\x0eXDIRINFO", "convert it"),
+        (bytes(128) + ONE, "cut off the 128 bytes before it"),  # as an old Mac sends it
+    ],
+)
+def test_what_is_no_midi_is_named(start, what):
+    with pytest.raises(MeloError, match=what):
+        parse_midi(start)
 
 
 def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
