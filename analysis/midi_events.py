@@ -188,13 +188,10 @@ def _check_header(data: bytes) -> int:
     if not data:
         raise MeloError("the file is empty")
     if data[:4] != b"MThd":
-        kind = next(
-            (f"; it is {what}" for start, what in _OTHER_FILES.items() if data.lstrip()[:16].upper().startswith(start)),
-            "",
-        )
-        behind = data.find(b"MThd", 0, _FAR)
-        kind = f"; cut off the {behind:,} bytes before it" if behind > 0 else kind
-        raise MeloError(f"not a MIDI file: it does not start with MThd{kind}")
+        start, behind = data.lstrip()[:16].upper(), data.find(b"MThd", 0, _FAR)
+        what = next((f"; it is {what}" for known, what in _OTHER_FILES.items() if start.startswith(known)), "")
+        what = f"; cut off the {behind:,} bytes before it" if behind > 0 else what
+        raise MeloError(f"not a MIDI file: it does not start with MThd{what}")
     if len(data) < 14:
         raise MeloError("damaged: the file ends inside its header")
     if not 6 <= int.from_bytes(data[4:8], "big") <= len(data) - 8:
