@@ -134,7 +134,8 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     states = channel_states(events)
     found = file_notes(events, states)
     if not len(found.on):
-        raise MeloError("holds no notes")
+        lost = f", but {events.behind_end:,} bytes that belong to no track" if events.behind_end else ""
+        raise MeloError(f"holds no notes{lost}")
     check_limit(len(found.part_program), limits.parts, "parts")
     check_limit(len(found.on), limits.notes, "notes")
     if reading.pedal:

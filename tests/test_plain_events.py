@@ -82,6 +82,11 @@ def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
     assert departures(cut) == {"behind_end": len(second)}
 
 
+def test_a_track_that_says_it_is_empty_is_told_with_what_stands_behind_it():
+    with pytest.raises(MeloError, match="holds no notes, but 10 bytes that belong to no track"):
+        parse_midi(raw(b"") + b"\0\x90\x3c\x40\x60\x80\x3c\x40\0\xc0\5")
+
+
 @pytest.mark.parametrize("padding", [b"\0" * 70, b"\x1a" * 70, b"\r\n", b"\0\xff\x2f\0"])
 def test_padding_behind_the_tracks_is_nothing(padding):
     assert departures(ONE + padding) == {}
