@@ -2,12 +2,14 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from command_line import facts, meloctl_here
 from conftest import note, smf
 
 from analysis.errors import MeloError
+from analysis.midi import read_midi
 from meloctl.play.session import plan_play
 from meloctl.workspace import Workspace
 
@@ -82,3 +84,32 @@ def test_the_file_of_the_check_counts_incomplete_files(corpus, tmp_path):
     facts("corpus", "check", corpus, work=tmp_path)
     (written,) = (tmp_path / "check").glob("*/check.json")
     assert json.loads(written.read_text(encoding="utf-8"))["incomplete"] == 0
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """A model trained for an epoch on the files of all endings, and what `train` printed."""
+    work = tmp_path_factory.mktemp("trained")
+    for command in (["stats", corpus], ["derive-mask", "--rule", "causal"]):
+        facts(*command, work=work)
+    return work, facts("train", "--minutes", "5", "--epochs", "1", work=work)
+
+
+def test_training_takes_them_all(trained):
+    _, printed = trained
+    assert printed["pieces"] == {"train": 3, "validation": 1, "test": 1}
+
+
+def test_evaluation_takes_them_all(trained, corpus):
+    work, _ = trained
+    evaluated = facts("evaluate", corpus, "--reference", corpus, work=work)
+    assert (evaluated["music"]["pieces"], evaluated["reference"]["pieces"]) == (5, 5)
+
+
+@pytest.mark.parametrize("name", ["b.kar", "c.RMI", "d.mid.gz"])
+def test_a_prompt_may_be_any_of_them(trained, corpus, name):
+    work, _ = trained
+    made = facts("generate", "--prompt", corpus / name, "--bars", "1", "--sound", "none", work=work)
+    old, new = read_midi(corpus / name).notes, read_midi(Path(made["path"])).notes
+    kept = new.onset_tick < 40 * 480
+    assert new.pitch[kept].tolist() == old.pitch.tolist()

@@ -50,6 +50,20 @@ def test_nothing_is_redone_until_an_input_changes(card, tmp_path):
     assert json.loads(run("report", "--work", work, "--json"))["path"] == result["path"]
 
 
+def test_music_in_other_forms_is_named(tmp_path):
+    """After a check the page says which files of the folder were passed over."""
+    corpus = tmp_path / "songs"
+    corpus.mkdir()
+    write_song(corpus / "a.mid", 1)
+    write_song(corpus / "b.mid", 2)
+    (corpus / "c.musicxml").write_text("<score/>")
+    for command in (["stats", corpus], ["corpus", "check", corpus]):
+        run(*command, "--work", tmp_path / "melo")
+    path = json.loads(run("report", "--work", tmp_path / "melo", "--json"))["path"]
+    section = Page(Path(path).read_text()).section("corpus").text
+    assert "1 .musicxml passed over, only MIDI is read: export notation and projects as MIDI" in section
+
+
 def test_a_folder_or_a_file_of_stats_may_be_named(card, folder, tmp_path):
     pages = []
     for named in (folder, folder / "offsets.json"):

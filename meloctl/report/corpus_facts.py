@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
+from analysis.passed_over import passed_over_line
 
 CHECK_FORMAT = "meloctl.check/3"
 
@@ -66,6 +67,8 @@ class CheckResult:
 
     summary: str
     findings: tuple[CheckFinding, ...]
+    passed_over: str
+    """Files of music in other forms than MIDI, in a line; empty where there are none."""
 
 
 def read_sizes(path: Path) -> CorpusSizes | None:
@@ -114,7 +117,11 @@ def read_check(path: Path) -> CheckResult:
         raise MeloError(f"{path}: not a corpus check of this version; run again: meloctl corpus check FOLDER")
     if not isinstance(findings, list) or not all(isinstance(f, dict) for f in findings):
         raise MeloError(f'{path}: "findings" must be a list of objects; run again: meloctl corpus check FOLDER')
-    return CheckResult(summary=summary, findings=tuple(_finding(f) for f in findings))
+    other = data.get("passed_over", {})
+    if not isinstance(other, dict) or not all(isinstance(n, int) for n in other.values()):
+        raise MeloError(f'{path}: "passed_over" must be an object of numbers; run again: meloctl corpus check FOLDER')
+    found = tuple(_finding(f) for f in findings)
+    return CheckResult(summary=summary, findings=found, passed_over=passed_over_line(other))
 
 
 def _finding(data: dict[str, Any]) -> CheckFinding:

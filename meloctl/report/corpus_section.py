@@ -94,6 +94,7 @@ def _check(facts: ReportFacts) -> list[Content]:
     return [
         tag("h3", "Checked for training"),
         paragraph(found.summary + "."),
+        paragraph(found.passed_over + "." if found.passed_over else None),
         *(
             [tag("p", title, class_="caption"), items(map(_finding, findings))]
             for title, findings in chosen
