@@ -126,16 +126,18 @@ def test_a_note_held_out_of_the_gap_ends_there_where_a_kept_note_strikes_its_key
     infill, edited = fill(data, range(1, 2), (part,), notes=[(1, row(part, 0, 40, 12))])
     assert (infill.kept.struck_again, infill.kept.replaced_by_kept) == (0, 1)
     (line,) = kept_messages(infill.kept, None)
-    assert (
-        line == "Held from the replaced bars into kept ones, but ended there, for kept notes play their keys: 1 note"
-    )
+    assert line == "Held from the replaced bars into kept ones, but ended there, for kept notes play their keys: 1 note"
     assert notes_of(edited.data, which=lambda n: n.track == 1) == Counter(
         {(1, 0, 0, 480, 36, 80, 0): 1, (1, 0, 1920, 2400, 40, 80, 0): 1, (1, 0, 3840, 5700, 36, 80, 0): 1}
     )
 
 
 def test_two_notes_of_one_key_held_out_of_the_gap_are_both_struck_again():
-    data = smf([signature(4, 2)], at([*hold(0, 0, 480, 60), *hold(0, 2000, 4300, 60, 70), *hold(0, 2400, 5000, 60, 90)]), bass())
+    data = smf(
+        [signature(4, 2)],
+        at([*hold(0, 0, 480, 60), *hold(0, 2000, 4300, 60, 70), *hold(0, 2400, 5000, 60, 90)]),
+        bass(),
+    )
     infill, edited = fill(data, range(1, 2), (part_of(data, 0),), notes=[])
     assert infill.kept.struck_again == 2
     assert notes_of(edited.data, which=lambda n: n.track == 1) == Counter(
