@@ -32,7 +32,7 @@ from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
-from meloctl.score.render import TooLongForSound, write_sound
+from meloctl.score.render import TooLongForSoundError, write_sound
 from meloctl.workspace import Run, RunOutput, Workspace
 
 
@@ -198,7 +198,7 @@ def _write_sound(midi: Path, plan: GenerationPlan, soundfont: Path) -> str:
     """
     try:
         write_sound(midi, midi.with_suffix(f".{plan.sound}"), soundfont=soundfont)
-    except TooLongForSound as error:
+    except TooLongForSoundError as error:
         return f"No sound is written: {str(error).removeprefix(f'{midi}: ')}"
     except MeloError as error:
         raise MeloError(f"{error}; the music is written, without sound: {midi}") from error

@@ -28,7 +28,7 @@ _STEP = SAMPLE_RATE // 100
 _BLOCK = _STEP * 1000
 
 
-class TooLongForSound(MeloError):
+class TooLongForSoundError(MeloError):
     """Music is longer than what is rendered."""
 
 
@@ -45,12 +45,12 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
 
     Raises:
         MeloError: a file cannot be read.
-        TooLongForSound: the music is too long.
+        TooLongForSoundError: the music is too long.
     """
     performance = performance_of(read_source(midi))
     longest = max(performance.end_seconds, float(performance.seconds.max(initial=0.0)))
     if longest > MOST_SECONDS:
-        raise TooLongForSound(
+        raise TooLongForSoundError(
             f"{midi}: {longest / 3600:,.2f} hours of music; at most {MOST_SECONDS // 3600} are made into sound"
         )
     font = read_soundfont(soundfont)
