@@ -199,3 +199,17 @@ def test_drums_keep_the_kits_that_they_change_midway():
     drums = (V.drums, 0)
     _, edited = fill(data, range(5, 6), (drums,), notes=[(5, row(drums, 0, 38, 12))])
     assert [n.program for n in play(edited.data).notes if n.is_drum and n.bar == 5] == [40]
+
+
+def test_new_notes_follow_a_port_that_changes_inside_their_track():
+    # the piano's track goes on to the second port at bar 3, behind the note on its first beat
+    events = [(0, b"\xc0\x00")]
+    for bar in range(6):
+        events += hold(0, 1920 * bar, 1920 * bar + 480, 60)
+        events += [(3840, meta(0x21, b"\x01"))] if bar == 2 else []
+    data = smf([signature(4, 2)], at(events), bass())
+    first, second = [part for part in ids_of(data) if V.program_of(part[0]) == (0, False)]
+    new = [(2, row(first, 24, 70, 12)), (3, row(second, 0, 71, 12))]
+    _, edited = fill(data, range(2, 4), (first, second), notes=new)
+    added = notes_of(edited.data) - notes_of(data)
+    assert added == Counter({(1, 16, 4800, 5280, 70, 80, 0): 1, (1, 16, 5760, 6240, 71, 80, 0): 1})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
 from analysis.piece import Piece
+from meloctl.formatting import count
 from meloctl.generation.constraints import ChannelRoom
 from meloctl.rows.codec import Rows, encode
 from meloctl.rows.parts import part_ids
@@ -55,7 +56,9 @@ def encode_prompt(source: MidiSource, bars: int | None, vocabulary: Vocabulary) 
     bars = piece.n_bars if bars is None else bars
     if not 1 <= bars <= piece.n_bars:
         raise MeloError(
-            f"the prompt has {piece.n_bars} bars; give a number from 1 to {piece.n_bars}", field="keep_bars", given=bars
+            f"the prompt has {count(piece.n_bars, 'bar')}; give a number from 1 to {piece.n_bars}",
+            field="keep_bars",
+            given=bars,
         )
     if not (piece.note_bar < bars).any():
         raise MeloError("the prompt has no note in its first bars; keep more of them", field="keep_bars", given=bars)

@@ -51,13 +51,18 @@ def only_in(rows: Ints, others: Ints) -> Counter[tuple[int, ...]]:
 
 def event_channels(events: MidiEvents) -> Ints:
     """(E,) the channel of each channel event; −1 for other events."""
+    is_channel = (events.status >= 0x80) & (events.status < 0xF0)
+    return np.where(is_channel, 16 * event_ports(events) + (events.status & 0x0F), -1)
+
+
+def event_ports(events: MidiEvents) -> Ints:
+    """(E,) the port in force in each event's track, behind the event."""
     port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
     sets_port = (meta_kinds(events) == PORT) & (events.stop - events.start == 4)
     for i in np.flatnonzero(sets_port).tolist():
         end = events.first_event[np.searchsorted(events.first_event, i, side="right")]
         port[i:end] = events.data[int(events.start[i]) + 3] & 0x7F
-    is_channel = (events.status >= 0x80) & (events.status < 0xF0)
-    return np.where(is_channel, 16 * port + (events.status & 0x0F), -1)
+    return port
 
 
 def free_channels(events: MidiEvents) -> dict[int, list[int]]:

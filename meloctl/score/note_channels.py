@@ -23,6 +23,7 @@ from meloctl.score.midi_channels import (
     SOUND,
     TRACK,
     drum_channel,
+    event_ports,
     free_channels,
     notes_in_file,
     sounds_at,
@@ -102,6 +103,7 @@ class NoteChannels:
         for index in np.unique(part[part >= n_own]).tolist():
             found._place_new_part(parts[index], np.flatnonzero(part == index), onset)
         found._place_own_parts(part, onset)
+        found._follow_ports(onset)
         return found
 
     def _place_new_part(self, part: Part, notes: Ints, onset: Ints) -> None:
@@ -158,6 +160,18 @@ class NoteChannels:
                     homeless.append(n)
             if homeless and sounds[p] != DRUM_SOUND:
                 self._rehouse(mine, np.array(homeless), onset)
+
+    def _follow_ports(self, onset: Ints) -> None:
+        """Where the port changes inside a track, its new notes go to the port that is in force."""
+        events = self.source.events
+        port, factor = event_ports(events), self.edit.factor
+        for track in np.unique(self.track[self.track < len(events.tracks)]).tolist():
+            first, last = events.first_event[track : track + 2].tolist()
+            if last == first or (port[first:last] == port[first]).all():
+                continue
+            notes = np.flatnonzero(self.track == track)
+            behind = np.searchsorted(factor * events.tick[first:last].astype(np.int64), onset[notes], side="right")
+            self.channel[notes] = 16 * port[first + np.maximum(behind - 1, 0)] + self.channel[notes] % 16
 
     def _rehouse(self, mine: Ints, notes: Ints, onset: Ints) -> None:
         """Put notes whose part has no channel with its program in force on a free channel of its port, where there is one."""
