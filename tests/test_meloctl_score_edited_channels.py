@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from conftest import note, signature, smf
-from edited_files import events_of, fill, ids_of, is_note, meta, notes_of
+from edited_files import ends_of, events_of, fill, go_on, ids_of, is_note, meta, notes_of
 from edited_songs import at, bass, hold, part_of, row
 from plain_events import read_file
 from plain_player import play
@@ -213,3 +213,33 @@ def test_new_notes_follow_a_port_that_changes_inside_their_track():
     _, edited = fill(data, range(2, 4), (first, second), notes=new)
     added = notes_of(edited.data) - notes_of(data)
     assert added == Counter({(1, 16, 4800, 5280, 70, 80, 0): 1, (1, 16, 5760, 6240, 71, 80, 0): 1})
+
+
+def test_a_reset_behind_the_cut_is_no_reason_to_set_up_new_channels_there():
+    # General MIDI On stands in bar 4; two bars are kept and one is added
+    data = smf([signature(4, 2), (5760, b"\xf0\x05\x7e\x7f\x09\x01\xf7")], bass(bars=6))
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = go_on(data, 2, 1, parts={violin}, signature="4/4")
+    assert (edited.source.piece.n_bars, set(ends_of(edited.data))) == (3, {3 * 1920})
+    assert sum(e[3] & 0xF0 == 0xC0 for e in events_of(edited.data)) == 2
+
+
+def test_new_notes_of_a_continuation_play_on_the_port_in_force_at_the_cut():
+    # the bass changes to the second port only behind the cut
+    events = [(0, b"\xc2\x21")]
+    for bar in range(6):
+        events += hold(2, 1920 * bar, 1920 * bar + 480, 40)
+    data = smf([signature(4, 2)], at([*events, (5000, meta(0x21, b"\x01"))]))
+    first = next(part for part in ids_of(data) if V.program_of(part[0]) == (33, False))
+    _, edited = go_on(data, 2, 1, parts={first}, signature="4/4")
+    assert {n[1] for n in notes_of(edited.data)} == {2}
+
+
+def test_a_part_that_is_new_to_a_track_of_two_ports_is_free_on_both():
+    # channel 1 is taken on the first port, 2 on the second, both in the one track of the file
+    events = [(0, meta(0x21, b"\x00")), (0, b"\xc0\x00"), *hold(0, 0, 480, 60), (1000, meta(0x21, b"\x01"))]
+    events += [(1000, b"\xc1\x21"), *hold(1, 1920, 7680, 40)]
+    data = smf([signature(4, 2), *at(events)], kind=0)
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = fill(data, range(2, 3), (violin,), notes=[(2, row(violin, 0, 70, 12))])
+    assert notes_of(edited.data) - notes_of(data) == Counter({(0, 18, 3840, 4320, 70, 80, 40): 1})

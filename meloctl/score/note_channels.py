@@ -22,6 +22,7 @@ from meloctl.score.midi_channels import (
     ONSET,
     SOUND,
     TRACK,
+    channels_at,
     drum_channel,
     event_ports,
     free_channels,
@@ -30,6 +31,7 @@ from meloctl.score.midi_channels import (
     sounds_of,
 )
 from meloctl.score.midi_edit import Edit, NewEvent
+from meloctl.score.midi_kinds import PORT, meta_kinds
 
 
 def check_new_parts(source: MidiSource, parts: Sequence[Part]) -> None:
@@ -115,14 +117,26 @@ class NoteChannels:
             channel = drum_channel(self.source)
             if channel is not None:
                 self.channel[notes] = channel
-                self.setup += part_setup(events, part, track, channel, self.edit.factor)
+                self.setup += part_setup(events, part, track, channel, self.edit)
                 return
-        for port in () if part.is_drum else list(self.free):
-            for channel in list(self.free[port]):
-                setup = part_setup(events, part, track, channel, self.edit.factor)
-                if self._take(channel, setup, track, notes, onset, part.program):
-                    return
+        for channel in [] if part.is_drum else self._free_for(track):
+            setup = part_setup(events, part, track, channel, self.edit)
+            if self._take(channel, setup, track, notes, onset, part.program):
+                return
         raise MeloError(f"no channel of the file is free for a new part ({part.name}): give fewer new parts")
+
+    def _free_for(self, track: int) -> list[int]:
+        """The channels that are free for notes of a track: where its port changes, those that are free on each of its ports."""
+        events = self.source.events
+        if track >= len(events.tracks):
+            return [channel for channels in self.free.values() for channel in channels]
+        first, last = events.first_event[track : track + 2].tolist()
+        ports = np.unique(event_ports(events, self.edit.keep)[first:last]).tolist() or [int(events.first_port[track])]
+        return [
+            channel
+            for channel in self.free.get(ports[0], [])
+            if all(16 * port + channel % 16 in self.free.get(port, []) for port in ports)
+        ]
 
     def _take(self, channel: int, setup: list[NewEvent], track: int, notes: Ints, onset: Ints, sound: int) -> bool:
         """Put notes on a free channel if they sound as they must there; whether they do."""
@@ -162,24 +176,19 @@ class NoteChannels:
                 self._rehouse(mine, np.array(homeless), onset)
 
     def _follow_ports(self, onset: Ints) -> None:
-        """Where the port changes inside a track, its new notes go to the port that is in force."""
-        events = self.source.events
-        port, factor = event_ports(events), self.edit.factor
-        for track in np.unique(self.track[self.track < len(events.tracks)]).tolist():
-            first, last = events.first_event[track : track + 2].tolist()
-            if last == first or (port[first:last] == port[first]).all():
-                continue
-            notes = np.flatnonzero(self.track == track)
-            behind = np.searchsorted(factor * events.tick[first:last].astype(np.int64), onset[notes], side="right")
-            self.channel[notes] = 16 * port[first + np.maximum(behind - 1, 0)] + self.channel[notes] % 16
+        """New notes go to the port that is in force in their track, which may change inside it."""
+        if (meta_kinds(self.source.events) == PORT).any():
+            places = list(zip(self.track.tolist(), self.channel.tolist(), onset.tolist(), strict=True))
+            edit = replace(self.edit, new=[*self.edit.new, *self.setup])
+            self.channel[:] = channels_at(self.source.events, edit, places)
 
     def _rehouse(self, mine: Ints, notes: Ints, onset: Ints) -> None:
         """Put notes whose part has no channel with its program in force on a free channel of its port, where there is one."""
         track, own, sound = int(mine[0, TRACK]), int(self.channel[notes[0]]), int(mine[0, SOUND])
         first = int(onset[notes].min()) // self.edit.factor
         patch = Patch.in_force(self.source.events, np.unique(mine[:, CHANNEL]).tolist(), sound, own, first)
-        for channel in list(self.free.get(own // 16, [])):
-            setup = patch_setup(self.source.events, patch, track, channel, self.edit.factor)
+        for channel in self._free_for(track):
+            setup = patch_setup(self.source.events, patch, track, channel, self.edit)
             if self._take(channel, setup, track, notes, onset, sound):
                 return
 
