@@ -42,7 +42,7 @@ def test_a_new_part_gets_a_channel_of_its_own(kind):
     assert read_file(edited.data).format == kind
     assert len(read_file(edited.data).tracks) == 1 + kind
     (part,) = [p for p in edited.source.piece.parts if p.program == 40]
-    assert part.name == ("violin" if kind else "song")
+    assert part.name == ("violin" if kind else "")  # in files of one track a name is the whole song's
 
 
 def test_new_drums_share_the_drums_channel_or_take_channel_10():
@@ -101,6 +101,14 @@ def test_room_counts_channels_not_parts():
     assert room.is_full({(3, 0), (4, 0)}, 5, V)
     assert not room.is_full({(4, 0)}, V.drums, V)
     assert room.is_full({(4, 0), (V.drums, 0)}, V.drums, V)
+
+
+def test_no_drums_enter_where_channel_10_plays_something_else():
+    # General MIDI 2's bank 121 makes channel 10 a melodic one
+    melodic = [(0, b"\xb9\x00\x79"), (0, b"\xc9\x05"), (0, b"\x99\x3c\x50"), (1900, b"\x89\x3c\x40")]
+    prompt = encode_prompt(parse_source(smf([signature(4, 2)], melodic, bass(bars=1))), None, V)
+    assert prompt.room.is_full(set(), V.drums, V)
+    assert not prompt.room.is_full(set(), 5, V)
 
 
 def players(bars=12):

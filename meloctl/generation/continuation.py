@@ -82,9 +82,10 @@ def _room_behind(kept: KeptMusic, bars: int, vocabulary: Vocabulary) -> ChannelR
     in_force = parts_in_force(source, edit, [int(source.piece.bars.start_tick(bars))])
     ids = part_ids(source.piece.parts, vocabulary)
     pitched = sum(map(len, free_channels(source.events).values()))
-    drums = int(drum_channel(source) is not None)
+    drums = drum_channel(source) is not None
     return ChannelRoom(
         own=frozenset(part for part, plays in zip(ids, in_force, strict=True) if plays),
         pitched=pitched,
         parts=pitched + drums,
+        drums=drums,
     )

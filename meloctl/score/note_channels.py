@@ -14,6 +14,7 @@ from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
 from analysis.piece import Part
+from meloctl.formatting import count
 from meloctl.score.channel_setup import Patch, part_setup, patch_setup
 from meloctl.score.midi_channels import (
     CHANNEL,
@@ -35,7 +36,8 @@ def check_new_parts(source: MidiSource, parts: Sequence[Part]) -> None:
     pitched, free = sum(not part.is_drum for part in parts), sum(map(len, free_channels(source.events).values()))
     if pitched > free:
         raise MeloError(
-            f"{pitched} new parts need a channel each, and {free} are free in the file: give fewer new parts"
+            f"{count(pitched, 'new part')} would need a channel each, and the file has {free or 'none'} free; "
+            + ("name fewer parts that it lacks" if free else "name parts that it has")
         )
     if pitched < len(parts) and drum_channel(source) is None:
         raise MeloError("the file has no channel for drums: channel 10 plays something else in it")
