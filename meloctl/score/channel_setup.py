@@ -75,7 +75,8 @@ def part_setup(events: MidiEvents, part: Part, track: int, channel: int, edit: E
 
 
 def patch_setup(events: MidiEvents, patch: Patch, track: int, channel: int, edit: Edit) -> list[NewEvent]:
-    """What sets up a free channel in a track, at its start and again behind each reset of all programs and each port of the track that stays."""
+    """What sets up a free channel in a track, at its start, and again behind each reset of all programs and each change of the
+    track's port that stay."""
     ports = edit.keep & (events.track == track) & (meta_kinds(events) == PORT)
     again = {*reset_ticks(events, edit.keep), *events.tick[ports].tolist()}
     ticks = sorted({0, *(edit.factor * tick for tick in again)})
