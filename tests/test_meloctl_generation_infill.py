@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -330,6 +332,14 @@ def test_parts_are_named_as_people_name_them():
     assert parse_infill_parts("acoustic grand piano", piece, V) == parse_infill_parts("0", piece, V) == (one, two)
     assert parse_infill_parts("bass, piano 2", piece, V) == (bass, two)
     assert parse_infill_parts("violin", piece, V) == ((V.instrument_of(40, is_drum=False), 0),)
+
+
+def test_a_part_whose_name_has_commas_or_double_blanks_is_named_so():
+    piece = song()
+    named = replace(piece, parts=(*piece.parts[:2], replace(piece.parts[2], name="Etude, Op.  10,No. 8"), piece.parts[3]))
+    _, bass, etude, _ = part_ids(named.parts, V)
+    assert parse_infill_parts("etude, op. 10, no. 8", named, V) == (etude,)
+    assert parse_infill_parts("Etude, Op.  10,No. 8,bass", named, V) == (bass, etude)
 
 
 @pytest.mark.parametrize("text", ["", "kit,", "bagpipes of war", "129"])

@@ -100,22 +100,37 @@ def parse_infill_parts(text: str, piece: Piece, vocabulary: Vocabulary) -> tuple
     Raises:
         MeloError: no such part or instrument.
     """
-    words = [" ".join(word.lower().split()) for word in text.split(",")]
+    words = _words(text)
     if len(words) > _MOST_WORDS or not all(words):
         raise MeloError(
             f"give names of parts with commas between, such as {_listed_parts(piece)}", field="parts", given=text
         )
     ids = part_ids(piece.parts, vocabulary)
     found: set[PartId] = set()
-    for word in words:
+    for word in _joined_names(words, piece):
         matching = _matching_parts(word, piece)
         found |= {ids[i] for i in matching} if matching else _new_part(word, piece, vocabulary)
     return tuple(sorted(found))
 
 
+def _words(text: str) -> list[str]:
+    return [" ".join(word.lower().split()) for word in text.split(",")]
+
+
+def _joined_names(words: list[str], piece: Piece) -> list[str]:
+    """Words, those put together again that are the name of a part with commas in it."""
+    names = [_words(name) for name in part_names(piece)]
+    found = []
+    while words:
+        n = max((len(name) for name in names if words[: len(name)] == name), default=1)
+        found.append(",".join(words[:n]))
+        words = words[n:]
+    return found
+
+
 def _matching_parts(word: str, piece: Piece) -> list[int]:
     """Indices of the parts of that name, else of those of that instrument, program or family."""
-    by_name = [name.lower() for name in part_names(piece)]
+    by_name = [",".join(_words(name)) for name in part_names(piece)]
     by_instrument = [instrument_name(part.program, part.is_drum) for part in piece.parts]
     by_program = [None if part.is_drum else str(part.program) for part in piece.parts]
     by_family = [None if part.is_drum else FAMILIES[part.program // 8] for part in piece.parts]
