@@ -43,6 +43,15 @@ class Departures:
     drums_by_sysex: int = 0
     """Notes that a GS or XG message makes drums, or on channel 10 melodic."""
 
+    overruled_programs: int = 0
+    """Pitched notes that play another program than their own track set last: another track, or a reset, set theirs."""
+
+    transposed: int = 0
+    """Pitched notes on a channel that coarse tuning, or a GS or XG message, transposes: read as written."""
+
+    mt32: int = 0
+    """1 for a file that speaks to a Roland MT-32, whose programs are other instruments than General MIDI's."""
+
     joined_parts: int = 0
     """Parts that join several channels or several kits."""
 

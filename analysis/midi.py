@@ -23,6 +23,7 @@ from analysis.midi_notes import FileNotes, file_notes, sorted_notes
 from analysis.midi_times import FileTimes, MetaEvents, file_times, meta_events
 from analysis.piece import Part, Piece
 from analysis.reading import AS_IT_STANDS, Reading
+from analysis.sounds_otherwise import for_mt32, overruled_programs, transposed_notes
 from analysis.sustain import managers, pedal_events, sustained_end
 from analysis.track_names import channel_names, track_names
 
@@ -133,7 +134,8 @@ def _read(data: bytes, reading: Reading, limits: Limits) -> _Read:
     states = channel_states(events)
     found = file_notes(events, states)
     if not len(found.on):
-        raise MeloError("holds no notes")
+        lost = f", but {events.behind_end:,} bytes that belong to no track" if events.behind_end else ""
+        raise MeloError(f"holds no notes{lost}")
     check_limit(len(found.part_program), limits.parts, "parts")
     check_limit(len(found.on), limits.notes, "notes")
     if reading.pedal:
@@ -200,6 +202,9 @@ def _departures(read: _Read) -> Departures:
         grace=found.grace,
         drums_by_bank=found.drums_by_bank,
         drums_by_sysex=found.drums_by_sysex,
+        overruled_programs=overruled_programs(events, found),
+        transposed=transposed_notes(events, found),
+        mt32=int(for_mt32(events)),
         joined_parts=int(found.part_joined.sum()),
         signatures_moved=read.times.moved,
         signatures_inside=read.times.inside,

@@ -28,6 +28,20 @@ MOST_EVENTS = 2_000_000
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 """Status bytes that a length follows."""
 
+_OTHER_FILES = {
+    b"<!DOCTYPE HTML": "a web page",
+    b"<HTML": "a web page",
+    b"PK\3\4": "a zip archive: unpack it",
+    b"FORM": "of the kind FORM (XMI of old games, perhaps): convert it to MIDI",
+    b"MUS\x1a": "a MUS file of old games: convert it to MIDI",
+    b"ID3": "sound (MP3)",
+    b"OGGS": "sound (Ogg)",
+}
+"""What some files that are named as MIDI are, by how they start, in capitals."""
+
+_FAR = 1024
+"""Bytes in which the start of a MIDI file is looked for, behind a header of an old Mac or a mail."""
+
 _PADDING, _END_OF_TRACK = b"\0\x1a\t\n\r ", b"\xff\x2f"
 """What stands behind the tracks without a meaning."""
 
@@ -174,7 +188,10 @@ def _check_header(data: bytes) -> int:
     if not data:
         raise MeloError("the file is empty")
     if data[:4] != b"MThd":
-        raise MeloError("not a MIDI file: it does not start with MThd")
+        start, behind = data.lstrip()[:16].upper(), data.find(b"MThd", 0, _FAR)
+        what = next((f"; it is {what}" for known, what in _OTHER_FILES.items() if start.startswith(known)), "")
+        what = f"; cut off the {behind:,} bytes before it" if behind > 0 else what
+        raise MeloError(f"not a MIDI file: it does not start with MThd{what}")
     if len(data) < 14:
         raise MeloError("damaged: the file ends inside its header")
     if not 6 <= int.from_bytes(data[4:8], "big") <= len(data) - 8:

@@ -10,8 +10,11 @@ from analysis.midi_container import is_midi_name
 _FORMS = {
     "export notation and projects as MIDI (MuseScore and sequencers do)": (
         ".xml .musicxml .mxl .abc .krn .mei .ly .mscz .mscx .sib .mus .musx .nwc .enc .cap .capx .ove .gp .gp3 .gp4 .gp5 .gpx "
-        ".ptb .tg .mod .xm .s3m .it .als .flp .rpp .cpr .logicx .band .xmf .mxmf .imy"
+        ".ptb .tg .mod .xm .s3m .it .als .flp .rpp .cpr .logicx "
+        ".band .ptx .song .dawproject .ardour .mmp .mmpz .cwp .wrk .mgu .sgu .xmf .mxmf .imy"
     ),
+    "convert music of games to MIDI": ".xmi .hmi .hmp .mds .cmf .rol .imf .vgm .vgz .spc .nsf .gbs .sid",
+    "rename styles of keyboards to .mid, if patterns are wanted": ".sty .prs .sst .bcs .pcs .fps .pst",
     "sound has to be transcribed": ".wav .mp3 .flac .ogg .oga .opus .m4a .aac .wma .aif .aiff .au",
     "unpack archives": ".zip .gz .7z .rar .tar .tgz .bz2 .xz .zst",
 }

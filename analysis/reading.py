@@ -7,6 +7,10 @@ from typing import Any
 from analysis.errors import MeloError
 from analysis.piece import meter as parse_meter
 
+READER = "meloctl.reader/2"
+"""Version of the rules by which files are read (docs/conventions.md). Stands in the recipe of every run that reads files, so
+that runs of another version are not taken for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:

@@ -97,7 +97,7 @@ def pedal_events(events: MidiEvents) -> PedalEvents:
     number, value = (data[events.stop[controls] - k].astype(np.int64) for k in (2, 1))
     return PedalEvents(
         tick=events.tick[controls].astype(np.int64),
-        channel=16 * _ports(events, data, controls) + (events.status[controls] & 15),
+        channel=16 * ports_of(events, data, controls) + (events.status[controls] & 15),
         value=np.select([number == _SUSTAIN, number == _ALL_SOUND_OFF], [value, SILENCE], 0),
     )
 
@@ -134,7 +134,7 @@ def _next(at: Ints, time: Ints, group: Ints, otherwise: int) -> Ints:
     return np.where(known, at[behind] & ((1 << _TICK_BITS) - 1), otherwise)
 
 
-def _ports(events: MidiEvents, data: npt.NDArray[np.uint8], chosen: Ints) -> Ints:
+def ports_of(events: MidiEvents, data: npt.NDArray[np.uint8], chosen: Ints) -> Ints:
     """(n,) the port of each of some events: the one that its track named last before it, or begins on.
 
     Args:

@@ -92,6 +92,20 @@ def _zone(rng: Random, channel: int) -> list[Event]:
     return made + (_program(rng, manager) if rng.random() < 0.7 else [])
 
 
+def _transposed(rng: Random, channel: int) -> list[Event]:
+    """Coarse tuning, GS key shift, XG note shift; or a message for an MT-32."""
+    value = rng.choice((52, 64, 71))
+    match rng.randrange(4):
+        case 0:
+            return sysex(rng, bytes([0x43, 0x10, 0x4C, 8, channel, 8, value]))
+        case 1:
+            block = 0 if channel == 9 else channel + 1 if channel < 9 else channel
+            return sysex(rng, _roland(rng, bytes([0x40, 0x10 | block, 0x16, value])))
+        case 2:
+            return sysex(rng, bytes.fromhex("411016122000004869 2f"))
+    return [(0, bytes([0xB0 | channel, *pair])) for pair in ((101, 0), (100, rng.choice((0, 2, 2))), (6, value))]
+
+
 def _port(rng: Random, channel: int) -> list[Event]:
     return [(0, rng.choice((b"\xff\x21\x01\x00", b"\xff\x21\x01\x01", b"\xff\x21\x00")))]
 
@@ -144,7 +158,7 @@ def _high(rng: Random, channel: int) -> list[Event]:
 RULES: tuple[Maker, ...] = (
     *[_note] * 8,
     *[_note_on, _note_off, _grace] * 2,
-    *[_silence, _program, _bank, _reset, _drum_message, _zone],
+    *[_silence, _program, _bank, _reset, _drum_message, _zone, _transposed],
     *[_port, _signature, _tempo, _text, _system, _high],
 )
 
@@ -168,6 +182,8 @@ def rules_song(rng: Random) -> bytes:
 
 def _rules_track(rng: Random, makers: tuple[Maker, ...], channels: list[int], division: int) -> list[Event]:
     track: list[Event] = note(60, division, channel=channels[0]) if rng.random() < 0.5 else []
+    if rng.random() < 0.1:
+        track += _signature(rng, channels[0])
     for _ in range(rng.randint(1, 40)):
         made = rng.choice(makers)(rng, rng.choice(channels))
         rest = rng.choice((0, 0, 0, division, division // 2, 4 * division, division // 24, 1))

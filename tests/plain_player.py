@@ -9,7 +9,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from plain_bars import Grid, Region, grid_of
-from plain_channels import Sound, in_order, sounds
+from plain_channels import Sound, in_order, reset_mode, roland, sounds, yamaha
 from plain_events import Event, MidiFile, Refused, read_file
 from plain_note_ends import all_ends
 
@@ -76,6 +76,9 @@ def play(data: bytes, meter: tuple[int, int] | None = None) -> Playing:
     if not notes:
         raise Refused("no notes")
     parts = all_parts(file, notes)
+    departures["overruled_programs"] = overruled_programs(file, notes)
+    departures["transposed"] = transposed(events, notes)
+    departures["mt32"] = int(any(e.status == 0xF0 and e.data[:1] + e.data[2:4] == b"\x41\x16\x12" for e in events))
     departures["joined_parts"] = sum(joins(part) for part in parts)
     end_tick = max(track.end_tick for track in file.tracks)
     n_bars = max(note.bar for note in notes) + 1
@@ -100,6 +103,9 @@ KINDS = (
     "grace",
     "drums_by_bank",
     "drums_by_sysex",
+    "overruled_programs",
+    "transposed",
+    "mt32",
     "joined_parts",
     "signatures_moved",
     "signatures_contradicted",
@@ -222,6 +228,49 @@ def channel_name(events: list[Event], channel: int) -> bytes:
         elif is_meta(event, 0x03) and len(event.data) > 1 and prefix == channel:
             return event.data[1:]
     return b""
+
+
+def overruled_programs(file: MidiFile, notes: list[Note]) -> int:
+    """Pitched notes that sound with another program than the last on their channel in their own track before them."""
+    count = 0
+    for number, track in enumerate(file.tracks):
+        own: dict[tuple[int, int], int] = {}
+        program_at = {note.on: note for note in notes if note.track == number and not note.is_drum}
+        for event in track.events:
+            channel = (event.port, event.status & 0x0F)
+            if event.status & 0xF0 == 0xC0:
+                own[channel] = event.data[0]
+            elif note := program_at.get(event.index):
+                count += own.get(channel, note.program) != note.program
+    return count
+
+
+def transposed(events: list[Event], notes: list[Note]) -> int:
+    """Pitched notes at whose tick, when all has acted, their channel is transposed."""
+    shift: Counter[tuple[int, int]] = Counter()
+    parameter: dict[tuple[int, int], tuple[int, int]] = {}
+    at_tick: dict[int, dict[tuple[int, int], int]] = {}
+    for event in sorted(events, key=lambda e: (e.tick, e.track, e.index)):
+        channel = (event.port, event.status & 0x0F)
+        if event.status == 0xF0 and reset_mode(event):
+            shift = Counter({key: n for key, n in shift.items() if key[0] != event.port})
+            parameter = {key: chosen for key, chosen in parameter.items() if key[0] != event.port}
+        elif event.status == 0xF0:
+            gs, xg = roland(event.data), yamaha(event.data)
+            if len(gs) == 4 and gs[0] == 0x40 and gs[1] & 0xF0 == 0x10 and gs[2] == 0x16:
+                block = gs[1] & 0x0F
+                shift[event.port, 9 if block == 0 else block - 1 if block < 10 else block] = gs[3] - 64
+            elif len(xg) == 4 and xg[0] == 0x08 and xg[1] < 16 and xg[2] == 0x08:
+                shift[event.port, xg[1]] = xg[3] - 64
+        elif event.status & 0xF0 == 0xB0:
+            control, value = event.data
+            high, low = parameter.get(channel, (-1, -1))
+            if control in (98, 99, 100, 101):
+                parameter[channel] = {100: (high, value), 101: (value, low)}.get(control, (-1, -1))
+            elif control == 6 and (high, low) == (0, 2):
+                shift[channel] = value - 64
+        at_tick[event.tick] = dict(shift)
+    return sum(not n.is_drum and at_tick[n.onset].get((n.port, n.channel), 0) != 0 for n in notes)
 
 
 def joins(part: Part) -> bool:

@@ -40,7 +40,7 @@ REASONS = (
 
 
 def test_damaged_files_are_read_or_refused():
-    summary = fuzz(Setting(seed=3), 1500)
+    summary = fuzz(Setting(seed=4), 1500)
     assert summary.findings == []
     assert summary.files == sum(summary.outcomes.values()) == 1500
     assert [r for r in REASONS if not any(r in outcome for outcome in summary.outcomes)] == []

@@ -204,6 +204,36 @@ def test_the_files_own_events_stay_and_what_changes_is_said(root, run, facts):
     assert kept - Counter(events_of(made)) == Counter()
 
 
+def test_music_of_over_two_hours_is_written_without_sound_and_that_is_said(root, run, facts):
+    # 110 bars of 4/4 at 16,777,215 microseconds a quarter, the slowest that a file can say, last 2.04 hours to the last note
+    lead = [note for bar in range(110) for note in hold(0, 1920 * bar, 1920 * bar + 480, 60)]
+    slowest = (0, meta(0x51, b"\xff\xff\xff"))
+    (root / "long.mid").write_bytes(smf([slowest, signature(4, 2)], at(lead), at(hold(1, 0, 1920, 40))))
+    arguments = ("generate", "--infill", root / "long.mid", "--bars-range", "2", "--count", "2", "--sound", "wav")
+    status, out, err = run(*arguments, work=root / "melo")
+    assert status == 0, err
+    for name in ("piece-0.mid", "piece-1.mid"):
+        assert f"{name}: No sound is written: 2.04 hours of music; at most 2 are made into sound" in err
+    assert "wav" not in out
+    for piece in facts(*arguments, work=root / "melo")["pieces"]:
+        midi = Path(piece["path"])
+        assert read_midi(midi).n_bars == piece["bars"] == 110
+        assert midi.with_suffix(".png").exists()
+
+
+def test_a_soundfont_that_fails_at_the_end_loses_no_music(root, run, monkeypatch):
+    broken = root / "broken.sf2"
+    broken.write_bytes(b"RIFF\x04\x00\x00\x00sfbk")
+    monkeypatch.setattr("meloctl.generation.plan.find_soundfont", lambda: broken)
+    status, out, err = run("generate", "--bars", "2", "--count", "2", "--sound", "flac", work=root / "melo")
+    assert (status, out) == (1, "")
+    line = err.splitlines()[-1]
+    assert "; the music is written, without sound: " in line
+    midi = Path(line.rpartition(": ")[2])
+    assert midi.name == "piece-0.mid"
+    assert read_midi(midi).n_bars == read_midi(midi.with_name("piece-1.mid")).n_bars == 2
+
+
 def test_a_file_that_fails_its_check_is_not_written(root, run, monkeypatch):
     song = root / "failing.mid"
     song.write_bytes(song_with_pedals())

@@ -48,7 +48,7 @@ def test_another_corpus_is_refused(trained, tmp_path):
     for run, why in (
         (elsewhere, f"was trained on {corpus}, .* on {other}; only runs on one corpus can be compared"),
         (meter, "with the files' own bars, .* with bars of 4/4"),
-        (rows, "with the rows format meloctl.shard/2, .* with meloctl.shard/1"),
+        (rows, "with the rows format meloctl.shard/3, .* with meloctl.shard/1"),
     ):
         assert_refused(runs["known"], run, work=tmp_path / "melo", match=why)
     (other / "00.mid").write_bytes((other / "01.mid").read_bytes())

@@ -107,7 +107,7 @@ def sparse_shard(stem, n_rows, at):
 
 def about(stem, **changed):
     info = {
-        "format": "meloctl.shard/2",
+        "format": "meloctl.shard/3",
         "split": ["train"],
         "loss": {"notes": 9, "moved": 0, "resized": 0, "merged": 0},
     }

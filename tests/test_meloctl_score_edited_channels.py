@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from conftest import note, signature, smf
-from edited_files import events_of, fill, ids_of, is_note, meta, notes_of
+from edited_files import ends_of, events_of, fill, go_on, ids_of, is_note, meta, notes_of
 from edited_songs import at, bass, hold, part_of, row
 from plain_events import read_file
 from plain_player import play
@@ -42,7 +42,7 @@ def test_a_new_part_gets_a_channel_of_its_own(kind):
     assert read_file(edited.data).format == kind
     assert len(read_file(edited.data).tracks) == 1 + kind
     (part,) = [p for p in edited.source.piece.parts if p.program == 40]
-    assert part.name == ("violin" if kind else "song")
+    assert part.name == ("violin" if kind else "")  # in files of one track a name is the whole song's
 
 
 def test_new_drums_share_the_drums_channel_or_take_channel_10():
@@ -101,6 +101,14 @@ def test_room_counts_channels_not_parts():
     assert room.is_full({(3, 0), (4, 0)}, 5, V)
     assert not room.is_full({(4, 0)}, V.drums, V)
     assert room.is_full({(4, 0), (V.drums, 0)}, V.drums, V)
+
+
+def test_no_drums_enter_where_channel_10_plays_something_else():
+    # General MIDI 2's bank 121 makes channel 10 a melodic one
+    melodic = [(0, b"\xb9\x00\x79"), (0, b"\xc9\x05"), (0, b"\x99\x3c\x50"), (1900, b"\x89\x3c\x40")]
+    prompt = encode_prompt(parse_source(smf([signature(4, 2)], melodic, bass(bars=1))), None, V)
+    assert prompt.room.is_full(set(), V.drums, V)
+    assert not prompt.room.is_full(set(), 5, V)
 
 
 def players(bars=12):
@@ -191,3 +199,47 @@ def test_drums_keep_the_kits_that_they_change_midway():
     drums = (V.drums, 0)
     _, edited = fill(data, range(5, 6), (drums,), notes=[(5, row(drums, 0, 38, 12))])
     assert [n.program for n in play(edited.data).notes if n.is_drum and n.bar == 5] == [40]
+
+
+def test_new_notes_follow_a_port_that_changes_inside_their_track():
+    # the piano's track goes on to the second port at bar 3, behind the note on its first beat
+    events = [(0, b"\xc0\x00")]
+    for bar in range(6):
+        events += hold(0, 1920 * bar, 1920 * bar + 480, 60)
+        events += [(3840, meta(0x21, b"\x01"))] if bar == 2 else []
+    data = smf([signature(4, 2)], at(events), bass())
+    first, second = [part for part in ids_of(data) if V.program_of(part[0]) == (0, False)]
+    new = [(2, row(first, 24, 70, 12)), (3, row(second, 0, 71, 12))]
+    _, edited = fill(data, range(2, 4), (first, second), notes=new)
+    added = notes_of(edited.data) - notes_of(data)
+    assert added == Counter({(1, 16, 4800, 5280, 70, 80, 0): 1, (1, 16, 5760, 6240, 71, 80, 0): 1})
+
+
+def test_a_reset_behind_the_cut_is_no_reason_to_set_up_new_channels_there():
+    # General MIDI On stands in bar 4; two bars are kept and one is added
+    data = smf([signature(4, 2), (5760, b"\xf0\x05\x7e\x7f\x09\x01\xf7")], bass(bars=6))
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = go_on(data, 2, 1, parts={violin}, signature="4/4")
+    assert (edited.source.piece.n_bars, set(ends_of(edited.data))) == (3, {3 * 1920})
+    assert sum(e[3] & 0xF0 == 0xC0 for e in events_of(edited.data)) == 2
+
+
+def test_new_notes_of_a_continuation_play_on_the_port_in_force_at_the_cut():
+    # the bass changes to the second port only behind the cut
+    events = [(0, b"\xc2\x21")]
+    for bar in range(6):
+        events += hold(2, 1920 * bar, 1920 * bar + 480, 40)
+    data = smf([signature(4, 2)], at([*events, (5000, meta(0x21, b"\x01"))]))
+    first = next(part for part in ids_of(data) if V.program_of(part[0]) == (33, False))
+    _, edited = go_on(data, 2, 1, parts={first}, signature="4/4")
+    assert {n[1] for n in notes_of(edited.data)} == {2}
+
+
+def test_a_part_that_is_new_to_a_track_of_two_ports_is_free_on_both():
+    # channel 1 is taken on the first port, 2 on the second, both in the one track of the file
+    events = [(0, meta(0x21, b"\x00")), (0, b"\xc0\x00"), *hold(0, 0, 480, 60), (1000, meta(0x21, b"\x01"))]
+    events += [(1000, b"\xc1\x21"), *hold(1, 1920, 7680, 40)]
+    data = smf([signature(4, 2), *at(events)], kind=0)
+    violin = (V.instrument_of(40, is_drum=False), 0)
+    _, edited = fill(data, range(2, 3), (violin,), notes=[(2, row(violin, 0, 70, 12))])
+    assert notes_of(edited.data) - notes_of(data) == Counter({(0, 18, 3840, 4320, 70, 80, 40): 1})

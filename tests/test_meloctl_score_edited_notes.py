@@ -114,3 +114,32 @@ def test_a_note_that_another_one_ends_keeps_its_length_when_that_goes():
     assert kept_messages(infill.kept, None) == [
         "Given a note-off of their own, since what ended them goes or moves: 1 note"
     ]
+
+
+def test_a_note_held_out_of_the_gap_ends_there_where_a_kept_note_strikes_its_key():
+    # a bass plays its key again on each bar line, and lets the last one ring a beat into the new one: were it struck again too,
+    # the first note-off would end the wrong one of the two
+    data = smf(
+        [signature(4, 2)], at([*hold(0, 0, 480, 36), *hold(0, 1920, 4320, 36), *hold(0, 3840, 5700, 36)]), bass(bars=4)
+    )
+    part = part_of(data, 0)
+    infill, edited = fill(data, range(1, 2), (part,), notes=[(1, row(part, 0, 40, 12))])
+    assert (infill.kept.struck_again, infill.kept.replaced_by_kept) == (0, 1)
+    (line,) = kept_messages(infill.kept, None)
+    assert line == "Held from the replaced bars into kept ones, but ended there, for kept notes play their keys: 1 note"
+    assert notes_of(edited.data, which=lambda n: n.track == 1) == Counter(
+        {(1, 0, 0, 480, 36, 80, 0): 1, (1, 0, 1920, 2400, 40, 80, 0): 1, (1, 0, 3840, 5700, 36, 80, 0): 1}
+    )
+
+
+def test_two_notes_of_one_key_held_out_of_the_gap_are_both_struck_again():
+    data = smf(
+        [signature(4, 2)],
+        at([*hold(0, 0, 480, 60), *hold(0, 2000, 4300, 60, 70), *hold(0, 2400, 5000, 60, 90)]),
+        bass(),
+    )
+    infill, edited = fill(data, range(1, 2), (part_of(data, 0),), notes=[])
+    assert infill.kept.struck_again == 2
+    assert notes_of(edited.data, which=lambda n: n.track == 1) == Counter(
+        {(1, 0, 0, 480, 60, 80, 0): 1, (1, 0, 3840, 4300, 60, 70, 0): 1, (1, 0, 3840, 5000, 60, 90, 0): 1}
+    )

@@ -38,7 +38,8 @@ def check_infill(data, seed):
     )
     old, masked = play(data), masked_places(infill)
     mine = [n for n in old.notes if (n.track, n.on) in masked]
-    held = [n for n in mine if n.end > int(infill.piece.bars.start_tick(infill.bars.stop)) + infill.piece.bar_tolerance]
+    end = int(infill.piece.bars.start_tick(infill.bars.stop)) + infill.piece.bar_tolerance
+    held = [n for n in mine if n.end > end and infill.bars.stop < old.n_bars]  # into bars that are kept
     gone = before - after
     assert gone.total() <= 2 * len(mine) - len(held)
     assert {(e[0], e[4][0]) for e in gone} <= {(n.track, n.pitch) for n in mine}
@@ -170,7 +171,8 @@ def test_musescore_opens_the_file_and_finds_the_same_bars(real, musescore_bars):
 
 @pytest.mark.slow
 def test_musescore_finds_the_same_bars_in_fifty_files(real, musescore_bars):
-    paths = [path for name in SETS for path in real(name)[:: max(1, len(real(name)) // 8)][:8]][:50]
+    """Of music that is not performed freely: where it is, as in `asap`, MuseScore guesses bars from the notes that it finds."""
+    paths = [path for name in SETS if name != "asap" for path in real(name)[:: len(real(name)) // 10][:10]]
     assert len(paths) == 50
     for seed, path in enumerate(paths):
         musescore_agrees(path, seed, musescore_bars)

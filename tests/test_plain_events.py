@@ -10,6 +10,9 @@ from plain_events import Refused
 from plain_player import play
 from player_comparison import difference
 
+from analysis.errors import MeloError
+from analysis.midi import parse_midi
+
 
 def refuses(data, reason):
     assert difference(data) == ""
@@ -54,6 +57,20 @@ def test_what_is_no_whole_file_is_refused(data, reason):
     refuses(data, reason)
 
 
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"PK\3\4" + bytes(60), "a zip archive"),
+        (b"FORM\0\0\0\x0eXDIRINFO", "convert it"),
+        (bytes(128) + ONE, "cut off the 128 bytes before it"),  # as an old Mac sends it
+    ],
+)
+def test_what_is_no_midi_is_named(start, what):
+    with pytest.raises(MeloError, match=what):
+        parse_midi(start)
+
+
 def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
     """32 quarters of which the last track's length covers the first 16. A kind that no report names."""
     first, second = (
@@ -63,6 +80,11 @@ def test_the_rest_of_a_track_that_says_it_is_shorter_is_missed():
     cut = raw(first) + second + b"\0\xff\x2f\0"
     assert len(both(cut).notes) == 16
     assert departures(cut) == {"behind_end": len(second)}
+
+
+def test_a_track_that_says_it_is_empty_is_told_with_what_stands_behind_it():
+    with pytest.raises(MeloError, match="holds no notes, but 10 bytes that belong to no track"):
+        parse_midi(raw(b"") + b"\0\x90\x3c\x40\x60\x80\x3c\x40\0\xc0\5")
 
 
 @pytest.mark.parametrize("padding", [b"\0" * 70, b"\x1a" * 70, b"\r\n", b"\0\xff\x2f\0"])

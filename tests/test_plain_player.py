@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import note, signature, smf
-from midi_messages import both, control, departures, meta, off, on, parts, program, raw, times
+from midi_messages import GM_ON, both, control, departures, meta, off, on, parts, program, raw, sysex, times
 from plain_events import Refused
 from plain_player import play
 
@@ -187,3 +187,36 @@ def test_pedal_bends_and_lyrics_leave_the_notes_as_they_are():
     assert parts(data) == [(0, 1, 8), (0, 2, 8), (0, 3, 8)]
     assert {n.end - n.onset for n in both(data).parts[1].notes} == {1860}
     assert departures(data) == {}
+
+
+def test_tracks_that_change_each_others_programs_are_counted():
+    """A flute and a violin by two tracks on one channel, as scripts write that give all tracks channel 1: a player sounds two
+    violins. A kind that no report names."""
+    flute, violin = ([(0, bytes([0xC0, p])), *note(60, 480) * 4] for p in (73, 40))
+    assert parts(smf(flute, violin)) == [(40, 1, 4), (40, 1, 4)]
+    assert departures(smf(flute, violin)) == {"overruled_programs": 4}
+    setup = [(0, bytes([0xC0, 40]))]
+    assert departures(smf(setup, note(60, 480))) == {}  # a track that sets none has nothing to be overruled
+
+
+@pytest.mark.parametrize(
+    ("message", "count"),
+    [
+        ([control(101, 0), control(100, 2), control(6, 52)], 4),  # an octave down
+        ([control(101, 0), control(100, 2), control(6, 64)], 0),
+        ([control(101, 0), control(100, 0), control(6, 12)], 0),  # a bend range
+        ([control(101, 0), control(100, 2), control(6, 52), sysex(GM_ON, rest=480)], 0),
+        ([sysex("43 10 4c 08 00 08 3d")], 4),
+        ([sysex("41 10 42 12 40 11 16 43 56")], 4),
+        ([sysex("41 10 42 12 40 11 16 43 57")], 0),  # a wrong checksum
+    ],
+)
+def test_notes_of_transposed_channels_are_counted(message, count):
+    """They are read as written. A kind that no report names."""
+    data = smf([*message, *note(60, 480, rest=480), *note(62, 480) * 3], note(60, 480, channel=9))
+    assert [n.pitch for n in both(data).notes] == [60, 62, 62, 62, 60]
+    assert departures(data) == ({"transposed": count} if count else {})
+
+
+def test_a_file_for_a_roland_mt32_is_known_by_its_messages():
+    assert departures(smf([sysex("41 10 16 12 20 00 00 48 69 2f"), *note(60, 480)])) == {"mt32": 1}

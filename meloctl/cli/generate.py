@@ -97,8 +97,10 @@ def generate(
 
     With --prompt and --infill the file's own events stay as they are: channels, programs, pedals, bends, lyrics, markers. Only
     the note-on and note-off events of replaced notes go. Controllers, bends and pressure in replaced bars stay and act on the new
-    notes. A note that is held from a replaced bar into a kept one is struck again at the bar line. --keep-bars drops all that
-    stands behind the bars that it keeps, and releases pedals and bends there.
+    notes. A note that is held from a replaced bar into a kept one is struck again at the bar line, unless a kept note plays its
+    key there. --keep-bars drops all that stands behind the bars that it keeps, and releases pedals and bends there. New notes
+    play on their part's track, channel and port; where its program has changed by then, and for new parts, a free channel is set
+    up.
 
     Example: meloctl generate --bars 32 --instruments piano,bass,drums --tempo 120 --count 4
 

@@ -64,7 +64,8 @@ def run() -> None:
     except MeloError as error:
         _fail(f"meloctl: {error.for_command_line()}", 1)
     except OSError as error:
-        _fail(f"meloctl: {error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"meloctl: {where}{(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
             "meloctl: stopped. Give the command again: stats and train resume where they were, others start over",

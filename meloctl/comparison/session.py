@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.atomic_write import atomic_write_text
 from analysis.errors import MeloError
+from analysis.reading import READER
 from analysis.similarity import MEASURES
 from meloctl.comparison.comparison_csv import comparison_csv
 from meloctl.comparison.comparison_json import FORMAT
@@ -52,6 +53,7 @@ def plan_comparison(space: Workspace, options: CompareOptions) -> ComparisonPlan
         command="compare",
         inputs={
             "format": FORMAT,
+            "reader": READER,
             "corpus": {"path": str(runs[0].on.corpus.resolve()), "fingerprint": runs[0].on.fingerprint},
             "runs": [{"path": str(run.folder.resolve()), "weights": run.weights} for run in runs],
         },

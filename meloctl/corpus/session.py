@@ -9,7 +9,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 from analysis.passed_over import passed_over
-from analysis.reading import AS_IT_STANDS, Reading
+from analysis.reading import AS_IT_STANDS, READER, Reading
 from meloctl.corpus.check_corpus import assess_files, check_files
 from meloctl.corpus.check_report import check_json, check_lines, write_report
 from meloctl.progress import ProgressReporter
@@ -52,6 +52,7 @@ def plan_check(options: CheckOptions) -> CheckPlan:
                 "corpus": str(corpus),
                 "fingerprint": fingerprint(paths, options.corpus),
                 "passed_over": dict(other),
+                "reader": READER,
             },
             options=options.reading.to_json(),
             label=corpus.name,

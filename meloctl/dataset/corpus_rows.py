@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from analysis.reading import Reading
+from analysis.reading import READER, Reading
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT, Shard, make_shard, read_shard
 from meloctl.progress import ProgressReporter
@@ -36,7 +36,9 @@ def corpus_rows(
     Raises:
         MeloError: no file could be read, or the cached rows are damaged.
     """
-    key = text_hash(json.dumps([FORMAT, __version__, corpus, fingerprint, reading.to_json(), vocabulary.to_json()]))
+    key = text_hash(
+        json.dumps([FORMAT, __version__, READER, corpus, fingerprint, reading.to_json(), vocabulary.to_json()])
+    )
     stem = cache / f"rows-{key}"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(stem.with_suffix(".lock")):  # another command that needs them meanwhile waits, and reads them

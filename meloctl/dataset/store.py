@@ -32,7 +32,7 @@ from meloctl.rows.vocabulary import (
     default_vocabulary,
 )
 
-FORMAT = "meloctl.shard/2"
+FORMAT = "meloctl.shard/3"
 """In shards of the first format near-duplicates of one song could be on two sides of the split."""
 
 _MAX_NOTES = 1 << 53

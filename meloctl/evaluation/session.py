@@ -8,7 +8,7 @@ from typing import Any
 from analysis.atomic_write import atomic_write_text
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
-from analysis.reading import Reading
+from analysis.reading import READER, Reading
 from analysis.similarity import MEASURES
 from meloctl.evaluation.evaluation_json import FORMAT, Shared, music_json, music_set_json, shared_with_reference
 from meloctl.evaluation.evaluation_page import evaluation_page
@@ -82,6 +82,7 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
         command="evaluate",
         inputs={
             "format": FORMAT,
+            "reader": READER,
             "folder": folder.to_json() if folder else None,
             "reference": reference.to_json() if reference else None,
             **({"model": _model_json(model)} if model else {}),

@@ -34,11 +34,15 @@ class ChannelRoom:
     parts: int = MOST_PARTS
     """How many other parts may play, drums among them."""
 
+    drums: bool = True
+    """Whether other drums may play: they need a channel that plays drums."""
+
     def is_full(self, playing: Collection[PartId], instrument: int, vocabulary: Vocabulary) -> bool:
         """True when no further part of an instrument may enter where some parts are playing."""
         others = [part for part in playing if part not in self.own]
         pitched = sum(i != vocabulary.drums for i, _ in others)
-        return len(others) >= self.parts or (instrument != vocabulary.drums and pitched >= self.pitched)
+        fits = self.drums if instrument == vocabulary.drums else pitched < self.pitched
+        return len(others) >= self.parts or not fits
 
 
 @dataclass(frozen=True, kw_only=True)

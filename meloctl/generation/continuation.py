@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
 from analysis.piece import Piece
+from meloctl.formatting import count
 from meloctl.generation.constraints import ChannelRoom
 from meloctl.rows.codec import Rows, encode
 from meloctl.rows.parts import part_ids
@@ -55,7 +56,9 @@ def encode_prompt(source: MidiSource, bars: int | None, vocabulary: Vocabulary) 
     bars = piece.n_bars if bars is None else bars
     if not 1 <= bars <= piece.n_bars:
         raise MeloError(
-            f"the prompt has {piece.n_bars} bars; give a number from 1 to {piece.n_bars}", field="keep_bars", given=bars
+            f"the prompt has {count(piece.n_bars, 'bar')}; give a number from 1 to {piece.n_bars}",
+            field="keep_bars",
+            given=bars,
         )
     if not (piece.note_bar < bars).any():
         raise MeloError("the prompt has no note in its first bars; keep more of them", field="keep_bars", given=bars)
@@ -82,9 +85,10 @@ def _room_behind(kept: KeptMusic, bars: int, vocabulary: Vocabulary) -> ChannelR
     in_force = parts_in_force(source, edit, [int(source.piece.bars.start_tick(bars))])
     ids = part_ids(source.piece.parts, vocabulary)
     pitched = sum(map(len, free_channels(source.events).values()))
-    drums = int(drum_channel(source) is not None)
+    drums = drum_channel(source) is not None
     return ChannelRoom(
         own=frozenset(part for part, plays in zip(ids, in_force, strict=True) if plays),
         pitched=pitched,
         parts=pitched + drums,
+        drums=drums,
     )

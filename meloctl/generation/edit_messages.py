@@ -37,6 +37,11 @@ def kept_messages(kept: KeptMusic, bars: int | None) -> list[str]:
     if kept.given_up:
         cut = count(kept.given_up, "note")
         lines.append(f"Held from the replaced bars into kept ones, but ended there, for the program has changed: {cut}")
+    if kept.replaced_by_kept:
+        cut = count(kept.replaced_by_kept, "note")
+        lines.append(
+            f"Held from the replaced bars into kept ones, but ended there, for kept notes play their keys: {cut}"
+        )
     if kept.ended:
         lines.append(f"Given a note-off of their own, since what ended them goes or moves: {count(kept.ended, 'note')}")
     return lines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.errors import MeloError
 from analysis.midi import MidiSource, read_source
+from analysis.reading import READER
 from meloctl.generation.constraints import Constraints, check_bars
 from meloctl.generation.continuation import Prompt, encode_prompt
 from meloctl.generation.edit_messages import container_messages, kept_messages
@@ -136,6 +137,7 @@ def _recipe(options: GenerateOptions, model: Path) -> Recipe:
         inputs={
             "model": model.name,
             "weights": file_hash(model / "model.safetensors"),
+            "reader": READER,
             **{name: file_hash(path) for name, path in files.items() if path},
         },
         options={**given, **sampling, **paths},

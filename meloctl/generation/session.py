@@ -32,7 +32,7 @@ from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
-from meloctl.score.render import write_sound
+from meloctl.score.render import TooLongForSoundError, write_sound
 from meloctl.workspace import Run, RunOutput, Workspace
 
 
@@ -58,7 +58,8 @@ class GeneratedPiece:
 
 
 def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressReporter) -> Run:
-    """Generate each piece as MIDI, picture and sound, once; each MIDI file is read back and must hold what was generated.
+    """Generate each piece as MIDI, picture and sound, once; each MIDI file is read back and must hold what was generated. All
+    MIDI files are written before any sound is; music that is too long for one has none, which its facts say.
 
     Raises:
         KeyboardInterrupt: as it came, once the complete bars of each piece have been written as `unfinished….mid`.
@@ -71,13 +72,15 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
             pieces, cache_bytes = _infill(model, plan, plan.source, folder, reporter.advance)
         else:
             pieces, cache_bytes = _compose(model, plan, plan.source, folder, reporter.advance)
-        files, facts = [], []
-        for name, seed, piece in zip(_names("piece", plan.seeds), plan.seeds, pieces, strict=True):
+        names, files, facts = _names("piece", plan.seeds), [], []
+        for name, seed, piece in zip(names, plan.seeds, pieces, strict=True):
             facts.append(_write_piece(piece, plan, folder / f"{name}.mid", seed))
             files += [f"{name}.mid", f"{name}.png"]
-            if plan.soundfont:
-                write_sound(folder / f"{name}.mid", folder / f"{name}.{plan.sound}", soundfont=plan.soundfont)
+        for name, fact in zip(names, facts, strict=True):
+            if plan.soundfont and not (lacking := _write_sound(folder / f"{name}.mid", plan, plan.soundfont)):
                 files.append(f"{name}.{plan.sound}")
+            elif plan.soundfont:
+                fact["messages"] = [*fact.get("messages", []), lacking]
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
 
     return space.once(plan.recipe, make)
@@ -185,6 +188,21 @@ def _saving_unfinished(folder: Path, seeds: range, files: Callable[[], list[byte
 def _names(stem: str, seeds: range) -> list[str]:
     """Names of the files of each piece, without their ending."""
     return [stem] if len(seeds) == 1 else [f"{stem}-{seed}" for seed in seeds]
+
+
+def _write_sound(midi: Path, plan: GenerationPlan, soundfont: Path) -> str:
+    """Write the sound of a piece; what to say where it is too long for one, else nothing.
+
+    Raises:
+        MeloError: there is no sound for another reason; the MIDI file and its picture stay.
+    """
+    try:
+        write_sound(midi, midi.with_suffix(f".{plan.sound}"), soundfont=soundfont)
+    except TooLongForSoundError as error:
+        return f"No sound is written: {str(error).removeprefix(f'{midi}: ')}"
+    except MeloError as error:
+        raise MeloError(f"{error}; the music is written, without sound: {midi}") from error
+    return ""
 
 
 def _write_piece(generated: GeneratedPiece, plan: GenerationPlan, midi: Path, seed: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.midi_container import is_midi_name
 from analysis.piece import Piece
+from analysis.reading import READER
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import length_in_seconds, piano_roll
 from meloctl.play.sound import audio_data_uri
@@ -48,7 +49,11 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
     recipe = Recipe(
         stage="play",
         command="play",
-        inputs={"pieces": {path.name: file_hash(path) for path in pieces}, "soundfont": file_hash(soundfont)},
+        inputs={
+            "pieces": {path.name: file_hash(path) for path in pieces},
+            "soundfont": file_hash(soundfont),
+            "reader": READER,
+        },
         options={},
         label=place.name if place.is_dir() else place.stem,
     )

@@ -12,8 +12,8 @@ from analysis.arrays import Bools, Ints
 from analysis.midi_events import MidiEvents
 from analysis.piece import Part
 from meloctl.score.midi_channels import event_channels
-from meloctl.score.midi_edit import BEHIND, NewEvent, control_change, meta_event, program_change
-from meloctl.score.midi_kinds import NAME, PORT
+from meloctl.score.midi_edit import BEHIND, Edit, NewEvent, control_change, meta_event, program_change
+from meloctl.score.midi_kinds import NAME, PORT, meta_kinds
 
 _BANK = (0, 32)
 """Controllers of a bank's high and low byte, on which the next program change acts."""
@@ -56,16 +56,16 @@ class Patch:
         return Patch(program=program, bank=bank, mix=_controllers(events, on_channel, _MIX))
 
 
-def part_setup(events: MidiEvents, part: Part, track: int, channel: int, factor: int) -> list[NewEvent]:
+def part_setup(events: MidiEvents, part: Part, track: int, channel: int, edit: Edit) -> list[NewEvent]:
     """Name, port and program of a part that comes into a file.
 
     A track that is not its own gets no name of it, and a channel that is in use keeps its program.
 
     Args:
-        factor: by which ticks are multiplied.
+        edit: what becomes of the file.
     """
     in_use = bool((event_channels(events) == channel).any())
-    setup = [] if in_use else patch_setup(events, Patch(program=part.program), track, channel, factor)
+    setup = [] if in_use else patch_setup(events, Patch(program=part.program), track, channel, edit)
     if track < len(events.tracks):
         return setup
     head = [meta_event(NAME, part.name.encode())]
@@ -74,18 +74,21 @@ def part_setup(events: MidiEvents, part: Part, track: int, channel: int, factor:
     return [*(NewEvent(track=track, tick=0, place=BEHIND, data=data) for data in head), *setup]
 
 
-def patch_setup(events: MidiEvents, patch: Patch, track: int, channel: int, factor: int) -> list[NewEvent]:
-    """What sets up a free channel in a track, at its start and again behind each reset of all programs."""
-    ticks = sorted({0, *(factor * tick for tick in reset_ticks(events))})
+def patch_setup(events: MidiEvents, patch: Patch, track: int, channel: int, edit: Edit) -> list[NewEvent]:
+    """What sets up a free channel in a track, at its start, and again behind each reset of all programs and each change of the
+    track's port that stay."""
+    ports = edit.keep & (events.track == track) & (meta_kinds(events) == PORT)
+    again = {*reset_ticks(events, edit.keep), *events.tick[ports].tolist()}
+    ticks = sorted({0, *(edit.factor * tick for tick in again)})
     return [
         NewEvent(track=track, tick=tick, place=BEHIND, data=data) for tick in ticks for data in patch.messages(channel)
     ]
 
 
-def reset_ticks(events: MidiEvents) -> list[int]:
-    """Where GM, GS or XG messages reset the programs of all channels."""
+def reset_ticks(events: MidiEvents, keep: Bools) -> list[int]:
+    """Where GM, GS or XG messages that stay (E,) reset the programs of all channels."""
     found = []
-    for i in np.flatnonzero(events.status == 0xF0).tolist():
+    for i in np.flatnonzero(keep & (events.status == 0xF0)).tolist():
         raw = events.raw(i)
         at = next((k for k in range(1, len(raw)) if raw[k] < 0x80), len(raw))
         body = raw[at + 1 :]

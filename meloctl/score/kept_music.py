@@ -4,6 +4,7 @@ Shape letters: E events, N notes of the file, M notes that stay, K tracks.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from analysis.errors import MeloError
 from analysis.midi import MidiSource, parse_source
 from analysis.midi_events import Int32s
 from analysis.piece import Notes, Piece
+from meloctl.formatting import count
 from meloctl.score.midi_channels import (
     CHANNEL,
     END,
@@ -61,6 +63,9 @@ class KeptMusic:
 
     given_up: int = 0
     """Notes that the gap holds too, and that end with it: their channel has another program by then."""
+
+    replaced_by_kept: int = 0
+    """Notes that the gap holds too, and that end with it: a kept note strikes their key at its end, or holds it there."""
 
     ended: int = 0
     """Notes that are given an end of their own, because what ended them goes or moves."""
@@ -115,8 +120,8 @@ class KeptMusic:
 def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> KeptMusic:
     """A file without some notes: their note-on and note-off events go, all else stays.
 
-    A note that sounds on behind the gap is struck again at its end, so that the bars behind it keep their sound; one that ends
-    within the tolerance in which a note belongs to the bar line does not.
+    A note that sounds on behind the gap is struck again at its end, so that the bars behind it keep their sound; not so one that
+    ends within the tolerance in which a note belongs to the bar line, or whose key a kept note strikes or holds there.
 
     Args:
         masked: (N,) the notes that go.
@@ -126,31 +131,45 @@ def without_notes(source: MidiSource, masked: Bools, gap_end: int | None) -> Kep
         MeloError: notes that stay would change.
     """
     piece, events, rows = source.piece, source.events, notes_in_file(source)
-    held = again = np.zeros(len(masked), dtype=np.bool_)
+    held = again = taken = np.zeros(len(masked), dtype=np.bool_)
     if gap_end is not None:
         held = masked & (rows[:, ONSET] < gap_end) & (rows[:, END] > gap_end + piece.bar_tolerance)
         again = held & _sounds_there(source, rows, held, gap_end)
-    keep = np.ones(len(events.tick), dtype=np.bool_)
+        struck = ~masked & (np.abs(rows[:, ONSET] - gap_end) <= piece.bar_tolerance)
+        taken = _on_keys_of(rows, rows[struck].tolist())
+    kept, misread = _ended(_without(source, masked, again & ~taken, gap_end or 0), events.end_tick)
+    if misread:
+        taken |= _on_keys_of(rows, misread)
+        kept = _with_ends(_without(source, masked, again & ~taken, gap_end or 0), events.end_tick)
+    return replace(kept, given_up=int((held & ~again).sum()), replaced_by_kept=int((again & taken).sum()))
+
+
+def _without(source: MidiSource, masked: Bools, again: Bools, gap_end: int) -> KeptMusic:
+    """A file without some notes (N,), but for those that are struck again at a tick, in the order in which they were struck."""
+    keep, stays = np.ones(len(source.events.tick), dtype=np.bool_), ~masked | again
     keep[source.note_on[masked]] = False
     keep[source.note_off[masked & ~again & (source.note_off >= 0)]] = False
-    struck = rows.copy()
-    struck[again, ONSET] = gap_end or 0
+    struck = notes_in_file(source)
+    struck[again, ONSET] = gap_end
     new = [
         NewEvent(track=t, tick=tick, place=LAST, data=note_on(channel % 16, pitch, velocity))
         for t, channel, pitch, tick, _, velocity, _ in struck[again].tolist()
     ]
-    stays = ~masked | again
-    kept = KeptMusic(
+    return KeptMusic(
         source=source,
         keep=keep,
         notes=struck[stays],
-        part=piece.notes.part[stays],
+        part=source.piece.notes.part[stays],
         note_off=source.note_off[stays],
         new=tuple(new),
         struck_again=int(again.sum()),
-        given_up=int((held & ~again).sum()),
     )
-    return _with_ends(kept, events.end_tick)
+
+
+def _on_keys_of(rows: Ints, others: Iterable[Sequence[int]]) -> Bools:
+    """(N,) which notes (N, 7) are on a channel and key of other notes."""
+    keys = {(row[CHANNEL], row[PITCH]) for row in others}
+    return np.array([tuple(key) in keys for key in rows[:, (CHANNEL, PITCH)].tolist()], dtype=np.bool_)
 
 
 def _sounds_there(source: MidiSource, rows: Ints, held: Bools, tick: int) -> Bools:
@@ -198,25 +217,32 @@ def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
 
 
 def _with_ends(kept: KeptMusic, end_tick: Ints | Int32s) -> KeptMusic:
-    """The same, where notes without a note-off of their own get one if they would read otherwise than before.
+    """As `_ended`. Raises MeloError where notes still read otherwise."""
+    mended, misread = _ended(kept, end_tick)
+    if misread:
+        raise MeloError(
+            f"{count(len(misread), 'note')} to be kept would change, overlapping others of the same key and channel that have no "
+            "end of their own; choose other bars"
+        )
+    return mended
+
+
+def _ended(kept: KeptMusic, end_tick: Ints | Int32s) -> tuple[KeptMusic, set[tuple[int, ...]]]:
+    """The same, where notes without a note-off of their own get one if they would read otherwise than before; and those that read
+    otherwise even so.
 
     Args:
         end_tick: (K,) where the tracks end, at least: where they go on, a note that lasts as long as its track would grow.
     """
     misread = _misread(kept, end_tick)
     if not misread:
-        return kept
+        return kept, misread
     ended = (kept.note_off == -1) & np.array([row[:5] in misread for row in map(tuple, kept.notes.tolist())])
     ends = map(note_end, map(tuple, kept.notes[ended].tolist()))
     mended = replace(
         kept, new=(*kept.new, *ends), note_off=np.where(ended, GIVEN, kept.note_off), ended=int(ended.sum())
     )
-    if wrong := _misread(mended, end_tick):
-        raise MeloError(
-            f"{len(wrong):,} notes that are to be kept would change: they overlap others of their key and channel, and not all "
-            "of these have an end of their own"
-        )
-    return mended
+    return mended, _misread(mended, end_tick)
 
 
 def note_end(row: tuple[int, ...]) -> NewEvent:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import Ints
+from analysis.arrays import Bools, Ints
 from analysis.midi import MidiSource, parse_source
 from analysis.midi_events import MidiEvents
 from analysis.midi_limits import Limits
@@ -51,13 +51,20 @@ def only_in(rows: Ints, others: Ints) -> Counter[tuple[int, ...]]:
 
 def event_channels(events: MidiEvents) -> Ints:
     """(E,) the channel of each channel event; −1 for other events."""
+    is_channel = (events.status >= 0x80) & (events.status < 0xF0)
+    return np.where(is_channel, 16 * event_ports(events) + (events.status & 0x0F), -1)
+
+
+def event_ports(events: MidiEvents, keep: Bools | None = None) -> Ints:
+    """(E,) the port in force in each event's track, behind the event; events that do not stay (E,) set none."""
     port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
     sets_port = (meta_kinds(events) == PORT) & (events.stop - events.start == 4)
+    if keep is not None:
+        sets_port &= keep
     for i in np.flatnonzero(sets_port).tolist():
         end = events.first_event[np.searchsorted(events.first_event, i, side="right")]
         port[i:end] = events.data[int(events.start[i]) + 3] & 0x7F
-    is_channel = (events.status >= 0x80) & (events.status < 0xF0)
-    return np.where(is_channel, 16 * port + (events.status & 0x0F), -1)
+    return port
 
 
 def free_channels(events: MidiEvents) -> dict[int, list[int]]:
@@ -83,6 +90,16 @@ def sounds_at(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[i
     Args:
         places: ticks of the edited file; a note struck there stands behind all else in its tick and track.
     """
+    return [sound for sound, _ in _probed(events, edit, places)]
+
+
+def channels_at(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[int]:
+    """The channels at some places, on the port that is in force there: as `sounds_at`."""
+    return [channel for _, channel in _probed(events, edit, places)]
+
+
+def _probed(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[tuple[int, int]]:
+    """The sound and the channel of a note at each place."""
     if not places:
         return []
     taken = _onsets(events, edit)
@@ -95,12 +112,11 @@ def sounds_at(events: MidiEvents, edit: Edit, places: Sequence[Place]) -> list[i
         keys.append(key)
         probes.append(NewEvent(track=track, tick=tick, place=LAST, data=note_on(channel % 16, *key[1:])))
         probes.append(NewEvent(track=track, tick=tick + 1, place=FIRST, data=note_off(channel % 16, key[1])))
-    probed = edited_midi(events, replace(edit, new=[*edit.new, *probes]))
-    piece = parse_source(probed, limits=_PROBE_LIMITS).piece
-    notes, sound = piece.notes, sounds_of(piece.parts)
-    found = zip(notes.onset_tick.tolist(), notes.pitch.tolist(), notes.velocity.tolist(), strict=True)
-    part = dict(zip(found, notes.part.tolist(), strict=True))
-    return [int(sound[part[key]]) for key in keys]
+    source = parse_source(edited_midi(events, replace(edit, new=[*edit.new, *probes])), limits=_PROBE_LIMITS)
+    notes, sound = source.piece.notes, sounds_of(source.piece.parts)[source.piece.notes.part]
+    read = zip(notes.onset_tick.tolist(), notes.pitch.tolist(), notes.velocity.tolist(), strict=True)
+    found = dict(zip(read, zip(sound.tolist(), source.note_channel.tolist(), strict=True), strict=True))
+    return [found[key] for key in keys]
 
 
 def _onsets(events: MidiEvents, edit: Edit) -> set[tuple[int, int, int]]:

@@ -14,6 +14,7 @@ from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
 from analysis.piece import Part
+from meloctl.formatting import count
 from meloctl.score.channel_setup import Patch, part_setup, patch_setup
 from meloctl.score.midi_channels import (
     CHANNEL,
@@ -21,13 +22,16 @@ from meloctl.score.midi_channels import (
     ONSET,
     SOUND,
     TRACK,
+    channels_at,
     drum_channel,
+    event_ports,
     free_channels,
     notes_in_file,
     sounds_at,
     sounds_of,
 )
 from meloctl.score.midi_edit import Edit, NewEvent
+from meloctl.score.midi_kinds import PORT, meta_kinds
 
 
 def check_new_parts(source: MidiSource, parts: Sequence[Part]) -> None:
@@ -35,7 +39,8 @@ def check_new_parts(source: MidiSource, parts: Sequence[Part]) -> None:
     pitched, free = sum(not part.is_drum for part in parts), sum(map(len, free_channels(source.events).values()))
     if pitched > free:
         raise MeloError(
-            f"{pitched} new parts need a channel each, and {free} are free in the file: give fewer new parts"
+            f"{count(pitched, 'new part')} would need a channel each, and the file has {free or 'none'} free; "
+            + ("name fewer parts that it lacks" if free else "name parts that it has")
         )
     if pitched < len(parts) and drum_channel(source) is None:
         raise MeloError("the file has no channel for drums: channel 10 plays something else in it")
@@ -100,6 +105,7 @@ class NoteChannels:
         for index in np.unique(part[part >= n_own]).tolist():
             found._place_new_part(parts[index], np.flatnonzero(part == index), onset)
         found._place_own_parts(part, onset)
+        found._follow_ports(onset)
         return found
 
     def _place_new_part(self, part: Part, notes: Ints, onset: Ints) -> None:
@@ -111,14 +117,26 @@ class NoteChannels:
             channel = drum_channel(self.source)
             if channel is not None:
                 self.channel[notes] = channel
-                self.setup += part_setup(events, part, track, channel, self.edit.factor)
+                self.setup += part_setup(events, part, track, channel, self.edit)
                 return
-        for port in () if part.is_drum else list(self.free):
-            for channel in list(self.free[port]):
-                setup = part_setup(events, part, track, channel, self.edit.factor)
-                if self._take(channel, setup, track, notes, onset, part.program):
-                    return
+        for channel in [] if part.is_drum else self._free_for(track):
+            setup = part_setup(events, part, track, channel, self.edit)
+            if self._take(channel, setup, track, notes, onset, part.program):
+                return
         raise MeloError(f"no channel of the file is free for a new part ({part.name}): give fewer new parts")
+
+    def _free_for(self, track: int) -> list[int]:
+        """The channels that are free for notes of a track: where its port changes, those that are free on each of its ports."""
+        events = self.source.events
+        if track >= len(events.tracks):
+            return [channel for channels in self.free.values() for channel in channels]
+        first, last = events.first_event[track : track + 2].tolist()
+        ports = np.unique(event_ports(events, self.edit.keep)[first:last]).tolist() or [int(events.first_port[track])]
+        return [
+            channel
+            for channel in self.free.get(ports[0], [])
+            if all(16 * port + channel % 16 in self.free.get(port, []) for port in ports)
+        ]
 
     def _take(self, channel: int, setup: list[NewEvent], track: int, notes: Ints, onset: Ints, sound: int) -> bool:
         """Put notes on a free channel if they sound as they must there; whether they do."""
@@ -157,13 +175,20 @@ class NoteChannels:
             if homeless and sounds[p] != DRUM_SOUND:
                 self._rehouse(mine, np.array(homeless), onset)
 
+    def _follow_ports(self, onset: Ints) -> None:
+        """New notes go to the port that is in force in their track, which may change inside it."""
+        if (meta_kinds(self.source.events) == PORT).any():
+            places = list(zip(self.track.tolist(), self.channel.tolist(), onset.tolist(), strict=True))
+            edit = replace(self.edit, new=[*self.edit.new, *self.setup])
+            self.channel[:] = channels_at(self.source.events, edit, places)
+
     def _rehouse(self, mine: Ints, notes: Ints, onset: Ints) -> None:
         """Put notes whose part has no channel with its program in force on a free channel of its port, where there is one."""
         track, own, sound = int(mine[0, TRACK]), int(self.channel[notes[0]]), int(mine[0, SOUND])
         first = int(onset[notes].min()) // self.edit.factor
         patch = Patch.in_force(self.source.events, np.unique(mine[:, CHANNEL]).tolist(), sound, own, first)
-        for channel in list(self.free.get(own // 16, [])):
-            setup = patch_setup(self.source.events, patch, track, channel, self.edit.factor)
+        for channel in self._free_for(track):
+            setup = patch_setup(self.source.events, patch, track, channel, self.edit)
             if self._take(channel, setup, track, notes, onset, sound):
                 return
 

@@ -28,6 +28,10 @@ _STEP = SAMPLE_RATE // 100
 _BLOCK = _STEP * 1000
 
 
+class TooLongForSoundError(MeloError):
+    """Music is longer than what is rendered."""
+
+
 def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
     """Render a MIDI file to 16-bit stereo sound at 48 kHz, the loudest sample at −1 dB; returns its seconds.
 
@@ -40,13 +44,14 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
         soundfont: SoundFont 2.
 
     Raises:
-        MeloError: a file cannot be read, or the music is too long.
+        MeloError: a file cannot be read.
+        TooLongForSoundError: the music is too long.
     """
     performance = performance_of(read_source(midi))
     longest = max(performance.end_seconds, float(performance.seconds.max(initial=0.0)))
     if longest > MOST_SECONDS:
-        raise MeloError(
-            f"{midi}: {longest / 3600:,.1f} hours of music; at most {MOST_SECONDS // 3600} are made into sound"
+        raise TooLongForSoundError(
+            f"{midi}: {longest / 3600:,.2f} hours of music; at most {MOST_SECONDS // 3600} are made into sound"
         )
     font = read_soundfont(soundfont)
     with TemporaryFile(dir=path.parent) as unscaled:

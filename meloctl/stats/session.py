@@ -13,7 +13,7 @@ from analysis.errors import MeloError
 from analysis.measure_corpus import METHOD, MeasureChunk, measure_corpus
 from analysis.offset_table_file import table_json
 from analysis.plots import draw_families, draw_offset_curves
-from analysis.reading import AS_IT_STANDS, Reading
+from analysis.reading import AS_IT_STANDS, READER, Reading
 from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
 from analysis.table_files import FILES, write_tables
@@ -74,6 +74,7 @@ def plan_stats(options: StatsOptions) -> StatsPlan:
                 "corpus": str(corpus),
                 "fingerprint": fingerprint(found, options.corpus),
                 "method": METHOD,
+                "reader": READER,
                 "libraries": {name: version(name) for name in ("numpy", "numba")},
             },
             options={
