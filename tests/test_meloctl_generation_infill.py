@@ -1,7 +1,6 @@
 """Infill: what is kept stays to the tick, masked bars are written by the given parts, in segments that fit the model."""
 
 from collections import Counter
-
 from dataclasses import replace
 
 import numpy as np
@@ -336,7 +335,9 @@ def test_parts_are_named_as_people_name_them():
 
 def test_a_part_whose_name_has_commas_or_double_blanks_is_named_so():
     piece = song()
-    named = replace(piece, parts=(*piece.parts[:2], replace(piece.parts[2], name="Etude, Op.  10,No. 8"), piece.parts[3]))
+    named = replace(
+        piece, parts=(*piece.parts[:2], replace(piece.parts[2], name="Etude, Op.  10,No. 8"), piece.parts[3])
+    )
     _, bass, etude, _ = part_ids(named.parts, V)
     assert parse_infill_parts("etude, op. 10, no. 8", named, V) == (etude,)
     assert parse_infill_parts("Etude, Op.  10,No. 8,bass", named, V) == (bass, etude)
