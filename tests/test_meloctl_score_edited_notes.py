@@ -48,6 +48,15 @@ def test_a_note_held_into_the_gap_stays_whole():
     )
 
 
+def test_a_new_note_that_a_kept_one_would_push_behind_the_gap_is_left_out():
+    data = smf([signature(4, 2)], at([*hold(0, 0, 6000, 60), *hold(0, 1920, 2400, 64)]), bass(bars=4))
+    part = part_of(data, 0)
+    _, edited = fill(data, range(1, 3), (part,), notes=[(1, row(part, 0, 67, 12)), (2, row(part, 36, 60, 24))])
+    assert notes_of(edited.data, which=lambda n: n.track == 1) == Counter(
+        {(1, 0, 0, 6000, 60, 80, 0): 1, (1, 0, 1920, 2400, 67, 80, 0): 1}
+    )
+
+
 def test_a_held_note_whose_program_has_changed_by_then_ends_with_the_gap_and_is_said():
     data = smf(
         [signature(4, 2)], at([*hold(0, 0, 480, 60), *hold(0, 1920, 6720, 64), (3000, b"\xc0\x28")]), bass(bars=4)

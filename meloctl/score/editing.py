@@ -72,7 +72,12 @@ def with_new_notes(kept: KeptMusic, new: Sequence[NewNote], bar_tick: Ints, voca
     if max(end_tick) + source.piece.bar_tolerance < end and not (kept.notes[:, ONSET] >= last_bar).any():
         end_tick[0] = end  # nothing else says any more that there is a last bar
     return join_notes(
-        kept.in_finer_ticks(factor), parts, placed, n_bars=source.piece.n_bars, end_tick=factor * end_tick
+        kept.in_finer_ticks(factor),
+        parts,
+        placed,
+        n_bars=source.piece.n_bars,
+        begin_before=factor * int(bar_tick[max((bar + 1 for bar, _ in new), default=0)]),
+        end_tick=factor * end_tick,
     )
 
 
@@ -103,6 +108,7 @@ def with_new_bars(kept: KeptMusic, bars: int, row_bars: int, rows: Rows, vocabul
         parts,
         _placed(new, bar_tick, factor * source.events.ticks_per_quarter, index, vocabulary),
         n_bars=bars + len(header),
+        begin_before=int(bar_tick[-1]),
         end_tick=np.full(len(source.events.tracks), bar_tick[-1]),
         events=events,
         release_tick=cut if bars == source.piece.n_bars else None,

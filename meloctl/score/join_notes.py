@@ -65,6 +65,7 @@ def join_notes(
     new: Sequence[PlacedNote],
     *,
     n_bars: int,
+    begin_before: int,
     end_tick: Ints,
     events: Sequence[NewEvent] = (),
     release_tick: int | None = None,
@@ -77,6 +78,7 @@ def join_notes(
     Args:
         parts: those of the file, then new ones.
         n_bars: bars that the edited file must have.
+        begin_before: the end of the bars with new notes, in ticks of the edited file; a note that would begin there is dropped.
         end_tick: (K,) where each track ends at least, in ticks of the edited file.
         events: further new events, in ticks of the edited file.
         release_tick: of the file: where pedals and bends are released on channels that get new notes; None for nowhere.
@@ -90,7 +92,7 @@ def join_notes(
     hanging, released = _releases(kept, where, release_tick)
     base = replace(base, new=[*base.new, *hanging, *where.setup])
     rows = np.column_stack([where.track, where.channel, placed[:, 1:], sounds_of(parts)[placed[:, 0]]])
-    rows = _fitted(rows, kept.notes, _stops(kept))
+    rows = _fitted(rows, kept.notes, _stops(kept), begin_before)
     as_written = rows.copy()
     as_written[:, SOUND] = sounds_at(
         kept.source.events, base, list(map(tuple, rows[:, (TRACK, CHANNEL, ONSET)].tolist()))
@@ -145,13 +147,14 @@ def _stops(kept: KeptMusic) -> dict[tuple[int, int], list[int]]:
     return {key: sorted(ticks) for key, ticks in stops.items()}
 
 
-def _fitted(rows: Ints, kept: Ints, stops: dict[tuple[int, int], list[int]]) -> Ints:
+def _fitted(rows: Ints, kept: Ints, stops: dict[tuple[int, int], list[int]], begin_before: int) -> Ints:
     """New notes shortened so that none overlaps a kept or a later new note of its channel and key.
 
     Args:
         rows: (M, 7) new notes.
         kept: (N, 7) kept notes.
         stops: what ends notes besides, see `_stops`.
+        begin_before: a note that would begin there or behind is dropped.
     """
     rows = rows[np.lexsort((rows[:, END], rows[:, ONSET], rows[:, PITCH], rows[:, CHANNEL]))]
     held = _held_keys(kept)
@@ -167,7 +170,7 @@ def _fitted(rows: Ints, kept: Ints, stops: dict[tuple[int, int], list[int]]) -> 
         for ticks in (stops.get(key, []), stops.get((row[CHANNEL], -1), [])):
             following += _next(ticks, bisect_right(ticks, begins))
         ends = min([row[END], *following])
-        if ends > begins:
+        if begins < min(ends, begin_before):
             found.append([*row[:ONSET], begins, ends, *row[VELOCITY:]])
     return np.array(found, dtype=np.int64).reshape(-1, 7)
 

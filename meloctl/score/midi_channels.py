@@ -42,7 +42,12 @@ def notes_in_file(source: MidiSource) -> Ints:
 
 
 def only_in(rows: Ints, others: Ints) -> Counter[tuple[int, ...]]:
-    """Rows (N, C) that are not among others (M, C), as multisets."""
+    """How often each row is there more often than among others.
+
+    Args:
+        rows: (N, C)
+        others: (M, C)
+    """
     if rows.shape == others.shape and np.array_equal(rows[np.lexsort(rows.T)], others[np.lexsort(others.T)]):
         return Counter()
     found, known = (Counter(map(tuple, some.tolist())) for some in (rows, others))
