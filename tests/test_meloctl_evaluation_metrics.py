@@ -75,9 +75,15 @@ def test_groove_does_not_depend_on_the_files_resolution():
     assert groove_consistency(piece_of(notes)) == groove_consistency(piece_of(finer, ticks_per_quarter=480))
 
 
-def test_an_onset_just_before_the_bar_line_stays_in_its_bar():
-    notes = [(0, 0, 10, 60), (0, 1919, 10, 60), (0, 1920, 10, 60), (0, 1920 + 1880, 10, 60)]
-    assert groove_consistency(piece_of(notes, ticks_per_quarter=480)) == 1  # 1919 and 1880 both are position 47
+def test_an_onset_just_before_the_bar_line_is_the_first_of_the_bar_that_it_opens():
+    notes = [(0, 0, 10, 60), (0, 1880, 10, 60), (0, 1919, 10, 60), (0, 1920 + 1899, 10, 60)]
+    assert groove_consistency(piece_of(notes, ticks_per_quarter=480)) == 1  # 0 and 47 in both bars
+
+
+def test_an_early_onset_is_the_first_of_its_bar_in_short_bars_too():
+    # 3/4 at 480 ticks: a position is 30 ticks, an onset up to 20 before the bar line is the next bar's
+    notes = [(0, 0, 10, 60), (0, 1420, 10, 60), (0, 2880, 10, 60)]
+    assert groove_consistency(piece_of(notes, signatures=[(0, 3, 4)], ticks_per_quarter=480)) == 1
 
 
 def test_groove_counts_drums_and_needs_two_bars():

@@ -11,6 +11,8 @@ from small_models import SEED, V, small
 from written_pieces import out_of_range, write_rows
 
 from analysis.errors import MeloError
+from analysis.midi import parse_source
+from analysis.midi_write import midi_bytes
 from analysis.piece import Part
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import encode_prompt
@@ -142,9 +144,8 @@ def test_the_estimated_key_of_a_piece_is_that_of_its_constraints():
 
 
 def test_behind_a_prompt_the_key_holds_for_new_notes():
-    prompt = encode_prompt(
-        piece_of([(0, 12 * i, 12, 61) for i in range(8)], parts=(Part(program=40, is_drum=False),)), None, V
-    )
+    piece = piece_of([(0, 12 * i, 12, 61) for i in range(8)], parts=(Part(program=40, is_drum=False),))
+    prompt = encode_prompt(parse_source(midi_bytes(piece)), None, V)
     key = parse_key("C")
     writer = PieceWriter(
         vocabulary=V, constraints=Constraints(bars=3, key=key), random=np.random.default_rng(0), prompt=prompt.rows

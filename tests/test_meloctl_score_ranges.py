@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from small_models import SEED, V, always, generate_rows, small
 from written_pieces import out_of_range, write_rows
 
-from analysis.midi import read_midi
+from analysis.midi import parse_source, read_midi
+from analysis.midi_write import midi_bytes
 from analysis.piece import Part
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import encode_prompt
@@ -113,7 +114,7 @@ def test_a_model_that_wants_the_highest_pitch_gets_the_highest_in_range():
 def test_kept_bars_keep_notes_that_lie_outside():
     parts = (Part(program=40, is_drum=False), Part(program=47, is_drum=False))
     piece = piece_of([(0, 0, 12, 20), (1, 12, 12, 99), (0, 47, 1, 127)], parts=parts)
-    prompt = encode_prompt(piece, None, V)
+    prompt = encode_prompt(parse_source(midi_bytes(piece)), None, V)
     writer = PieceWriter(
         vocabulary=V, constraints=Constraints(bars=3), random=np.random.default_rng(0), prompt=prompt.rows
     )

@@ -104,8 +104,9 @@ def groove_consistency(piece: Piece) -> float:
 
     It differs from muspy's `groove_consistency` in three things: bars are the piece's own, while muspy cuts all time into bars
     of one length; the last bar is that of the last onset, while muspy's is that of the last note's end,
-    `length // resolution + 1`, often an empty one; a bar always has 48 positions, an onset going to the nearest and staying in
-    its bar, while muspy's grid is the file's (the finer it is, the nearer to 1 the number).
+    `length // resolution + 1`, often an empty one; a bar always has 48 positions, an onset going to the nearest of its bar (one
+    just before the bar line is the next bar's first), while muspy's grid is the file's (the finer it is, the nearer to 1 the
+    number).
     """
     if piece.n_bars < 2:
         return np.nan
@@ -115,7 +116,7 @@ def groove_consistency(piece: Piece) -> float:
     length = 4 * tpq * bars.numerator[at]  # of the bar, times its denominator
     position = (2 * POSITIONS * within * bars.denominator[at] + length) // (2 * length)
     groove = np.zeros((piece.n_bars, POSITIONS), dtype=np.bool_)
-    groove[bar, np.minimum(position, POSITIONS - 1)] = True
+    groove[bar, np.clip(position, 0, POSITIONS - 1)] = True
     return 1.0 - float((groove[1:] != groove[:-1]).mean())
 
 
