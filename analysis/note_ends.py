@@ -124,7 +124,7 @@ def _pair(
         ends: (5,) zeros; how many notes end in each way.
     """
     on, off, end, how, following, before, channel, onset, pitch, velocity, opens = notes
-    earlier = np.full(len(tick), -1, np.int32)  # of a note-off that ends nothing, the one before it at its tick
+    earlier = np.empty(len(tick), np.int32)  # of a note-off that ends nothing, the one before it at its tick
     # Of each channel and key: the first note of its chain, the oldest open one, the last, a note-off that ended none. A chain is
     # the notes since none was open, and those before that ended at the tick at which the next was struck.
     keys = np.full((4, 2048), -1, np.int32)
@@ -132,7 +132,7 @@ def _pair(
     n_open, all_off_tick = np.zeros(16, np.int64), np.full(16, MOST_TICKS, np.int64)
     n = 0
     for k in range(len(first_event) - 1):
-        port, begin, first_port = int(first_ports[k]), n, -1
+        port, begin, first_port, first_e = int(first_ports[k]), n, -1, first_event[k]
         for e in range(first_event[k], first_event[k + 1]):
             code = int(status[e])
             kind, c = code & 0xF0, code & 15
@@ -147,7 +147,7 @@ def _pair(
                     on[n], channel[n], how[n] = e, 16 * port + c, _OPEN
                     onset[n], pitch[n], velocity[n] = tick[e], data[stop[e] - 2], min(data[stop[e] - 1], 127)
                     off[n], following[n], before[n], opens[n] = -1, -1, -1, head[key] < 0
-                    if idle[key] >= 0 and tick[idle[key]] == tick[e]:
+                    if idle[key] >= first_e and tick[idle[key]] == tick[e]:
                         before[n], idle[key] = idle[key], earlier[idle[key]]
                     else:
                         idle[key] = -1
@@ -169,8 +169,8 @@ def _pair(
                     head[key] = following[i]
                     n_open[c] -= 1
                 else:
-                    if idle[key] >= 0 and tick[idle[key]] == tick[e]:
-                        earlier[e] = idle[key]
+                    same = idle[key] >= first_e and tick[idle[key]] == tick[e]
+                    earlier[e] = idle[key] if same else -1
                     idle[key] = e
             elif code == 0xFF and data[start[e] + 1] == 0x21 and data[start[e] + 2] == 1:
                 port = int(data[start[e] + 3] & 0x7F)
@@ -182,7 +182,10 @@ def _pair(
             if head[key] >= 0:
                 _break_off(key, np.int64(end_tick[k]), np.int64(_OPEN), tick, notes, used, keys)
             ends[how[i]] += 1
-        keys[:], n_open[:], all_off_tick[:] = -1, 0, MOST_TICKS
+            keys[
+                :, key
+            ] = -1  # what is left are note-offs of keys that the track never strikes; they lie before the next track
+        n_open[:], all_off_tick[:] = 0, MOST_TICKS
 
 
 @compiled
