@@ -55,8 +55,6 @@ _WINDOW = 32
 _CHUNK = 1 << 16
 """Pairs compared at once."""
 
-_BYTES = 2 * _HASHES
-
 Codes = npt.NDArray[np.uint16]
 Hashes = npt.NDArray[np.uint64]
 

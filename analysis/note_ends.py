@@ -13,6 +13,7 @@ from analysis.arrays import Ints
 from analysis.channel_state import ChannelStates
 from analysis.compiled import compiled
 from analysis.midi_events import MOST_TICKS, Bytes, Int32s, MidiEvents
+from analysis.midi_ports import event_ports
 
 _COLUMNS = 11
 """Of all notes, (N,) each: note-on, note-off, end tick, what ends it, the next of its chain, an idle note-off just before it,
@@ -85,18 +86,6 @@ def _end_in_other_tracks(events: MidiEvents, notes: Int32s, used: Bytes) -> int:
         else:
             endless += 1
     return endless
-
-
-def event_ports(events: MidiEvents) -> Ints:
-    """(E,) the port of each event."""
-    port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
-    for e in np.flatnonzero(events.status == 0xFF).tolist():
-        at = events.start[e]
-        if events.data[at + 1] == 0x21 and events.data[at + 2] == 1:
-            port[e : events.first_event[np.searchsorted(events.first_event, e, side="right")]] = (
-                events.data[at + 3] & 0x7F
-            )
-    return port
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.channel_state import is_system_reset
 from analysis.midi_events import SYSEX, MidiEvents
 from analysis.midi_notes import FileNotes
-from analysis.sustain import ports_of
+from analysis.midi_ports import ports_of
 
 _COARSE_TUNING = 2
 """Registered parameter, in semitones around 64."""
@@ -27,7 +27,7 @@ def overruled_programs(events: MidiEvents, found: FileNotes) -> int:
     if not len(changes):
         return 0
     data, track = np.frombuffer(events.data, dtype=np.uint8), events.track
-    channel = 16 * ports_of(events, data, changes) + (events.status[changes] & 15)
+    channel = 16 * ports_of(events, changes) + (events.status[changes] & 15)
     at = ((track[changes] << 11 | channel) << 32) + changes
     order = np.argsort(at)
     at, program = at[order], np.minimum(data[events.stop[changes] - 1], 127)[order]
@@ -62,7 +62,7 @@ def _shifts(events: MidiEvents) -> dict[int, list[tuple[int, int]]]:
         defaultdict[int, tuple[int, int]](lambda: (-1, -1)),
         defaultdict[int, list[tuple[int, int]]](list),
     )
-    for e, port in zip(chosen.tolist(), ports_of(events, data, chosen).tolist(), strict=True):
+    for e, port in zip(chosen.tolist(), ports_of(events, chosen).tolist(), strict=True):
         tick, channel = int(events.tick[e]), 16 * port + int(events.status[e] & 15)
         if events.status[e] == SYSEX:
             if is_system_reset(events, e):

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.arrays import Ints
 from analysis.channel_state import PHASES, ChannelStates
-from analysis.midi_events import META, MidiEvents
+from analysis.midi_events import MidiEvents
+from analysis.midi_ports import ports_of
 
 SILENCE = -1
 """All Sound Off: ends what a pedal holds, and leaves the pedal where it is."""
@@ -97,7 +97,7 @@ def pedal_events(events: MidiEvents) -> PedalEvents:
     number, value = (data[events.stop[controls] - k].astype(np.int64) for k in (2, 1))
     return PedalEvents(
         tick=events.tick[controls].astype(np.int64),
-        channel=16 * ports_of(events, data, controls) + (events.status[controls] & 15),
+        channel=16 * ports_of(events, controls) + (events.status[controls] & 15),
         value=np.select([number == _SUSTAIN, number == _ALL_SOUND_OFF], [value, SILENCE], 0),
     )
 
@@ -132,20 +132,3 @@ def _next(at: Ints, time: Ints, group: Ints, otherwise: int) -> Ints:
     behind = np.minimum(np.searchsorted(at, time), len(at) - 1)
     known = (at[behind] >= time) & (at[behind] >> _TICK_BITS == group)
     return np.where(known, at[behind] & ((1 << _TICK_BITS) - 1), otherwise)
-
-
-def ports_of(events: MidiEvents, data: npt.NDArray[np.uint8], chosen: Ints) -> Ints:
-    """(n,) the port of each of some events: the one that its track named last before it, or begins on.
-
-    Args:
-        events: of a file.
-        data: its bytes.
-        chosen: (n,) indices of events.
-    """
-    metas: Ints = np.flatnonzero(events.status == META)
-    named = metas[(data[events.start[metas] + 1] == _PORT) & (data[events.start[metas] + 2] == 1)]
-    starts = events.first_event[:-1]
-    at = np.concatenate([starts, named])
-    port = np.concatenate([events.first_port.astype(np.int64), data[events.start[named] + 3].astype(np.int64) & 0x7F])
-    order = np.argsort(at, kind="stable")
-    return port[order][np.searchsorted(at[order], chosen, side="right") - 1]

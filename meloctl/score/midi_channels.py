@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import Bools, Ints
+from analysis.arrays import Ints
 from analysis.midi import MidiSource, parse_source
 from analysis.midi_events import MidiEvents
 from analysis.midi_limits import Limits
+from analysis.midi_ports import event_ports
 from analysis.piece import Part
 from meloctl.score.midi_edit import FIRST, LAST, Edit, NewEvent, edited_midi, note_off, note_on
-from meloctl.score.midi_kinds import PORT, meta_kinds
 
 DRUMS = 9
 """Channel 10 of a port, which plays the drums from the start."""
@@ -58,18 +58,6 @@ def event_channels(events: MidiEvents) -> Ints:
     """(E,) the channel of each channel event; −1 for other events."""
     is_channel = (events.status >= 0x80) & (events.status < 0xF0)
     return np.where(is_channel, 16 * event_ports(events) + (events.status & 0x0F), -1)
-
-
-def event_ports(events: MidiEvents, keep: Bools | None = None) -> Ints:
-    """(E,) the port in force in each event's track, behind the event; events that do not stay (E,) set none."""
-    port = np.repeat(events.first_port.astype(np.int64), np.diff(events.first_event))
-    sets_port = (meta_kinds(events) == PORT) & (events.stop - events.start == 4)
-    if keep is not None:
-        sets_port &= keep
-    for i in np.flatnonzero(sets_port).tolist():
-        end = events.first_event[np.searchsorted(events.first_event, i, side="right")]
-        port[i:end] = events.data[int(events.start[i]) + 3] & 0x7F
-    return port
 
 
 def free_channels(events: MidiEvents) -> dict[int, list[int]]:

@@ -13,6 +13,7 @@ import numpy as np
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource
+from analysis.midi_ports import event_ports
 from analysis.piece import Part
 from meloctl.formatting import count
 from meloctl.score.channel_setup import Patch, part_setup, patch_setup
@@ -24,7 +25,6 @@ from meloctl.score.midi_channels import (
     TRACK,
     channels_at,
     drum_channel,
-    event_ports,
     free_channels,
     notes_in_file,
     sounds_at,

@@ -18,7 +18,7 @@ from analysis.arrays import Bools, Floats, Ints
 from analysis.channel_state import is_system_reset
 from analysis.midi import MidiSource
 from analysis.midi_events import SYSEX, MidiEvents
-from analysis.note_ends import event_ports
+from analysis.midi_ports import event_ports
 
 NOTE_OFF, NOTE_ON, CONTROLLER, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 """Kinds of messages, as MIDI's status bytes; their values follow as in MIDI."""
