@@ -4,7 +4,7 @@ The unit stands in the column's name: `onset_tick`, `duration_tick`. Bars count 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -257,11 +257,6 @@ class Piece:
         """Bars up to and with that of the last note, or up to End of Track if more are complete by then."""
         complete = int(self.bars.bar_of(self.end_tick + self.bar_tolerance)) if self.end_tick else 0
         return max(complete, int(self.note_bar[-1]) + 1 if len(self.notes) else 0)
-
-    def without_silent_parts(self) -> "Piece":
-        """The piece without the parts that have no notes; the others keep their order."""
-        used, part = np.unique(self.notes.part, return_inverse=True)
-        return replace(self, parts=tuple(self.parts[i] for i in used), notes=replace(self.notes, part=part))
 
     def tempo_at(self, tick: npt.ArrayLike) -> Floats:
         """Tempo in force at each tick."""

@@ -85,6 +85,8 @@ def _shifts(events: MidiEvents) -> dict[int, list[tuple[int, int]]]:
 def part_shift(message: bytes) -> tuple[int, int] | None:
     """(channel 0 to 15, semitones) of a GS or XG message that transposes a part (41 device 42 12 40 1x 16 value checksum F7;
     43 1n 4C 08 part 08 value F7); None for any other."""
+    if not message.endswith(b"\xf7"):
+        return None
     if len(message) == 10 and message[:1] + message[2:5] == _ROLAND and message[5] >> 4 == 1 and message[6] == 0x16:
         block = message[5] & 15
         valid = sum(message[4:9]) % 128 == 0

@@ -112,3 +112,11 @@ def test_what_is_over_a_limit_may_be_refused():
     assert difference(smf(*[note(60, 10)] * 65)) == ""
     assert difference(smf(note(60, 10, rest=1920 * 10_000))) == ""
     assert difference(smf([signature(200, 0), *note(60, 10)])) == ""
+
+
+@pytest.mark.parametrize(("end", "count"), [(0xF7, 1), (0x00, 0)])
+def test_a_note_shift_that_does_not_end_is_none(end, count):
+    message = (0, bytes([0xF0, 8, 0x43, 0x10, 0x4C, 8, 0, 8, 66, end]))
+    data = smf([message, *note(60, 10)])
+    assert parse_source(data).departures.transposed == count
+    assert difference(data) == ""

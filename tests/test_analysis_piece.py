@@ -5,7 +5,7 @@ from hypothesis import given
 from strategies import pieces
 
 from analysis.errors import MeloError
-from analysis.piece import Bars, Notes, Part, meter
+from analysis.piece import Bars, Notes, meter
 
 
 def test_bars_are_four_four_where_nothing_is_said():
@@ -102,10 +102,3 @@ def test_notes_split_and_joined_are_the_same(one, other):
     low = both.pitch < 60
     again = Notes.joined([both.take(~low), both.take(low)])
     assert all((a == b).all() for a, b in zip(both.columns, again.columns, strict=True))
-
-
-def test_parts_without_notes_are_left_out():
-    parts = tuple(Part(program=n, is_drum=False) for n in range(4))
-    piece = piece_of([(1, 0, 4, 60), (3, 2, 4, 61), (3, 4, 4, 62)], parts=parts).without_silent_parts()
-    assert piece.parts == (parts[1], parts[3])
-    assert piece.notes.part.tolist() == [0, 1, 1]

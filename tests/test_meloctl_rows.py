@@ -15,7 +15,7 @@ from analysis.midi import read_midi
 from analysis.piece import Part
 from meloctl.rows.codec import GridLoss, decode, encode
 from meloctl.rows.grammar import FIELDS_OF, GrammarState, allowed_values, check_rows, kind_of, next_state
-from meloctl.rows.parts import general_midi_part, is_drum_part, part_ids, part_names, row_part_ids, row_parts
+from meloctl.rows.parts import general_midi_part, is_drum_part, part_ids, part_names, row_parts
 from meloctl.rows.vocabulary import (
     ABSENT,
     DURATION,
@@ -81,8 +81,6 @@ def test_parts_are_pairs_and_integers_in_one_order():
     violin = V.instrument_of(40, is_drum=False)
     assert part_ids(parts, V) == [(violin, 0), (violin, 1), (V.drums, 0)]
     rows = rows_of(piece_of([(0, 0, 12, 60), (1, 0, 12, 60), (2, 0, 12, 38)], parts=parts))
-    assert row_part_ids(rows, V) == [(V.drums, 0), (violin, 0), (violin, 1)]
-    assert row_part_ids(rows[rows[:, INSTANCE] != 0], V) == [(violin, 1)]  # instances without rows leave no trace
     assert row_parts(rows, V)[1:4].tolist() == [64 * V.drums, 64 * violin, 64 * violin + 1]
     assert is_drum_part(row_parts(rows, V), V).tolist() == [False, True, False, False, False]
     assert [general_midi_part((violin, n), V).name for n in (0, 1)] == ["violin", "violin 2"]

@@ -13,7 +13,7 @@ from analysis.arrays import Bools, Ints
 from analysis.piece import Part, Piece
 from analysis.shown_text import shown_line
 from meloctl.rows.general_midi import instrument_name
-from meloctl.rows.vocabulary import ABSENT, INSTANCE, INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, Vocabulary
 
 Column = npt.NDArray[np.integer[Any]]
 
@@ -51,12 +51,6 @@ def row_parts(rows: Column, vocabulary: Vocabulary) -> Ints:
     """(…) the part of each row (…, F) as one integer (see `part_index`). All headers share a part, infill headers another."""
     instrument = np.where(rows[..., INSTRUMENT] == vocabulary.masked_bar, vocabulary.bar, rows[..., INSTRUMENT])
     return part_index(instrument.astype(np.int64), np.maximum(rows[..., INSTANCE], 0), vocabulary)
-
-
-def row_part_ids(rows: Column, vocabulary: Vocabulary) -> list[PartId]:
-    """(instrument, instance) of the parts that have notes in rows (L, F), ascending."""
-    notes = rows[rows[:, INSTANCE] != ABSENT]
-    return [divmod(part, vocabulary.instances) for part in np.unique(row_parts(notes, vocabulary)).tolist()]
 
 
 def is_drum_part(part: Ints, vocabulary: Vocabulary) -> Bools:
