@@ -109,7 +109,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"  {name:18}{old:16,.2f}{new:16,.2f}")
     print(f"  {found['fewer_bits']:.2f} bits a note fewer in equal time")
     share = found["time_to_old_bits"]
-    print(f"  the old version's best after {share:.2f} of its time" if share else "  the old version's best is not reached")
+    print(
+        f"  the old version's best after {share:.2f} of its time"
+        if share
+        else "  the old version's best is not reached"
+    )
 
 
 if __name__ == "__main__":
