@@ -2,8 +2,9 @@
 
     python benchmarks/limits.py [--json] [--threads N]
 
-The loop reads float32 numbers in one thread and adds them up, over arrays that fit the caches and over one that does not. Products are
-those of a training step of `tiny` (2,048 rows, width 192) and a square one, in float32 and bfloat16. Fastest of five turns each.
+The loop reads float32 numbers in one thread and adds them up, over arrays that fit the caches and over one that does not.
+Products are those of a training step of `tiny` (2,048 rows, width 192) and a square one, in float32 and bfloat16. Fastest of five
+turns each.
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 CHECKOUT is a folder with another version of the source, as `git worktree add` makes one. Both versions measure the corpus, derive
 a mask and train `tiny` with their defaults, at the same time and in a process each, so that other work on the machine slows both.
-Printed are the bits a note of the best model of each, the wall time at which the new version passed what the old one reached, as a share of
-the old one's, and the rows a second and peak memory of both.
+Printed are the bits a note of the best model of each, the wall time at which the new version passed what the old one reached, as
+a share of the old one's, and the rows a second and peak memory of both.
 """
 
 import argparse
