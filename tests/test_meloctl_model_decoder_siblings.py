@@ -87,9 +87,7 @@ def test_a_window_is_written_as_it_was_trained():
     model, (rows, *_) = sibling(EncoderDecoder), music(5, bars=9)
     n = encoder_decoder.split(rows.numpy(), V)
     assert 0 < n < len(rows)
-    assert_equal_to_full(
-        *started(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of_rows(rows)))[0]
-    )
+    assert_equal_to_full(*started(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of_rows(rows)))[0])
 
 
 @pytest.mark.parametrize("prompted", [False, True])
