@@ -56,13 +56,21 @@ class Decoder(Protocol):
 class TensorDecoder(Protocol):
     """A decoder whose rows and states are tensors, in the dtype of its model; otherwise a `Decoder`."""
 
-    model: Model
-    heads: Sequence[FusedFieldHead]
-    most_bytes: int
+    @property
+    def model(self) -> Model:
+        """The model that is decoded."""
+
+    @property
+    def heads(self) -> Sequence[FusedFieldHead]:
+        """Of each field: state (B, C) → logits (B, V)."""
 
     @property
     def nbytes(self) -> int:
         """Bytes allocated for keys and values of all pieces."""
+
+    @property
+    def most_bytes(self) -> int:
+        """The most bytes that keys and values have taken, as far as is known when pieces end."""
 
     def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
         """Read the prompts (L, F) of all pieces → (B, C) states."""
