@@ -153,13 +153,13 @@ def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -
         began = time.perf_counter()
         decoder, states = start_decoding(model, [prompt[: 0 if by_row else len(prompt)]] * pieces, half=half)
         for row in prompt if by_row else ():
-            states = decoder.step(row[None].expand(pieces, -1))
-        decoder.heads[0](states)
+            states = decoder.step(np.repeat(row[None], pieces, axis=0))
+        decoder.heads[0](torch.from_numpy(states))
         return time.perf_counter() - began
 
     found = []
     for length in lengths:
-        prompt = torch.from_numpy(music[:length].astype(np.int64))
+        prompt = music[:length].astype(np.int64)
         seconds(prompt, 1)  # kernels are made for each shape
         rounds = [
             (seconds(prompt, 1, by_row=True), seconds(prompt, 1), seconds(prompt, together)) for _ in range(ROUNDS)

@@ -71,11 +71,11 @@ def generate(
     Returns:
         The decoder in its last state.
     """
-    prompts = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    prompts = [np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS)) for w in writers]
     decoder, hidden = start_decoding(model, prompts, half=half, first_masked_bar=writers[0].first_masked_bar)
     going = list(writers)
     while going:
-        rows = _sample_rows(decoder, hidden, going, sampling)
+        rows = _sample_rows(decoder, torch.from_numpy(hidden), going, sampling)
         for writer, row in zip(going, rows, strict=True):
             closed = writer.bars_closed
             writer.append(row)
@@ -86,7 +86,7 @@ def generate(
             decoder.keep(on)
             going = [going[i] for i in on]
         if going:
-            hidden = decoder.step(torch.from_numpy(rows[on].astype(np.int64)))
+            hidden = decoder.step(rows[on].astype(np.int64))
     return decoder
 
 
