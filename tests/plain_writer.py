@@ -429,20 +429,19 @@ class PlainInfillWriter:
 @torch.no_grad()
 def plain_generate(model, writers, sampling):
     """Write all pieces to their ends, with products and choices as they are defined."""
-    prompts = [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    prompts = [np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS)) for w in writers]
     decoder, states = start_decoding(model, prompts, first_masked_bar=writers[0].first_masked_bar)
     going = list(writers)
     while going:
+        states = torch.from_numpy(states).to(model.start)
         rows = [plain_row(model, state, writer, sampling) for state, writer in zip(states, going, strict=True)]
         for writer, row in zip(going, rows, strict=True):
             writer.append(row)
         on = [i for i, writer in enumerate(going) if not writer.done]
-        if on:
-            decoder.keep(on)
-            going = [going[i] for i in on]
-            states = decoder.step(torch.from_numpy(np.stack(rows)[on].astype(np.int64)))
-        else:
-            going = []
+        decoder.keep(on)
+        going = [going[i] for i in on]
+        if going:
+            states = decoder.step(np.stack(rows)[on].astype(np.int64))
 
 
 def plain_row(model, state, writer, sampling):
@@ -468,7 +467,8 @@ def plain_choice(logits, weights, sampling, uniform):
     )
     probability = np.exp(scores - scores.max())
     order = np.argsort(-probability, kind="stable")
-    kept = int((np.cumsum(probability[order])[:-1] < sampling.top_p * probability.sum()).sum()) + 1
+    enough = np.inf if sampling.top_p == 1 else sampling.top_p * np.cumsum(probability)[-1]
+    kept = int((np.cumsum(probability[order]) < enough).sum()) + 1
     probability[order[min(kept, sampling.top_k or kept) :]] = 0
     cumulative = np.cumsum(probability)
     return int(np.flatnonzero((cumulative > uniform * cumulative[-1]) & (probability > 0))[0])

@@ -1,12 +1,11 @@
 """Bach's four-part chorales out of the installed music21 package, as MIDI files: a corpus that everybody has.
 
-music21 is read at run time; none of its files is copied into this project.
+Its scores are read where they lie; none is copied into this project, and music21's own code does not run.
 """
 
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from analysis.corpus import group_of
 from analysis.errors import MeloError
 from analysis.midi_write import write_midi
 from analysis.piece import Bars, Notes, Part, Piece
+from meloctl.corpus.musicxml import ScoreMeasure, ScorePart, read_score
 
 TICKS_PER_QUARTER = 480
 CHOIR = ("Soprano", "Alto", "Tenor", "Bass")
@@ -27,12 +27,13 @@ TEMPO = 80.0
 
 def chorale_paths() -> list[Path]:
     """Score files of Bach's works in music21's corpus. Raises MeloError where the package came without its corpus."""
-    from music21 import corpus
-
-    scores = sorted(Path(p) for p in corpus.getComposer("bach") if Path(p).suffix in (".krn", ".mxl", ".xml"))
+    package = find_spec("music21")
+    folders = package.submodule_search_locations if package else None
+    scores = [path for folder in folders or [] for path in Path(folder, "corpus", "bach").iterdir()]
+    scores = sorted(path for path in scores if path.suffix in (".mxl", ".xml"))
     if not scores:
         raise MeloError("the installed music21 came without its corpus; pip install music21, or give a folder of MIDI")
-    return sorted({p.stem: p for p in scores}.values())  # three works are there twice, as .krn and as .mxl
+    return scores
 
 
 def write_chorales(folder: Path, *, paths: list[Path], on_file: Callable[[], None] = lambda: None) -> int:
@@ -52,59 +53,56 @@ def read_chorale(path: Path) -> Piece | None:
 
     Bars are the score's own. A pickup keeps its short length; a bar that a repeat sign splits in two is made whole again.
     """
-    from music21 import converter
-
-    score: Any = converter.parse(path, forceSource=True, storePickle=False)
-    parts = list(score.parts)
+    score = parts = read_score(path, ticks_per_quarter=TICKS_PER_QUARTER)
     if len(parts) > 4:
-        parts = [p for p in parts if p.partName in CHOIR]
-    voices = [list(_notes(part)) for part in parts]
+        parts = [p for p in parts if p.name in CHOIR]
+    voices = [_notes(part) for part in parts]
     if len(voices) != 4 or not all(voices):
         return None
     part = np.repeat(np.arange(4), [len(v) for v in voices])
     onset, duration, pitch = np.array([n for v in voices for n in v], dtype=np.int64).T
     return Piece(
-        parts=tuple(Part(program=CHOIR_AAHS, is_drum=False, name=str(p.partName or "")) for p in parts),
+        parts=tuple(Part(program=CHOIR_AAHS, is_drum=False, name=p.name) for p in parts),
         notes=Notes.of(onset, duration, pitch, np.full(len(part), VELOCITY), part),
-        bars=Bars.of(_signatures(parts[0]), TICKS_PER_QUARTER),
+        bars=Bars.of(_signatures(parts[0].measures), TICKS_PER_QUARTER),
         tempo_tick=np.zeros(1, dtype=np.int64),
         tempo=np.array([TEMPO]),
-        end_tick=_ticks(score.highestTime),
+        end_tick=max(sum(measure.length for measure in part.measures) for part in score),
     )
 
 
-def _notes(part: Any) -> Iterator[tuple[int, int, int]]:
-    """(onset, duration, pitch) in ticks of every sounding note, ties joined, grace notes left out."""
-    for element in part.stripTies().flatten().notes:
-        onset, length = _ticks(element.offset), _ticks(element.quarterLength)
-        if length:
-            for pitch in element.pitches:
-                yield onset, length, int(pitch.midi)
+def _notes(part: ScorePart) -> list[tuple[int, int, int]]:
+    """(onset, duration, pitch) in ticks of every sounding note, ties joined."""
+    found: list[tuple[int, int, int]] = []
+    start = 0
+    for measure in part.measures:
+        for note in measure.notes:
+            onset, length, pitch = found[-1] if found else (0, 0, -1)
+            if note.tied and (onset + length, pitch) == (start + note.onset, note.pitch):
+                found[-1] = (onset, length + note.duration, pitch)
+            else:
+                found.append((start + note.onset, note.duration, note.pitch))
+        start += measure.length
+    return found
 
 
-def _ticks(quarters: Any) -> int:
-    return round(Fraction(quarters) * TICKS_PER_QUARTER)
-
-
-def _signatures(part: Any) -> list[tuple[int, int, int]]:
+def _signatures(measures: list[ScoreMeasure]) -> list[tuple[int, int, int]]:
     """(tick, numerator, denominator) where the signature, or the length of a bar, changes."""
-    measures = list(part.getElementsByClass("Measure"))
-    starts = [Fraction(m.offset) for m in measures]
-    lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
-    nominal = [Fraction(m.barDuration.quarterLength) for m in measures]
-    lengths.append(nominal[-1])
-    bars: list[tuple[Fraction, Fraction, int]] = []  # start, length, denominator
-    for measure, start, length, whole in zip(measures, starts, lengths, nominal, strict=True):
-        signature = measure.getContextByClass("TimeSignature")
-        below = int(signature.denominator) if signature else 4
-        if len(bars) > 1 and bars[-1][1] < whole and bars[-1][1] + length == whole:
-            bars[-1] = (bars[-1][0], whole, below)
+    lengths = [*(measure.length for measure in measures[:-1]), measures[-1].nominal]
+    denominators = [4, *(measure.denominator for measure in measures[:-1])]
+    bars: list[tuple[int, int, int]] = []  # start, length, denominator
+    start = 0
+    for measure, length, below in zip(measures, lengths, denominators, strict=True):
+        if len(bars) > 1 and bars[-1][1] < measure.nominal and bars[-1][1] + length == measure.nominal:
+            bars[-1] = (bars[-1][0], measure.nominal, below)
         elif length:
             bars.append((start, length, below))
+        start += length
     out: list[tuple[int, int, int]] = []
     for start, length, below in bars:
-        denominator = next((d for d in (below, 8, 16, 32, 64) if (length * d / 4).denominator == 1), 64)
-        signature = (int(length * denominator / 4), denominator)
+        quarters4 = 4 * TICKS_PER_QUARTER
+        denominator = next((d for d in (below, 8, 16, 32, 64) if length * d % quarters4 == 0), 64)
+        signature = (length * denominator // quarters4, denominator)
         if not out or out[-1][1:] != signature:
-            out.append((_ticks(start), *signature))
+            out.append((start, *signature))
     return out

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.arrays import Float32s, Floats, Ints
+from analysis.arrays import Floats, Floats32, Ints
 from analysis.compiled import compiled
 from meloctl.generation.constraints import MOST_EMPTY, MOST_ROWS_IN_BAR
 from meloctl.rows.vocabulary import (
@@ -31,7 +31,7 @@ from meloctl.score.key import PRIOR_QUARTERS
 
 @compiled
 def sample_rows(
-    states_GC: Float32s,
+    states_GC: Floats32,
     going: Ints,
     pieces: Any,
     bars: Any,
@@ -260,7 +260,7 @@ def weigh_by_key(shares: Floats, quarters: Floats, weights: Floats) -> None:
 
 @compiled
 def _sample_value(
-    field: int, state_C: Float32s, weights: Floats, heads: Any, choice: tuple[float, float, int], uniform: float
+    field: int, state_C: Floats32, weights: Floats, heads: Any, choice: tuple[float, float, int], uniform: float
 ) -> int:
     """A value of a field sampled from the model's probabilities times the weights (V,); -1 where those are not finite."""
     values = np.flatnonzero(weights)
@@ -272,7 +272,7 @@ def _sample_value(
 
 
 @compiled
-def head_logits(field: int, state_C: Float32s, heads: Any, low: int, high: int) -> Float32s:
+def head_logits(field: int, state_C: Floats32, heads: Any, low: int, high: int) -> Floats32:
     """(high - low,) logits of a field's values low to high, given the state (C,) conditioned on the fields before it."""
     squares = 0.0
     for x in state_C:
@@ -290,7 +290,7 @@ def head_logits(field: int, state_C: Float32s, heads: Any, low: int, high: int) 
 
 
 @compiled
-def _add_product(x: Float32s, weights: Float32s, out: Float32s) -> None:
+def _add_product(x: Floats32, weights: Floats32, out: Floats32) -> None:
     """Add x (inputs,) times weights (inputs, outputs) to out (outputs,): in one order on every machine."""
     whole = len(x) - len(x) % 4
     for i in range(0, whole, 4):
@@ -303,7 +303,7 @@ def _add_product(x: Float32s, weights: Float32s, out: Float32s) -> None:
 
 @compiled
 def choose(
-    logits: Float32s, log_weights: Floats, values: Ints, choice: tuple[float, float, int], uniform: float
+    logits: Floats32, log_weights: Floats, values: Ints, choice: tuple[float, float, int], uniform: float
 ) -> int:
     """One of the values (V,): by softmax(logits / temperature) · weights within top-p and top-k; -1 where those are not finite.
 
@@ -321,7 +321,8 @@ def choose(
         return -1
     probability = np.exp(scores - highest)  # up to a factor
     if top_p < 1 or top_k > 0:
-        _keep_likeliest(probability, top_p * probability.sum(), top_k if top_k > 0 else len(values))
+        enough = top_p * probability.sum() if top_p < 1 else np.inf
+        _keep_likeliest(probability, enough, top_k if top_k > 0 else len(values))
     cumulative = np.cumsum(probability)
     at = uniform * cumulative[-1]
     chosen = -1

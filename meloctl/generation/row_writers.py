@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.arrays import Float32s, Floats, Ints
+from analysis.arrays import Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.generation.new_bars import NewBars
 from meloctl.generation.options import Sampling
@@ -116,7 +116,7 @@ class RowWriters:
         opened = new + np.flatnonzero(rows[new:, INSTANCE] == ABSENT)  # the end row closes a bar too
         return rows[: opened[-1] if len(opened) else new]
 
-    def sample(self, states_GC: Float32s, heads: HeadWeights, sampling: Sampling) -> Ints:
+    def sample(self, states_GC: Floats32, heads: HeadWeights, sampling: Sampling) -> Ints:
         """(G, F) the next row of each piece that is not done.
 
         Args:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from meloctl.generation.options import Sampling
 from meloctl.generation.row_writers import RowWriters
@@ -30,17 +29,17 @@ def generate(
     Returns:
         The decoder in its last state.
     """
-    prompts = [torch.from_numpy(rows_LF.astype(np.int64)) for rows_LF in writers.prompts]
+    prompts = [rows_LF.astype(np.int64) for rows_LF in writers.prompts]
     decoder, states = start_decoding(model, prompts, half=half, first_masked_bar=writers.first_masked_bar)
     heads = head_weights(model.heads)
-    while True:
-        rows = writers.sample(states.float().numpy(), heads, sampling)
+    while len(writers.going):
+        rows = writers.sample(states, heads, sampling)
         closed = writers.append(rows)
         for _ in range(closed):
             on_bar()
         if closed and len(left := writers.drop_done()) < len(rows):
-            if not left:
-                return decoder
             decoder.keep(left)
             rows = rows[left]
-        states = decoder.step(torch.from_numpy(rows))
+        if len(rows):
+            states = decoder.step(rows)
+    return decoder

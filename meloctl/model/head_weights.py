@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.arrays import Float32s, Ints
+from analysis.arrays import Floats32, Ints
 from meloctl.model.row_heads import RowHeads
 from meloctl.rows.vocabulary import FIELDS
 
@@ -20,19 +20,19 @@ class HeadWeights(NamedTuple):
     first: Ints
     """(F + 1,) where each field's values begin among those of all fields."""
 
-    inner: Float32s
+    inner: Floats32
     """(F, C, H)"""
 
-    inner_bias: Float32s
+    inner_bias: Floats32
     """(F, H)"""
 
-    outer: Float32s
+    outer: Floats32
     """(H · W,) field by field an array (H, V)."""
 
-    outer_bias: Float32s
+    outer_bias: Floats32
     """(W,)"""
 
-    known: Float32s
+    known: Floats32
     """(W, C) what is added to the state once a value is known; 0 for the last fields of a row."""
 
 
@@ -40,19 +40,19 @@ class HeadWeights(NamedTuple):
 def head_weights(heads: RowHeads) -> HeadWeights:
     """A model's heads as arrays."""
     first = np.concatenate([[0], np.cumsum([len(head.outer.bias) for head in heads.heads])])
-    known = heads.heads[0].inner.weight.new_zeros(int(first[-1]), heads.heads[0].inner.weight.shape[1])
-    for name, table in heads.known.items():
-        at = FIELDS.index(name)
-        known[first[at] : first[at + 1]] = table.weight
+    known = np.zeros((first[-1], heads.heads[0].inner.weight.shape[1]), dtype=np.float32)
+    for field, name in enumerate(FIELDS):
+        if name in heads.known:
+            known[first[field] : first[field + 1]] = heads.known[name].weight.float().cpu().numpy()
     return HeadWeights(
         first=first,
         inner=_float32(torch.stack([(head.inner.weight * head.norm.weight).T for head in heads.heads])),
         inner_bias=_float32(torch.stack([head.inner.bias for head in heads.heads])),
         outer=_float32(torch.cat([head.outer.weight.T.flatten() for head in heads.heads])),
         outer_bias=_float32(torch.cat([head.outer.bias for head in heads.heads])),
-        known=_float32(known),
+        known=known,
     )
 
 
-def _float32(weights: Tensor) -> Float32s:
+def _float32(weights: Tensor) -> Floats32:
     return np.ascontiguousarray(weights.float().cpu().numpy())
