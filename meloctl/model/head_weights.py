@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.arrays import Floats32, Ints
 from meloctl.model.row_heads import RowHeads
@@ -41,9 +41,10 @@ def head_weights(heads: RowHeads) -> HeadWeights:
     """A model's heads as arrays."""
     first = np.concatenate([[0], np.cumsum([len(head.outer.bias) for head in heads.heads])])
     known = np.zeros((first[-1], heads.heads[0].inner.weight.shape[1]), dtype=np.float32)
-    for field, name in enumerate(FIELDS):
-        if name in heads.known:
-            known[first[field] : first[field + 1]] = heads.known[name].weight.float().cpu().numpy()
+    for name, table in heads.known.items():
+        assert isinstance(table, nn.Embedding)
+        at = FIELDS.index(name)
+        known[first[at] : first[at + 1]] = _float32(table.weight)
     return HeadWeights(
         first=first,
         inner=_float32(torch.stack([(head.inner.weight * head.norm.weight).T for head in heads.heads])),
