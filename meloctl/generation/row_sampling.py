@@ -69,7 +69,9 @@ def sample_rows(
             elif step:
                 field = NOTE_FIELDS[step - 1]
             if step:
-                state += heads.known[heads.first[last] + row[last]]
+                known = heads.known[heads.first[last] + row[last]]
+                for i in range(len(state)):
+                    state[i] += known[i]
             weights = np.zeros(tables.sizes[field])
             weigh_values(field, row, piece, its_bars, tables, weights)
             value = _sample_value(field, state, weights, heads, choice, uniform_GF[g, field])
@@ -251,11 +253,13 @@ def weigh_by_key(shares: Floats, quarters: Floats, weights: Floats) -> None:
         shares: (12,) of the sounding time, how much music in the key gives each pitch class.
         quarters: (12,) summed length of the notes of each pitch class so far, in quarters.
     """
-    total = quarters.sum() + PRIOR_QUARTERS
+    total = PRIOR_QUARTERS
     for pitch_class in range(12):
-        share = (quarters[pitch_class] + PRIOR_QUARTERS * shares[pitch_class]) / total
-        factor = (shares[pitch_class] / share) ** 2 if share > 0 else 0.0
-        weights[pitch_class::12] *= factor
+        total += quarters[pitch_class]
+    for pitch in range(len(weights)):
+        expected = shares[pitch % 12]
+        share = (quarters[pitch % 12] + PRIOR_QUARTERS * expected) / total
+        weights[pitch] *= (expected / share) ** 2 if share > 0 else 0.0
 
 
 @compiled
@@ -280,9 +284,11 @@ def head_logits(field: int, state_C: Floats32, heads: Any, low: int, high: int) 
     squares = 0.0
     for x in state_C:
         squares += x * x
-    scale = 1 / math.sqrt(squares / len(state_C) + np.finfo(np.float32).eps)
-    hidden = heads.inner_bias[field].copy()
-    _add_product(state_C * np.float32(scale), heads.inner[field], 0, hidden)
+    scale = np.float32(1 / math.sqrt(squares / len(state_C) + np.finfo(np.float32).eps))
+    normed, hidden = np.empty_like(state_C), heads.inner_bias[field].copy()
+    for i in range(len(state_C)):
+        normed[i] = state_C[i] * scale
+    _add_product(normed, heads.inner[field], 0, hidden)
     for i in range(len(hidden)):
         hidden[i] = hidden[i] / (np.float32(1) + math.exp(-hidden[i]))
     first, stop = heads.first[field], heads.first[field + 1]
@@ -369,7 +375,10 @@ def _keep_likeliest(probability: Floats, total: float, top_p: float, top_k: int)
         _sift_down(heap, 0, n, probability)
     for i in range(n):
         probability[heap[i]] = 0.0
-    return probability.sum()
+    total = 0.0
+    for i in range(len(probability)):
+        total += probability[i]
+    return total
 
 
 @compiled
