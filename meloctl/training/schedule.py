@@ -43,6 +43,9 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     evaluated_at: float = 0.0
     """Time so far when the last evaluation was done."""
 
+    evaluated_step: int = 0
+    """Step of the last evaluation."""
+
     step_seconds: float
     """Time of a step: mean of recent steps, the rehearsal's before the first."""
 
@@ -97,6 +100,7 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         self.row_steps = taken / max(self.step_seconds, 1e-9) / max(1, rows)
         self.evaluation_seconds += taken
         self.evaluated_at = self.seconds = seconds
+        self.evaluated_step = self.step
 
     def evaluation_time(self, rows: int) -> float:
         """Seconds that an evaluation of so many rows will take, at the recent speed."""

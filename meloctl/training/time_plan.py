@@ -51,7 +51,6 @@ def plan_run(
         row_steps=row_seconds / max(step_seconds, 1e-9),
     )
     _take_rows(progress, validation_rows, _MOST_ROWS)
-    progress.next_evaluation = _steps_between(progress, config)
     replan(progress, config)
     if progress.steps < max_steps:
         fitting = EVALUATION_SHARE * 60 * config.minutes / config.evaluations / max(row_seconds, 1e-12)
@@ -70,7 +69,7 @@ def replan(progress: TrainProgress, config: TrainConfig) -> None:
     all_epochs = undone * progress.step_seconds + evaluation * math.ceil(undone / _steps_between(progress, config))
     if all_epochs <= left:
         progress.steps, progress.seconds_left = progress.max_steps, all_epochs + final
-        progress.next_evaluation = min(progress.next_evaluation, _last_evaluation(progress) + _steps_between(progress, config))
+        progress.next_evaluation = progress.evaluated_step + _steps_between(progress, config)
         return
     interval = max(budget / config.evaluations, evaluation / EVALUATION_SHARE)
     steps_left = round((left - evaluation * max(1, left // interval)) / progress.step_seconds)
@@ -80,10 +79,6 @@ def replan(progress: TrainProgress, config: TrainConfig) -> None:
     progress.next_evaluation = progress.step + max(1, round(until / progress.step_seconds))
     if progress.steps - progress.next_evaluation < interval / 2 / progress.step_seconds:
         progress.next_evaluation = progress.steps  # the last one follows so soon
-
-
-def plan_next_evaluation(progress: TrainProgress, config: TrainConfig) -> None:
-    """Set the next evaluation """
 
 
 def _steps_between(progress: TrainProgress, config: TrainConfig) -> int:
