@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from meloctl.rows.vocabulary import FIELDS
 from meloctl.training.options import TrainConfig
 from meloctl.training.validation import ValidationLoss
 
 _PATIENCE_STEPS = 40
 """Least steps without a better result before a run stops early: evaluations a few steps apart are noise."""
 
-_RECENT = 0.1
+_RECENT = 0.15
 """Weight of the last step in the mean of recent steps."""
 
 
@@ -97,7 +98,7 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def add_evaluation(self, rows: int, *, seconds: float) -> None:
         """Add an evaluation's time to the running totals; `seconds` is the time so far, this evaluation's included."""
         taken = seconds - self.seconds
-        self.row_steps = taken / max(self.step_seconds, 1e-9) / max(1, rows)
+        self.row_steps += (taken / max(self.step_seconds, 1e-9) / max(1, rows) - self.row_steps) / 2
         self.evaluation_seconds += taken
         self.evaluated_at = self.seconds = seconds
         self.evaluated_step = self.step
@@ -134,6 +135,13 @@ def note_best(progress: TrainProgress, loss: ValidationLoss) -> bool:
         return False
     progress.best, progress.best_step, progress.evaluations_since_best = loss.bits_per_note, progress.step, 0
     return True
+
+
+def best_loss(progress: TrainProgress) -> ValidationLoss:
+    """The loss of the best evaluation, as the history has it."""
+    entry = next(entry for entry in progress.history if entry["step"] == progress.best_step)
+    fields = {name: entry[f"validation_{name}"] for name in FIELDS}
+    return ValidationLoss(bits_per_note=entry["validation_bits_per_note"], fields=fields)
 
 
 def record_evaluation(progress: TrainProgress, loss: ValidationLoss, *, rate: float, speed: Speed) -> None:

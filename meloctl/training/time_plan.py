@@ -13,8 +13,8 @@ from meloctl.training.schedule import TrainProgress
 EVALUATION_SHARE = 0.06
 """Most of the time budget that evaluations on the way take, where time is the limit."""
 
-_LEAST_ROWS = 1 << 13
-"""Evaluations on the way take so many rows, however slow: the figure of fewer is noise. They become rarer instead."""
+_WANTED_ROWS = 1 << 13
+"""Evaluations on the way become rarer rather than smaller than this, as long as one of them fits: the figure of few rows is noise."""
 
 _MOST_ROWS = 1 << 17
 """Most rows of an evaluation on the way."""
@@ -53,8 +53,9 @@ def plan_run(
     _take_rows(progress, validation_rows, _MOST_ROWS)
     replan(progress, config)
     if progress.steps < max_steps:
-        fitting = EVALUATION_SHARE * 60 * config.minutes / config.evaluations / max(row_seconds, 1e-12)
-        _take_rows(progress, validation_rows, min(_MOST_ROWS, max(_LEAST_ROWS, int(fitting))))
+        share = EVALUATION_SHARE * 60 * config.minutes / max(row_seconds, 1e-12)
+        wanted = max(_WANTED_ROWS, share / config.evaluations)
+        _take_rows(progress, validation_rows, max(1, int(min(wanted, share, _MOST_ROWS))))
         replan(progress, config)
     return progress
 
@@ -76,7 +77,7 @@ def replan(progress: TrainProgress, config: TrainConfig) -> None:
     progress.steps = progress.step + max(0, min(undone, steps_left))
     progress.seconds_left = max(0.0, left) + final
     until = progress.evaluated_at + interval - progress.seconds
-    progress.next_evaluation = progress.step + max(1, round(until / progress.step_seconds))
+    progress.next_evaluation = progress.step + max(0, round(until / progress.step_seconds))
     if progress.steps - progress.next_evaluation < interval / 2 / progress.step_seconds:
         progress.next_evaluation = progress.steps  # the last one follows so soon
 
