@@ -136,7 +136,11 @@ def test_a_plan_by_hand():
     assert (progress.max_steps, progress.next_evaluation) == (100_000, 67)  # after 133.3 seconds
     # of the 296 seconds that are left 24 are kept for the end, and 2 * 8 for evaluations on the way: 256 for steps
     assert (progress.steps, progress.seconds_left) == (128, 296.0)
-    progress.step, progress.seconds, progress.step_seconds = 50, 154.0, 3.0  # slower: all of it takes half as long again
+    progress.step, progress.seconds, progress.step_seconds = (
+        50,
+        154.0,
+        3.0,
+    )  # slower: all of it takes half as long again
     replan(progress, settings)
     # 296 - 150 = 146 seconds are left, 36 of them for the end and 12 for the one evaluation that still fits
     assert progress.steps == 50 + round((146 - 36 - 12) / 3)

@@ -16,7 +16,7 @@ LOSS = ValidationLoss(bits_per_note=1.0, fields={})
 class Machine:
     """A pretended machine: a clock, and the seconds that steps and evaluations take by it."""
 
-    def __init__(self, a_step=0.4, a_row=5e-5, load=lambda seconds: 1.0):  # noqa: ARG005
+    def __init__(self, a_step=0.4, a_row=5e-5, load=lambda seconds: 1.0):
         self.now, self.a_step, self.a_row, self.load = 0.0, a_step, a_row, load
 
     def work(self, seconds):
@@ -136,7 +136,9 @@ def test_patience_is_said_and_what_it_leaves_unused():
 def test_time_before_a_kill_counts():
     settings = config(minutes=3.0, epochs=1_000_000, evaluations=30, patience=1000)
     machine = Machine()
-    progress = plan_run(settings, packs_per_epoch=20, validation_rows=9_000, seconds=2.0, step_seconds=0.4, row_seconds=5e-5)
+    progress = plan_run(
+        settings, packs_per_epoch=20, validation_rows=9_000, seconds=2.0, step_seconds=0.4, row_seconds=5e-5
+    )
     machine.now = 2.0
     machine.go_on(progress, settings, until=100.0)
     assert not progress.why
@@ -170,7 +172,7 @@ def machine(monkeypatch):
 
     step, evaluation = (lambda *_: made.a_step), (lambda _, chosen, *__: rows_of(chosen) * made.a_row)
     monkeypatch.setattr(trainer, "optimizer_step", slowed(trainer.optimizer_step, step))
-    monkeypatch.setattr(step_timing, "accumulate_gradients", slowed(step_timing.accumulate_gradients, step))
+    monkeypatch.setattr(step_timing, "optimizer_step", slowed(step_timing.optimizer_step, step))
     for module in (trainer, step_timing):
         monkeypatch.setattr(module, "validation_loss", slowed(module.validation_loss, evaluation))
     return made
@@ -179,7 +181,9 @@ def machine(monkeypatch):
 ENDLESS = {"packs": 1, "epochs": 100_000, "evaluations": 10, "minutes": 0.5, "patience": 99}
 
 
-@pytest.mark.parametrize("load", [slower_from(0, 1.0), slower_from(15, 5.0)], ids=["quiet", "5 times slower in the middle"])
+@pytest.mark.parametrize(
+    "load", [slower_from(0, 1.0), slower_from(15, 5.0)], ids=["quiet", "5 times slower in the middle"]
+)
 def test_the_trainer_keeps_its_minutes(tmp_path, machine, load):
     machine.load = load
     progress = run(tmp_path, Recorder(), clock=lambda: machine.now, **ENDLESS)
@@ -197,7 +201,9 @@ def test_time_before_a_stop_counts_in_the_trainer(tmp_path, machine):
     machine.now += 1000.0  # hours later
     progress = run(tmp_path, second, clock=lambda: machine.now, **ENDLESS)
     assert progress.why == "0.5 minutes are over"
-    assert abs(stopped + machine.now - (stopped + 1000.0) - 30) <= 0.05 * 30 + machine.a_step  # the step that was not saved
+    assert (
+        abs(stopped + machine.now - (stopped + 1000.0) - 30) <= 0.05 * 30 + machine.a_step
+    )  # the step that was not saved
     assert second.estimate.done == 39
 
 
@@ -209,7 +215,9 @@ def test_time_before_training_counts_where_the_session_says_when_it_began(tmp_pa
 
 def test_the_evaluations_of_a_run_take_the_same_windows(tmp_path, machine, monkeypatch):
     taken = []
-    monkeypatch.setattr(trainer, "validation_loss", lambda model, chosen, *rest: taken.append(chosen) or LOSS_OF(model, chosen, *rest))
+    monkeypatch.setattr(
+        trainer, "validation_loss", lambda model, chosen, *rest: taken.append(chosen) or LOSS_OF(model, chosen, *rest)
+    )
     monkeypatch.setattr("meloctl.training.time_plan._WANTED_ROWS", 100)
     progress = run(tmp_path, Recorder(), model=fresh(), clock=lambda: machine.now, **{**ENDLESS, "minutes": 0.1})
     assert progress.validation_every > 1

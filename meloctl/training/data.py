@@ -19,6 +19,7 @@ from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.ngram_baselines import NgramBaseline
 from meloctl.training.plan import TrainPlan
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainData:
     """A corpus, ready to train on."""

@@ -12,15 +12,12 @@ from meloctl.training.distributed_packs import DistributedPacks
 from meloctl.training.options import TrainConfig
 from meloctl.training.reports import RunEstimate
 from meloctl.training.schedule import TrainProgress
+from meloctl.training.train_step import TrainState, optimizer_step, step_layout
 from meloctl.training.validation import first_rows, rows_of, validation_loss
-from meloctl.training.train_step import TrainState, accumulate_gradients, step_layout
 
 _STEPS = 5
 _SHARE = 0.05
 """No further step is timed once this share of the time budget is used."""
-
-_OPTIMIZER = 1.05
-"""Time of a step with its optimizer, which is not timed, over that of its passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +38,7 @@ def rehearse(
     config: TrainConfig,
     clock: Callable[[], float],
 ) -> Rehearsal:
-    """Time some steps, and an evaluation of a pack's rows.
+    """Time some steps at rate 0, which change no weight, and an evaluation of a pack's rows.
 
     Args:
         clock: seconds so far, the same on all ranks.
@@ -51,28 +48,25 @@ def rehearse(
     for step in range(_STEPS):
         batch = step_layout(state.model)(packs.step_batch(step))
         began = clock()
-        accumulate_gradients(state, batch, config)
-        state.optimizer.zero_grad()
+        optimizer_step(state, batch, config, rate=0.0)
         seconds.append(clock() - began)
         if sum(seconds) > _SHARE * 60 * config.minutes:
             break
+    state.optimizer.forget()
     timed = seconds[1:] or seconds  # the first warms up
     began, some = clock(), first_rows(validation, config.pack_rows)
     validation_loss(state.model, some, config.pack_rows, state.accelerator)
-    return Rehearsal(
-        step_seconds=_OPTIMIZER * sum(timed) / len(timed), row_seconds=(clock() - began) / rows_of(some)
-    )
+    return Rehearsal(step_seconds=sum(timed) / len(timed), row_seconds=(clock() - began) / rows_of(some))
 
 
-def estimate_run(state: TrainState, packs: DistributedPacks, progress: TrainProgress) -> RunEstimate:
+def estimate_run(packs: DistributedPacks, progress: TrainProgress) -> RunEstimate:
     """Time and memory that the steps that are left will need."""
-    moments = 8 * sum(p.numel() for p in state.model.parameters())
     return RunEstimate(
         steps=progress.steps,
         done=progress.step,
         seconds=progress.seconds_left,
         rows_per_second=packs.step_batch(0).n_rows / progress.step_seconds,
-        memory_bytes=peak_memory_bytes() + (0 if state.optimizer.state else moments),
+        memory_bytes=peak_memory_bytes(),
         padding=packs.padding,
     )
 

@@ -114,7 +114,7 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
             row_seconds=measured.row_seconds,
         )
     progress.padding = packs.padding
-    reporter.message(estimate_run(state, packs, progress))
+    reporter.message(estimate_run(packs, progress))
     reporter.stage("training", progress.steps, done=progress.step)
     state.wrapped.train()
     _run_steps(job, state, packs, progress, reporter, clock)
