@@ -1,4 +1,4 @@
-"""The time budget is kept, by a clock that the test drives: on a quiet machine, a slower one, with slow evaluations, after a kill."""
+"""The time budget is kept, by a clock that the test drives: on quiet and slower machines, with slow evaluations, after a kill."""
 
 import math
 
@@ -79,7 +79,7 @@ def test_minutes_are_kept_on_any_machine(load, rows):
     assert abs(seconds - 180) <= 0.05 * 180
     assert progress.why == "3 minutes are over"
     assert progress.step == progress.steps < progress.max_steps
-    assert progress.done == pytest.approx(1.0, abs=0.05)
+    assert progress.done == pytest.approx(1.0, abs=0.15)  # less than 1 where it slows down at the very end
 
 
 @pytest.mark.parametrize("minutes", [0.2, 1.0, 30.0])
@@ -214,19 +214,20 @@ def test_time_before_training_counts_where_the_session_says_when_it_began(tmp_pa
 
 
 def test_the_evaluations_of_a_run_take_the_same_windows(tmp_path, machine, monkeypatch):
-    taken = []
-    monkeypatch.setattr(
-        trainer, "validation_loss", lambda model, chosen, *rest: taken.append(chosen) or LOSS_OF(model, chosen, *rest)
-    )
+    taken, measure = [], trainer.validation_loss
+
+    def remembered(model, chosen, *rest):
+        taken.append(list(chosen))
+        return measure(model, chosen, *rest)
+
+    monkeypatch.setattr(trainer, "validation_loss", remembered)
     monkeypatch.setattr("meloctl.training.time_plan._WANTED_ROWS", 100)
     progress = run(tmp_path, Recorder(), model=fresh(), clock=lambda: machine.now, **{**ENDLESS, "minutes": 0.1})
     assert progress.validation_every > 1
     assert progress.final_rows == rows_of(DATA[1])
-    assert all(list(chosen) == list(DATA[1][:: progress.validation_every]) for chosen in taken)
+    assert len(taken) > 1
+    assert all(chosen == list(DATA[1][:: progress.validation_every]) for chosen in taken)
     assert progress.validation_rows == pytest.approx(rows_of(taken[0]), rel=0.5)
-
-
-LOSS_OF = trainer.validation_loss
 
 
 def test_progress_knows_the_recent_speed():

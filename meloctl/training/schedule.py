@@ -89,7 +89,7 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One entry per evaluation: the columns of metrics.csv."""
 
     def add_step(self, nll: float, notes: int, *, seconds: float) -> None:
-        """Add a step's loss (in nats), notes and time to the running totals; `seconds` is the time so far, this step's included."""
+        """Add a step's loss (in nats), notes and time to the running totals; `seconds` is the time so far, this step included."""
         self.done += (1 - self.done) / max(1, self.steps - self.step)
         self.step_seconds += _RECENT * (seconds - self.seconds - self.step_seconds)
         self.step, self.seconds = self.step + 1, seconds

@@ -14,7 +14,7 @@ EVALUATION_SHARE = 0.06
 """Most of the time budget that evaluations on the way take, where time is the limit."""
 
 _WANTED_ROWS = 1 << 13
-"""Evaluations on the way become rarer rather than smaller than this, as long as one of them fits: the figure of few rows is noise."""
+"""Evaluations on the way become rarer rather than smaller than this, as long as one fits: the figure of few rows is noise."""
 
 _MOST_ROWS = 1 << 17
 """Most rows of an evaluation on the way."""
