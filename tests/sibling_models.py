@@ -9,6 +9,9 @@ from analysis.piece import Part
 from meloctl.dataset.packs import Pack, pack_of, padded
 from meloctl.dataset.windows import Window
 from meloctl.model.config import ModelConfig
+from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
+from meloctl.model.encoder_decoder.model import EncoderDecoder
+from meloctl.model.music_transformer.decoder import MusicTransformerDecoder
 from meloctl.rows.codec import encode
 from meloctl.rows.vocabulary import ABSENT
 
@@ -94,3 +97,12 @@ def sibling(kind, *, seed=0, **change):
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model
+
+
+def started(model, prompts, **how):
+    """A sibling's decoder of tensors, and the states after prompts, in the model's own precision."""
+    if isinstance(model, EncoderDecoder):
+        decoder = EncoderDecoderDecoder(model, **how)
+    else:
+        decoder = MusicTransformerDecoder(model, len(prompts), **how)
+    return decoder, decoder.prefill(prompts)

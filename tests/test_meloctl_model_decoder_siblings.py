@@ -10,8 +10,8 @@ import torch
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sibling_models import SIZES, sibling
-from small_models import SEED, V, music, pack_of_rows, small
+from sibling_models import SIZES, sibling, started
+from small_models import SEED, V, music, pack_of_rows, row_writers, small
 
 from analysis.midi import read_midi
 from analysis.midi_write import write_midi
@@ -19,7 +19,6 @@ from meloctl.cli.main import run
 from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import ModelConfig
@@ -61,14 +60,14 @@ def assert_equal_to_full(decoder, states, rows, full):
 @given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from([4, 28, 400]))
 def test_cached_states_of_the_music_transformer_equal_the_full_forward(seed, bars, context):
     model, (rows, *_) = sibling(MusicTransformer, context=context), music(seed, bars=bars)
-    assert_equal_to_full(*start_decoding(model, [NO_ROWS]), rows, full_states(model, rows))
+    assert_equal_to_full(*started(model, [NO_ROWS]), rows, full_states(model, rows))
 
 
 def test_rows_further_back_than_any_distance_and_the_context_are_seen():
     model, (rows, *_) = sibling(MusicTransformer), music(3, bars=20)
     assert len(rows) > 2 * model.config.context > 8 * longest_distance(model.config) - 1
     full = full_states(model, rows)
-    assert_equal_to_full(*start_decoding(model, [NO_ROWS]), rows, full)
+    assert_equal_to_full(*started(model, [NO_ROWS]), rows, full)
     first = rows.clone()
     first[1, PITCH] += 7
     assert (full_states(model, first)[-1] - full[-1]).abs().max() > 1e-6
@@ -79,7 +78,7 @@ def test_rows_further_back_than_any_distance_and_the_context_are_seen():
 def test_cached_states_of_the_encoder_decoder_equal_the_full_forward(seed, primer_bars, bars):
     model, (rows, bar, _) = sibling(EncoderDecoder), music(seed, bars=primer_bars + bars)
     n = bar.index(primer_bars)
-    assert_equal_to_full(*start_decoding(model, [rows[:n]]), rows[n:], full_states(model, rows, n))
+    assert_equal_to_full(*started(model, [rows[:n]]), rows[n:], full_states(model, rows, n))
 
 
 def test_a_window_is_written_as_it_was_trained():
@@ -87,9 +86,7 @@ def test_a_window_is_written_as_it_was_trained():
     model, (rows, *_) = sibling(EncoderDecoder), music(5, bars=9)
     n = encoder_decoder.split(rows.numpy(), V)
     assert 0 < n < len(rows)
-    assert_equal_to_full(
-        *start_decoding(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of_rows(rows)))[0]
-    )
+    assert_equal_to_full(*started(model, [rows[:n]]), rows[n:], model.states(model.layout(pack_of_rows(rows)))[0])
 
 
 @pytest.mark.parametrize("prompted", [False, True])
@@ -109,7 +106,7 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
     full = [full_states(model, rows, n) for rows in every]
     if kind is MusicTransformer:
         full = [states[n:] for states in full]
-    decoder, states = start_decoding(model, [rows[:n] for rows in every])
+    decoder, states = started(model, [rows[:n] for rows in every])
     every, going = [rows[n:] for rows in every], [0, 1, 2]
     for i in range(max(map(len, every))):
         for piece, state in zip(going, states, strict=True):
@@ -123,7 +120,7 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
 
 
 def test_each_model_has_its_decoder_which_reads_the_prompt():
-    rows = music(6, bars=3)[0][:-1]
+    rows = music(6, bars=3)[0][:-1].numpy()
     kinds = {
         small(SEED): MeloFormerDecoder,
         sibling(MusicTransformer): MusicTransformerDecoder,
@@ -131,13 +128,13 @@ def test_each_model_has_its_decoder_which_reads_the_prompt():
     }
     for model, kind in kinds.items():
         decoder, states = start_decoding(model, [rows, rows])
-        assert type(decoder) is kind
+        assert type(decoder.decoder) is kind
         assert decoder.model is model
-        assert states.shape == (2, 24)
-        assert_equal(states[0], states[1])
-        other = rows.clone()
+        assert (states.shape, states.dtype) == ((2, 24), np.float32)
+        assert np.array_equal(states[0], states[1])
+        other = rows.copy()
         other[1, PITCH] += 7
-        assert (start_decoding(model, [other])[1] - states[:1]).abs().max() > 1e-6
+        assert np.abs(start_decoding(model, [other])[1] - states[:1]).max() > 1e-6
 
 
 @pytest.mark.parametrize("kind", [MusicTransformer, EncoderDecoder])
@@ -147,7 +144,7 @@ def test_products_in_bf16_are_near(kind):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(0.1)  # or else a model as wide as this saturates
-    exact, near = start_decoding(model, [NO_ROWS]), start_decoding(model, [NO_ROWS], half=True)
+    exact, near = started(model, [NO_ROWS]), started(model, [NO_ROWS], half=True)
     differs = False
     for row in rows[:-1]:
         a, b = (decoder.step(row[None]) for decoder, _ in (exact, near))
@@ -162,15 +159,9 @@ def test_products_in_bf16_are_near(kind):
 def test_siblings_write_exact_bars_under_the_grammar(kind, bars):
     model, prompt = sibling(kind), music(7, bars=4)[0][:-1].numpy().astype(np.int16)
     for first in (prompt[:0], prompt):
-        writers = [
-            PieceWriter(
-                vocabulary=V, constraints=Constraints(bars=bars), random=np.random.default_rng(seed), prompt=first
-            )
-            for seed in range(3)
-        ]
+        writers = row_writers(Constraints(bars=bars), range(3), first)
         decoder = generate(model, writers, Sampling(top_p=1.0))
-        for writer in writers:
-            rows = np.stack(writer.rows)
+        for rows in map(writers.rows, range(3)):
             assert check_rows(rows, V) == []
             assert np.array_equal(rows[: len(first)], first)
             assert (rows[:, INSTRUMENT] == V.bar).sum() == bars + 4 * bool(len(first))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sibling_models import sibling
+from sibling_models import sibling, started
 from small_models import EXEMPT, SEED, masked_window, music, small
 from strategies import specs
 
@@ -157,7 +157,7 @@ def test_each_distinct_prompt_is_read_once(monkeypatch):
     layout = model.layout
     monkeypatch.setattr(model, "layout", lambda pack: lengths.append(pack.n_rows) or layout(pack))
     rows, other = music(3, bars=4)[0][:-1], music(4, bars=3)[0][:-1]
-    start_decoding(model, [rows, other, rows, rows, NO_ROWS])
+    start_decoding(model, [some.numpy() for some in (rows, other, rows, rows, NO_ROWS)])
     assert lengths == [len(rows) + len(other)]
 
 
@@ -167,8 +167,8 @@ def test_prefill_of_the_music_transformer_equals_row_by_row(seed, share, context
     model = sibling(MusicTransformer, context=context)
     pieces = [music(seed + i, bars=5)[0] for i in (0, 1, 0)]
     n = int(share * (min(map(len, pieces)) - 1))
-    decoder, states = start_decoding(model, [rows[:n] for rows in pieces])
-    reference, expected = start_decoding(model, [NO_ROWS] * 3)
+    decoder, states = started(model, [rows[:n] for rows in pieces])
+    reference, expected = started(model, [NO_ROWS] * 3)
     for i in range(n):
         expected = reference.step(torch.stack([rows[i] for rows in pieces]))
     assert_close(states, expected)
@@ -182,10 +182,10 @@ def test_prefill_of_the_music_transformer_equals_row_by_row(seed, share, context
 def test_equal_primers_of_the_encoder_decoder_equal_each_alone():
     model, primer, other = sibling(EncoderDecoder), music(1, bars=4)[0][:-1], music(1, bars=4)[0][:-1]
     other[1, PITCH] += 3
-    decoder, states = start_decoding(model, [primer, other, primer])
+    decoder, states = started(model, [primer, other, primer])
     following = music(2, bars=2)[0]
     for i, prompt in enumerate((primer, other, primer)):
-        alone, expected = start_decoding(model, [prompt])
+        alone, expected = started(model, [prompt])
         assert_close(states[i], expected[0])
         assert_close(decoder.primer[:, :, i], alone.primer[:, :, 0])
     for row in following[:-1]:
@@ -197,7 +197,8 @@ def test_products_in_bf16_are_near():
     # wide enough for the largest products to be taken in bf16
     model = small(SEED, width=384, heads=3, kv_heads=1, hidden=640).float()
     rows = music(5, bars=4)[0][:-1]
-    (exact, a), (near, b) = start_decoding(model, [rows]), start_decoding(model, [rows], half=True)
+    exact, near = MeloFormerDecoder(model), MeloFormerDecoder(model, half=True)
+    a, b = exact.prefill([rows]), near.prefill([rows])
     torch.testing.assert_close(a, b, rtol=0.1, atol=0.1)
     assert not torch.equal(a, b)
     torch.testing.assert_close(exact.step(rows[:1]), near.step(rows[:1]), rtol=0.1, atol=0.1)

@@ -50,7 +50,7 @@ def config(**change):
         "seed": 3,
         "packs": 2,
         "pack_rows": 100,
-        "learning_rate": 3e-3,
+        "learning_rate": 0.01,
         "minutes": 10.0,
         "epochs": 8,
         "evaluations": 4,

@@ -61,7 +61,11 @@ def train(
     ] = 0,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", help="Peak learning rate (default: by the model's width).", show_default=False),
+        typer.Option(
+            "--learning-rate",
+            help="Peak learning rate of the layers' matrices; that of other weights is a share of it (default: 0.03).",
+            show_default=False,
+        ),
     ] = None,
     packs: Annotated[
         int | None,

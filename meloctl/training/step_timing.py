@@ -1,4 +1,4 @@
-"""Seconds of a step, measured on a few forward and backward passes that change no weight, and the estimate of a run."""
+"""Seconds of a step, measured on a few steps at rate 0, which change no weight, and the estimate of a run."""
 
 import resource
 import sys
@@ -11,14 +11,11 @@ from meloctl.training.options import TrainConfig
 from meloctl.training.processes import broadcast_first
 from meloctl.training.reports import RunEstimate
 from meloctl.training.schedule import MARGIN, TrainProgress
-from meloctl.training.train_step import TrainState, accumulate_gradients, step_layout
+from meloctl.training.train_step import TrainState, optimizer_step, step_layout
 
 _STEPS = 5
 _SHARE = 0.05
 """No further step is timed once this share of the time budget is used."""
-
-_OPTIMIZER = 1.05
-"""Time of a step with its optimizer, which is not timed, over that of its passes."""
 
 
 def time_steps(state: TrainState, packs: DistributedPacks, config: TrainConfig) -> float:
@@ -28,26 +25,23 @@ def time_steps(state: TrainState, packs: DistributedPacks, config: TrainConfig) 
     for step in range(_STEPS):
         batch = step_layout(state.model)(packs.step_batch(step))
         began = time.monotonic()
-        accumulate_gradients(state, batch, config)
-        state.optimizer.zero_grad()
+        optimizer_step(state, batch, config, rate=0.0)
         seconds.append(broadcast_first(state.accelerator, time.monotonic() - began))
         if sum(seconds) > _SHARE * 60 * config.minutes:
             break
+    state.optimizer.forget()
     timed = seconds[1:] or seconds  # the first warms up
-    return _OPTIMIZER * sum(timed) / len(timed)
+    return sum(timed) / len(timed)
 
 
-def estimate_run(
-    state: TrainState, packs: DistributedPacks, progress: TrainProgress, seconds_per_step: float
-) -> RunEstimate:
+def estimate_run(packs: DistributedPacks, progress: TrainProgress, seconds_per_step: float) -> RunEstimate:
     """Time and memory that the steps that are left will need."""
-    moments = 8 * sum(p.numel() for p in state.model.parameters())
     return RunEstimate(
         steps=progress.steps,
         done=progress.step,
         seconds=(progress.steps - progress.step) * seconds_per_step / MARGIN,
         rows_per_second=packs.step_batch(0).n_rows / seconds_per_step,
-        memory_bytes=peak_memory_bytes() + (0 if state.optimizer.state else moments),
+        memory_bytes=peak_memory_bytes(),
         padding=packs.padding,
     )
 

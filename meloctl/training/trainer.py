@@ -101,7 +101,7 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     else:
         seconds_per_step = progress.seconds_per_step
     progress.padding = packs.padding
-    reporter.message(estimate_run(state, packs, progress, seconds_per_step))
+    reporter.message(estimate_run(packs, progress, seconds_per_step))
     reporter.stage("training", progress.steps, done=progress.step)
     state.wrapped.train()
     _run_steps(job, state, packs, progress, reporter)
