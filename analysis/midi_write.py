@@ -1,11 +1,18 @@
-"""MIDI files out: a Piece → a file, the one place that uses a MIDI library (mido)."""
+"""MIDI files out: a Piece → a file."""
 
-import io
+import struct
 from pathlib import Path
-from typing import Any
 
 from analysis.atomic_write import atomic_write
 from analysis.piece import Notes, Piece
+
+_Event = tuple[int, int, bytes]
+"""Tick, place in the tick, and bytes."""
+
+_META = 0xFF
+
+_RELEASE = 64
+"""The velocity of every note-off, which is that of instruments that measure none."""
 
 
 def write_midi(piece: Piece, path: Path) -> None:
@@ -21,55 +28,60 @@ def midi_bytes(piece: Piece) -> bytes:
     A port of MIDI has 15 channels for pitched parts, and channel 10 for drums of one kit: the 16th part, or the second kit,
     begins a second port.
     """
-    from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
-
-    bars, notes = piece.bars, piece.notes
+    bars = piece.bars
     signatures = zip(bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True)
     tempos = zip(piece.tempo_tick.tolist(), piece.tempo.tolist(), strict=True)
     head = [
-        *((tick, 0, MetaMessage("time_signature", numerator=n, denominator=d)) for tick, n, d in signatures),
-        *((tick, 0, MetaMessage("set_tempo", tempo=bpm2tempo(tempo))) for tick, tempo in tempos),
+        *((tick, 0, _meta(0x58, bytes((n, d.bit_length() - 1, 24, 8)))) for tick, n, d in signatures),
+        *((tick, 0, _meta(0x51, round(60_000_000 / tempo).to_bytes(3, "big"))) for tick, tempo in tempos),
     ]
-    out = MidiFile(type=1, ticks_per_beat=piece.ticks_per_quarter, charset="utf-8")
-    out.tracks.append(MidiTrack(_timed(head, piece.end_tick)))
+    tracks = [_track(head, piece.end_tick)]
     pitched, kits = 0, list(dict.fromkeys(part.program for part in piece.parts if part.is_drum))
     for index, part in enumerate(piece.parts):
         port, channel = (kits.index(part.program), 9) if part.is_drum else divmod(pitched, 15)
         pitched += not part.is_drum
         channel += channel >= 9 and not part.is_drum
-        setup = [MetaMessage("track_name", name=part.name)] if part.name else []
-        setup += [MetaMessage("midi_port", port=port)] if port else []
-        setup.append(Message("program_change", channel=channel, program=part.program))
-        mine = notes.take(notes.part == index)
-        events = [(0, -1, message) for message in setup] + _note_messages(mine, channel)
-        out.tracks.append(MidiTrack(_timed(events, piece.end_tick)))
-    buffer = io.BytesIO()
-    out.save(file=buffer)
-    return buffer.getvalue()
+        setup = [_meta(0x03, part.name.encode())] if part.name else []
+        setup += [_meta(0x21, bytes((port,)))] if port else []
+        setup.append(bytes((0xC0 | channel, part.program)))
+        mine = piece.notes.take(piece.notes.part == index)
+        tracks.append(_track([*((0, -1, message) for message in setup), *_note_events(mine, channel)], piece.end_tick))
+    return b"".join((_chunk(b"MThd", struct.pack(">HHH", 1, len(tracks), piece.ticks_per_quarter)), *tracks))
 
 
-def _note_messages(notes: Notes, channel: int) -> list[tuple[int, int, Any]]:
-    """(tick, place in the tick, message): ends of notes first, then notes of no length, then note-ons."""
-    from mido import Message
-
-    found = []
+def _note_events(notes: Notes, channel: int) -> list[_Event]:
+    """Ends of notes first in a tick, then notes of no length, then note-ons."""
+    found: list[_Event] = []
     columns = (notes.onset_tick, notes.duration_tick, notes.pitch, notes.velocity)
+    on, off = 0x90 | channel, 0x80 | channel
     for onset, duration, pitch, velocity in zip(*(c.tolist() for c in columns), strict=True):
-        on = Message("note_on", channel=channel, note=pitch, velocity=velocity)
-        off = Message("note_off", channel=channel, note=pitch)
-        found += [(onset, 2 if duration else 1, on), (onset + duration, 0 if duration else 1, off)]
+        found.append((onset, 2 if duration else 1, bytes((on, pitch, velocity))))
+        found.append((onset + duration, 0 if duration else 1, bytes((off, pitch, _RELEASE))))
     return found
 
 
-def _timed(events: list[tuple[int, int, Any]], end_tick: int) -> list[Any]:
-    """Messages of (tick, place in the tick, message) in order, each with its delta time, and End of Track at a tick or behind
-    them."""
-    from mido import MetaMessage
+def _track(events: list[_Event], end_tick: int) -> bytes:
+    """A track of events in order, with running status, and End of Track at a tick or behind them."""
+    data = bytearray()
+    now, status = 0, _META
+    for tick, _, event in sorted(events, key=lambda event: event[:2]):
+        data += variable_length(tick - now)
+        data += event if event[0] != status or status == _META else event[1:]
+        now, status = tick, event[0]
+    return _chunk(b"MTrk", bytes(data) + variable_length(max(end_tick - now, 0)) + _meta(0x2F, b""))
 
-    found, now = [], 0
-    ordered = sorted(events, key=lambda event: event[:2])
-    end = max([end_tick, *(tick for tick, _, _ in ordered[-1:])])
-    for tick, _, message in [*ordered, (end, 0, MetaMessage("end_of_track"))]:
-        found.append(message.copy(time=tick - now))
-        now = tick
-    return found
+
+def _meta(kind: int, data: bytes) -> bytes:
+    return bytes((_META, kind)) + variable_length(len(data)) + data
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack(">I", len(data)) + data
+
+
+def variable_length(number: int) -> bytes:
+    """A number as MIDI writes it, seven bits a byte."""
+    out = [number & 0x7F]
+    while number := number >> 7:
+        out.append(number & 0x7F | 0x80)
+    return bytes(reversed(out))

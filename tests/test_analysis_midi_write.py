@@ -2,9 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from conftest import piece_of
+from hypothesis import given
+from hypothesis import strategies as st
+from plain_midi_write import plain_midi_bytes
 from plain_player import play
 
+from analysis.midi import parse_midi
 from analysis.midi_write import midi_bytes
 from analysis.piece import Part
 
@@ -31,3 +36,32 @@ def test_notes_that_touch_at_one_tick_keep_their_lengths():
     notes = [(0, 0, 24, 60), (0, 24, 0, 60), (0, 24, 12, 60)]
     file = play(midi_bytes(piece_of(notes)))
     assert [(n.onset, n.end) for n in file.notes] == [(0, 24), (24, 24), (24, 36)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 19), st.integers(0, 40000), st.integers(0, 300), st.integers(0, 127)), min_size=1
+    ),
+    st.lists(st.sampled_from([0, 5, 127, "kit", "Ünï"]), min_size=20, max_size=20),
+    st.integers(0, 1 << 28),
+    st.floats(4, 60000),
+)
+def test_the_bytes_are_those_of_a_midi_library(notes, parts, end, tempo):
+    kinds = [
+        Part(
+            program=3 * i if kind == "kit" else kind if isinstance(kind, int) else 1,
+            is_drum=kind == "kit",
+            name=str(kind),
+        )
+        for i, kind in enumerate(parts)
+    ]
+    piece = replace(piece_of(notes, parts=tuple(kinds)), end_tick=end)
+    piece = replace(piece, tempo=piece.tempo * 0 + tempo)
+    assert midi_bytes(piece) == plain_midi_bytes(piece)
+
+
+@pytest.mark.parametrize("name", ["band", "pop909"])
+def test_real_files_are_written_as_by_a_midi_library(real, name):
+    for path in real(name)[:6]:
+        piece = parse_midi(path.read_bytes())
+        assert midi_bytes(piece) == plain_midi_bytes(piece)

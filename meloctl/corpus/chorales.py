@@ -3,16 +3,19 @@
 music21 is read at run time; none of its files is copied into this project.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.atomic_write import atomic_write
+from analysis.chunked_map import Workers, enough_workers, worker_executor
 from analysis.corpus import group_of
 from analysis.errors import MeloError
-from analysis.midi_write import write_midi
+from analysis.midi_write import midi_bytes
 from analysis.piece import Bars, Notes, Part, Piece
 
 TICKS_PER_QUARTER = 480
@@ -36,15 +39,31 @@ def chorale_paths() -> list[Path]:
 
 
 def write_chorales(folder: Path, *, paths: list[Path], on_file: Callable[[], None] = lambda: None) -> int:
-    """Write every four-part score among `paths` as FOLDER/NAME.mid, each set of notes once; returns how many there were."""
+    """Write every four-part score among `paths` as FOLDER/NAME.mid, each set of notes once; returns how many there were.
+
+    A process a core parses; music21 takes nearly all of the time.
+
+    Raises:
+        MeloError: a process that parses was killed.
+    """
     written: set[str] = set()
-    for path in paths:
-        piece = read_chorale(path)
-        if piece is not None and group_of(piece) not in written:
-            write_midi(piece, folder / f"{path.stem}.mid")
-            written.add(group_of(piece))
-        on_file()
+    with worker_executor(enough_workers(Workers(), len(paths))) as (executor, _):
+        try:
+            for path, made in zip(paths, executor.map(_group_and_midi, paths, chunksize=4), strict=True):
+                if made is not None and made[0] not in written:
+                    with atomic_write(folder / f"{path.stem}.mid") as partial:
+                        partial.write_bytes(made[1])
+                    written.add(made[0])
+                on_file()
+        except BrokenExecutor as error:
+            raise MeloError("a process that reads scores was killed, perhaps for lack of memory; try again") from error
     return len(written)
+
+
+def _group_and_midi(path: Path) -> tuple[str, bytes] | None:
+    """In a worker: what tells a score's notes from others', and its MIDI file."""
+    piece = read_chorale(path)
+    return None if piece is None else (group_of(piece), midi_bytes(piece))
 
 
 def read_chorale(path: Path) -> Piece | None:
@@ -58,7 +77,7 @@ def read_chorale(path: Path) -> Piece | None:
     parts = list(score.parts)
     if len(parts) > 4:
         parts = [p for p in parts if p.partName in CHOIR]
-    voices = [list(_notes(part)) for part in parts]
+    voices = [_notes(part) for part in parts]
     if len(voices) != 4 or not all(voices):
         return None
     part = np.repeat(np.arange(4), [len(v) for v in voices])
@@ -73,13 +92,24 @@ def read_chorale(path: Path) -> Piece | None:
     )
 
 
-def _notes(part: Any) -> Iterator[tuple[int, int, int]]:
-    """(onset, duration, pitch) in ticks of every sounding note, ties joined, grace notes left out."""
-    for element in part.stripTies().flatten().notes:
+def _notes(part: Any) -> list[tuple[int, int, int]]:
+    """(onset, duration, pitch) in ticks of every sounding note, ties joined, grace notes left out.
+
+    Ties are joined here: music21's own way, stripTies, copies the whole part first, which takes longer than parsing it.
+    """
+    found: list[tuple[int, int, int]] = []
+    for element in part.flatten().notes:
         onset, length = _ticks(element.offset), _ticks(element.quarterLength)
-        if length:
-            for pitch in element.pitches:
-                yield onset, length, int(pitch.midi)
+        for note in element if element.isChord else [element]:
+            if not length:
+                continue
+            before, lasts, pitch = found[-1] if found else (0, 0, -1)
+            tied = note.tie is not None and note.tie.type in ("stop", "continue")
+            if tied and (before + lasts, pitch) == (onset, note.pitch.midi):
+                found[-1] = (before, lasts + length, pitch)
+            else:
+                found.append((onset, length, int(note.pitch.midi)))
+    return found
 
 
 def _ticks(quarters: Any) -> int:

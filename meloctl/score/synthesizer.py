@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import MeloError
+from analysis.midi_write import variable_length
 from meloctl.score.performance import CONTROLLER, PROGRAM, RPN, VOLUME
 
 SAMPLE_RATE = 48_000
@@ -92,9 +93,9 @@ def _midi_file(messages: list[Timed], channel: dict[int, int], start: int, frame
     for frame, lane, message in [*initial, *messages]:
         for event in _events(message, channel[lane], factor):
             place = max(frame - BLOCK // 2, last)
-            body += _variable_length(place - last) + event
+            body += variable_length(place - last) + event
             last = place
-    body += _variable_length(start + frames - last) + b"\xff\x2f\x00"
+    body += variable_length(start + frames - last) + b"\xff\x2f\x00"
     header = struct.pack(">IHHH", 6, 0, 1, SAMPLE_RATE // 2)  # ticks a quarter note, of which there are two a second
     return b"MThd" + header + b"MTrk" + struct.pack(">I", len(body)) + bytes(body)
 
@@ -113,11 +114,3 @@ def _events(message: tuple[int, ...], channel: int, factor: float) -> Iterator[b
         yield bytes((PROGRAM | channel, first))
     else:
         yield bytes((kind | channel, first, second))
-
-
-def _variable_length(number: int) -> bytes:
-    """A number as MIDI writes it, seven bits a byte."""
-    out = [number & 0x7F]
-    while number := number >> 7:
-        out.append(number & 0x7F | 0x80)
-    return bytes(reversed(out))

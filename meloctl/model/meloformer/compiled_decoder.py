@@ -13,7 +13,6 @@ import torch.nn.functional as F
 
 from analysis.arrays import Floats32, Ints
 from analysis.vector_product import VECTOR
-from meloctl.model.fused_linear import field_heads
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.model import KV, MeloFormer, layer_forward
 from meloctl.model.meloformer.packed_weights import LANES, PackedWeights, packed_weights, padded_to
@@ -41,7 +40,6 @@ class CompiledDecoder:
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
         """
         self.model, self.half, self.first_masked_bar = model, half, first_masked_bar
-        self.heads = field_heads(model.heads, model.start.dtype)
         self.cache = PagedKVCache(model, pieces, first_masked_bar=first_masked_bar)
         self.weights: PackedWeights | None = None
         self.buffers: Buffers | None = None
