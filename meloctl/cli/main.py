@@ -10,6 +10,7 @@ from analysis.errors import MeloError
 from analysis.shown_text import escaped
 from meloctl import __version__
 from meloctl.cli import compare, corpus, evaluate, generate, mask, play, report, stats, train
+from meloctl.openmp import limit_spinning
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """click's exception of wrong usage; Typer exports only this child of it."""
@@ -48,6 +49,7 @@ def _version(show: bool = typer.Option(False, "--version", help="Print the versi
 
 def run() -> None:
     """Run the program. A user's mistake is one line on stderr: status 2 for wrong usage, 1 for anything else."""
+    limit_spinning()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be any bytes
