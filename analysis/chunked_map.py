@@ -99,7 +99,7 @@ def map_chunks(
         else:
             missing.append(i)
     chunks = ((i, starts[i], paths[starts[i] : starts[i] + size]) for i in missing)
-    for i, result, n in _work(task, chunks, _enough(workers, len(paths))):
+    for i, result, n in _work(task, chunks, enough_workers(workers, len(paths))):
         _write(results[i], result)
         on_files(n)
     return results
@@ -154,7 +154,8 @@ def _claim(folder: Path, key: str, size: int) -> None:
     atomic_write_text(note, json.dumps(mine) + "\n")
 
 
-def _enough(workers: Workers, n_files: int) -> Workers:
+def enough_workers(workers: Workers, n_files: int) -> Workers:
+    """The same workers, with a number of processes for so many files where they say none."""
     if workers.cluster or workers.processes is not None:
         return workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -173,7 +174,7 @@ def _work(task: ChunkTask, chunks: Iterator[Chunk], workers: Workers) -> Iterato
     died: list[Chunk] = []
     more = True
     while more:
-        with _executor(workers) as (executor, at_once):
+        with worker_executor(workers) as (executor, at_once):
             running: dict[Future[ChunkResult], Chunk] = {}
             try:
                 for chunk in chunks:
@@ -222,7 +223,7 @@ def _one_by_one(task: ChunkTask, first: int, paths: Sequence[str], workers: Work
     died: set[int] = set()
     left = list(range(first, first + len(paths)))
     while left:
-        with _executor(alone) as (executor, _):
+        with worker_executor(alone) as (executor, _):
             try:
                 while left:
                     path = paths[left[0] - first]
@@ -232,7 +233,7 @@ def _one_by_one(task: ChunkTask, first: int, paths: Sequence[str], workers: Work
                 if not _is_death(error):
                     raise
                 died.add(left.pop(0))
-    with _executor(alone) as (executor, _):
+    with worker_executor(alone) as (executor, _):
         return executor.submit(_run, task, first, paths, frozenset(died)).result()
 
 
@@ -249,8 +250,8 @@ def _run(task: ChunkTask, first: int, paths: Sequence[str], died: frozenset[int]
 
 
 @contextmanager
-def _executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
-    """Workers, and how many chunks they are given at once."""
+def worker_executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
+    """An executor on these workers, and how many tasks to give it at once."""
     if workers.cluster:
         with _dask(workers.cluster) as client:
             yield client.get_executor(), 2 * max(len(client.ncores()), 1)

@@ -1,4 +1,4 @@
-"""Bach's chorales as music21 itself reads them: slow, and what the reader of their MusicXML must give."""
+"""Bach's chorales with ties joined by music21 itself: slow, and what `read_chorale` must give."""
 
 from fractions import Fraction
 
