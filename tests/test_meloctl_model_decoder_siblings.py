@@ -11,7 +11,7 @@ from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sibling_models import SIZES, sibling, started
-from small_models import SEED, V, music, pack_of_rows, small
+from small_models import SEED, V, music, pack_of_rows, row_writers, small
 
 from analysis.midi import read_midi
 from analysis.midi_write import write_midi
@@ -19,7 +19,6 @@ from meloctl.cli.main import run
 from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import ModelConfig
@@ -160,15 +159,9 @@ def test_products_in_bf16_are_near(kind):
 def test_siblings_write_exact_bars_under_the_grammar(kind, bars):
     model, prompt = sibling(kind), music(7, bars=4)[0][:-1].numpy().astype(np.int16)
     for first in (prompt[:0], prompt):
-        writers = [
-            PieceWriter(
-                vocabulary=V, constraints=Constraints(bars=bars), random=np.random.default_rng(seed), prompt=first
-            )
-            for seed in range(3)
-        ]
+        writers = row_writers(Constraints(bars=bars), range(3), first)
         decoder = generate(model, writers, Sampling(top_p=1.0))
-        for writer in writers:
-            rows = np.stack(writer.rows)
+        for rows in map(writers.rows, range(3)):
             assert check_rows(rows, V) == []
             assert np.array_equal(rows[: len(first)], first)
             assert (rows[:, INSTRUMENT] == V.bar).sum() == bars + 4 * bool(len(first))

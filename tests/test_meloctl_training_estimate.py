@@ -15,7 +15,7 @@ from meloctl.machine import Machine, free_memory, this_machine
 from meloctl.model.config import PRESETS
 from meloctl.model.meloformer.model import n_parameters
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build, model_name
-from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.rows.vocabulary import FIELDS, default_vocabulary
 from meloctl.training.estimate import BASE_BYTES, CorpusSize, estimate_resources, floats_in_heads, floats_in_layer
 from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility
 from meloctl.training.options import CONTEXTS, PACKS, TrainConfig
@@ -110,10 +110,15 @@ def test_parameters_are_those_of_the_model(architecture):
     assert needed(architecture).parameters == n_parameters(build(architecture, PRESETS["tiny"], V, spec))
 
 
+SQUARES, WIDE = 16, 12
+"""Matrices of tiny's layers that are 192 × 192, and 192 × 512 or 512 × 192; each of the heads has one of 96 × 192."""
+
+
 def test_memory_is_the_sum_of_what_it_holds():
     plain, parameters = needed(), needed().parameters
-    assert plain.weights_bytes == 4 * 4 * parameters  # weights, gradients, two moments
-    assert needed(processes=2, shard=True).weights_bytes == 2 * 4 * parameters
+    turned = 192 * (SQUARES * 192 + WIDE * 512 + len(FIELDS) * 96)  # weights, gradients, and one moment
+    assert plain.weights_bytes == 4 * (3 * turned + 4 * (parameters - turned))  # two moments of the others
+    assert needed(processes=2, shard=True).weights_bytes == plain.weights_bytes / 2
     assert needed(processes=2).weights_bytes == plain.weights_bytes
     assert plain.memory_bytes == plain.weights_bytes + plain.activations_bytes
     kept = plain.activations_bytes - BASE_BYTES
@@ -127,10 +132,14 @@ def test_time_grows_with_what_is_done():
     machine = Machine(device="cpu", memory_bytes=0, flops_per_second=1e10, bytes_per_second=1e10)
     plain = needed().seconds(machine)
     assert plain == pytest.approx(needed().flops / 1e10 + needed().traffic_bytes / 1e10)
-    assert needed(packs=2).flops == 2 * needed().flops
+    # five rounds of three products with each matrix; that with itself, its square, and their sum with it
+    shapes = [(SQUARES, 192, 192), (WIDE, 192, 512), (len(FIELDS), 96, 192)]
+    muon = sum(5 * n * 2 * (2 * short * short * long + short**3) for n, short, long in shapes)
+    pack = needed().flops - muon
+    assert needed(packs=2).flops == pytest.approx(2 * pack + muon)
     assert needed(packs=2, processes=2).flops == needed().flops
     assert needed(packs=3, processes=2).flops == needed(packs=4, processes=2).flops  # one is a copy of another's
-    assert needed(checkpointing=True).flops == pytest.approx(4 / 3 * needed().flops)
+    assert needed(checkpointing=True).flops == pytest.approx(4 / 3 * pack + muon)
     assert needed(size="small").seconds(machine) > 5 * plain
 
 
@@ -187,7 +196,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out():
     assert lines[0] == "model large is too much for this CPU in 30 minutes; nothing was started"
     n = needed(size="large")
     assert (
-        f"Memory: {n.memory_bytes / 1e9:.1f} GB, {16 * n.parameters / 1e9:.1f} for {n.parameters / 1e6:.0f}M weights"
+        f"Memory: {n.memory_bytes / 1e9:.1f} GB, {n.weights_bytes / 1e9:.1f} for {n.parameters / 1e6:.0f}M weights"
         in lines[1]
     )
     assert lines[1].endswith("of 16,384 rows; 8.0 GB are free")

@@ -153,7 +153,7 @@ def test_gates_are_read_out_and_what_they_learned_can_be_trained_under(work):
 def test_a_higher_gate_price_leaves_gates_less_open(work):
     openness = []
     for price in (0.0, 100.0):
-        run, _ = trained(work, gates=True, gate_price=price, learning_rate=0.02)
+        run, _ = trained(work, gates=True, gate_price=price, learning_rate=0.3)
         gates = read_gates(run.folder)
         used = [gate for c in (gates.same, gates.cross) for gate in c.offsets.values() if gate.density > 0]
         openness.append(sum(gate.learned for gate in used) / len(used))

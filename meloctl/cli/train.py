@@ -61,7 +61,11 @@ def train(
     ] = 0,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", help="Peak learning rate (default: by the model's width).", show_default=False),
+        typer.Option(
+            "--learning-rate",
+            help="Peak learning rate of the layers' matrices; that of other weights is a share of it (default: 0.03).",
+            show_default=False,
+        ),
     ] = None,
     packs: Annotated[
         int | None,
@@ -190,7 +194,8 @@ def _lines(results: dict[str, Any]) -> list[str]:
         else "NOT better than n-grams: train longer, or on more pieces"
     )
     return [
-        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, "
+        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} of "
+        f"{results['minutes']:g} minutes, "
         f"{results['parameters'] / 1e6:.1f}M parameters",
         f"{results['rows_per_second']:,.0f} rows and {results['notes_per_second']:,.0f} notes a second, "
         f"{results['peak_bytes'] / 1e9:.1f} GB of memory at most",

@@ -13,13 +13,13 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.midi_write import midi_bytes
 from analysis.piece import Piece
-from meloctl.generation.constraints import ChannelRoom
 from meloctl.generation.continuation import Prompt, continued
 from meloctl.generation.edit_messages import edited_messages
 from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
-from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.plan import GenerationPlan
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.sounds import sounds_beside
 from meloctl.machine import computes_in_half
@@ -83,25 +83,19 @@ def _compose(
     model: Model, plan: GenerationPlan, prompt: Prompt | None, folder: Path, on_bar: Callable[[], None]
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
-    writers = [
-        PieceWriter(
-            vocabulary=model.vocabulary,
-            constraints=plan.constraints,
-            random=np.random.default_rng(seed),
-            prompt=prompt.rows if prompt else None,
-            room=prompt.room if prompt else ChannelRoom(),
-        )
-        for seed in plan.seeds
-    ]
+    before, room = (prompt.rows, prompt.room) if prompt else (None, None)
+    piece = bars_behind(before, plan.constraints, model.vocabulary, room=room)
+    writers = RowWriters([piece] * len(plan.seeds), [np.random.default_rng(seed) for seed in plan.seeds])
 
-    def unfinished(writer: PieceWriter) -> bytes | None:
-        rows = writer.complete_bars()
-        has_new_bars = _count_bars(rows, model.vocabulary) > writer.prompt_bars
+    def unfinished(piece: int) -> bytes | None:
+        rows = writers.complete_bars(piece)
+        has_new_bars = _count_bars(rows, model.vocabulary) > (prompt.row_bars if prompt else 0)
         return _generated(rows, prompt, model.vocabulary).data if has_new_bars else None
 
-    with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(writer) for writer in writers]):
+    with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(i) for i in range(len(writers))]):
         decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
-    return [_generated(np.stack(writer.rows), prompt, model.vocabulary) for writer in writers], decoder.most_bytes
+    pieces = [_generated(writers.rows(i), prompt, model.vocabulary) for i in range(len(writers))]
+    return pieces, decoder.most_bytes
 
 
 def _generated(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> GeneratedPiece:

@@ -38,7 +38,7 @@ class ModelConfig(
     field_hidden: Size
     """Width inside each field's head."""
 
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """Share of each branch's outputs that is dropped in training."""
 
     context: Size

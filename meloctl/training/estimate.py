@@ -11,6 +11,7 @@ from meloctl.model.config import ModelConfig
 from meloctl.model.init import shapes_alone
 from meloctl.model.registry import build, layers_of
 from meloctl.rows.vocabulary import INSTRUMENT, NOTE_FIELDS, Vocabulary
+from meloctl.training.optimizer import muon_flops, sorted_weights
 from meloctl.training.options import TrainConfig
 
 _FLOAT = 4
@@ -28,8 +29,8 @@ BASE_BYTES = 120 << 20
 _PASSES = 14.0
 """Times that a row's activations pass through memory in a step, forward and backward, over all small operations."""
 
-_ADAMW = 12
-"""Times that a weight passes through memory in a step of AdamW, with its gradient and its moments."""
+_OPTIMIZER = 12
+"""Times that a weight passes through memory in a step of the optimizer, with its gradient and its moments."""
 
 _BACKWARD = 2.5
 """Operations of the backward pass of flash attention over those of its forward pass."""
@@ -60,7 +61,7 @@ class ResourceEstimate:
     """Most rows of a step, of all ranks together; a pack holds no window twice, so at most the corpus per pack."""
 
     weights_bytes: int
-    """Weights, gradients and AdamW's two moments."""
+    """Weights, gradients, and moments: one under Muon, two under AdamW."""
 
     activations_bytes: int
     """Of a pack, in all layers and in the row heads, logits among them."""
@@ -105,7 +106,8 @@ def estimate_resources(
     parameters = sum(p.numel() for p in model.parameters())
     in_layers = sum(p.numel() for layer in layers_of(model) for p in layer.parameters())
     in_heads = sum(p.numel() for p in model.heads.parameters())
-    weights = _FLOAT * 4 * parameters / (processes if shard else 1)
+    muon = sorted_weights(model).muon
+    weights = _FLOAT * (4 * parameters - sum(p.numel() for p in muon)) / (processes if shard else 1)
     # a row of the encoder-decoder passes through half of the layers, those of the encoder or of the decoder, with padding
     passed, padded = (0.5, 1.3) if architecture == "encoder-decoder" else (1.0, 1.0)
     layer, heads = passed * floats_in_layer(sizes), passed * floats_in_heads(sizes, vocabulary)
@@ -121,8 +123,10 @@ def estimate_resources(
         rows=config.packs * min(config.pack_rows, corpus.rows),
         weights_bytes=int(weights),
         activations_bytes=BASE_BYTES + int(_SLACK * padded * size * held * in_pack),
-        flops=rows * forward * passed * (6 * (in_layers + in_heads) + attention),
-        traffic_bytes=rows * forward * _PASSES * size * (sizes.layers * layer + heads) + _ADAMW * _FLOAT * parameters,
+        flops=rows * forward * passed * (6 * (in_layers + in_heads) + attention)
+        + sum(muon_flops(p.shape) for p in muon),
+        traffic_bytes=rows * forward * _PASSES * size * (sizes.layers * layer + heads)
+        + _OPTIMIZER * _FLOAT * parameters,
     )
 
 

@@ -23,7 +23,7 @@ def draw_loss_curve(history: Sequence[Mapping[str, float]], levels: Mapping[str,
     steps = [h["step"] for h in history]
     validation = [h["validation_bits_per_note"] for h in history]
     training = [h["train_bits_per_note"] for h in history]
-    axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training (with dropout)")
+    axes.plot(steps, training, "-", color=CROSS, lw=1.4, label="training")
     axes.plot(steps, validation, "-o", color=SAME, ms=3.5, label="validation")
     best = min(range(len(validation)), key=validation.__getitem__)
     axes.annotate(

@@ -16,6 +16,9 @@ CONTEXTS = 2
 INFILL = 0.25
 """Default share of infill windows."""
 
+LEARNING_RATE = 0.03
+"""Default peak of the schedule, for models of all sizes; see `TrainConfig.learning_rate`."""
+
 GATE_PRICE = 0.02
 """Default penalty of open gates, in nats per note."""
 
@@ -74,7 +77,8 @@ class TrainConfig:
     """Most rows of a pack, at least the model's context."""
 
     learning_rate: float
-    """Peak of the schedule."""
+    """Peak of the schedule: about the singular values of what a step adds to the layers' matrices. The rate of all other weights
+    is a share of it that falls with the model's width: see `meloctl.training.optimizer`."""
 
     minutes: float
     """Time budget; the number of steps is planned from it and the speed measured at the start."""

@@ -22,7 +22,7 @@ from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
 from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
 from meloctl.training.estimate import CorpusSize
-from meloctl.training.options import CONTEXTS, INFILL, PACKS, TrainConfig, TrainOptions, train_config
+from meloctl.training.options import CONTEXTS, INFILL, LEARNING_RATE, PACKS, TrainConfig, TrainOptions, train_config
 from meloctl.workspace import Recipe, Run, Workspace
 
 _SAMPLE = 50
@@ -121,7 +121,7 @@ def _config(options: TrainOptions, name: ModelName) -> TrainConfig:
     defaults = {
         "packs": max(PACKS, ranks),
         "pack_rows": CONTEXTS * context,
-        "learning_rate": 0.4 / name.config.width,
+        "learning_rate": LEARNING_RATE,
         "infill": INFILL if infills(name.architecture) else 0.0,
     }
     config = train_config(options, defaults)

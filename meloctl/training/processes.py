@@ -116,11 +116,13 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def distribute_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A tensor sharded as another one is, and on its device; the first rank's values are distributed.
+    """A tensor sharded as another one is, and on its device; each rank keeps its part of its own.
 
     Args:
-        tensor: the whole tensor, of `like`'s full shape, on every rank.
+        tensor: the whole tensor, of `like`'s full shape, equal on all ranks.
         like: the tensor whose device, and sharding if it is a DTensor, the result has.
     """
     on_device = tensor.to(like.device)
-    return distribute_tensor(on_device, like.device_mesh, like.placements) if isinstance(like, DTensor) else on_device
+    if not isinstance(like, DTensor):
+        return on_device
+    return distribute_tensor(on_device, like.device_mesh, like.placements, src_data_rank=None)

@@ -29,7 +29,7 @@ class RunEstimate:
 
     rows_per_second: float
     memory_bytes: int
-    """Peak so far of this process, with room for the optimizer's moments."""
+    """Peak so far of this process, the timed steps included."""
 
     padding: float
     """Share of the rows of packs that is padding, 0..1; 0 where packs are not padded."""

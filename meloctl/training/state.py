@@ -22,8 +22,6 @@ from meloctl.training.train_step import TrainState
 STATE, ENDED = "last.safetensors", "training.json"
 """Files in a run's folder: the state of an unfinished run, the record of a finished one."""
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-
 
 def save_state(state: TrainState, progress: TrainProgress, folder: Path) -> None:
     """Write metrics.csv and the training state: one file, so all of it is of one step; a finished run writes its record instead.
@@ -50,11 +48,11 @@ def full_weights(state: TrainState) -> dict[str, Tensor]:
 
 
 def state_tensors(state: TrainState) -> dict[str, Tensor]:
-    """Weights and AdamW's moments and step counts, by name, unsharded and on the CPU."""
+    """Weights and what the optimizer keeps of each, by name, unsharded and on the CPU."""
     out = {f"model.{name}": tensor for name, tensor in full_weights(state).items()}
     for name, parameter in state.model.named_parameters():
-        for key, value in state.optimizer.state.get(parameter, {}).items():
-            out[f"{key}.{name}"] = full_tensor(torch.as_tensor(value).detach())
+        for key, value in state.optimizer.kept(parameter).items():
+            out[f"{key}.{name}"] = full_tensor(value.detach())
     return {name: tensor.cpu().contiguous() for name, tensor in out.items()}
 
 
@@ -86,8 +84,10 @@ def _restore(state: TrainState, tensors: dict[str, Tensor]) -> None:
             return distribute_like(tensor, parameter)
 
         parameter.copy_(saved("model"))
-        moments = {kind: saved(kind) for kind in _MOMENTS}
-        state.optimizer.state[parameter] = {"step": tensors[f"step.{name}"].reshape(()), **moments}
+        kept = {key: saved(key) for key in state.optimizer.keeps(parameter) if key != "step"}
+        if "step" in state.optimizer.keeps(parameter):
+            kept["step"] = tensors[f"step.{name}"].reshape(())
+        state.optimizer.restore(parameter, kept)
 
 
 def ended_run(folder: Path) -> TrainProgress | None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,9 @@ from torch.utils.checkpoint import checkpoint
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Layout, Model, layers_of
 from meloctl.training.distributed_packs import StepBatch
+from meloctl.training.optimizer import RunOptimizer
 from meloctl.training.options import TrainConfig
 from meloctl.training.processes import full_tensor, gradient_sync, sum_over_ranks, wrap_model
-
-_GATES_LR_SCALE = 7.0
-"""Learning rate of the gates over that of the other weights: they have far to go, and each step's gradient on them is small."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,7 +34,7 @@ class TrainState:
     wrapped: nn.Module
     """The model in DDP or FSDP; all ranks call it together."""
 
-    optimizer: torch.optim.Optimizer
+    optimizer: RunOptimizer
     accelerator: Accelerator
 
     penalty: Callable[[], Tensor] | None = None
@@ -94,7 +91,8 @@ def make_train_state(
     if config.checkpointing:
         enable_checkpointing(model)
     wrapped = wrap_model(model, layers_of(model), accelerator, shard=shard)
-    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+    half = accelerator.mixed_precision == "bf16"
+    optimizer = RunOptimizer(model, config, width=model.config.width, half=half)
     return TrainState(model=model, wrapped=wrapped, optimizer=optimizer, accelerator=accelerator, penalty=penalty)
 
 
@@ -113,9 +111,7 @@ def optimizer_step(state: TrainState, step: LaidOutStep, config: TrainConfig, *,
     norm = state.accelerator.clip_grad_norm_(state.wrapped.parameters(), config.clip)
     loss = StepLoss(pack_nll=loss.pack_nll, n_notes=loss.n_notes, norm=float(full_tensor(norm)))
     if loss.is_finite:
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate * group["lr_scale"]
-        state.optimizer.step()
+        state.optimizer.step(rate)
     state.optimizer.zero_grad()
     return loss
 
@@ -148,17 +144,6 @@ def enable_checkpointing(model: Model) -> None:
         return
     for layer in layers_of(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-
-
-def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay for matrices, none for norms, biases, single vectors and gates; gates learn faster."""
-    gates = [p for name, p in model.named_parameters() if name.startswith("gates.")]
-    others = [p for name, p in model.named_parameters() if not name.startswith("gates.")]
-    return [
-        {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay, "lr_scale": 1.0},
-        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0, "lr_scale": 1.0},
-        {"params": gates, "weight_decay": 0.0, "lr_scale": _GATES_LR_SCALE},
-    ]
 
 
 def _dropout_seed(seed: int, step: int, pack: int) -> int:

@@ -39,7 +39,6 @@ class MeloFormerDecoder:
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
         """
         self.model, self.weights = model, FusedWeights(model, half=half)
-        self.heads = self.weights.heads
         gated = model.gates is not None
         self.biases = None if model.gates is None else model.gates.biases().detach()
         self.first_masked_bar = first_masked_bar

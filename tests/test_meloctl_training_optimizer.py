@@ -1,0 +1,173 @@
+"""The optimizer: which weights Muon takes, what it makes of a gradient, and how far a step goes."""
+
+import math
+import re
+
+import pytest
+import torch
+from train_small import config, fresh
+
+from meloctl.model.registry import ARCHITECTURES
+from meloctl.rows.vocabulary import FIELDS
+from meloctl.training.optimizer import Muon, RunOptimizer, orthogonalized, sorted_weights
+from meloctl.training.options import LEARNING_RATE
+
+# what becomes of a matrix
+
+
+def matrix_of(singular_values, rows, columns, seed=0):
+    """(matrix, its left and its right singular vectors)"""
+    random = torch.Generator().manual_seed(seed)
+    left, _ = torch.linalg.qr(torch.randn(rows, len(singular_values), generator=random))
+    right, _ = torch.linalg.qr(torch.randn(columns, len(singular_values), generator=random))
+    return left * torch.tensor(singular_values) @ right.T, left, right
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("rows", "columns"), [(6, 6), (6, 40), (40, 6)])
+def test_singular_values_become_alike_and_singular_vectors_stay(rows, columns, dtype):
+    values = [7.0, 5.0, 2.0, 1.0, 0.4, 0.2]
+    pairs = [matrix_of([scale * v for v in values], rows, columns, seed=i) for i, scale in enumerate((1.0, 1e-6, 1e3))]
+    turned = orthogonalized(torch.stack([matrix for matrix, _, _ in pairs]), dtype)
+    assert turned.dtype == torch.float32
+    for result, (_, left, right) in zip(turned, pairs, strict=True):
+        seen = left.T @ result @ right
+        assert 0.6 < seen.diagonal().min() <= seen.diagonal().max() < 1.3
+        torch.testing.assert_close(seen, seen.diagonal().diag(), rtol=0, atol=1e-4 if dtype == torch.float32 else 0.1)
+
+
+def test_a_zero_gradient_stays_zero():
+    assert orthogonalized(torch.zeros(2, 4, 5), torch.float32).abs().max() == 0
+
+
+def test_a_step_is_that_of_torchs_muon():
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((6, 8), (12, 5), (6, 8))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    muon, reference = Muon(ours, half=True, decay=0.1), torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1)
+    muon.param_groups[0]["lr"] = 0.02
+    for _ in range(5):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn(a.shape)
+            b.grad = a.grad.clone()
+        muon.step()
+        reference.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=5 * 0.02 * 0.05)  # bf16 rounds otherwise: 1 / 20 of each step
+
+
+def test_matrices_of_one_shape_do_not_see_each_other(monkeypatch):
+    matrices = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(1))
+    together = orthogonalized(matrices, torch.float32)
+    for matrix, turned in zip(matrices, together, strict=True):
+        torch.testing.assert_close(orthogonalized(matrix[None], torch.float32)[0], turned)
+    monkeypatch.setattr("meloctl.training.optimizer._AT_ONCE", 50)  # two of them
+    weights = [torch.nn.Parameter(torch.zeros(4, 6)) for _ in matrices]
+    muon = Muon(weights, half=False, decay=0.0)
+    muon.param_groups[0]["lr"] = 0.5
+    for weight, matrix in zip(weights, matrices, strict=True):
+        weight.grad = matrix
+    muon.step()
+    torch.testing.assert_close(torch.stack([w.detach() for w in weights]), -0.5 * together)
+
+
+# which weights
+
+
+def names(model, weights):
+    by_id = {id(weight): name for name, weight in model.named_parameters()}
+    return {by_id[id(weight)] for weight in weights}
+
+
+HEADS = {f"heads.heads.{field}.inner.weight" for field in range(len(FIELDS))}
+OURS = {"q", "kv", "out", "kv2", "mlp.gate", "mlp.inner", "mlp.outer"}
+READER = {"self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight", "linear2.weight"}
+WRITER = READER | {"multihead_attn.in_proj_weight", "multihead_attn.out_proj.weight"}
+IN_LAYERS = {
+    "meloformer": {f"layers.{i}.{name}.weight" for i in (0, 1) for name in OURS},
+    "museformer": {f"layers.{i}.{name}.weight" for i in (0, 1) for name in OURS},
+    "dense": {f"layers.{i}.{name}.weight" for i in (0, 1) for name in OURS},
+    "music-transformer": {
+        f"layers.{i}.{name}.weight" for i in (0, 1) for name in (OURS - {"kv2", "q", "kv"}) | {"qkv"}
+    },
+    "encoder-decoder": {f"encoder.layers.0.{n}" for n in READER} | {f"decoder.layers.0.{n}" for n in WRITER},
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_muon_takes_the_layers_matrices_and_the_first_of_each_head(architecture):
+    model = fresh(architecture)
+    found = sorted_weights(model)
+    assert names(model, found.muon) == IN_LAYERS[architecture] | HEADS
+    looked_up = {n for n in names(model, found.matrices) if not re.search(r"^(embed|heads\.known)\.|\.distance$", n)}
+    assert looked_up == {name.replace("inner", "outer") for name in HEADS}
+    assert all(weight.ndim == 1 for weight in found.vectors)
+    assert found.gates == []
+
+
+@pytest.mark.parametrize(("architecture", "gated"), [*((a, False) for a in ARCHITECTURES), ("meloformer", True)])
+def test_every_weight_is_trained_once(architecture, gated):
+    model = fresh(architecture, gated=gated)
+    found = sorted_weights(model)
+    each = [id(weight) for weight in (*found.muon, *found.matrices, *found.vectors, *found.gates)]
+    assert sorted(each) == sorted(id(weight) for weight in model.parameters())
+    assert names(model, found.gates) == ({"gates.value"} if gated else set())
+
+
+# how far
+
+ADAMW_TIMES_WIDTH = 1.2
+
+
+def stepped(rate, width, **change):
+    """(how far the first step moves each weight, the weights before it), without weight decay"""
+    model = fresh(gated=True, width=width, **change)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    optimizer = RunOptimizer(model, config(weight_decay=0.0), width=width, half=False)
+    random = torch.Generator().manual_seed(0)
+    for weight in model.parameters():
+        weight.grad = torch.randn(weight.shape, generator=random)
+    optimizer.step(rate)
+    return {name: weight.detach() - before[name] for name, weight in model.named_parameters()}, model, optimizer
+
+
+def test_a_step_goes_as_far_as_the_rate_says():
+    moved, _, _ = stepped(LEARNING_RATE, 32, hidden=96)
+    adamw = ADAMW_TIMES_WIDTH / 32  # the first step of Adam is the rate, whatever the gradient
+    for name in ("embed.tables.0.weight", "heads.heads.3.outer.weight", "norm.weight", "start"):
+        torch.testing.assert_close(moved[name].abs(), torch.full_like(moved[name], adamw), rtol=1e-3, atol=0)
+    torch.testing.assert_close(moved["gates.value"].abs(), torch.full((2, 33), 7 * adamw), rtol=1e-3, atol=0)
+    for name, scale in (("layers.0.q", 1.0), ("layers.1.mlp.outer", 1.0), ("layers.0.mlp.gate", math.sqrt(96 / 32))):
+        values = torch.linalg.svdvals(moved[f"{name}.weight"]) / (LEARNING_RATE * scale)
+        assert 0.6 < values.median() < values.max() < 1.3
+
+
+def test_halving_the_rate_halves_every_step_and_doubling_the_width_halves_adamws():
+    one, half, wide = stepped(LEARNING_RATE, 32)[0], stepped(LEARNING_RATE / 2, 32)[0], stepped(LEARNING_RATE, 64)[0]
+    for name in one:
+        torch.testing.assert_close(half[name], one[name] / 2, rtol=1e-3, atol=1e-6)
+    assert wide["embed.tables.0.weight"].abs().max() == pytest.approx(
+        float(one["norm.weight"].abs().max()) / 2, rel=1e-3
+    )
+
+
+def test_matrices_decay_and_vectors_do_not():
+    model = fresh(gated=True)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    optimizer = RunOptimizer(model, config(weight_decay=0.5), width=24, half=False)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step(LEARNING_RATE)
+    after = dict(model.named_parameters())
+    for name, rate in (("layers.0.q.weight", LEARNING_RATE), ("embed.tables.0.weight", ADAMW_TIMES_WIDTH / 24)):
+        torch.testing.assert_close(after[name].detach(), before[name] * (1 - 0.5 * rate))
+    for name in ("norm.weight", "heads.heads.0.inner.bias", "gates.value"):
+        assert torch.equal(after[name], before[name])
+
+
+def test_what_is_kept_is_told_before_and_after_a_step():
+    _, model, optimizer = stepped(LEARNING_RATE, 32)
+    for weight in model.parameters():
+        assert set(optimizer.kept(weight)) == set(optimizer.keeps(weight)) != set()
+    optimizer.forget()
+    assert all(optimizer.kept(weight) == {} for weight in model.parameters())
