@@ -71,7 +71,7 @@ def _draw_notes(axes: Axes, piece: Piece, colours: dict[int, Any]) -> None:
         left, low = notes.onset_tick[mine], notes.pitch[mine] - _HEIGHT / 2
         right, high = left + notes.duration_tick[mine], low + _HEIGHT
         corners = np.array([[left, low], [left, high], [right, high], [right, low]]).transpose(2, 0, 1)  # (N, 4, 2)
-        axes.add_collection(PolyCollection(corners, facecolor=colour, edgecolor="none", alpha=0.85))
+        axes.add_collection(PolyCollection(list(corners), facecolor=colour, edgecolor="none", alpha=0.85))
     axes.autoscale_view()
 
 
