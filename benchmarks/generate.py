@@ -88,18 +88,18 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     from train_contestants import Shape, meloformer, peak_mb
 
     from meloctl.generation.constraints import Constraints
+    from meloctl.generation.new_bars import bars_behind
     from meloctl.generation.options import Sampling
-    from meloctl.generation.piece_writer import PieceWriter
+    from meloctl.generation.row_writers import RowWriters
     from meloctl.generation.sampler import generate
     from meloctl.machine import computes_in_half
     from meloctl.rows.vocabulary import PITCH
 
-    class Follower(PieceWriter):
-        """Computes the allowed values like any other, and then allows those of a given piece alone."""
+    class Followers(RowWriters):
+        """Sample rows like any others, and then write those of a given piece."""
 
-        def allowed_values(self, field: int, row: Any) -> Any:
-            allowed = super().allowed_values(field, row)
-            return np.arange(len(allowed)) == piece[len(self.rows), field]
+        def sample(self, *what: Any) -> Any:
+            return np.repeat(piece[[len(self.rows(0))]].astype(np.int64), len(super().sample(*what)), axis=0)
 
     piece = first_bars(piece_of_parts(folder, PARTS, 32)[1], bars)
     torch.set_num_threads(settings["threads"])
@@ -107,10 +107,8 @@ def ours(folder: Path, bars: int, together: int, mask: str | None, settings: dic
     torch.manual_seed(0)
     shape = Shape(model="meloformer", context=4096, tokens=0, **settings)  # type: ignore[arg-type]
     model = meloformer(shape, mask_of(mask or "seed")).eval()
-    writers = [
-        Follower(vocabulary=model.vocabulary, constraints=Constraints(bars=bars), random=np.random.default_rng(i))
-        for i in range(together)
-    ]
+    new_bars = bars_behind(None, Constraints(bars=bars), model.vocabulary)
+    writers = Followers([new_bars] * together, [np.random.default_rng(i) for i in range(together)])
     began = time.perf_counter()
     decoder = generate(model, writers, Sampling(), half=computes_in_half("cpu"))
     seconds = time.perf_counter() - began
@@ -149,12 +147,11 @@ def prefill(folder: Path, lengths: Sequence[int], together: int, threads: int) -
     half = computes_in_half("cpu")
 
     def seconds(prompt: Any, pieces: int, *, by_row: bool = False) -> float:
-        """From prompts (L, F) to the logits of the first field of the first new rows."""
+        """From prompts (L, F) to the states that predict the first new rows."""
         began = time.perf_counter()
-        decoder, states = start_decoding(model, [prompt[: 0 if by_row else len(prompt)]] * pieces, half=half)
+        decoder, _ = start_decoding(model, [prompt[: 0 if by_row else len(prompt)]] * pieces, half=half)
         for row in prompt if by_row else ():
-            states = decoder.step(np.repeat(row[None], pieces, axis=0))
-        decoder.heads[0](torch.from_numpy(states))
+            decoder.step(np.repeat(row[None], pieces, axis=0))
         return time.perf_counter() - began
 
     found = []

@@ -17,8 +17,9 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from plain_key import KEYS, estimated_key
 
 from meloctl.generation.constraints import Constraints
+from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import load_model
 from meloctl.rows.codec import decode
@@ -33,16 +34,13 @@ def main() -> None:
     model, _ = load_model(Workspace(arguments.work).latest("model").folder)
     keys = 3 * KEYS
     for with_key in (True, False):
-        writers = [
-            PieceWriter(
-                vocabulary=model.vocabulary,
-                constraints=Constraints(bars=arguments.bars, key=key if with_key else None),
-                random=np.random.default_rng(seed),
-            )
-            for seed, key in enumerate(keys)
+        pieces = [
+            bars_behind(None, Constraints(bars=arguments.bars, key=key if with_key else None), model.vocabulary)
+            for key in keys
         ]
+        writers = RowWriters(pieces, [np.random.default_rng(seed) for seed in range(len(keys))])
         generate(model, writers, Sampling())
-        estimates = [estimated_key(decode(np.stack(writer.rows), model.vocabulary)) for writer in writers]
+        estimates = [estimated_key(decode(writers.rows(i), model.vocabulary)) for i in range(len(keys))]
         for minor in (False, True):
             right = [a == b for a, b in zip(estimates, keys, strict=True) if b.minor == minor]
             option, mode = "with" if with_key else "without", "minor" if minor else "major"

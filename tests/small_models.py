@@ -10,8 +10,9 @@ from meloctl.dataset.infill_windows import infill_window
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import Window
 from meloctl.generation.constraints import Constraints
+from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer
@@ -93,12 +94,17 @@ def masked_window(seed, bars=9, first=3, last=6, some=False, first_bar=0):
     return Window(rows=made.rows, first_bar=first_bar, middle=made.middle)
 
 
+def row_writers(constraints, seeds=(0,), prompt=None, room=None):
+    """Writers of a piece for each seed."""
+    piece = bars_behind(prompt, constraints, V, room=room)
+    return RowWriters([piece] * len(seeds), [np.random.default_rng(seed) for seed in seeds])
+
+
 def generate_rows(model, *, bars, seed=0, on_bar=lambda: None, parts=None, **how):
     """The rows of one piece."""
-    constraints = Constraints(bars=bars, parts=parts)
-    writer = PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(seed))
-    generate(model, [writer], Sampling(**how), on_bar=on_bar)
-    return np.stack(writer.rows)
+    writers = row_writers(Constraints(bars=bars, parts=parts), [seed])
+    generate(model, writers, Sampling(**how), on_bar=on_bar)
+    return writers.rows(0)
 
 
 def always(model, instrument):

@@ -7,14 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import SEED, V, always, small
+from small_models import SEED, V, always, row_writers, small
 
 from analysis.errors import MeloError
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import MOST_EMPTY, Constraints, check_bars
 from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_instruments, parse_meter, parse_tempo
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.model.meloformer.kv_cache import KVSegment
@@ -35,12 +34,9 @@ from meloctl.rows.vocabulary import (
 
 def generated(model, count=1, seed=0, on_bar=lambda: None, top_p=1.0, **constraints):
     """Rows of each piece."""
-    writers = [
-        PieceWriter(vocabulary=V, constraints=Constraints(**constraints), random=np.random.default_rng(seed + i))
-        for i in range(count)
-    ]
+    writers = row_writers(Constraints(**constraints), range(seed, seed + count))
     generate(model, writers, Sampling(top_p=top_p), on_bar=on_bar)
-    return [np.stack(writer.rows) for writer in writers]
+    return [writers.rows(i) for i in range(count)]
 
 
 def names(text):
@@ -160,8 +156,7 @@ def test_pieces_side_by_side_are_those_written_alone():
 
 
 def test_an_interrupt_leaves_the_complete_bars():
-    writer = PieceWriter(vocabulary=V, constraints=Constraints(bars=9), random=np.random.default_rng(3))
-    closed = []
+    writers, closed = row_writers(Constraints(bars=9), [3]), []
 
     def on_bar():
         closed.append(1)
@@ -169,8 +164,8 @@ def test_an_interrupt_leaves_the_complete_bars():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(small(SEED), [writer], Sampling(top_p=1.0), on_bar=on_bar)
-    rows = writer.complete_bars()
+        generate(small(SEED), writers, Sampling(top_p=1.0), on_bar=on_bar)
+    rows = writers.complete_bars(0)
     assert check_rows(rows, V) == []
     assert decode(rows, V).n_bars == (rows[:, INSTRUMENT] == V.bar).sum() <= 4
     whole = generated(small(SEED), seed=3, bars=9)[0]
@@ -178,10 +173,9 @@ def test_an_interrupt_leaves_the_complete_bars():
 
 
 def test_nothing_complete_is_an_end_row_alone():
-    writer = PieceWriter(vocabulary=V, constraints=Constraints(bars=2), random=np.random.default_rng(0))
     end = np.full(len(FIELDS), ABSENT)
     end[INSTRUMENT] = V.end
-    assert writer.complete_bars().tolist() == [end.tolist()]
+    assert row_writers(Constraints(bars=2)).complete_bars(0).tolist() == [end.tolist()]
 
 
 def bar_of(*, parts, notes):

@@ -7,7 +7,7 @@ import pytest
 from conftest import piece_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from small_models import SEED, V, small
+from small_models import SEED, V, row_writers, small
 from strategies import pieces
 
 from analysis.errors import MeloError
@@ -17,7 +17,6 @@ from analysis.piece import Part
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import continued, encode_prompt
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, DURATION, FIELDS, INSTANCE, INSTRUMENT, PITCH, POSITION, TIME_SIGNATURE
@@ -36,15 +35,9 @@ def go_on(piece, keep, bars, seed=0, **constraints):
 
 def go_on_from(source, keep, bars, seed=0, **constraints):
     prompt = encode_prompt(source, keep, V)
-    writer = PieceWriter(
-        vocabulary=V,
-        constraints=Constraints(bars=bars, **constraints),
-        random=np.random.default_rng(seed),
-        prompt=prompt.rows,
-        room=prompt.room,
-    )
-    generate(MODEL, [writer], Sampling(top_p=1.0))
-    rows = np.stack(writer.rows)
+    writers = row_writers(Constraints(bars=bars, **constraints), [seed], prompt.rows, prompt.room)
+    generate(MODEL, writers, Sampling(top_p=1.0))
+    rows = writers.rows(0)
     return prompt, rows, continued(prompt, rows, V).source.piece
 
 

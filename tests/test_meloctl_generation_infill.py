@@ -20,11 +20,11 @@ from meloctl.dataset.infill_windows import infill_window
 from meloctl.generation.constraints import MOST_EMPTY
 from meloctl.generation.infill import encode_infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
-from meloctl.generation.infill_segments import infill_segments, segment_context
-from meloctl.generation.infill_writer import InfillContext, InfillWriter
+from meloctl.generation.infill_segments import infill_segments, segment_bars
+from meloctl.generation.new_bars import masked_bars
 from meloctl.generation.options import Sampling
 from meloctl.generation.parse_options import parse_bars_range, parse_infill_parts
-from meloctl.generation.piece_state import PieceState
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.rows.codec import encode
 from meloctl.rows.grammar import check_rows
@@ -77,9 +77,9 @@ def test_the_context_is_what_the_model_was_trained_on():
         window = infill_window(rows, bars, parts, V)
         infill = encode_infill(source_of(piece), bars, parts, V)
         (segment,) = infill_segments(infill, 1000, V)
-        context = segment_context(infill, segment, [], V)
+        context = segment_bars(infill, segment, [], V)
         assert (context.first_masked_bar, len(context.headers)) == (bars.start, len(bars))
-        assert np.array_equal(context.rows, window.rows[: window.middle.row])
+        assert np.array_equal(context.before, window.rows[: window.middle.row])
         assert np.array_equal(context.headers, rows[rows[:, INSTRUMENT] == V.bar][bars.start : bars.stop])
 
 
@@ -212,19 +212,15 @@ def test_the_grammar_holds_and_the_parts_play(seed, n_bars, first, named):
     parts = tuple(sorted(ids[1:3])) if named else None
     infill = encode_infill(source_of(piece), range(first, first + n_bars), parts, V)
     (segment,) = infill_segments(infill, 1000, V)
-    writer = InfillWriter(
-        state=PieceState(vocabulary=V),
-        context=segment_context(infill, segment, [], V),
-        random=np.random.default_rng(seed),
-    )
-    generate(with_short_bars(small(SEED)), [writer], Sampling(top_p=1.0, temperature=2.0))
-    rows = np.stack(writer.rows)
+    writers = RowWriters([segment_bars(infill, segment, [], V)], [np.random.default_rng(seed)])
+    generate(with_short_bars(small(SEED)), writers, Sampling(top_p=1.0, temperature=2.0))
+    rows = writers.rows(0)
     assert check_rows(rows, V) == []
     middle = rows[len(infill.rows) :]
     headers = middle[middle[:, INSTRUMENT] == V.infill_bar]
     masked = infill.rows[infill.rows[:, INSTRUMENT] == V.bar][first : first + n_bars]
     assert (headers[:, HEADER_FIELDS] == masked[:, HEADER_FIELDS]).all()
-    assert len(headers) == n_bars == writer.bars_closed
+    assert len(headers) == n_bars == writers.bars_closed(0)
     played = {(int(r[INSTRUMENT]), int(r[INSTANCE])) for r in middle if r[PITCH] >= 0}
     assert played == set(parts) if named else played <= set(ids)
     assert played
@@ -246,9 +242,7 @@ def test_a_model_that_only_wants_to_close_bars_plays_what_it_must_and_no_more():
 def test_silence_before_the_masked_bars_counts():
     header = encode(song(1), V)[0][:1]
     kept = np.concatenate([encode(song(1), V)[0][:2], *[header] * (MOST_EMPTY + 1)])
-    context = InfillContext(rows=kept, first_masked_bar=MOST_EMPTY + 1, headers=header, parts=((V.drums, 0),))
-    writer = InfillWriter(state=PieceState(vocabulary=V), context=context, random=np.random.default_rng(0))
-    assert writer.empty_bars == MOST_EMPTY
+    assert masked_bars(kept, MOST_EMPTY + 1, header, [(V.drums, 0)], V).empty_bars == MOST_EMPTY
 
 
 # segments
@@ -275,16 +269,16 @@ def test_later_segments_read_what_earlier_ones_wrote():
     first, second, *_, last = infill_segments(infill, 60, V)
     note = encode(piece, V)[0][2]
     assert (note[INSTRUMENT], note[INSTANCE]) == bass
-    context = segment_context(infill, second, [(first.bars.stop - 1, note)], V)
-    bass_rows = [i for i, r in enumerate(context.rows) if (r[INSTRUMENT], r[INSTANCE]) == bass]
+    context = segment_bars(infill, second, [(first.bars.stop - 1, note)], V)
+    bass_rows = [i for i, r in enumerate(context.before) if (r[INSTRUMENT], r[INSTANCE]) == bass]
     assert len(bass_rows) == 1
-    is_header = np.isin(context.rows[:, INSTRUMENT], (V.bar, V.masked_bar))
+    is_header = np.isin(context.before[:, INSTRUMENT], (V.bar, V.masked_bar))
     assert is_header[: bass_rows[0]].sum() - 1 == first.bars.stop - 1 - second.context.start
-    written = second.context.start + np.flatnonzero(context.rows[is_header, INSTRUMENT] == V.bar)
+    written = second.context.start + np.flatnonzero(context.before[is_header, INSTRUMENT] == V.bar)
     assert written.tolist() == list(range(second.context.start, second.bars.start))  # all others are still masked
-    assert segment_context(infill, last, [], V).required_parts == (bass,)
-    assert segment_context(infill, last, [(0, note)], V).required_parts == ()
-    assert segment_context(infill, second, [], V).required_parts == ()
+    assert segment_bars(infill, last, [], V).required_parts == {bass}
+    assert segment_bars(infill, last, [(0, note)], V).required_parts == set()
+    assert segment_bars(infill, second, [], V).required_parts == set()
 
 
 def test_a_bar_that_is_longer_than_a_window_is_a_segment():

@@ -4,10 +4,9 @@ import os
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 from miditoolkit import MidiFile
-from small_models import V, small
+from small_models import V, row_writers, small
 from symusic import Score
 
 from analysis.midi import read_midi
@@ -17,7 +16,6 @@ from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
 from meloctl.generation.parse_options import parse_instruments, parse_meter, parse_tempo
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
@@ -50,12 +48,10 @@ def files(folder, masks, rounds):
                 tempo=parse_tempo(60 + 10 * n, V),
             )
             seeds = range(1000 * mask_at + 100 * n, 1000 * mask_at + 100 * n + TOGETHER)
-            writers = [
-                PieceWriter(vocabulary=V, constraints=constraints, random=np.random.default_rng(seed)) for seed in seeds
-            ]
+            writers = row_writers(constraints, seeds)
             generate(model, writers, Sampling(top_p=0.98))
-            for seed, writer in zip(seeds, writers, strict=True):
-                rows = np.stack(writer.rows)
+            for i, seed in enumerate(seeds):
+                rows = writers.rows(i)
                 assert check_rows(rows, V) == []
                 path = folder / f"{name.replace(' ', '-')}-{n}-{seed}.mid"
                 write_midi(playable(decode(rows, V)), path)

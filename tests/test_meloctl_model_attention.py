@@ -1,5 +1,6 @@
 """Tiled attention equals the reference in value and gradient; plans show exactly what masks show."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from masks.tiling.cell_rows import cells_of_rows
 from masks.tiling.kernel_costs import CPU
 from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, OPEN_GATE, all_earlier_rows
 from meloctl.model.attention.reference import attend_dense
+from meloctl.model.attention.tiled.bf16_kernel import has_kernel
 from meloctl.model.attention.tiled.plan import RowTilePlan
 from meloctl.model.attention.tiled.planner import TilePlanner
 from meloctl.model.attention.tiled.row_tile import row_tile
@@ -120,6 +122,55 @@ def test_gated_tiles_equal_the_reference(made, dtype):
     assert (plan.dense_gates() == np.where(mask, gate.astype(int), -1)).all()
     biases = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert_equals_reference(plan, mask, dtype=dtype, gate=gate, biases=biases)
+
+
+# the kernel for bf16
+
+
+@pytest.mark.skipif(not has_kernel(), reason="this processor has no instructions for bf16")
+@given(plans(), st.sampled_from([(4, 2, 32), (3, 3, 64), (2, 1, 96)]))
+def test_tiles_in_bf16_equal_the_reference(made, sizes):
+    plan, mask, _ = made
+    query_heads, key_heads, width = sizes
+    assert_equals_reference(plan, mask, dtype=torch.bfloat16, query_heads=query_heads, key_heads=key_heads, width=width)
+
+
+@pytest.mark.skipif(not has_kernel(), reason="this processor has no instructions for bf16")
+@pytest.mark.parametrize("n", [31, 32, 33, 256, 257, 300, 600])
+def test_long_tiles_in_bf16_equal_the_reference(n):
+    # longer than a block of queries and a chunk of keys; two groups, the second causal; a query and a whole block without keys
+    random = np.random.default_rng(n)
+    mask = random.random((n, n + 5)) < 0.3
+    mask[[0, *range(32, min(64, n))]] = False
+    mask[:, :40] = False
+    tiles = (
+        row_tile(np.arange(n), random.permutation(n + 5), mask=mask),
+        row_tile(np.arange(n, 2 * n), np.arange(n + 5, 2 * n + 5), causal=True),
+    )
+    plan = RowTilePlan(n_queries=2 * n, n_keys=2 * n + 5, tiles=tiles, groups=(0, 1))
+    for threads in (1, 2):
+        with on_threads(threads):
+            assert_equals_reference(plan, plan.dense(), dtype=torch.bfloat16, query_heads=4, key_heads=2, width=32)
+
+
+@pytest.mark.skipif(not has_kernel(), reason="this processor has no instructions for bf16")
+def test_what_is_not_a_number_stays_so_in_bf16():
+    plan = RowTilePlan(n_queries=40, n_keys=40, tiles=(row_tile(np.arange(40), np.arange(40), causal=True),))
+    q, k, v = torch.randn(3, 40, 2, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    q[7] = torch.nan
+    out = plan.attend(q, k, v)
+    assert out[7].isnan().all()
+    assert out[torch.arange(40) != 7].isfinite().all()
+
+
+@contextmanager
+def on_threads(n):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("query_heads", "key_heads"), [(6, 3), (6, 6), (4, 1), (1, 1)])

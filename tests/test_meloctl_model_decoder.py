@@ -20,7 +20,7 @@ from analysis.piece import Part
 from masks.spec import MOST_OFFSET, MaskSpec
 from meloctl.generation.constraints import MOST_ROWS_IN_BAR, Constraints
 from meloctl.generation.options import Sampling
-from meloctl.generation.sampler import sample_values
+from meloctl.generation.row_sampling import choose
 from meloctl.masking.rules import RULE_OPTIONS, RuleOptions, plan_rule
 from meloctl.model.attention.gates import LAST_OFFSET
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
@@ -205,13 +205,10 @@ def test_a_model_of_nans_is_refused_in_time():
 
 
 def test_values_are_sampled_among_those_allowed_and_likely():
-    random = np.random.default_rng(0)
-    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
-    every = np.ones(4, dtype=bool)
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
 
-    def sampled(allowed=every, **change):
-        many = sample_values(logits.expand(400, -1), np.tile(allowed, (400, 1)), Sampling(**change), [random] * 400)
-        return set(many.tolist())
+    def sampled(temperature=1.0, top_p=1.0, top_k=0):
+        return {choose(logits, np.ones(4), (temperature, top_p, top_k), at / 400) for at in range(400)}
 
     assert sampled(top_p=1.0) == {0, 1, 2, 3}
     assert sampled(top_p=0.8) == {0, 1}
@@ -220,15 +217,12 @@ def test_values_are_sampled_among_those_allowed_and_likely():
     assert sampled(temperature=0.05, top_p=1.0) == {0}
     assert sampled(top_p=1.0, top_k=2) == {0, 1}
     assert sampled(top_p=0.8, top_k=3) == {0, 1}
-    assert sampled(allowed=np.array([False, False, True, False]), top_p=0.5) == {2}
 
 
 def test_values_are_sampled_by_their_probabilities():
-    random = np.random.default_rng(0)
-    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
-    every = sample_values(logits.expand(4000, -1), np.ones((4000, 3), dtype=bool), Sampling(top_p=1.0), [random] * 4000)
-    counts = np.bincount(every)
-    np.testing.assert_allclose(counts / 4000, [0.1, 0.6, 0.3], atol=0.03)
+    logits, uniform = np.zeros(3, dtype=np.float32), (np.arange(1000) + 0.5) / 1000
+    every = [choose(logits, np.array([0.1, 0.6, 0.3]), (1.0, 1.0, 0), at) for at in uniform]
+    assert every == [0] * 100 + [1] * 600 + [2] * 300
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sibling_models import SIZES, sibling, started
-from small_models import SEED, V, music, pack_of_rows, small
+from small_models import SEED, V, music, pack_of_rows, row_writers, small
 
 from analysis.midi import read_midi
 from analysis.midi_write import write_midi
@@ -19,15 +19,14 @@ from meloctl.cli.main import run
 from meloctl.formatting import byte_size
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import ModelConfig
-from meloctl.model.decoding import start_decoding
+from meloctl.model.decoding import ArrayDecoder, start_decoding
 from meloctl.model.encoder_decoder import model as encoder_decoder
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
 from meloctl.model.encoder_decoder.model import EncoderDecoder
-from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.model.meloformer.compiled_decoder import CompiledDecoder
 from meloctl.model.music_transformer.decoder import MusicTransformerDecoder
 from meloctl.model.music_transformer.model import MusicTransformer, longest_distance
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build
@@ -123,13 +122,13 @@ def test_several_pieces_at_once_equal_each_alone(kind, prompted):
 def test_each_model_has_its_decoder_which_reads_the_prompt():
     rows = music(6, bars=3)[0][:-1].numpy()
     kinds = {
-        small(SEED): MeloFormerDecoder,
+        small(SEED): CompiledDecoder,
         sibling(MusicTransformer): MusicTransformerDecoder,
         sibling(EncoderDecoder): EncoderDecoderDecoder,
     }
     for model, kind in kinds.items():
         decoder, states = start_decoding(model, [rows, rows])
-        assert type(decoder.decoder) is kind
+        assert type(decoder.decoder if isinstance(decoder, ArrayDecoder) else decoder) is kind
         assert decoder.model is model
         assert (states.shape, states.dtype) == ((2, 24), np.float32)
         assert np.array_equal(states[0], states[1])
@@ -160,15 +159,9 @@ def test_products_in_bf16_are_near(kind):
 def test_siblings_write_exact_bars_under_the_grammar(kind, bars):
     model, prompt = sibling(kind), music(7, bars=4)[0][:-1].numpy().astype(np.int16)
     for first in (prompt[:0], prompt):
-        writers = [
-            PieceWriter(
-                vocabulary=V, constraints=Constraints(bars=bars), random=np.random.default_rng(seed), prompt=first
-            )
-            for seed in range(3)
-        ]
+        writers = row_writers(Constraints(bars=bars), range(3), first)
         decoder = generate(model, writers, Sampling(top_p=1.0))
-        for writer in writers:
-            rows = np.stack(writer.rows)
+        for rows in map(writers.rows, range(3)):
             assert check_rows(rows, V) == []
             assert np.array_equal(rows[: len(first)], first)
             assert (rows[:, INSTRUMENT] == V.bar).sum() == bars + 4 * bool(len(first))

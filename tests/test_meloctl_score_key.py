@@ -7,7 +7,7 @@ from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_key import KEYS, estimated_key
-from small_models import SEED, V, small
+from small_models import SEED, V, row_writers, small
 from written_pieces import out_of_range, write_rows
 
 from analysis.errors import MeloError
@@ -16,9 +16,11 @@ from analysis.midi_write import midi_bytes
 from analysis.piece import Part
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import encode_prompt
+from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.options import Sampling
 from meloctl.generation.parse_options import parse_instruments
-from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.row_sampling import weigh_by_key
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.rows.codec import decode
 from meloctl.rows.grammar import check_rows
@@ -76,9 +78,15 @@ def test_the_pitches_of_a_key():
 
 def test_pitch_classes_that_sound_too_little_become_likelier():
     key = parse_key("G")
-    assert key.pitch_weights(np.zeros(12))[key.scale] == pytest.approx(1)  # no note yet
-    assert key.pitch_weights(np.zeros(12))[60 + 8] == 0  # G sharp
-    weights = key.pitch_weights(np.eye(12)[0] * 40)  # forty quarters of C alone
+
+    def pitch_weights(quarters):
+        weights = np.ones(128)
+        weigh_by_key(key.shares, quarters, weights)
+        return weights
+
+    assert pitch_weights(np.zeros(12))[key.scale] == pytest.approx(1)  # no note yet
+    assert pitch_weights(np.zeros(12))[60 + 8] == 0  # G sharp
+    weights = pitch_weights(np.eye(12)[0] * 40)  # forty quarters of C alone
     assert weights[60] < 0.1 < 1 < weights[67]
     assert weights[48] == weights[60]
 
@@ -118,16 +126,10 @@ def pieces_in(keys, bars=12):
     with torch.no_grad():
         model.heads.heads[INSTRUMENT].outer.bias[[i for i, _ in parts]] = 1.5
         model.heads.heads[DURATION].outer.bias[V.durations.index(12)] = 1e4
-    writers = [
-        PieceWriter(
-            vocabulary=V,
-            constraints=Constraints(bars=bars, parts=parts, key=key),
-            random=np.random.default_rng(i),
-        )
-        for i, key in enumerate(keys)
-    ]
+    pieces = [bars_behind(None, Constraints(bars=bars, parts=parts, key=key), V) for key in keys]
+    writers = RowWriters(pieces, [np.random.default_rng(i) for i in range(len(keys))])
     generate(model, writers, Sampling(top_p=1.0))
-    return [decode(np.stack(writer.rows), V) for writer in writers]
+    return [decode(writers.rows(i), V) for i in range(len(keys))]
 
 
 def test_the_key_is_estimated_from_a_scale_and_a_chord():
@@ -147,12 +149,10 @@ def test_behind_a_prompt_the_key_holds_for_new_notes():
     piece = piece_of([(0, 12 * i, 12, 61) for i in range(8)], parts=(Part(program=40, is_drum=False),))
     prompt = encode_prompt(parse_source(midi_bytes(piece)), None, V)
     key = parse_key("C")
-    writer = PieceWriter(
-        vocabulary=V, constraints=Constraints(bars=3, key=key), random=np.random.default_rng(0), prompt=prompt.rows
-    )
-    assert not writer.state.pitch_class_quarters.any()
-    generate(small(SEED, layers=1), [writer], Sampling(top_p=1.0))
-    rows = np.stack(writer.rows)
+    writers = row_writers(Constraints(bars=3, key=key), prompt=prompt.rows)
+    assert not writers.pieces["quarters"].any()
+    generate(small(SEED, layers=1), writers, Sampling(top_p=1.0))
+    rows = writers.rows(0)
     assert np.array_equal(rows[: len(prompt.rows)], prompt.rows)
     new = rows[len(prompt.rows) :]
     pitched = new[(new[:, PITCH] >= 0) & (new[:, INSTRUMENT] != V.drums)]

@@ -5,7 +5,7 @@ import pytest
 from conftest import piece_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import SEED, V, always, generate_rows, small
+from small_models import SEED, V, always, generate_rows, row_writers, small
 from written_pieces import out_of_range, write_rows
 
 from analysis.midi import parse_source, read_midi
@@ -15,7 +15,6 @@ from meloctl.generation.constraints import Constraints
 from meloctl.generation.continuation import encode_prompt
 from meloctl.generation.options import Sampling
 from meloctl.generation.parse_options import parse_instruments
-from meloctl.generation.piece_writer import PieceWriter
 from meloctl.generation.sampler import generate
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, PITCH, POSITION
@@ -115,11 +114,9 @@ def test_kept_bars_keep_notes_that_lie_outside():
     parts = (Part(program=40, is_drum=False), Part(program=47, is_drum=False))
     piece = piece_of([(0, 0, 12, 20), (1, 12, 12, 99), (0, 47, 1, 127)], parts=parts)
     prompt = encode_prompt(parse_source(midi_bytes(piece)), None, V)
-    writer = PieceWriter(
-        vocabulary=V, constraints=Constraints(bars=3), random=np.random.default_rng(0), prompt=prompt.rows
-    )
-    generate(small(SEED), [writer], Sampling(top_p=1.0))
-    rows = np.stack(writer.rows)
+    writers = row_writers(Constraints(bars=3), prompt=prompt.rows)
+    generate(small(SEED), writers, Sampling(top_p=1.0))
+    rows = writers.rows(0)
     assert len(out_of_range(rows)) == 3
     assert len(rows) > 12
     assert out_of_range(rows[len(prompt.rows) :]) == []

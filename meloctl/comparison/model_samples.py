@@ -10,11 +10,12 @@ import numpy as np
 from analysis.errors import MeloError
 from analysis.midi_write import write_midi
 from meloctl.generation.constraints import Constraints
+from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_writer import PieceWriter
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.model.registry import Model
-from meloctl.rows.codec import decode
+from meloctl.rows.codec import Rows, decode
 from meloctl.rows.vocabulary import ABSENT, PITCH
 from meloctl.score.playable import playable
 
@@ -72,30 +73,27 @@ def generate_samples(
         batch = seeds[first : first + BATCH_SIZE]
         for one in able:
             began = time.perf_counter()
-            writers, cache_bytes = _generate_batch(one.model, batch, bars, half=half, on_bar=on_bar)
+            written, cache_bytes = _generate_batch(one.model, batch, bars, half=half, on_bar=on_bar)
             seconds = time.perf_counter() - began
             if len(batch) == min(BATCH_SIZE, len(seeds)):  # smaller batches are slower
-                one.notes_per_second.append(sum(map(_notes, writers)) / seconds)
+                one.notes_per_second.append(sum(map(_notes, written)) / seconds)
                 one.cache_bytes.append(cache_bytes)
-                one.cache_bytes_per_row.append(cache_bytes / sum(len(writer.rows) for writer in writers))
-            for seed, writer in zip(batch, writers, strict=True):
+                one.cache_bytes_per_row.append(cache_bytes / sum(map(len, written)))
+            for seed, rows in zip(batch, written, strict=True):
                 path = one.folder / f"piece-{seed}.mid"
-                write_midi(playable(decode(np.stack(writer.rows), writer.vocabulary)), path)
+                write_midi(playable(decode(rows, one.model.vocabulary)), path)
                 one.files.append(path)
 
 
 def _generate_batch(
     model: Model, seeds: Sequence[int], bars: int, *, half: bool, on_bar: Callable[[], None] = lambda: None
-) -> tuple[list[PieceWriter], int]:
-    """The finished writers of a batch, and the most bytes of cached keys and values."""
-    constraints = Constraints(bars=bars)
-    writers = [
-        PieceWriter(vocabulary=model.vocabulary, constraints=constraints, random=np.random.default_rng(seed))
-        for seed in seeds
-    ]
+) -> tuple[list[Rows], int]:
+    """The rows of a batch of pieces, and the most bytes of cached keys and values."""
+    piece = bars_behind(None, Constraints(bars=bars), model.vocabulary)
+    writers = RowWriters([piece] * len(seeds), [np.random.default_rng(seed) for seed in seeds])
     decoder = generate(model, writers, Sampling(), half=half, on_bar=on_bar)
-    return writers, decoder.most_bytes
+    return [writers.rows(i) for i in range(len(writers))], decoder.most_bytes
 
 
-def _notes(writer: PieceWriter) -> int:
-    return sum(int(row[PITCH]) != ABSENT for row in writer.rows)
+def _notes(rows: Rows) -> int:
+    return int((rows[:, PITCH] != ABSENT).sum())

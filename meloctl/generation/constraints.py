@@ -1,11 +1,9 @@
 """What new bars must be, in the vocabulary's values, and the limits that hold for any piece."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from analysis.errors import MeloError
 from meloctl.rows.parts import PartId
-from meloctl.rows.vocabulary import Vocabulary
 from meloctl.score.key import Key
 
 MOST_BARS = 10_000
@@ -36,13 +34,6 @@ class ChannelRoom:
 
     drums: bool = True
     """Whether other drums may play: they need a channel that plays drums."""
-
-    def is_full(self, playing: Collection[PartId], instrument: int, vocabulary: Vocabulary) -> bool:
-        """True when no further part of an instrument may enter where some parts are playing."""
-        others = [part for part in playing if part not in self.own]
-        pitched = sum(i != vocabulary.drums for i, _ in others)
-        fits = self.drums if instrument == vocabulary.drums else pitched < self.pitched
-        return len(others) >= self.parts or not fits
 
 
 @dataclass(frozen=True, kw_only=True)

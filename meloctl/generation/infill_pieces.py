@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from meloctl.generation.infill import Infill
-from meloctl.generation.infill_segments import InfillSegment, infill_segments, segment_context
-from meloctl.generation.infill_writer import InfillWriter
+from meloctl.generation.infill_segments import InfillSegment, infill_segments, segment_bars
 from meloctl.generation.options import Sampling
-from meloctl.generation.piece_state import PieceState
+from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.score.editing import NewNote
@@ -27,10 +26,10 @@ class InfillProgress:
     bars_done: int = 0
     """Masked bars that are done, as rows count them."""
 
-    def add(self, segment: InfillSegment, writer: InfillWriter) -> None:
-        """Add what has been written of a segment."""
-        self.notes += [(segment.context.start + bar, row) for bar, row in writer.new_notes]
-        self.bars_done += writer.bars_closed
+    def add(self, segment: InfillSegment, new: Sequence[NewNote], bars: int) -> None:
+        """Add what has been written of a segment: notes by its masked bars, and how many of these are done."""
+        self.notes += [(segment.bars.start + bar, row) for bar, row in new]
+        self.bars_done += bars
 
 
 def fill_segments(
@@ -57,17 +56,11 @@ def fill_segments(
     """
     most_bytes = 0
     for segment in infill_segments(infill, model.config.context, model.vocabulary):
-        writers = [
-            InfillWriter(
-                state=PieceState(vocabulary=model.vocabulary, key=key),
-                context=segment_context(infill, segment, version.notes, model.vocabulary),
-                random=version.random,
-            )
-            for version in versions
-        ]
+        pieces = [segment_bars(infill, segment, version.notes, model.vocabulary, key=key) for version in versions]
+        writers = RowWriters(pieces, [version.random for version in versions])
         try:
             most_bytes = max(most_bytes, generate(model, writers, sampling, half=half, on_bar=on_bar).most_bytes)
         finally:
-            for version, writer in zip(versions, writers, strict=True):
-                version.add(segment, writer)
+            for i, version in enumerate(versions):
+                version.add(segment, writers.new_notes(i), writers.bars_closed(i))
     return most_bytes

@@ -11,9 +11,10 @@ import numpy as np
 
 from analysis.arrays import Ints
 from meloctl.generation.infill import Infill
-from meloctl.generation.infill_writer import InfillContext
+from meloctl.generation.new_bars import NewBars, masked_bars
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT, PITCH, POSITION, Vocabulary
 from meloctl.score.editing import NewNote
+from meloctl.score.key import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,14 @@ def infill_segments(infill: Infill, context_rows: int, vocabulary: Vocabulary) -
     return segments
 
 
-def segment_context(
-    infill: Infill, segment: InfillSegment, new: Sequence[NewNote], vocabulary: Vocabulary
-) -> InfillContext:
-    """What the model reads before the middle of a segment, and what that must be.
+def segment_bars(
+    infill: Infill, segment: InfillSegment, new: Sequence[NewNote], vocabulary: Vocabulary, *, key: Key | None = None
+) -> NewBars:
+    """What the model reads before the masked bars of a segment, and what these must be.
 
     Args:
         new: notes of earlier segments, which the model reads too; bars of this and later segments are marked as masked.
+        key: of the new notes.
     """
     bar = np.cumsum(infill.rows[:, INSTRUMENT] == vocabulary.bar) - 1
     rows = np.concatenate([infill.rows, *(row[None] for _, row in new)])
@@ -65,13 +67,15 @@ def segment_context(
     playing = {(int(row[INSTRUMENT]), int(row[INSTANCE])) for _, row in new}
     is_last = segment.bars.stop == infill.row_bars.stop
     required = infill.parts if infill.each_part_plays and is_last else ()
-    return InfillContext(
-        rows=rows[(bar >= segment.context.start) & (bar < segment.context.stop)],
-        first_masked_bar=segment.bars.start - segment.context.start,
-        headers=headers,
-        parts=infill.parts,
-        required_parts=tuple(part for part in required if part not in playing),
+    return masked_bars(
+        rows[(bar >= segment.context.start) & (bar < segment.context.stop)],
+        segment.bars.start - segment.context.start,
+        headers,
+        infill.parts,
+        vocabulary,
+        required_parts=[part for part in required if part not in playing],
         needs_note=is_last and not new,
+        key=key,
     )
 
 

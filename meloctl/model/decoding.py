@@ -10,8 +10,7 @@ from torch import Tensor
 from analysis.arrays import Floats32, Ints
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
 from meloctl.model.encoder_decoder.model import EncoderDecoder
-from meloctl.model.fused_linear import FusedFieldHead
-from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.model.meloformer.compiled_decoder import CompiledDecoder
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.music_transformer.decoder import MusicTransformerDecoder
 from meloctl.model.registry import Model
@@ -26,10 +25,6 @@ class Decoder(Protocol):
     @property
     def model(self) -> Model:
         """The model that is decoded."""
-
-    @property
-    def heads(self) -> Sequence[FusedFieldHead]:
-        """Of each field: state (B, C) → logits (B, V)."""
 
     @property
     def nbytes(self) -> int:
@@ -61,10 +56,6 @@ class TensorDecoder(Protocol):
         """The model that is decoded."""
 
     @property
-    def heads(self) -> Sequence[FusedFieldHead]:
-        """Of each field: state (B, C) → logits (B, V)."""
-
-    @property
     def nbytes(self) -> int:
         """Bytes allocated for keys and values of all pieces."""
 
@@ -87,7 +78,7 @@ class ArrayDecoder:
 
     def __init__(self, decoder: TensorDecoder) -> None:
         self.decoder = decoder
-        self.model, self.heads = decoder.model, decoder.heads
+        self.model = decoder.model
 
     @property
     def nbytes(self) -> int:
@@ -125,14 +116,13 @@ def start_decoding(
     Returns:
         The decoder, and the states (B, C) that predict the rows after the prompts.
     """
-    inner: TensorDecoder
+    decoder: Decoder
     if isinstance(model, MeloFormer):
-        inner = MeloFormerDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar)
+        decoder = CompiledDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar)
     elif isinstance(model, EncoderDecoder):
-        inner = EncoderDecoderDecoder(model, half=half)
+        decoder = ArrayDecoder(EncoderDecoderDecoder(model, half=half))
     else:
-        inner = MusicTransformerDecoder(model, len(prompts), half=half)
-    decoder = ArrayDecoder(inner)
+        decoder = ArrayDecoder(MusicTransformerDecoder(model, len(prompts), half=half))
     return decoder, decoder.prefill(prompts)
 
 

@@ -3,7 +3,7 @@
 Exact rewritings, no approximation: the scale of a norm is folded into the product behind it; both halves of the SwiGLU come
 from one product; a row's embedding is one look-up.
 
-Shape letters: N rows at once, C width, F fields, V values of a field.
+Shape letters: N rows at once, C width, F fields.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from meloctl.model.meloformer.model import SwiGLU
-from meloctl.model.row_heads import RowEmbedding, RowHeads
+from meloctl.model.row_heads import RowEmbedding
 from meloctl.rows.vocabulary import ABSENT
 
 _LARGE = 1 << 18
@@ -52,18 +52,6 @@ class FusedFeedForward:
             return torch.cat([self(block) for block in x_NC.split(_BLOCK)])
         gate, inner = self.inner(normed(x_NC)).chunk(2, dim=-1)
         return x_NC + self.outer(F.silu(gate) * inner)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FusedFieldHead:
-    """One field's head: state (N, C) → logits (N, V)."""
-
-    inner: FusedLinear
-    outer: FusedLinear
-
-    def __call__(self, state_NC: Tensor) -> Tensor:
-        """(N, V) logits."""
-        return self.outer(F.silu(self.inner(normed(state_NC))))
 
 
 class FusedRowEmbedding:
@@ -108,14 +96,3 @@ def feed_forward(norm: nn.RMSNorm, mlp: SwiGLU, dtype: torch.dtype) -> FusedFeed
         inner=fused_linear(torch.cat([mlp.gate.weight, mlp.inner.weight]), dtype, scale=norm),
         outer=fused_linear(mlp.outer.weight, dtype),
     )
-
-
-def field_heads(heads: RowHeads, dtype: torch.dtype) -> list[FusedFieldHead]:
-    """The heads of all fields, fused, in the order of the fields; large products in `dtype`."""
-    return [
-        FusedFieldHead(
-            inner=fused_linear(head.inner.weight, dtype, scale=head.norm, bias=head.inner.bias),
-            outer=fused_linear(head.outer.weight, dtype, bias=head.outer.bias),
-        )
-        for head in heads.heads
-    ]

@@ -29,7 +29,7 @@ Bach's chorales, by the bass note that each ends on, with less outside the scale
 raised seventh and the natural one have changed places, since that is what tells a minor key from its relative.
 """
 
-_PRIOR_QUARTERS = 8.0
+PRIOR_QUARTERS = 8.0
 """Quarters of music in the key that are assumed before a piece (a prior), so that its first notes do not weigh too much."""
 
 
@@ -52,19 +52,10 @@ class Key:
         """(128,) which pitches belong to its tonic chord."""
         return self._pitches((0, 3, 7) if self.minor else (0, 4, 7))
 
-    def pitch_weights(self, quarters: Floats) -> Floats:
-        """(128,) factors on the probability of each pitch: (expected share of its pitch class / share so far)².
-
-        A pitch class that sounded less than music in the key has of it becomes likelier; in a piece that is in the key all
-        factors are near 1.
-
-        Args:
-            quarters: (12,) summed length of the notes of each pitch class so far, in quarters.
-        """
-        expected = np.roll(_SHARES[self.minor], self.tonic)
-        share = (quarters + _PRIOR_QUARTERS * expected) / (quarters.sum() + _PRIOR_QUARTERS)
-        ratio = np.divide(expected, share, out=np.zeros(12), where=share > 0)
-        return np.asarray(ratio[np.arange(128) % 12] ** 2)
+    @cached_property
+    def shares(self) -> Floats:
+        """(12,) of its sounding time, how much music in the key gives each pitch class, from C up."""
+        return np.roll(_SHARES[self.minor], self.tonic)
 
     def _pitches(self, steps: tuple[int, ...]) -> Bools:
         """(128,) which pitches are one of these numbers of semitones above a tonic."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from meloctl.model.encoder_decoder.model import EncoderDecoder
-from meloctl.model.fused_linear import FusedLinear, FusedRowEmbedding, field_heads, fused_linear
+from meloctl.model.fused_linear import FusedLinear, FusedRowEmbedding, fused_linear
 from meloctl.model.prompts import distinct_prompts
 from meloctl.model.row_kv_cache import RowKVCache
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
@@ -52,7 +52,7 @@ class EncoderDecoderDecoder:
         dtype = torch.bfloat16 if half else model.start.dtype
         layers: Sequence[nn.TransformerDecoderLayer] = list(model.decoder.layers)
         self.model = model
-        self.embed, self.heads = FusedRowEmbedding(model.embed), field_heads(model.heads, dtype)
+        self.embed = FusedRowEmbedding(model.embed)
         self.layers = [_fused_layer(layer, dtype) for layer in layers]
         self.to_primer = [layer.multihead_attn for layer in layers]
         """Each layer's attention to the primer."""

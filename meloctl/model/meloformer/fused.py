@@ -15,7 +15,6 @@ from meloctl.model.fused_linear import (
     FusedLinear,
     FusedRowEmbedding,
     feed_forward,
-    field_heads,
     fused_linear,
     normed,
 )
@@ -108,7 +107,6 @@ class FusedWeights:
         self.d = model.config.head_width
         self.embed = FusedRowEmbedding(model.embed)
         self.layers = [_fused_layer(layer, model.config.kv_heads, dtype) for layer in model.layers]
-        self.heads = field_heads(model.heads, dtype)
         self.scale = model.norm.weight.detach()
         positions = torch.arange(model.vocabulary.positions)
         self.position_rotation = complex_rotation(rotation(positions * 0, positions, self.d))[:, self.d // 4 :]

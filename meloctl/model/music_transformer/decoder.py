@@ -19,7 +19,6 @@ from meloctl.model.fused_linear import (
     FusedLinear,
     FusedRowEmbedding,
     feed_forward,
-    field_heads,
     fused_linear,
     normed,
 )
@@ -81,7 +80,7 @@ class MusicTransformerDecoder:
         dtype = torch.bfloat16 if half else model.start.dtype
         config = model.config
         self.model = model
-        self.embed, self.heads = FusedRowEmbedding(model.embed), field_heads(model.heads, dtype)
+        self.embed = FusedRowEmbedding(model.embed)
         self.layers = [_fused_layer(layer, dtype) for layer in model.layers]
         like = model.start.detach().new_empty(config.layers, 2, pieces, config.heads, 0, config.head_width)
         self.cache = RowKVCache(like)

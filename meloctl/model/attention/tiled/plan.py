@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Bools, Ints
+from meloctl.model.attention.tiled.bf16_kernel import WIDTH_MULTIPLE, Bf16Attention, FlatTiles, flat_tiles, has_kernel
 from meloctl.model.attention.tiled.kernel import TiledAttention
 from meloctl.model.attention.tiled.row_tile import RowIndex, RowTile
 
@@ -26,6 +28,13 @@ class RowTilePlan:
 
     tiles: tuple[RowTile, ...]
 
+    groups: tuple[int, ...] = (0,)
+    """First tile of each group of tiles; no two groups share a query or a key."""
+
+    @cached_property
+    def _flat(self) -> FlatTiles:
+        return flat_tiles(self.tiles, self.groups)
+
     def attend(self, q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, biases_E: Tensor | None = None) -> Tensor:
         """(L, H, D) attention on a CPU; see `AttentionPlan.attend`.
 
@@ -33,6 +42,8 @@ class RowTilePlan:
             q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
             biases_E: score bias of each gate; None ignores gates.
         """
+        if q_LHD.dtype is torch.bfloat16 and biases_E is None and q_LHD.shape[2] % WIDTH_MULTIPLE == 0 and has_kernel():
+            return cast(Tensor, Bf16Attention.apply(q_LHD, k_MGD, v_MGD, self._flat))
         # PyTorch's flash kernel for CPUs takes twice as long to go back through tiles of bf16 as through the same in float32
         wide = torch.promote_types(q_LHD.dtype, torch.float32)
         out: Tensor = TiledAttention.apply(q_LHD.to(wide), k_MGD.to(wide), v_MGD.to(wide), biases_E, self.tiles)

@@ -17,6 +17,9 @@ from analysis.arrays import Bools, Ints
 RowIndex = Tensor | slice
 """Rows of a tensor: a slice where they are consecutive, so that nothing is copied, else their int64 indices."""
 
+QUERY_BLOCK = 32
+"""Queries that the bf16 kernel computes together."""
+
 _RUN_ROWS = 256
 """Queries in each of the masked tiles that replace a causal tile under gates."""
 
@@ -50,6 +53,22 @@ class RowTile:
     def float_mask(self) -> Tensor | None:
         """(N, K) float32, 0 where a pair may attend, −inf where not; made once for all layers. None without a mask."""
         return None if self.mask is None else torch.zeros(self.mask.shape).masked_fill_(~self.mask, -torch.inf)
+
+    @cached_property
+    def key_ranges(self) -> npt.NDArray[np.int32]:
+        """(blocks, 2): of each `QUERY_BLOCK` queries, low and high such that all keys they attend to are in low..high − 1."""
+        firsts = np.arange(0, self.n_queries, QUERY_BLOCK)
+        out = np.zeros((len(firsts), 2), dtype=np.int32)
+        if self.causal:
+            out[:, 1] = np.minimum(firsts + QUERY_BLOCK, self.n_keys)
+        elif self.mask is None:
+            out[:, 1] = self.n_keys
+        else:
+            any_BK = np.logical_or.reduceat(self.mask.numpy(), firsts, axis=0)
+            some_B = any_BK.any(axis=1)
+            out[:, 0] = np.where(some_B, any_BK.argmax(axis=1), 0)
+            out[:, 1] = np.where(some_B, self.n_keys - any_BK[:, ::-1].argmax(axis=1), 0)
+        return out
 
     @property
     def n_queries(self) -> int:

@@ -58,8 +58,11 @@ def pack_plans(windows: Sequence[WindowPlan], starts: Ints, n_rows: int) -> tupl
     n_summaries = -(-sum(w.n_summaries for w in windows) // _SUMMARY_MULTIPLE) * _SUMMARY_MULTIPLE
     rows: list[RowTile] = []
     summaries: list[RowTile] = []
+    row_groups, summary_groups = [], []
     bar = 0  # first summary of the window
     for window, row in zip(windows, starts.tolist(), strict=False):
+        row_groups.append(len(rows))
+        summary_groups.append(len(summaries))
         first = n_summaries + row  # key of the window's first row
         keys_K = torch.cat([torch.arange(bar, bar + window.n_summaries), torch.arange(window.n_rows) + first])
         rows += [shifted(tile, queries=row, keys=keys_K) for tile in (window.rows_to_all,) if tile]
@@ -71,6 +74,6 @@ def pack_plans(windows: Sequence[WindowPlan], starts: Ints, n_rows: int) -> tupl
         bar += window.n_summaries
     n_keys = n_summaries + n_rows
     return (
-        RowTilePlan(n_queries=n_rows, n_keys=n_keys, tiles=tuple(rows)),
-        RowTilePlan(n_queries=n_summaries, n_keys=n_keys, tiles=tuple(summaries)),
+        RowTilePlan(n_queries=n_rows, n_keys=n_keys, tiles=tuple(rows), groups=tuple(row_groups)),
+        RowTilePlan(n_queries=n_summaries, n_keys=n_keys, tiles=tuple(summaries), groups=tuple(summary_groups)),
     )
