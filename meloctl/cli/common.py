@@ -31,6 +31,15 @@ Meter = Annotated[
     ),
 ]
 Pedal = Annotated[bool, typer.Option("--pedal", help="Notes last as long as the sustain pedal holds them.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        help="Number of threads that compute (default: measured, at most OMP_NUM_THREADS).",
+        show_default=False,
+        min=1,
+    ),
+]
 FixBars = Annotated[
     bool,
     typer.Option(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -21,9 +22,11 @@ from analysis.errors import MeloError
 from meloctl.dataset.loader import Loader
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
+from meloctl.formatting import count
 from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
+from meloctl.threads import ThreadTuner, thread_counts, thread_limit, using_threads
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.options import TrainConfig
 from meloctl.training.processes import broadcast_first, padded_length
@@ -102,9 +105,11 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     length = padded_length(accelerator, config.pack_rows)
     packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
     progress = resume_run(state, job.folder)
+    tuner = _tuner(config, accelerator, progress)
     clock = _clock(job, accelerator, progress.seconds if progress else 0.0)
+    busy = ""
     if progress is None:
-        measured = rehearse(state, packs, job.validation, config, clock)
+        measured = rehearse(state, packs, job.validation, config, tuner, clock)
         progress = plan_run(
             config,
             packs_per_epoch=len(stream.arrangement(0)),
@@ -113,11 +118,15 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
             step_seconds=measured.step_seconds,
             row_seconds=measured.row_seconds,
         )
-    progress.padding = packs.padding
+        busy = measured.busy
+    progress.padding, progress.threads = packs.padding, tuner.best
     reporter.message(estimate_run(packs, progress))
+    if busy:
+        reporter.message(busy)
     reporter.stage("training", progress.steps, done=progress.step)
     state.wrapped.train()
-    _run_steps(job, state, packs, progress, reporter, clock)
+    with using_threads(tuner.best):
+        _run_steps(job, state, packs, progress, reporter, tuner, clock)
     return progress
 
 
@@ -127,6 +136,7 @@ def _run_steps(
     packs: DistributedPacks,
     progress: TrainProgress,
     reporter: ProgressReporter,
+    tuner: ThreadTuner,
     clock: Callable[[], float],
 ) -> None:
     """Step after step, with evaluations between, until training has ended or a signal stops it."""
@@ -138,12 +148,15 @@ def _run_steps(
     ):
         meter = SpeedMeter(loader)
         while not progress.why:
+            torch.set_num_threads(tuner.count)
             step, rate = next(loader), learning_rate(progress, config)
             loss = optimizer_step(state, step, config, rate=rate)
             if not loss.is_finite:
                 raise _not_finite(job, progress, step.batch, loss)
             meter.add(step.batch, loss)
+            before = progress.seconds
             progress.add_step(loss.nll, loss.n_notes, seconds=clock())
+            _tune(tuner, progress, reporter, seconds=progress.seconds - before, rows=step.batch.n_rows)
             replan(progress, config)
             reporter.advance(status=_step_report(progress, step.batch, loss, meter.speed()))
             if progress.step >= min(progress.next_evaluation, progress.steps):
@@ -209,6 +222,28 @@ def _check(job: TrainJob, accelerator: Accelerator) -> None:
         )
 
 
+def _tuner(config: TrainConfig, accelerator: Accelerator, progress: TrainProgress | None) -> ThreadTuner:
+    """Chooses the number of threads of each process, on all ranks the same; a run that goes on begins with what it had."""
+    if config.threads is not None:
+        return ThreadTuner([config.threads])
+    if accelerator.device.type == "cuda":
+        return ThreadTuner([torch.get_num_threads()])
+    limit = round(broadcast_first(accelerator, thread_limit(accelerator.num_processes)))
+    return ThreadTuner(thread_counts(limit), best=progress.threads if progress else None)
+
+
+def _tune(
+    tuner: ThreadTuner, progress: TrainProgress, reporter: ProgressReporter, *, seconds: float, rows: int
+) -> None:
+    """Take in the time of a step; say so where another number of threads has become the fastest."""
+    if not tuner.add_step(seconds, rows):
+        return
+    before, progress.threads = progress.threads, tuner.best
+    times = [tuner.row_seconds(threads) for threads in (tuner.best, before)]
+    speeds = " instead of ".join(f"{1 / t:,.0f}" for t in times if t)
+    reporter.message(f"step {progress.step:,}: {count(tuner.best, 'thread')} instead of {before}, {speeds} rows/s")
+
+
 def _clock(job: TrainJob, accelerator: Accelerator, seconds: float) -> Callable[[], float]:
     """A function that returns the seconds so far, by the first rank's clock; `seconds` were spent before this session."""
     began = (job.clock() if job.began is None else job.began) - seconds
@@ -225,6 +260,7 @@ def _evaluate(
     speed: Speed,
 ) -> None:
     """Measure the validation loss, save the model if it is the best so far, replan, and record all of it."""
+    torch.set_num_threads(progress.threads)
     chosen = job.validation[:: progress.validation_every]
     loss = validation_loss(state.model, chosen, job.config.pack_rows, state.accelerator)
     if not math.isfinite(loss.bits_per_note):
