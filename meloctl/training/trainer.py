@@ -22,11 +22,10 @@ from analysis.errors import MeloError
 from meloctl.dataset.loader import Loader
 from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
-from meloctl.formatting import count
 from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
-from meloctl.threads import ThreadTuner, thread_counts, thread_limit, using_threads
+from meloctl.threads import ThreadTuner, using_threads
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.options import TrainConfig
 from meloctl.training.processes import broadcast_first, padded_length
@@ -40,6 +39,7 @@ from meloctl.training.schedule import (
     stop_reason,
 )
 from meloctl.training.state import ended_run, full_weights, resume_run, save_state
+from meloctl.training.step_threads import run_tuner, tune
 from meloctl.training.step_timing import estimate_run, rehearse
 from meloctl.training.tensorboard import tensorboard_writer, write_scalars
 from meloctl.training.time_plan import plan_run, replan
@@ -105,7 +105,7 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     length = padded_length(accelerator, config.pack_rows)
     packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
     progress = resume_run(state, job.folder)
-    tuner = _tuner(config, accelerator, progress)
+    tuner = run_tuner(config, accelerator, progress)
     clock = _clock(job, accelerator, progress.seconds if progress else 0.0)
     busy = ""
     if progress is None:
@@ -156,7 +156,7 @@ def _run_steps(
             meter.add(step.batch, loss)
             before = progress.seconds
             progress.add_step(loss.nll, loss.n_notes, seconds=clock())
-            _tune(tuner, progress, reporter, seconds=progress.seconds - before, rows=step.batch.n_rows)
+            tune(tuner, progress, reporter, seconds=progress.seconds - before, rows=step.batch.n_rows)
             replan(progress, config)
             reporter.advance(status=_step_report(progress, step.batch, loss, meter.speed()))
             if progress.step >= min(progress.next_evaluation, progress.steps):
@@ -220,28 +220,6 @@ def _check(job: TrainJob, accelerator: Accelerator) -> None:
             f"{accelerator.num_processes} processes, and {job.config.packs} packs a step to share among them; "
             f"give `packs {accelerator.num_processes}`, or a multiple"
         )
-
-
-def _tuner(config: TrainConfig, accelerator: Accelerator, progress: TrainProgress | None) -> ThreadTuner:
-    """Chooses the number of threads of each process, on all ranks the same; a run that goes on begins with what it had."""
-    if config.threads is not None:
-        return ThreadTuner([config.threads])
-    if accelerator.device.type == "cuda":
-        return ThreadTuner([torch.get_num_threads()])
-    limit = round(broadcast_first(accelerator, thread_limit(accelerator.num_processes)))
-    return ThreadTuner(thread_counts(limit), best=progress.threads if progress else None)
-
-
-def _tune(
-    tuner: ThreadTuner, progress: TrainProgress, reporter: ProgressReporter, *, seconds: float, rows: int
-) -> None:
-    """Take in the time of a step; say so where another number of threads has become the fastest."""
-    if not tuner.add_step(seconds, rows):
-        return
-    before, progress.threads = progress.threads, tuner.best
-    times = [tuner.row_seconds(threads) for threads in (tuner.best, before)]
-    speeds = " instead of ".join(f"{1 / t:,.0f}" for t in times if t)
-    reporter.message(f"step {progress.step:,}: {count(tuner.best, 'thread')} instead of {before}, {speeds} rows/s")
 
 
 def _clock(job: TrainJob, accelerator: Accelerator, seconds: float) -> Callable[[], float]:
