@@ -1,7 +1,5 @@
-"""Free memory and cores, and speed of computing and copying, of this machine."""
+"""Free memory, other load, and speed of computing and copying, of this machine."""
 
-import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,16 +73,6 @@ def computes_in_half(device: str) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def usable_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may use: those that it is bound to, or those whose time its control groups give it if fewer.
-
-    Args:
-        root: of the file system; another one in tests.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([cores, *_cores_of_groups(root)]))
-
-
 class OtherLoad:
     """Measures, from when it is made, how many cores other programs of this machine use."""
 
@@ -102,28 +90,6 @@ def _busy_seconds() -> float:
     """Time for which all cores together have computed, since the machine was started."""
     times = psutil.cpu_times()
     return float(times.user + times.system + getattr(times, "nice", 0.0))
-
-
-def _cores_of_groups(root: Path) -> list[int]:
-    """Cores whose time each control group (version 2) of this process may take, rounded up, where it has a limit."""
-    out = []
-    for folder in _unified_groups(root):
-        try:
-            quota, period = map(int, (folder / "cpu.max").read_text().split())
-        except (OSError, ValueError):  # "max" is no number
-            continue
-        out.append(math.ceil(quota / period))
-    return out
-
-
-def _unified_groups(root: Path) -> list[Path]:
-    """Folders of this process's control group of version 2 and of those around it."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    here = next((Path(line[3:].lstrip("/")) for line in lines if line.startswith("0::")), None)
-    return [] if here is None else [root / "sys/fs/cgroup" / group for group in (here, *here.parents)]
 
 
 def free_memory(root: Path = Path("/")) -> int:

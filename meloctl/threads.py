@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from analysis.cores import usable_cores
 from analysis.errors import MeloError
-from meloctl.machine import usable_cores
 
 _ROUNDS = 2
 """Turns of each number of threads in a trial, of two steps each: the first one after a change is slower."""

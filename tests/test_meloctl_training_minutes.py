@@ -236,7 +236,7 @@ def test_the_evaluations_of_a_run_take_the_same_windows(tmp_path, machine, monke
 
 @pytest.fixture
 def two_cores(machine, monkeypatch):
-    """A step takes a quarter of a second on one thread and less on two; beside other programs, from second 12 on, ten times as long."""
+    """A step takes a quarter of a second on one thread and less on two; from second 12 on, beside other programs, far longer."""
     times = {1: lambda now: 0.25, 2: lambda now: 1.5 if now > 12 else 0.15}
 
     monkeypatch.setattr(machine, "work", lambda seconds: setattr(machine, "now", machine.now + seconds))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from analysis.cores import usable_cores
 from meloctl.dataset.windows import Window
 from meloctl.formatting import count
-from meloctl.machine import OtherLoad, usable_cores
+from meloctl.machine import OtherLoad
 from meloctl.threads import ThreadTuner, using_threads
 from meloctl.training.distributed_packs import DistributedPacks
 from meloctl.training.options import TrainConfig
