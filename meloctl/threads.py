@@ -2,10 +2,9 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-import torch
 
 from analysis.cores import usable_cores
 from analysis.errors import MeloError
@@ -37,6 +36,8 @@ _GAIN = 0.95
 
 def thread_limit(processes: int = 1) -> int:
     """Most threads of this process: the cores that it may use, shared by `processes`, and OMP_NUM_THREADS."""
+    import torch  # which takes seconds, and options are checked without it
+
     return max(1, min(torch.get_num_threads(), usable_cores() // processes))
 
 
@@ -52,15 +53,26 @@ def thread_counts(limit: int) -> list[int]:
     return sorted({1, round(limit**0.5), max(1, limit // 2), limit})
 
 
+DECODING_THREADS = 1
+"""Threads that write music row by row, unless another number is given: the products of a row are too small to share."""
+
+
 @contextmanager
 def using_threads(count: int) -> Iterator[None]:
     """Compute with so many threads in the block, in this thread of the program; restored afterwards."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def new_tuner(threads: int | None) -> "ThreadTuner":
+    """A tuner of this machine's numbers of threads, or of the one that is given."""
+    return ThreadTuner(thread_counts(thread_limit()) if threads is None else [threads])
 
 
 class ThreadTuner:
@@ -100,16 +112,24 @@ class ThreadTuner:
         """Time of a row in the last trial of a number of threads; None before its first."""
         return self._times.get(count)
 
+    @contextmanager
+    def timed(self, rows: int) -> Iterator[None]:
+        """Around a step of so many rows: it is computed with `count` threads, and its time is taken in."""
+        began = time.monotonic()
+        with using_threads(self.count):
+            yield
+        self.add_step(time.monotonic() - began, rows)
+
     def add_step(self, seconds: float, rows: int) -> bool:
         """Take in the time of a step that was computed with `count` threads. True where `best` has changed."""
         if len(self._counts) == 1:
             return False
-        time = seconds / max(1, rows)
+        a_row = seconds / max(1, rows)
         if self._queue:
-            self._trial.setdefault(self._queue.pop(0), []).append(time)
+            self._trial.setdefault(self._queue.pop(0), []).append(a_row)
             return False if self._queue else self._decide()
         self._steps, self._seconds = self._steps + 1, self._seconds + seconds
-        self._recent = time if self._steps == 1 else self._recent + _RECENT * (time - self._recent)
+        self._recent = a_row if self._steps == 1 else self._recent + _RECENT * (a_row - self._recent)
         if self._steps == _SETTLED:
             self._settled = self._recent
             if not 1 / _JUMP < self._recent / self._times.get(self.best, math.inf) < _JUMP:

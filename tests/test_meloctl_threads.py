@@ -5,7 +5,7 @@ import torch
 
 from analysis.errors import MeloError
 from meloctl import threads
-from meloctl.threads import ThreadTuner, check_threads, thread_counts, thread_limit, using_threads
+from meloctl.threads import ThreadTuner, check_threads, new_tuner, thread_counts, thread_limit, using_threads
 
 
 def test_one_some_and_all_threads_are_tried():
@@ -116,3 +116,17 @@ def test_threads_that_no_machine_has_are_refused():
             check_threads(given)
     check_threads(None)
     check_threads(1)
+
+
+def test_a_timed_step_has_the_threads_of_the_tuner_and_its_time_is_taken_in():
+    tuner, seen = new_tuner(2), []
+    with tuner.timed(10):
+        seen.append(torch.get_num_threads())
+    assert seen == [2]
+    tuner = ThreadTuner([1, 2])
+    for _ in range(8):
+        with tuner.timed(10):
+            seen.append(torch.get_num_threads())
+    assert seen[1:] == [1, 1, 2, 2, 1, 1, 2, 2]
+    assert not tuner.is_trying
+    assert tuner.row_seconds(1) > 0

@@ -38,7 +38,6 @@ Threads = Annotated[
         "--threads",
         help="Number of threads that compute (default: measured, at most OMP_NUM_THREADS).",
         show_default=False,
-        min=1,
     ),
 ]
 FixBars = Annotated[
