@@ -158,8 +158,12 @@ def enough_workers(workers: Workers, n_files: int) -> Workers:
     """The same workers, with a number of processes for so many files where they say none."""
     if workers.cluster or workers.processes is not None:
         return workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Workers(processes=min(cores, max(n_files // 16, 1)))
+    return Workers(processes=min(usable_cores(), max(n_files // 16, 1)))
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Chunk = tuple[int, int, Sequence[str]]

@@ -462,10 +462,8 @@ def plain_row(model, state, writer, sampling):
 
 def plain_choice(logits, weights, sampling, uniform):
     """A value by softmax(logits / temperature) · weights (V,) within top-p and top-k: those that are left, in their order."""
-    scores = logits.astype(np.float64) / sampling.temperature + np.log(
-        weights, where=weights > 0, out=np.full(len(weights), -np.inf)
-    )
-    probability = np.exp(scores - scores.max())
+    scores = np.where(weights > 0, logits.astype(np.float64) / sampling.temperature, -np.inf)
+    probability = weights * np.exp(scores - scores.max())
     order = np.argsort(-probability, kind="stable")
     enough = np.inf if sampling.top_p == 1 else sampling.top_p * np.cumsum(probability)[-1]
     kept = int((np.cumsum(probability[order]) < enough).sum()) + 1

@@ -148,3 +148,25 @@ def test_help_needs_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "Usage:" in done.stdout
+
+
+def test_a_model_is_loaded_without_what_takes_long_to_import():
+    # torch draws weights on the meta device, and decorates functions that are not to be compiled, with its compiler: two seconds
+    code = """
+import sys
+import meloctl.generation.session
+from masks.spec import MaskSpec
+from meloctl.model.config import PRESETS
+from meloctl.model.init import shapes_alone
+from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, build
+from meloctl.rows.vocabulary import default_vocabulary
+
+mask = MaskSpec(same="full", near=2, far=(4,), summaries=True)
+with shapes_alone():
+    for architecture in ARCHITECTURES:
+        own = mask if architecture in MELOFORMERS else None
+        build(architecture, PRESETS["tiny"], default_vocabulary(), own)
+print([m for m in ('torch._dynamo', 'sympy', 'scipy', 'accelerate', 'pandas', 'matplotlib', 'mido') if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

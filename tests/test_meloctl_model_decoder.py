@@ -208,8 +208,7 @@ def test_values_are_sampled_among_those_allowed_and_likely():
     logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
 
     def sampled(temperature=1.0, top_p=1.0, top_k=0):
-        values, choice = np.arange(4), (temperature, top_p, top_k)
-        return {choose(logits, np.zeros(4), values, choice, at / 400) for at in range(400)}
+        return {choose(logits, np.ones(4), (temperature, top_p, top_k), at / 400) for at in range(400)}
 
     assert sampled(top_p=1.0) == {0, 1, 2, 3}
     assert sampled(top_p=0.8) == {0, 1}
@@ -222,9 +221,8 @@ def test_values_are_sampled_among_those_allowed_and_likely():
 
 def test_values_are_sampled_by_their_probabilities():
     logits, uniform = np.zeros(3, dtype=np.float32), (np.arange(1000) + 0.5) / 1000
-    weights = np.log([0.1, 0.6, 0.3])
-    every = [choose(logits, weights, np.array([5, 8, 9]), (1.0, 1.0, 0), at) for at in uniform]
-    assert every == [5] * 100 + [8] * 600 + [9] * 300
+    every = [choose(logits, np.array([0.1, 0.6, 0.3]), (1.0, 1.0, 0), at) for at in uniform]
+    assert every == [0] * 100 + [1] * 600 + [2] * 300
 
 
 @pytest.mark.parametrize(

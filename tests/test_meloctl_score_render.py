@@ -357,6 +357,36 @@ def long_track(seconds):
     return [*track, (0, bytes((0x81, 45, 0)))]
 
 
+@pytest.mark.parametrize("parts", [2, 17])
+def test_the_samples_are_the_same_for_any_number_of_threads(tmp_path, sine, parts, monkeypatch):
+    # minutes of two seconds, with a note over each of their ends; 17 parts need a second call of the synthesizer for each
+    monkeypatch.setattr(performance_sound, "_SEGMENT", 2 * RATE)
+    notes = [note(50 + part, 3 * SECOND + part) * 4 for part in range(parts)]
+    (tmp_path / "a.mid").write_bytes(smf(*notes))
+    written = []
+    for threads in (1, 2, 5):
+        write_sound(tmp_path / "a.mid", tmp_path / "a.wav", soundfont=sine, threads=threads)
+        written.append((tmp_path / "a.wav").read_bytes())
+    assert len(written[0]) > 4 * 12 * RATE
+    assert written[0] == written[1] == written[2]
+
+
+def test_what_a_minute_raises_ends_the_rendering_and_leaves_no_file(tmp_path, sine, monkeypatch):
+    monkeypatch.setattr(performance_sound, "_SEGMENT", RATE)
+    (tmp_path / "a.mid").write_bytes(smf(note(60, 100 * SECOND)))
+    minutes = []
+
+    def stop():
+        minutes.append(1)
+        if len(minutes) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_sound(tmp_path / "a.mid", tmp_path / "a.wav", soundfont=sine, threads=2, on_minute=stop)
+    assert len(minutes) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mid"]
+
+
 def test_minutes_join_without_a_seam(tmp_path, sine, monkeypatch):
     track = long_track(14)
     monkeypatch.setattr(performance_sound, "_SEGMENT", 3600 * RATE)

@@ -146,7 +146,7 @@ def test_two_processes_do_what_one_does(two, tmp_path, name):
     losses = [float.fromhex(line.split()[1]) for line in logs[0].splitlines()]
     np.testing.assert_allclose(losses, [bits for _, bits in one.steps], rtol=1e-6)
     ended = json.loads((two / name / "training.json").read_text())
-    assert ended["why"] == progress.why == "all steps done"
+    assert ended["why"] == progress.why == "all 8 epochs are done"
     assert ended["best"] == pytest.approx(progress.best, rel=1e-6)
     ours, theirs = (pd.read_csv(folder / "metrics.csv") for folder in (tmp_path, two / name))
     measured = [c for c in ours if c.startswith(("train_", "validation_", "best_")) or c in ("step", "learning_rate")]

@@ -153,14 +153,14 @@ def test_a_run_that_gets_a_signal_in_its_last_step_has_ended_and_is_not_trained_
 def test_signals_that_were_ignored_stay_ignored(tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        assert run(tmp_path, Signalled(3, signal.SIGINT), packs=1, epochs=2).why == "all steps done"
+        assert run(tmp_path, Signalled(3, signal.SIGINT), packs=1, epochs=2).why == "all 2 epochs are done"
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(run, tmp_path, Recorder(), packs=1, epochs=2).result().why == "all steps done"
+        assert pool.submit(run, tmp_path, Recorder(), packs=1, epochs=2).result().why == "all 2 epochs are done"
 
 
 # what is not finite

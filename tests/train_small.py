@@ -7,6 +7,7 @@ Every step's loss goes to FOLDER/loss-RANK.txt as soon as it is known.
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,19 @@ class Recorder:
         self.messages.append(str(text))
 
 
-def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, model=None, penalty=None, **change):
+def run(
+    folder,
+    reporter,
+    *,
+    architecture="meloformer",
+    shard=False,
+    data=DATA,
+    model=None,
+    penalty=None,
+    clock=time.monotonic,
+    began=None,
+    **change,
+):
     """One run; returns how it ended."""
     training, validation = data
     job = TrainJob(
@@ -109,6 +122,8 @@ def run(folder, reporter, *, architecture="meloformer", shard=False, data=DATA, 
         folder=folder,
         shard=shard,
         penalty=penalty,
+        clock=clock,
+        began=began,
     )
     return train(job, reporter, start_accelerator())
 

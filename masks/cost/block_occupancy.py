@@ -7,9 +7,9 @@ Shape letters: C cells, B blocks along a side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from analysis.arrays import Ints
 from masks.spec import MaskSpec, visible_offsets
@@ -58,8 +58,10 @@ def block_occupancy(spec: MaskSpec, cells: CellRows, grids: Sequence[BlockGrid])
     return [float(blocks.sum()) / (len(blocks) * (len(blocks) + 1) // 2) for blocks in occupied]
 
 
-def _cell_blocks(cells: CellRows, grid: BlockGrid) -> csr_array:
-    """(C, B) 1 where a cell has a row in a block, cells in generation order."""
+def _cell_blocks(cells: CellRows, grid: BlockGrid) -> Any:
+    """Sparse (C, B): 1 where a cell has a row in a block, cells in generation order."""
+    from scipy.sparse import csr_array
+
     order = np.lexsort((cells.bar, cells.part_index)) if grid.part_major else np.arange(len(cells.bar))
     start: Ints = np.empty_like(cells.rows)
     start[order] = np.cumsum(cells.rows[order]) - cells.rows[order]

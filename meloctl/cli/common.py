@@ -1,5 +1,6 @@
 """What every command shares: common options, output, progress bars. Results go to stdout, all other messages to stderr."""
 
+import gc
 import json
 import os
 import shlex
@@ -43,6 +44,16 @@ Corpus = Annotated[
         help="A folder of MIDI files (searched with its subfolders), one MIDI file, or a .txt file with one path per line."
     ),
 ]
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around imports: no garbage is collected meanwhile, since each collection would walk over all that is imported so far."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def workspace(work: Path | None) -> "Workspace":

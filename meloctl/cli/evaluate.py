@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import FixBars, Json, Meter, Pedal, Work, outcome, progress, report, workspace
+from meloctl.cli.common import FixBars, Json, Meter, Pedal, Work, importing, outcome, progress, report, workspace
 
 
 def evaluate(
@@ -45,11 +45,12 @@ def evaluate(
 
     Example: meloctl evaluate
     """
-    from analysis.json_spec import read_json
-    from analysis.reading import Reading
-    from meloctl.evaluation.evaluation_text import evaluation_lines
-    from meloctl.evaluation.options import EvaluateOptions
-    from meloctl.evaluation.session import EVALUATION_JSON, plan_evaluation, run_evaluation
+    with importing():
+        from analysis.json_spec import read_json
+        from analysis.reading import Reading
+        from meloctl.evaluation.evaluation_text import evaluation_lines
+        from meloctl.evaluation.options import EvaluateOptions
+        from meloctl.evaluation.session import EVALUATION_JSON, plan_evaluation, run_evaluation
 
     space = workspace(work)
     reading = Reading.of(meter, pedal=pedal, fix_bars=fix_bars)

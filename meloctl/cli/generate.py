@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, outcome, progress, report, say, workspace
+from meloctl.cli.common import Json, Work, importing, outcome, progress, report, say, workspace
 from meloctl.formatting import byte_size, piece_line
 
 
@@ -108,9 +108,10 @@ def generate(
 
     Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
     """
-    from meloctl.generation.options import GenerateOptions, Sampling
-    from meloctl.generation.plan import plan_generation
-    from meloctl.generation.session import generate_pieces
+    with importing():
+        from meloctl.generation.options import GenerateOptions, Sampling
+        from meloctl.generation.plan import plan_generation
+        from meloctl.generation.session import generate_pieces
 
     options = GenerateOptions(
         bars=bars,

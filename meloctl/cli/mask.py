@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, command, following, outcome, progress, report, workspace
+from meloctl.cli.common import Json, Work, command, following, importing, outcome, progress, report, workspace
 
 app = typer.Typer(help="Compare masks, or draw one.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -97,8 +97,9 @@ def derive_mask(
 
     Example: meloctl derive-mask --from-model melo/model/tiny-1a2b3c4d
     """
-    from meloctl.masking.rules import RuleOptions
-    from meloctl.masking.session import DeriveOptions, derive_mask_run, mask_lines, mask_of_run
+    with importing():
+        from meloctl.masking.rules import RuleOptions
+        from meloctl.masking.session import DeriveOptions, derive_mask_run, mask_lines, mask_of_run
 
     rule_options = RuleOptions(far=far, share=share, bars=bars, seed=seed, like=like, drums=drums, corpus=corpus)
     options = DeriveOptions(rule=rule, table=table, from_model=from_model, rule_options=rule_options)

@@ -13,6 +13,7 @@ from meloctl.cli.common import (
     Pedal,
     Work,
     following,
+    importing,
     outcome,
     report,
     run_once,
@@ -49,9 +50,10 @@ def stats(
 
     Example: meloctl stats corpus/
     """
-    from analysis.passed_over import passed_over, passed_over_line
-    from analysis.reading import Reading
-    from meloctl.stats.session import StatsOptions, plan_stats, write_statistics
+    with importing():
+        from analysis.passed_over import passed_over, passed_over_line
+        from analysis.reading import Reading
+        from meloctl.stats.session import StatsOptions, plan_stats, write_statistics
 
     reading = Reading.of(meter, pedal=pedal, fix_bars=fix_bars)
     plan = plan_stats(StatsOptions(corpus=corpus, reading=reading, processes=processes, cluster=cluster))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meloctl.cli.common import Json, Work, command, following, progress, report, say, workspace, wrote
+from meloctl.cli.common import Json, Work, command, following, importing, progress, report, say, workspace, wrote
 
 if TYPE_CHECKING:
     from meloctl.training.feasibility import Feasibility
@@ -114,8 +114,9 @@ def train(
     Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """
     given = {name: value for name, value in locals().items() if name not in ("work", "as_json")}
-    from meloctl.training.options import TrainOptions
-    from meloctl.training.plan import plan_training
+    with importing():
+        from meloctl.training.options import TrainOptions
+        from meloctl.training.plan import plan_training
 
     space, options = workspace(work), TrainOptions(**given)
     plan = plan_training(space, options)
@@ -137,10 +138,11 @@ def _run(
     space: "Workspace", plan: "TrainPlan", options: "TrainOptions", work: Path | None, *, first: bool
 ) -> "Run | None":
     """Train, or say why not; the finished run on the first rank, None on the others."""
-    from analysis.errors import MeloError
-    from meloctl.progress import SilentReporter
-    from meloctl.training.processes import broadcast_first, end_processes, start_accelerator
-    from meloctl.training.session import run_session, session_feasibility
+    with importing():
+        from analysis.errors import MeloError
+        from meloctl.progress import SilentReporter
+        from meloctl.training.processes import broadcast_first, end_processes, start_accelerator
+        from meloctl.training.session import run_session, session_feasibility
 
     accelerator = start_accelerator()
     try:
@@ -192,7 +194,8 @@ def _lines(results: dict[str, Any]) -> list[str]:
         else "NOT better than n-grams: train longer, or on more pieces"
     )
     return [
-        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} minutes in all, "
+        f"{results['why'].capitalize()}: best after step {results['step']}, {results['seconds'] / 60:.1f} of "
+        f"{results['minutes']:g} minutes, "
         f"{results['parameters'] / 1e6:.1f}M parameters",
         f"{results['rows_per_second']:,.0f} rows and {results['notes_per_second']:,.0f} notes a second, "
         f"{results['peak_bytes'] / 1e9:.1f} GB of memory at most",

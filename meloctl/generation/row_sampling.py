@@ -69,7 +69,9 @@ def sample_rows(
             elif step:
                 field = NOTE_FIELDS[step - 1]
             if step:
-                state += heads.known[heads.first[last] + row[last]]
+                known = heads.known[heads.first[last] + row[last]]
+                for i in range(len(state)):
+                    state[i] += known[i]
             weights = np.zeros(tables.sizes[field])
             weigh_values(field, row, piece, its_bars, tables, weights)
             value = _sample_value(field, state, weights, heads, choice, uniform_GF[g, field])
@@ -251,11 +253,13 @@ def weigh_by_key(shares: Floats, quarters: Floats, weights: Floats) -> None:
         shares: (12,) of the sounding time, how much music in the key gives each pitch class.
         quarters: (12,) summed length of the notes of each pitch class so far, in quarters.
     """
-    total = quarters.sum() + PRIOR_QUARTERS
+    total = PRIOR_QUARTERS
     for pitch_class in range(12):
-        share = (quarters[pitch_class] + PRIOR_QUARTERS * shares[pitch_class]) / total
-        factor = (shares[pitch_class] / share) ** 2 if share > 0 else 0.0
-        weights[pitch_class::12] *= factor
+        total += quarters[pitch_class]
+    for pitch in range(len(weights)):
+        expected = shares[pitch % 12]
+        share = (quarters[pitch % 12] + PRIOR_QUARTERS * expected) / total
+        weights[pitch] *= (expected / share) ** 2 if share > 0 else 0.0
 
 
 @compiled
@@ -263,12 +267,15 @@ def _sample_value(
     field: int, state_C: Floats32, weights: Floats, heads: Any, choice: tuple[float, float, int], uniform: float
 ) -> int:
     """A value of a field sampled from the model's probabilities times the weights (V,); -1 where those are not finite."""
-    values = np.flatnonzero(weights)
-    if len(values) == 1:
-        return int(values[0])
-    low = values[0]
-    logits = head_logits(field, state_C, heads, low, values[-1] + 1)
-    return choose(logits[values - low], np.log(weights[values]), values, choice, uniform)
+    low, high = 0, len(weights)
+    while weights[low] == 0:
+        low += 1
+    while weights[high - 1] == 0:
+        high -= 1
+    if high == low + 1:
+        return low
+    chosen = choose(head_logits(field, state_C, heads, low, high), weights[low:high], choice, uniform)
+    return low + chosen if chosen >= 0 else chosen
 
 
 @compiled
@@ -277,76 +284,90 @@ def head_logits(field: int, state_C: Floats32, heads: Any, low: int, high: int) 
     squares = 0.0
     for x in state_C:
         squares += x * x
-    scale = 1 / math.sqrt(squares / len(state_C) + np.finfo(np.float32).eps)
-    hidden = heads.inner_bias[field].copy()
-    _add_product(state_C * np.float32(scale), heads.inner[field], hidden)
+    scale = np.float32(1 / math.sqrt(squares / len(state_C) + np.finfo(np.float32).eps))
+    normed, hidden = np.empty_like(state_C), heads.inner_bias[field].copy()
+    for i in range(len(state_C)):
+        normed[i] = state_C[i] * scale
+    _add_product(normed, heads.inner[field], 0, hidden)
     for i in range(len(hidden)):
         hidden[i] = hidden[i] / (np.float32(1) + math.exp(-hidden[i]))
     first, stop = heads.first[field], heads.first[field + 1]
     outer = heads.outer[first * len(hidden) : stop * len(hidden)].reshape(len(hidden), stop - first)
     logits = heads.outer_bias[first + low : first + high].copy()
-    _add_product(hidden, outer[:, low:high], logits)
+    _add_product(hidden, outer, low, logits)
     return logits
 
 
 @compiled
-def _add_product(x: Floats32, weights: Floats32, out: Floats32) -> None:
-    """Add x (inputs,) times weights (inputs, outputs) to out (outputs,): in one order on every machine."""
-    whole = len(x) - len(x) % 4
+def _add_product(x: Floats32, weights: Floats32, first: int, out: Floats32) -> None:
+    """Add x (inputs,) times weights (inputs, outputs), of which the outputs from `first` on, to out: in one order everywhere."""
+    stop, whole = first + len(out), len(x) - len(x) % 4
     for i in range(0, whole, 4):
-        a, b, c, d = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        a, b = weights[i][first:stop], weights[i + 1][first:stop]  # slices that numba knows to be contiguous
+        c, d = weights[i + 2][first:stop], weights[i + 3][first:stop]
         for j in range(len(out)):
             out[j] += x[i] * a[j] + x[i + 1] * b[j] + x[i + 2] * c[j] + x[i + 3] * d[j]
     for i in range(whole, len(x)):
-        out += x[i] * weights[i]
+        a = weights[i][first:stop]
+        for j in range(len(out)):
+            out[j] += x[i] * a[j]
 
 
 @compiled
-def choose(
-    logits: Floats32, log_weights: Floats, values: Ints, choice: tuple[float, float, int], uniform: float
-) -> int:
-    """One of the values (V,): by softmax(logits / temperature) · weights within top-p and top-k; -1 where those are not finite.
+def choose(logits: Floats32, weights: Floats, choice: tuple[float, float, int], uniform: float) -> int:
+    """One of V values, by softmax(logits / temperature) · weights within top-p and top-k; -1 where those are not finite.
 
     Args:
         logits: (V,)
-        log_weights: (V,) logarithms of factors on the probabilities.
-        values: (V,)
+        weights: (V,) of which one is above 0; where a weight is 0 the logit does not matter.
         choice: temperature, top-p and top-k, 0 for none.
         uniform: from 0 up to 1; it chooses among the values that are left, in the order in which they stand.
     """
     temperature, top_p, top_k = choice
-    scores = logits.astype(np.float64) / temperature + log_weights
-    highest = scores.max()
-    if not np.isfinite(highest):
+    scores, highest = np.empty(len(logits)), -np.inf
+    for i in range(len(logits)):
+        scores[i] = np.float64(logits[i]) / temperature if weights[i] > 0 else -np.inf
+        if not scores[i] < np.inf:
+            return -1
+        highest = max(highest, scores[i])
+    if highest == -np.inf:
         return -1
-    probability = np.exp(scores - highest)  # up to a factor
+    total = 0.0
+    probability = scores  # up to a factor
+    for i in range(len(logits)):
+        probability[i] = weights[i] * math.exp(scores[i] - highest) if weights[i] > 0 else 0.0
+        total += probability[i]
     if top_p < 1 or top_k > 0:
-        enough = top_p * probability.sum() if top_p < 1 else np.inf
-        _keep_likeliest(probability, enough, top_k if top_k > 0 else len(values))
-    cumulative = np.cumsum(probability)
-    at = uniform * cumulative[-1]
-    chosen = -1
-    for i in range(len(values)):
+        total = _keep_likeliest(probability, total, top_p, top_k if top_k > 0 else len(logits))
+    at, reached, chosen = uniform * total, 0.0, -1
+    for i in range(len(logits)):
         if probability[i] > 0:
             chosen = i
-            if cumulative[i] > at:
+            reached += probability[i]
+            if reached > at:
                 break
-    return int(values[chosen])
+    return chosen
 
 
 @compiled
-def _keep_likeliest(probability: Floats, enough: float, most: int) -> None:
-    """Set to 0 all but the likeliest values: as few as reach `enough` together, `most` at most; of equal ones the first.
+def _keep_likeliest(probability: Floats, total: float, top_p: float, top_k: int) -> float:
+    """Set to 0 all but the likeliest values that reach top-p, at most top-k; of equal ones the first stay. Returns their sum.
 
     Args:
-        probability: (V,) up to a factor.
+        probability: (V,) up to a factor, `total` in all.
     """
-    n = len(probability)
-    heap = np.arange(n)  # the likeliest value on top
+    heap, n = np.empty(len(probability), dtype=np.int64), 0  # the likeliest value on top
+    least = (1 - top_p) * total / len(probability)
+    for i in range(len(probability)):
+        if probability[i] > least:  # all others together are not more than what top-p leaves out
+            heap[n] = i
+            n += 1
+        else:
+            probability[i] = 0.0
     for at in range(n // 2 - 1, -1, -1):
         _sift_down(heap, at, n, probability)
-    reached, kept = 0.0, 0
-    while n > 0 and kept < most and reached < enough:
+    reached, kept, enough = 0.0, 0, top_p * total if top_p < 1 else np.inf
+    while n > 0 and kept < top_k and reached < enough:
         reached += probability[heap[0]]
         kept += 1
         n -= 1
@@ -354,6 +375,10 @@ def _keep_likeliest(probability: Floats, enough: float, most: int) -> None:
         _sift_down(heap, 0, n, probability)
     for i in range(n):
         probability[heap[i]] = 0.0
+    total = 0.0
+    for i in range(len(probability)):
+        total += probability[i]
+    return total
 
 
 @compiled

@@ -20,6 +20,9 @@ from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTANCE, INSTRUMENT, TEMPO,
 from meloctl.score.editing import NewNote
 from meloctl.score.ranges import pitches_in_range
 
+_CHUNK = 256
+"""Rows for which there is room at first."""
+
 Records = npt.NDArray[np.void]
 """Structured arrays; compiled loops read and write their fields by name."""
 
@@ -75,8 +78,10 @@ class RowWriters:
 
         for bars, piece in zip(self.bars, pieces, strict=True):
             bars[: len(piece.headers)] = _bar_records(piece)
-        longest = max(map(len, self.prompts))
-        self._written = np.full((len(pieces), longest + 256, len(FIELDS)), ABSENT, dtype=np.int16)
+        self._room = _CHUNK
+        self._written = np.full(
+            (len(pieces), max(map(len, self.prompts)) + self._room, len(FIELDS)), ABSENT, dtype=np.int16
+        )
         for written, prompt in zip(self._written, self.prompts, strict=True):
             written[: len(prompt)] = prompt
 
@@ -137,8 +142,10 @@ class RowWriters:
 
     def append(self, rows_GF: Ints) -> int:
         """Add a row (F,) to each piece that is not done, and return how many bars that closes."""
-        if self.pieces["n_rows"].max() == self._written.shape[1]:
+        if self._room == 0:
+            self._room = self._written.shape[1]
             self._written = np.concatenate([self._written, np.full_like(self._written, ABSENT)], axis=1)
+        self._room -= 1
         return append_rows(rows_GF, self.going, self.pieces, self.bars, self.tables, self._written)
 
     def drop_done(self) -> list[int]:

@@ -1,6 +1,6 @@
 """One `meloctl generate`: a plan → pieces as rows → files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.midi_write import midi_bytes
+from analysis.piece import Piece
 from meloctl.generation.continuation import Prompt, continued
 from meloctl.generation.edit_messages import edited_messages
 from meloctl.generation.infill import Infill, infilled
@@ -20,6 +21,7 @@ from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.plan import GenerationPlan
 from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
+from meloctl.generation.sounds import sounds_beside
 from meloctl.machine import computes_in_half
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
@@ -30,9 +32,7 @@ from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.score.join_notes import EditedMidi
-from meloctl.score.piano_roll import draw_piano_roll
 from meloctl.score.playable import playable
-from meloctl.score.render import TooLongForSoundError, write_sound
 from meloctl.workspace import Run, RunOutput, Workspace
 
 
@@ -72,15 +72,8 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
             pieces, cache_bytes = _infill(model, plan, plan.source, folder, reporter.advance)
         else:
             pieces, cache_bytes = _compose(model, plan, plan.source, folder, reporter.advance)
-        names, files, facts = _names("piece", plan.seeds), [], []
-        for name, seed, piece in zip(names, plan.seeds, pieces, strict=True):
-            facts.append(_write_piece(piece, plan, folder / f"{name}.mid", seed))
-            files += [f"{name}.mid", f"{name}.png"]
-        for name, fact in zip(names, facts, strict=True):
-            if plan.soundfont and not (lacking := _write_sound(folder / f"{name}.mid", plan, plan.soundfont)):
-                files.append(f"{name}.{plan.sound}")
-            elif plan.soundfont:
-                fact["messages"] = [*fact.get("messages", []), lacking]
+        midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
+        facts, files = _write_files(pieces, plan, midis)
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
 
     return space.once(plan.recipe, make)
@@ -184,23 +177,34 @@ def _names(stem: str, seeds: range) -> list[str]:
     return [stem] if len(seeds) == 1 else [f"{stem}-{seed}" for seed in seeds]
 
 
-def _write_sound(midi: Path, plan: GenerationPlan, soundfont: Path) -> str:
-    """Write the sound of a piece; what to say where it is too long for one, else nothing.
+def _write_files(
+    pieces: Sequence[GeneratedPiece], plan: GenerationPlan, midis: Sequence[Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write the MIDI files of pieces, then their sounds and beside them their pictures; facts of each, and all files' names.
 
     Raises:
-        MeloError: there is no sound for another reason; the MIDI file and its picture stay.
+        MeloError: there is no sound; the MIDI files and their pictures stay.
     """
-    try:
-        write_sound(midi, midi.with_suffix(f".{plan.sound}"), soundfont=soundfont)
-    except TooLongForSoundError as error:
-        return f"No sound is written: {str(error).removeprefix(f'{midi}: ')}"
-    except MeloError as error:
-        raise MeloError(f"{error}; the music is written, without sound: {midi}") from error
-    return ""
+    from meloctl.score.piano_roll import draw_piano_roll
+
+    read = [_write_midi(*each) for each in zip(pieces, midis, plan.seeds, strict=True)]
+    facts, files = [], []
+    with sounds_beside(midis, ending=plan.sound, soundfont=plan.soundfont) as sounds:
+        for piece, midi, written, seed in zip(pieces, midis, read, plan.seeds, strict=True):
+            title = f"{piece.n_bars} bars, seed {seed}, {plan.model_folder.name}"
+            draw_piano_roll(written, midi.with_suffix(".png"), title=title, new=piece.new_bars)
+            facts.append(_facts(piece, written, midi))
+            files += [midi.name, midi.with_suffix(".png").name]
+        for midi, fact, sound in zip(midis, facts, sounds, strict=False):
+            if lacking := sound.result():
+                fact["messages"] = [*fact.get("messages", []), lacking]
+            else:
+                files.append(midi.with_suffix(f".{plan.sound}").name)
+    return facts, files
 
 
-def _write_piece(generated: GeneratedPiece, plan: GenerationPlan, midi: Path, seed: int) -> dict[str, Any]:
-    """Write one piece and its picture; facts about it, from the file as it reads back. A file that reads otherwise is removed."""
+def _write_midi(generated: GeneratedPiece, midi: Path, seed: int) -> Piece:
+    """Write a piece; it, as it reads back. A file that reads otherwise is removed."""
     n_bars, n_notes, errors = generated.n_bars, generated.n_notes, generated.grammar_errors
     with atomic_write(midi) as partial:
         partial.write_bytes(generated.data)
@@ -210,8 +214,11 @@ def _write_piece(generated: GeneratedPiece, plan: GenerationPlan, midi: Path, se
                 f"{midi}: reads back as {piece.n_bars} bars and {len(piece.notes)} notes, not {n_bars} and "
                 f"{n_notes} {errors[:1]}; this is a bug, please report it with the seed {seed}"
             )
-    title = f"{n_bars} bars, seed {seed}, {plan.model_folder.name}"
-    draw_piano_roll(piece, midi.with_suffix(".png"), title=title, new=generated.new_bars)
+    return piece
+
+
+def _facts(generated: GeneratedPiece, piece: Piece, midi: Path) -> dict[str, Any]:
+    """Facts of a piece, from its file as it reads back."""
     return {
         "file": midi.name,
         "bars": piece.n_bars,

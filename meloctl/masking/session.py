@@ -11,7 +11,6 @@ from analysis.errors import MeloError
 from analysis.offset_table_file import read_curves
 from masks.cost.compare_masks import MaskCost, compare_masks, conclusion, rules_to_compare, table_lines
 from masks.describe import describe_mask, reach
-from masks.mask_picture import draw_gates, draw_mask
 from masks.rules.learned import LearnedGates
 from masks.spec import MaskSpec
 from meloctl.masking.costed_corpus import costed_corpus
@@ -79,6 +78,8 @@ def mask_lines(spec: MaskSpec) -> list[str]:
 
 
 def _write_mask(folder: Path, spec: MaskSpec, gates: LearnedGates | None = None) -> RunOutput:
+    from masks.mask_picture import draw_gates, draw_mask
+
     atomic_write_text(folder / "mask.json", spec.to_text())
     draw_mask(spec, folder / "mask.png")
     if gates is None:

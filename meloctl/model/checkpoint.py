@@ -23,6 +23,7 @@ from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from masks.spec import MaskSpec
 from meloctl.model.config import ModelConfig
+from meloctl.model.init import shapes_alone
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import ARCHITECTURES, MELOFORMERS, Model, build, spec_of
 from meloctl.rows.vocabulary import Vocabulary
@@ -138,7 +139,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     misfit = MeloError(f"{path}: the weights do not fit the sizes in model.json; train again")
     if _n_layers(weights) < about.config.layers:
         raise misfit  # before a model of absurd depth is built
-    with torch.device("meta"):
+    with shapes_alone():
         model = build(about.architecture, about.config, about.vocabulary, about.spec, gated=about.gated)
     wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
     if wanted != {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}:

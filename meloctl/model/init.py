@@ -4,7 +4,13 @@ Source: GPT-2 (Radford et al., 2019): normal with standard deviation 0.02, and p
 deeper the model.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 STD = 0.02
 _RESIDUAL = (".out", ".mlp.outer", ".out_proj", ".linear2")
@@ -32,3 +38,28 @@ def _draw(module: nn.Module) -> None:
     for name, parameter in module.named_parameters(recurse=False):
         if name in ("in_proj_weight", "distance"):
             nn.init.normal_(parameter, std=STD)
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Modules that are built inside have parameters without values. Nothing is drawn for them: to draw on the meta device, torch
+    2.13 imports its compiler, which takes longer than the rest of a model's loading."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors as they are where they would be drawn."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        of_init = getattr(func, "__module__", None) == nn.init.__name__
+        if of_init or func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            tensor, *_ = (*args, *(kwargs or {}).values())
+            return tensor
+        return func(*args, **(kwargs or {}))

@@ -5,7 +5,10 @@ added to those before; lanes that one call of the synthesizer has no channel for
 linear, so the sum of the parts is the whole, and music of any length takes the memory of a few minutes.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,12 +38,13 @@ _MESSAGES = 4096
 """Messages taken at a time."""
 
 
-def render(performance: Performance, soundfont: bytes) -> Iterator[Sound]:
+def render(performance: Performance, soundfont: bytes, *, threads: int = 1) -> Iterator[Sound]:
     """The sound of a performance from its start to its last ring, a minute at a time.
 
     Args:
         performance: what is played.
         soundfont: a checked SoundFont 2.
+        threads: so many calls of the synthesizer run at a time; the samples are the same for any number.
 
     Raises:
         MeloError: the synthesizer cannot play the soundfont.
@@ -48,14 +52,47 @@ def render(performance: Performance, soundfont: bytes) -> Iterator[Sound]:
     passes = [_Pass(performance, lanes) for lanes in _passes(performance.is_drum)]
     end = round(performance.end_seconds * SAMPLE_RATE)
     ahead = np.zeros((0, 2), dtype=np.float32)  # what is known of the sound from `start` on
-    start = 0
-    while start < end or len(ahead) or not all(one.is_done for one in passes):
-        for one in passes:
-            ahead = _sum(ahead, one.segment(start, start + _SEGMENT, soundfont))
-        length = min(_SEGMENT, max(len(ahead), end - start))
-        yield _sum(np.zeros((length, 2), dtype=np.float32), ahead[:length])
-        ahead = ahead[length:]
-        start += _SEGMENT
+    start = asked = 0
+    calls: deque[Future[Sound]] = deque()  # of the passes, minute after minute
+    pool = ThreadPoolExecutor(threads)
+    try:
+        while start < end or len(ahead) or calls or not all(one.is_done for one in passes):
+            while len(calls) < max(threads, len(passes)) and not all(one.is_done for one in passes):
+                calls.extend(pool.submit(_sound, one.segment(asked, asked + _SEGMENT), soundfont) for one in passes)
+                asked += _SEGMENT
+            for _ in passes if calls else ():
+                ahead = _sum(ahead, calls.popleft().result())
+            length = min(_SEGMENT, max(len(ahead), end - start))
+            yield _sum(np.zeros((length, 2), dtype=np.float32), ahead[:length])
+            ahead = ahead[length:]
+            start += _SEGMENT
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Segment:
+    """What the synthesizer plays in one call."""
+
+    messages: list[Timed]
+    channel: dict[int, int]
+    """The MIDI channel of each lane."""
+
+    start: int
+    """The frame at which the sound begins."""
+
+    frames: int
+    """How many frames it has; 0 where no note is struck."""
+
+
+def _sound(segment: _Segment, soundfont: bytes) -> Sound:
+    """The sound of a segment, from its start to its last ring."""
+    if not segment.frames:
+        return np.zeros((0, 2), dtype=np.float32)
+    sound = synthesize(segment.messages, segment.channel, segment.start, segment.frames, soundfont)
+    sound[-_FADE:] *= np.linspace(1, 0, _FADE, dtype=np.float32)[:, None]
+    heard = np.flatnonzero(sound.any(axis=1))
+    return sound[: heard[-1] + 1 if len(heard) else 0]
 
 
 def _passes(is_drum: Bools) -> list[list[int]]:
@@ -91,21 +128,19 @@ class _Pass:
     def is_done(self) -> bool:
         return self.next == len(self.frame)
 
-    def segment(self, start: int, stop: int, soundfont: bytes) -> Sound:
-        """The sound, from frame `start` on, of the notes that are struck before frame `stop`, to their last ring."""
+    def segment(self, start: int, stop: int) -> _Segment:
+        """What is played, from frame `start` on, of the notes that are struck before frame `stop`, to their last ring."""
         first, self.next = self.next, int(np.searchsorted(self.frame, stop))
-        before = [(start, lane, message) for _, lane, message in self.in_force.values()]
+        messages = [(start, lane, message) for _, lane, message in self.in_force.values()]
         own = list(self._messages(first, self.next))
         for timed in own:
             self._keep(timed)
-        if not any(message[0] == NOTE_ON for _, _, message in own):
-            return np.zeros((0, 2), dtype=np.float32)
-        tail, end = self._tail([*before, *own], stop)
-        frames = end + RING_SECONDS * SAMPLE_RATE - start
-        sound = synthesize([*before, *own, *tail], self.channel, start, frames, soundfont)
-        sound[-_FADE:] *= np.linspace(1, 0, _FADE, dtype=np.float32)[:, None]
-        heard = np.flatnonzero(sound.any(axis=1))
-        return sound[: heard[-1] + 1 if len(heard) else 0]
+        frames = 0
+        if any(message[0] == NOTE_ON for _, _, message in own):
+            tail, end = self._tail([*messages, *own], stop)
+            messages += [*own, *tail]
+            frames = end + RING_SECONDS * SAMPLE_RATE - start
+        return _Segment(messages=messages, channel=self.channel, start=start, frames=frames)
 
     def _messages(self, first: int, stop: int) -> Iterator[Timed]:
         for i in range(first, stop, _MESSAGES):

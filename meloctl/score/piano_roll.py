@@ -4,8 +4,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -13,6 +15,9 @@ from analysis.piece import Piece
 from analysis.plots import GRID, save
 from meloctl.rows.parts import part_names
 from meloctl.score.sections import Section, sections_of
+
+_HEIGHT = 0.85
+"""Of a note, in semitones."""
 
 
 def draw_piano_roll(piece: Piece, path: Path, *, title: str, new: range | None = None) -> None:
@@ -63,8 +68,11 @@ def _draw_notes(axes: Axes, piece: Piece, colours: dict[int, Any]) -> None:
     )
     for i, colour in colours.items():
         mine = notes.part == i
-        left, length = notes.onset_tick[mine], notes.duration_tick[mine]
-        axes.barh(notes.pitch[mine], length, left=left, height=0.85, color=colour, alpha=0.85)
+        left, low = notes.onset_tick[mine], notes.pitch[mine] - _HEIGHT / 2
+        right, high = left + notes.duration_tick[mine], low + _HEIGHT
+        corners = np.array([[left, low], [left, high], [right, high], [right, low]]).transpose(2, 0, 1)  # (N, 4, 2)
+        axes.add_collection(PolyCollection(list(corners), facecolor=colour, edgecolor="none", alpha=0.85))
+    axes.autoscale_view()
 
 
 def _draw_sections(axes: Axes, piece: Piece, sections: tuple[Section, ...]) -> None:

@@ -1,6 +1,6 @@
 """The sound of a MIDI file, as WAV or FLAC."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -10,7 +10,7 @@ import numpy as np
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_source
-from meloctl.score.performance import Performance, performance_of
+from meloctl.score.performance import performance_of
 from meloctl.score.performance_sound import render
 from meloctl.score.soundfont import read_soundfont
 from meloctl.score.synthesizer import SAMPLE_RATE, Sound
@@ -32,7 +32,9 @@ class TooLongForSoundError(MeloError):
     """Music is longer than what is rendered."""
 
 
-def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
+def write_sound(
+    midi: Path, path: Path, *, soundfont: Path, threads: int = 1, on_minute: Callable[[], None] = lambda: None
+) -> float:
     """Render a MIDI file to 16-bit stereo sound at 48 kHz, the loudest sample at −1 dB; returns its seconds.
 
     The sound lasts to the file's End of Track, and longer where its last notes ring longer: until they are 60 dB below the
@@ -42,6 +44,8 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
         midi: file to render.
         path: ends in .wav or .flac; the samples are the same in both.
         soundfont: SoundFont 2.
+        threads: so many minutes of it are rendered at a time; the samples are the same for any number.
+        on_minute: called with each minute; what it raises ends the rendering.
 
     Raises:
         MeloError: a file cannot be read.
@@ -55,7 +59,7 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
         )
     font = read_soundfont(soundfont)
     with TemporaryFile(dir=path.parent) as unscaled:
-        levels = _write_unscaled(performance, font, unscaled)
+        levels = _write_unscaled(render(performance, font, threads=threads), unscaled, on_minute)
         peak = float(levels.max(initial=0.0))
         loud = np.flatnonzero(levels > peak * _SILENCE)
         steps = int(loud[-1]) + 2 if len(loud) else 0  # the last of them fades
@@ -66,10 +70,11 @@ def write_sound(midi: Path, path: Path, *, soundfont: Path) -> float:
     return frames / SAMPLE_RATE
 
 
-def _write_unscaled(performance: Performance, font: bytes, out: IO[bytes]) -> Sound:
+def _write_unscaled(minutes: Iterator[Sound], out: IO[bytes], on_minute: Callable[[], None]) -> Sound:
     """Write the samples of a performance; the loudest of each step."""
     levels = []
-    for sound in render(performance, font):
+    for sound in minutes:
+        on_minute()
         out.write(sound.tobytes())
         steps = np.pad(sound, ((0, -len(sound) % _STEP), (0, 0))).reshape(-1, _STEP * 2)
         levels.append(np.abs(steps).max(axis=1))

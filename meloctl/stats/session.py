@@ -12,11 +12,9 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.measure_corpus import METHOD, MeasureChunk, measure_corpus
 from analysis.offset_table_file import table_json
-from analysis.plots import draw_families, draw_offset_curves
 from analysis.reading import AS_IT_STANDS, READER, Reading
 from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
-from analysis.table_files import FILES, write_tables
 from meloctl.formatting import count
 from meloctl.progress import ProgressReporter
 from meloctl.stats.words import lines_of
@@ -101,6 +99,9 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
     Raises:
         MeloError: no file could be read.
     """
+    from analysis.plots import draw_families, draw_offset_curves  # with what they need, half of a second run's time
+    from analysis.table_files import FILES, write_tables
+
     recipe, chunks = plan.recipe, folder / "chunks"
     reporter.stage("measuring", len(plan.paths))
     with _word_on_compiling(reporter) as advance:

@@ -19,9 +19,6 @@ from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.training.ngram_baselines import NgramBaseline
 from meloctl.training.plan import TrainPlan
 
-VALIDATION_ROWS = 1 << 17
-"""Most rows of validation windows that are evaluated during training; the final figure is of all of them."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainData:
@@ -84,12 +81,6 @@ def piece_name(plan: TrainPlan, piece: int) -> str:
     """The file name of a piece, by its index among all that could be read; the files are read again to find it."""
     found = (read.path.name for read in read_files(plan.paths, reading=plan.reading) if isinstance(read, ReadFile))
     return next(islice(found, piece, None))
-
-
-def sample_validation(validation: list[Window]) -> list[Window]:
-    """Every n-th validation window, so that at most VALIDATION_ROWS rows remain; all of them where they fit."""
-    every = -(-sum(len(w.rows) for w in validation) // VALIDATION_ROWS)
-    return validation[::every]
 
 
 def window_pairs(chosen: list[Window], vocabulary: Vocabulary) -> RowPairs:

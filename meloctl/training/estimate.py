@@ -5,11 +5,10 @@ Accurate enough to tell whether a run is possible; `step_timing` measures the re
 
 from dataclasses import dataclass
 
-import torch
-
 from masks.spec import MaskSpec
 from meloctl.machine import Machine
 from meloctl.model.config import ModelConfig
+from meloctl.model.init import shapes_alone
 from meloctl.model.registry import build, layers_of
 from meloctl.rows.vocabulary import INSTRUMENT, NOTE_FIELDS, Vocabulary
 from meloctl.training.optimizer import muon_flops, sorted_weights
@@ -102,7 +101,7 @@ def estimate_resources(
         processes: ranks that train together.
         shard: weights, gradients and moments are sharded over the ranks.
     """
-    with torch.device("meta"):
+    with shapes_alone():
         model = build(architecture, sizes, vocabulary, spec)
     parameters = sum(p.numel() for p in model.parameters())
     in_layers = sum(p.numel() for layer in layers_of(model) for p in layer.parameters())

@@ -1,25 +1,26 @@
-"""Progress of a run, its learning-rate schedule, and how many steps fit its time budget at the measured speed."""
+"""Progress of a run, its learning-rate schedule, and why it ends; `time_plan` says how many steps it has."""
 
 import math
 from dataclasses import dataclass
 
 import msgspec
 
+from meloctl.rows.vocabulary import FIELDS
 from meloctl.training.options import TrainConfig
 from meloctl.training.validation import ValidationLoss
 
-MARGIN = 0.88
-"""Share of a time budget that is planned as steps; the rest is for evaluations and noise."""
-
 _PATIENCE_STEPS = 40
 """Least steps without a better result before a run stops early: evaluations a few steps apart are noise."""
+
+_RECENT = 0.15
+"""Weight of the last step in the mean of recent steps."""
 
 
 class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything that a resumed run needs beside tensors; the same on all ranks. Its JSON is in the training state."""
 
     steps: int
-    """Planned steps; where time is the limit the plan is corrected at each evaluation, as the true speed shows."""
+    """Planned steps; where time is the limit the plan is corrected after each step, as the true speed shows."""
 
     max_steps: int
     """Steps of all epochs: no plan has more."""
@@ -27,14 +28,42 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     step: int = 0
     """Steps done."""
 
+    done: float = 0.0
+    """Share of the learning-rate schedule that is done, 0..1. It never jumps: each step takes an equal part, by the plan of its
+    time, of what is left."""
+
     next_evaluation: int = 0
     """Step of the next evaluation."""
 
     seconds: float = 0.0
-    """Time of training so far, with evaluations."""
+    """Time so far, with the rehearsal and evaluations."""
 
     evaluation_seconds: float = 0.0
     """Time of evaluations so far."""
+
+    evaluated_at: float = 0.0
+    """Time so far when the last evaluation was done."""
+
+    evaluated_step: int = 0
+    """Step of the last evaluation."""
+
+    step_seconds: float
+    """Time of a step: mean of recent steps, the rehearsal's before the first."""
+
+    row_steps: float
+    """Time to evaluate a validation row, in steps of that time: load slows both alike."""
+
+    validation_every: int = 1
+    """Evaluations on the way take every n-th validation window; the one at the end takes all."""
+
+    validation_rows: int = 0
+    """Rows of the windows that evaluations on the way take."""
+
+    final_rows: int = 0
+    """Rows of the evaluation at the end; 0 where those on the way take all windows, and their best figure is the final one."""
+
+    seconds_left: float = 0.0
+    """Until the end, by the plan."""
 
     nll: float = 0.0
     """Training loss in nats, summed since the last evaluation."""
@@ -60,19 +89,23 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One entry per evaluation: the columns of metrics.csv."""
 
     def add_step(self, nll: float, notes: int, *, seconds: float) -> None:
-        """Add a step's loss (in nats) and notes to the running totals; `seconds` is the time of training so far."""
+        """Add a step's loss (in nats), notes and time to the running totals; `seconds` is the time so far, this step included."""
+        self.done += (1 - self.done) / max(1, self.steps - self.step)
+        self.step_seconds += _RECENT * (seconds - self.seconds - self.step_seconds)
         self.step, self.seconds = self.step + 1, seconds
         self.nll, self.notes = self.nll + nll, self.notes + notes
 
-    @property
-    def seconds_per_step(self) -> float:
-        """Mean so far, without evaluations."""
-        return max((self.seconds - self.evaluation_seconds) / max(1, self.step), 1e-9)
+    def add_evaluation(self, rows: int, *, seconds: float) -> None:
+        """Add an evaluation's time to the running totals; `seconds` is the time so far, this evaluation's included."""
+        taken = seconds - self.seconds
+        self.row_steps += (taken / max(self.step_seconds, 1e-9) / max(1, rows) - self.row_steps) / 2
+        self.evaluation_seconds += taken
+        self.evaluated_at = self.seconds = seconds
+        self.evaluated_step = self.step
 
-    @property
-    def seconds_left(self) -> float:
-        """Until the last planned step, at the speed so far, with some time for evaluations."""
-        return (self.steps - self.step) * self.seconds_per_step / MARGIN
+    def evaluation_time(self, rows: int) -> float:
+        """Seconds that an evaluation of so many rows will take, at the recent speed."""
+        return rows * self.row_steps * self.step_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,42 +119,29 @@ class Speed:
     """Share of the time in which a step waited for its data, 0..1."""
 
 
-def initial_progress(config: TrainConfig, *, packs_per_epoch: int, seconds_per_step: float) -> TrainProgress:
-    """The plan before the first step: as many steps as the time budget holds, at most those of all epochs."""
-    max_steps = max(1, math.ceil(config.epochs * packs_per_epoch / config.packs))
-    steps = max(1, min(max_steps, int(60 * config.minutes * MARGIN / max(seconds_per_step, 1e-9))))
-    return TrainProgress(steps=steps, max_steps=max_steps, next_evaluation=max(1, steps // config.evaluations))
-
-
 def learning_rate(progress: TrainProgress, config: TrainConfig) -> float:
-    """Learning rate of the next step: linear warmup, then a cosine down to a tenth at the last planned step."""
-    warmup = max(1, round(progress.steps * config.warmup))
-    if progress.step < warmup:
-        return config.learning_rate * (progress.step + 1) / warmup
-    done = min(1.0, (progress.step - warmup) / max(1, progress.steps - warmup))
-    return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+    """Learning rate of the next step: linear warmup, then a cosine down to a tenth at the end of the schedule."""
+    this_step = (1 - progress.done) / max(1, progress.steps - progress.step)
+    if progress.done + this_step < config.warmup:
+        return config.learning_rate * (progress.done + this_step) / config.warmup
+    done = max(0.0, progress.done - config.warmup) / (1 - config.warmup)
+    return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def replan(progress: TrainProgress, config: TrainConfig, *, evaluating: float) -> None:
-    """Fit the planned steps to the time that is left, and set the next evaluation.
+def note_best(progress: TrainProgress, loss: ValidationLoss) -> bool:
+    """Whether an evaluation's loss is the best so far."""
+    if loss.bits_per_note >= progress.best:
+        progress.evaluations_since_best += 1
+        return False
+    progress.best, progress.best_step, progress.evaluations_since_best = loss.bits_per_note, progress.step, 0
+    return True
 
-    A plan of all epochs that fits stays as it is, evaluations and all. Where time is short, the plan loses steps, and
-    evaluations become rarer if they would take more than their share of it. Time is kept for the last one.
 
-    Args:
-        evaluating: seconds of the evaluation that was just made.
-    """
-    progress.evaluation_seconds += evaluating
-    per_step = progress.seconds_per_step
-    if progress.step < progress.steps:
-        left = 60 * config.minutes - progress.seconds - evaluating
-        share = MARGIN if progress.steps < progress.max_steps else 1.0
-        fitting = progress.step + int(share * left / per_step)
-        progress.steps = max(progress.step + 1, min(progress.max_steps, fitting))
-    every = progress.steps // config.evaluations
-    if progress.steps < progress.max_steps:
-        every = max(every, math.ceil(evaluating / (1 - MARGIN) / per_step))
-    progress.next_evaluation = progress.step + max(1, every)
+def best_loss(progress: TrainProgress) -> ValidationLoss:
+    """The loss of the best evaluation, as the history has it."""
+    entry = next(entry for entry in progress.history if entry["step"] == progress.best_step)
+    fields = {name: entry[f"validation_{name}"] for name in FIELDS}
+    return ValidationLoss(bits_per_note=entry["validation_bits_per_note"], fields=fields)
 
 
 def record_evaluation(progress: TrainProgress, loss: ValidationLoss, *, rate: float, speed: Speed) -> None:
@@ -131,10 +151,6 @@ def record_evaluation(progress: TrainProgress, loss: ValidationLoss, *, rate: fl
         rate: learning rate of the last step.
         speed: since the last evaluation.
     """
-    if loss.bits_per_note < progress.best:
-        progress.best, progress.best_step, progress.evaluations_since_best = loss.bits_per_note, progress.step, 0
-    else:
-        progress.evaluations_since_best += 1
     progress.history.append(
         {
             "step": progress.step,
@@ -153,11 +169,11 @@ def record_evaluation(progress: TrainProgress, loss: ValidationLoss, *, rate: fl
     progress.nll, progress.notes = 0.0, 0
 
 
-def stop_reason(progress: TrainProgress, config: TrainConfig, out_of_time: bool) -> str:
+def stop_reason(progress: TrainProgress, config: TrainConfig) -> str:
     """Why training ends here, in words; "" while it goes on."""
+    if progress.step >= progress.max_steps:
+        return f"all {config.epochs} epochs are done" if config.epochs > 1 else "the epoch is done"
     if progress.step >= progress.steps:
-        return "all steps done"
-    if out_of_time:
         return f"{config.minutes:g} minutes are over"
     earliest = max(progress.best_step + _PATIENCE_STEPS, progress.steps // 3)
     if progress.evaluations_since_best >= config.patience and progress.step >= earliest:

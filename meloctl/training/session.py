@@ -1,5 +1,6 @@
 """One `meloctl train`: from a plan to a finished run."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.registry import Model, build
 from meloctl.progress import ProgressReporter
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.data import TrainData, load_train_data, piece_name, sample_validation, window_pairs
+from meloctl.training.data import TrainData, load_train_data, piece_name, window_pairs
 from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility, memory_line
 from meloctl.training.loss_curve import draw_loss_curve
 from meloctl.training.plan import TrainPlan, corpus_size
-from meloctl.training.schedule import TrainProgress
+from meloctl.training.schedule import TrainProgress, best_loss
 from meloctl.training.state import ENDED, STATE
 from meloctl.training.step_timing import peak_memory_bytes
 from meloctl.training.trainer import TrainJob, train
@@ -75,6 +76,7 @@ def _make(
     vocabulary = default_vocabulary()
     with accelerator.main_process_first():
         data = load_train_data(cache, plan, vocabulary, reporter)
+    began = time.monotonic()
     torch.manual_seed(plan.config.seed)
     model = build(plan.name.architecture, plan.name.config, vocabulary, plan.spec, gated=plan.config.gates)
     model.heads.init_biases(data.baseline.unigram)
@@ -87,12 +89,14 @@ def _make(
         work = work_by_gate(pairs, exempt=spec.drums == "exempt") if plan.config.gates else None
     for line in _description(plan, data, model, baselines, visible):
         reporter.message(line)
-    progress = _train(plan, data, model, work, folder, reporter, accelerator)
+    progress = _train(plan, data, model, work, folder, reporter, accelerator, began=began)
     accelerator.wait_for_everyone()  # for the first one's file
+    ended = time.monotonic()
     best, quality = _best_model(folder)
-    loss = validation_loss(best.to(accelerator.device), data.validation, plan.config.pack_rows, accelerator)
+    loss = _final_loss(plan, data, progress, best, quality, accelerator)
+    progress.seconds += time.monotonic() - ended
     results = _results(plan, data, model, progress, loss, baselines, visible, accelerator)
-    results["step"] = quality.get("step", progress.best_step)  # a crash between model and state leaves the model newer
+    results["step"] = quality.get("step", progress.best_step)
     files = list(FILES)
     if accelerator.is_main_process:
         draw_loss_curve(progress.history, baselines, folder / "loss.png")
@@ -110,6 +114,8 @@ def _train(
     folder: Path,
     reporter: ProgressReporter,
     accelerator: Accelerator,
+    *,
+    began: float,
 ) -> TrainProgress:
     """Train; where memory runs out, raise MeloError with what takes it and what takes less."""
     penalty = None
@@ -123,9 +129,10 @@ def _train(
         model=model,
         architecture=plan.name.architecture,
         training=data.training,
-        validation=sample_validation(data.validation),
+        validation=data.validation,
         config=plan.config,
         folder=folder,
+        began=began,
         shard=is_sharded(plan, accelerator),
         penalty=penalty,
         name_of=lambda window: piece_name(plan, data.piece[window]),
@@ -151,6 +158,21 @@ def _best_model(folder: Path) -> tuple[Model, dict[str, Any]]:
         raise MeloError(
             f"{folder}: training has ended, but its model is damaged; delete {folder} and train again"
         ) from error
+
+
+def _final_loss(
+    plan: TrainPlan,
+    data: TrainData,
+    progress: TrainProgress,
+    best: Model,
+    quality: dict[str, Any],
+    accelerator: Accelerator,
+) -> ValidationLoss:
+    """The best model's loss on all validation windows: as it was measured on the way, where that was on all of them."""
+    saved_then = (quality.get("step"), quality.get("bits_per_note")) == (progress.best_step, progress.best)
+    if saved_then and not progress.final_rows:  # a crash between model and state leaves the model newer
+        return best_loss(progress)
+    return validation_loss(best.to(accelerator.device), data.validation, plan.config.pack_rows, accelerator)
 
 
 def _fitting_run(plan: TrainPlan, accelerator: Accelerator) -> tuple[FittingRun, Machine]:
@@ -231,6 +253,7 @@ def _results(
         "why": progress.why,
         "steps": progress.step,
         "seconds": progress.seconds,
+        "minutes": plan.config.minutes,
         "rows_per_second": rows,
         "notes_per_second": notes,
         "waiting": waiting,

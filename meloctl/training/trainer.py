@@ -31,17 +31,17 @@ from meloctl.training.reports import SpeedMeter, StepReport, evaluation_line
 from meloctl.training.schedule import (
     Speed,
     TrainProgress,
-    initial_progress,
     learning_rate,
+    note_best,
     record_evaluation,
-    replan,
     stop_reason,
 )
 from meloctl.training.state import ended_run, full_weights, resume_run, save_state
-from meloctl.training.step_timing import estimate_run, time_steps
+from meloctl.training.step_timing import estimate_run, rehearse
 from meloctl.training.tensorboard import tensorboard_writer, write_scalars
+from meloctl.training.time_plan import plan_run, replan
 from meloctl.training.train_step import StepLoss, TrainState, make_train_state, optimizer_step, step_layout
-from meloctl.training.validation import validation_loss
+from meloctl.training.validation import rows_of, validation_loss
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that stop a run after its current step."""
@@ -59,8 +59,16 @@ class TrainJob:
 
     training: Sequence[Window]
     validation: Sequence[Window]
+    """All of them; evaluations on the way may take only every n-th."""
+
     config: TrainConfig
     folder: Path
+
+    clock: Callable[[], float] = time.monotonic
+    """Time in seconds, from any moment on."""
+
+    began: float | None = None
+    """When this session's share of the time budget began, by the clock; None: when training begins."""
 
     shard: bool = False
     """Shard the model over the ranks."""
@@ -94,26 +102,35 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     length = padded_length(accelerator, config.pack_rows)
     packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
     progress = resume_run(state, job.folder)
+    clock = _clock(job, accelerator, progress.seconds if progress else 0.0)
     if progress is None:
-        seconds_per_step = time_steps(state, packs, config)
-        packs_per_epoch = len(stream.arrangement(0))
-        progress = initial_progress(config, packs_per_epoch=packs_per_epoch, seconds_per_step=seconds_per_step)
-    else:
-        seconds_per_step = progress.seconds_per_step
+        measured = rehearse(state, packs, job.validation, config, clock)
+        progress = plan_run(
+            config,
+            packs_per_epoch=len(stream.arrangement(0)),
+            validation_rows=rows_of(job.validation),
+            seconds=clock(),
+            step_seconds=measured.step_seconds,
+            row_seconds=measured.row_seconds,
+        )
     progress.padding = packs.padding
-    reporter.message(estimate_run(packs, progress, seconds_per_step))
+    reporter.message(estimate_run(packs, progress))
     reporter.stage("training", progress.steps, done=progress.step)
     state.wrapped.train()
-    _run_steps(job, state, packs, progress, reporter)
+    _run_steps(job, state, packs, progress, reporter, clock)
     return progress
 
 
 def _run_steps(
-    job: TrainJob, state: TrainState, packs: DistributedPacks, progress: TrainProgress, reporter: ProgressReporter
+    job: TrainJob,
+    state: TrainState,
+    packs: DistributedPacks,
+    progress: TrainProgress,
+    reporter: ProgressReporter,
+    clock: Callable[[], float],
 ) -> None:
     """Step after step, with evaluations between, until training has ended or a signal stops it."""
-    config, accelerator = job.config, state.accelerator
-    clock, saved = _clock(accelerator, progress.seconds), progress.seconds
+    config, accelerator, saved = job.config, state.accelerator, progress.seconds
     with (
         tensorboard_writer(job.folder, progress.step, is_writer=accelerator.is_main_process) as writer,
         Loader(packs.step_batches(progress.step), step_layout(job.model), ahead=1) as loader,
@@ -127,21 +144,22 @@ def _run_steps(
                 raise _not_finite(job, progress, step.batch, loss)
             meter.add(step.batch, loss)
             progress.add_step(loss.nll, loss.n_notes, seconds=clock())
+            replan(progress, config)
             reporter.advance(status=_step_report(progress, step.batch, loss, meter.speed()))
-            out_of_time = progress.seconds > 60 * config.minutes
-            if progress.step >= min(progress.next_evaluation, progress.steps) or out_of_time:
+            if progress.step >= min(progress.next_evaluation, progress.steps):
                 _evaluate(job, state, progress, clock, rate=rate, speed=meter.speed())
-                progress.why = stop_reason(progress, config, out_of_time)
+                progress.why = stop_reason(progress, config)
                 save_state(state, progress, job.folder)
                 write_scalars(writer, progress)
                 reporter.resize(progress.steps)
                 reporter.message(evaluation_line(progress))
-                meter, saved = SpeedMeter(loader), progress.seconds
+                meter = SpeedMeter(loader)
             elif stop.is_set() or progress.seconds - saved >= config.save_seconds:
                 save_state(state, progress, job.folder)
-                saved = progress.seconds
             else:
                 continue
+            if not progress.why:
+                saved = progress.seconds = clock()
             if stop.is_set():
                 raise KeyboardInterrupt
 
@@ -191,10 +209,10 @@ def _check(job: TrainJob, accelerator: Accelerator) -> None:
         )
 
 
-def _clock(accelerator: Accelerator, seconds: float) -> Callable[[], float]:
-    """A function that returns the seconds of training so far, by the first rank's clock; `seconds` were done before."""
-    began = time.monotonic() - seconds
-    return lambda: broadcast_first(accelerator, time.monotonic() - began)
+def _clock(job: TrainJob, accelerator: Accelerator, seconds: float) -> Callable[[], float]:
+    """A function that returns the seconds so far, by the first rank's clock; `seconds` were spent before this session."""
+    began = (job.clock() if job.began is None else job.began) - seconds
+    return lambda: broadcast_first(accelerator, job.clock() - began)
 
 
 def _evaluate(
@@ -206,19 +224,20 @@ def _evaluate(
     rate: float,
     speed: Speed,
 ) -> None:
-    """Measure the validation loss, replan, record it, and save the model if it is the best so far."""
-    loss = validation_loss(state.model, job.validation, job.config.pack_rows, state.accelerator)
+    """Measure the validation loss, save the model if it is the best so far, replan, and record all of it."""
+    chosen = job.validation[:: progress.validation_every]
+    loss = validation_loss(state.model, chosen, job.config.pack_rows, state.accelerator)
     if not math.isfinite(loss.bits_per_note):
         bad = f"the validation loss is {loss.bits_per_note} bits a note after step {progress.step}"
         raise MeloError(f"{bad}; {_left(job, progress)}")
-    before, progress.seconds = progress.seconds, clock()
-    replan(progress, job.config, evaluating=progress.seconds - before)
-    record_evaluation(progress, loss, rate=rate, speed=speed)
-    if progress.evaluations_since_best == 0:
+    if note_best(progress, loss):
         weights = full_weights(state)
         quality = {"bits_per_note": progress.best, "step": progress.step, "fields": loss.fields}
         if state.accelerator.is_main_process:
             save_model(state.model, job.architecture, weights, job.folder, quality, infill=job.config.infill)
+    progress.add_evaluation(rows_of(chosen), seconds=clock())
+    replan(progress, job.config)
+    record_evaluation(progress, loss, rate=rate, speed=speed)
 
 
 def _step_report(progress: TrainProgress, batch: StepBatch, loss: StepLoss, speed: Speed) -> StepReport:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -55,6 +56,17 @@ def validation_loss(model: Model, chosen: Sequence[Window], pack_rows: int, acce
     *nll, all_notes = sum_over_ranks(accelerator, [*nll_F.tolist(), notes])
     fields = {name: x / math.log(2) / max(all_notes, 1) for name, x in zip(FIELDS, nll, strict=True)}
     return ValidationLoss(bits_per_note=sum(fields.values()), fields=fields)
+
+
+def rows_of(chosen: Sequence[Window]) -> int:
+    """Rows of all windows together."""
+    return sum(len(window.rows) for window in chosen)
+
+
+def first_rows(chosen: Sequence[Window], rows: int) -> Sequence[Window]:
+    """The first windows, so many that they have `rows` rows or more, or all."""
+    last = int(np.searchsorted(np.cumsum(lengths_of(chosen)), rows))
+    return chosen[: last + 1]
 
 
 def _own_packs(chosen: Sequence[Window], pack_rows: int, *, rank: int, world: int) -> Iterator[tuple[Pack, bool]]:

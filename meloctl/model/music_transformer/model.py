@@ -131,7 +131,6 @@ def layer_forward(layer: MusicTransformerLayer, x_NC: Tensor, starts: Sequence[i
     return layer.feed(x_NC), qkv_NED[:, qkv_NED.shape[1] // 3 :]
 
 
-@torch.compiler.disable  # windows differ from pack to pack: each would be compiled again
 def attend_windows(qkv_END: Tensor, e_HRD: Tensor, starts: Sequence[int]) -> Tensor:
     """Relative attention of each window to itself.
 
