@@ -5,7 +5,7 @@ one compiled loop each. Shape letters: S summaries and rows, T summaries, N rows
 D width of a head, E = (H + 2 G) D, K inner width of the SwiGLU.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,17 +17,15 @@ from meloctl.model.meloformer import layer_loops as loops
 from meloctl.model.meloformer.layout import MeloFormerLayout
 from meloctl.model.row_threads import by_rows, row_parts
 
-if TYPE_CHECKING:
-    from meloctl.model.meloformer.model import Layer
-
 _EPS = float(torch.finfo(torch.float32).eps)
 """Of `torch.nn.RMSNorm` in float32."""
 
 
-def bf16_layer(layer: "Layer", r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout) -> tuple[Tensor, Tensor]:
+def bf16_layer(layer: Any, r_NC: Tensor, s_TC: Tensor, layout: MeloFormerLayout) -> tuple[Tensor, Tensor]:
     """Rows and summaries after a layer; see `Layer.forward`.
 
     Args:
+        layer: a `model.Layer`, whose module imports this one.
         r_NC, s_TC: rows and summaries of a pack before it.
         layout: of the pack; its plans are `RowTilePlan`.
     """
@@ -152,7 +150,11 @@ class Bf16Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_NC: Tensor, grad_TC: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the outputs → gradients of rows, summaries and weights."""
+        """Gradients of the outputs → gradients of rows, summaries and weights.
+
+        Args:
+            grad_NC, grad_TC: of rows and summaries.
+        """
         grad_SC = torch.cat([grad_TC, grad_NC])
         pack, sizes, n_kept = ctx.about
         x, qkv, first_kv, o, lse, lse_s, x1, both, *rest = ctx.saved_tensors
