@@ -16,12 +16,25 @@ def compiled(function: F) -> F:
     return cast(F, _Compiled(function))
 
 
+_ANY_ORDER = {"reassoc", "nsz", "arcp", "contract", "afn"}
+
+
+def compiled_arithmetic(function: F) -> F:
+    """The same for sums of float32: they are taken in any order, NaN stays NaN, and other threads run meanwhile."""
+    return cast(F, _Compiled(function, fastmath=_ANY_ORDER, nogil=True))
+
+
+def compiled_without_nan(function: F) -> F:
+    """The same for numbers among which is no NaN, so that the highest can be sought in any order."""
+    return cast(F, _Compiled(function, fastmath={*_ANY_ORDER, "nnan"}, nogil=True))
+
+
 class _Compiled:
     """A function that is handed to numba when it is first called, and with it those that it may call."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         update_wrapper(self, function)
-        self._function = function
+        self._function, self._options = function, options
         self._dispatcher: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -30,18 +43,32 @@ class _Compiled:
     def dispatcher(self) -> Callable[..., Any]:
         """What numba makes of the function. In its module numba finds what it makes of the others, as it must to compile."""
         if self._dispatcher is None:
-            self._dispatcher = _by_numba(self._function)
+            self._dispatcher = _by_numba(self._function, self._options)
             names = self._function.__globals__
             names.update({name: it.dispatcher() for name, it in list(names.items()) if isinstance(it, _Compiled)})
         return self._dispatcher
 
 
-def _by_numba(function: Callable[..., Any]) -> Callable[..., Any]:
+class CompiledBy(_Compiled):
+    """A function for compiled ones alone, which `make` makes when the first of them is called."""
+
+    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
+        self._make = make
+        self._dispatcher = None
+
+    def dispatcher(self) -> Callable[..., Any]:
+        """What compiled functions call."""
+        if self._dispatcher is None:
+            self._dispatcher = self._make()
+        return self._dispatcher
+
+
+def _by_numba(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     import numba
 
     try:
-        return cast(Callable[..., Any], numba.njit(cache=True)(function))
+        return cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-        return cast(Callable[..., Any], numba.njit(function))
+        return cast(Callable[..., Any], numba.njit(**options)(function))

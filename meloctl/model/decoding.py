@@ -10,7 +10,7 @@ from torch import Tensor
 from analysis.arrays import Floats32, Ints
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
 from meloctl.model.encoder_decoder.model import EncoderDecoder
-from meloctl.model.meloformer.decoder import MeloFormerDecoder
+from meloctl.model.meloformer.compiled_decoder import CompiledDecoder
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.music_transformer.decoder import MusicTransformerDecoder
 from meloctl.model.registry import Model
@@ -116,14 +116,13 @@ def start_decoding(
     Returns:
         The decoder, and the states (B, C) that predict the rows after the prompts.
     """
-    inner: TensorDecoder
+    decoder: Decoder
     if isinstance(model, MeloFormer):
-        inner = MeloFormerDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar)
+        decoder = CompiledDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar)
     elif isinstance(model, EncoderDecoder):
-        inner = EncoderDecoderDecoder(model, half=half)
+        decoder = ArrayDecoder(EncoderDecoderDecoder(model, half=half))
     else:
-        inner = MusicTransformerDecoder(model, len(prompts), half=half)
-    decoder = ArrayDecoder(inner)
+        decoder = ArrayDecoder(MusicTransformerDecoder(model, len(prompts), half=half))
     return decoder, decoder.prefill(prompts)
 
 

@@ -8,19 +8,17 @@ K rotary planes, n keys. An axis of two: keys, then values.
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from meloctl.dataset.packs import Pack
-from meloctl.dataset.windows import Middle
 from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
 from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
-from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots
+from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots, pack_of_prompts
 from meloctl.model.prompts import distinct_prompts
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
@@ -86,7 +84,7 @@ class MeloFormerDecoder:
     def _read(self, prompts: Sequence[Tensor], caches: Sequence[PieceKVCache]) -> Tensor:
         """(U, C) the states after distinct prompts (L, F), whose keys and values go to the caches of as many pieces."""
         model = self.model
-        pack = self._pack(prompts)
+        pack = pack_of_prompts([rows_LF.numpy() for rows_LF in prompts], model.vocabulary, self.first_masked_bar)
         layout = model.layout(pack)
         layout = replace(
             layout,
@@ -105,21 +103,6 @@ class MeloFormerDecoder:
         for some in slots:
             some.finish()
         return self._normed(r_NC[pack.starts[1:] - 1])
-
-    def _pack(self, prompts: Sequence[Tensor]) -> Pack:
-        """Prompts (L, F) as windows of one pack."""
-        middles = []
-        for rows_LF in prompts:
-            infill = (rows_LF[:, INSTRUMENT] == self.model.vocabulary.infill_bar).nonzero()[:, 0]
-            opened = len(infill) and self.first_masked_bar is not None
-            bar = self.first_masked_bar or 0
-            middles.append(Middle(row=int(infill[0]), bar=bar, masked_headers=()) if opened else None)
-        return Pack(
-            rows=np.concatenate([rows_LF.numpy() for rows_LF in prompts]),
-            starts=np.cumsum([0, *map(len, prompts)]),
-            first_bar=np.zeros(len(prompts), dtype=np.int64),
-            middles=tuple(middles),
-        )
 
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
         """Slots for each window of a pack in the cache of its piece."""

@@ -3,6 +3,7 @@
 Shape letters: L rows of a prompt, N rows of a pack, T summaries of a pack, G key and value heads, D width of a head.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,30 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Bools, Ints
+from meloctl.dataset.packs import Pack
+from meloctl.dataset.windows import Middle
 from meloctl.model.meloformer.kv_cache import KVSegment, PieceKVCache
 from meloctl.model.meloformer.model import KV, LayerKV
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+
+
+def pack_of_prompts(prompts: Sequence[Ints], vocabulary: Vocabulary, first_masked_bar: int | None) -> Pack:
+    """Prompts (L, F) as windows of one pack.
+
+    Args:
+        first_masked_bar: the bar that the first infill header opens again; None where none will come.
+    """
+    middles = []
+    for rows_LF in prompts:
+        infill = np.flatnonzero(rows_LF[:, INSTRUMENT] == vocabulary.infill_bar)
+        opened = len(infill) and first_masked_bar is not None
+        middles.append(Middle(row=int(infill[0]), bar=first_masked_bar or 0, masked_headers=()) if opened else None)
+    return Pack(
+        rows=np.concatenate(prompts),
+        starts=np.cumsum([0, *map(len, prompts)]),
+        first_bar=np.zeros(len(prompts), dtype=np.int64),
+        middles=tuple(middles),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
