@@ -69,6 +69,11 @@ def computes_in_half(device: str) -> bool:
         return True
     if not hasattr(torch.cpu, "get_capabilities"):  # an older torch: float32 works everywhere
         return False
+    if torch.backends.cpu.get_cpu_capability() in (
+        "DEFAULT",
+        "AVX2",
+    ):  # ATEN_CPU_CAPABILITY, whatever the processor has
+        return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
