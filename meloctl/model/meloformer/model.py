@@ -25,6 +25,8 @@ from masks.spec import MaskSpec
 from meloctl.dataset.packs import Pack
 from meloctl.model.attention.backends import planner_for
 from meloctl.model.attention.gates import Gates, all_earlier_rows
+from meloctl.model.attention.tiled.bf16_kernel import WIDTH_MULTIPLE, has_kernel
+from meloctl.model.attention.tiled.plan import RowTilePlan
 from meloctl.model.config import ModelConfig
 from meloctl.model.init import init_weights
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
@@ -165,8 +167,20 @@ class Layer(nn.Module):
             layout: rotations and attention plans of the pack.
             biases: (E,) score bias of each gate; None without gates.
         """
+        if self._in_bf16(r_NC, layout, biases):
+            from meloctl.model.meloformer.bf16_layer import bf16_layer
+
+            return bf16_layer(self, r_NC, s_TC, layout)
         r_NC, s_TC, _ = layer_forward(self, r_NC, s_TC, layout, biases)
         return r_NC, s_TC
+
+    def _in_bf16(self, r_NC: Tensor, layout: MeloFormerLayout, biases: Tensor | None) -> bool:
+        """Are products computed in bf16 on a CPU whose loops this layer fits?"""
+        if r_NC.device.type != "cpu" or r_NC.dtype is not torch.float32 or not torch.is_autocast_enabled("cpu"):
+            return False
+        widths = self.d, self.norm.weight.numel(), self.mlp.gate.weight.shape[0]
+        fits = all(width % WIDTH_MULTIPLE == 0 for width in widths) and self.norm.weight.dtype is torch.float32
+        return fits and biases is None and isinstance(layout.row_plan, RowTilePlan) and has_kernel()
 
     def _split(self, x_NE: Tensor) -> Tensor:
         """(N, heads·D) → (N, heads, D)."""

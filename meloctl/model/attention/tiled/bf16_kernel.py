@@ -4,8 +4,8 @@ What `kernel.TiledAttention` computes, with products of bf16 and sums of float32
 nothing beyond its scores.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 from analysis.arrays import Ints
 from meloctl.machine import computes_in_half
 from meloctl.model.attention.tiled.row_tile import RowIndex, RowTile
+from meloctl.model.row_threads import in_threads
 
 WIDTH_MULTIPLE = 32
 """Of a head."""
@@ -25,6 +26,7 @@ WIDTH_MULTIPLE = 32
 _LOG2_E = 1.4426950408889634
 
 Words = npt.NDArray[np.uint32]
+Floats32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,72 +129,104 @@ class Bf16Attention(torch.autograd.Function):
             q_LHD, k_MGD, v_MGD: queries, keys and values; H is a multiple of G.
             flat: which pairs may attend.
         """
-        from meloctl.model.attention.tiled.bf16_loops import finish, forward
-
-        (length, heads, width), kv_heads = q_LHD.shape, k_MGD.shape[1]
-        q, q_row = _words(q_LHD)
-        (k, kv_row), (v, v_row) = _words(k_MGD), _words(v_MGD)
-        if kv_row != v_row:
-            (k, kv_row), (v, _) = _words(k_MGD.contiguous()), _words(v_MGD.contiguous())
-        o = np.zeros(length * heads * width, np.float32)
-        most, sums = np.full(length * heads, -np.inf, np.float32), np.zeros(length * heads, np.float32)
-        sizes = (heads, kv_heads, width, width**-0.5 * _LOG2_E)
-        tiles = (flat.tiles, flat.q_rows, flat.k_rows, flat.low_high, flat.mask)
-        _in_threads(lambda items: forward(q, q_row, k, v, kv_row, *sizes, *tiles, items, o, most, sums), flat, kv_heads)
-        out = torch.empty(length, heads, width, dtype=torch.bfloat16)
-        finish(o, most, sums, width, _words(out)[0])
-        ctx.save_for_backward(q_LHD, k_MGD, v_MGD, out, torch.from_numpy(most))
+        out = torch.empty(q_LHD.shape, dtype=torch.bfloat16)
+        lse = attention(q_LHD, k_MGD, v_MGD, flat, out)
+        ctx.save_for_backward(q_LHD, k_MGD, v_MGD, out, lse)
         ctx.flat = flat
         return out
 
     @staticmethod
     def backward(ctx: Any, grad_LHD: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of the outputs (L, H, D) → gradients of q, k and v."""
-        from meloctl.model.attention.tiled.bf16_loops import backward, row_products
-
-        q_LHD, k_MGD, v_MGD, out, lse = ctx.saved_tensors
-        flat: FlatTiles = ctx.flat
-        (length, heads, width), kv_heads = q_LHD.shape, k_MGD.shape[1]
-        grad, _ = _words(grad_LHD.contiguous())
-        q, q_row = _words(q_LHD)
-        (k, kv_row), (v, v_row) = _words(k_MGD), _words(v_MGD)
-        if kv_row != v_row:
-            (k, kv_row), (v, _) = _words(k_MGD.contiguous()), _words(v_MGD.contiguous())
-        dq, dk, dv = (torch.zeros(x.shape) for x in (q_LHD, k_MGD, v_MGD))
-        delta = np.empty(length * heads, np.float32)
-        row_products(grad, _words(out)[0], width // 2, delta)
-        sizes = (heads, kv_heads, width, width**-0.5 * _LOG2_E)
-        tiles = (flat.tiles, flat.q_rows, flat.k_rows, flat.low_high, flat.mask)
-        sums = [x.view(-1).numpy() for x in (dq, dk, dv)]
-        _in_threads(
-            lambda items: backward(q, q_row, k, v, kv_row, grad, *sizes, *tiles, items, lse.numpy(), delta, *sums),
-            flat,
-            kv_heads,
-        )
-        return *(x.bfloat16() for x in (dq, dk, dv)), None
+        q, k, v, out, lse = ctx.saved_tensors
+        gradients = [torch.zeros(x.shape) for x in (q, k, v)]
+        attention_backward(grad_LHD.contiguous(), q, k, v, out, lse, ctx.flat, *gradients)
+        return *(x.bfloat16() for x in gradients), None
 
 
-def _in_threads(call: Callable[[Ints], None], flat: FlatTiles, kv_heads: int) -> None:
-    """Compute the items of a plan, each in one of as many threads as PyTorch has."""
-    first, *others = flat.items(kv_heads, torch.get_num_threads())
-    waiting = [_pool(torch.get_num_threads()).submit(call, items) for items in others]
-    call(first)
-    for future in waiting:
-        future.result()
+def attention(q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, flat: FlatTiles, out_LHD: Tensor) -> Tensor:
+    """Attention into out_LHD, contiguous; the log-sum-exps (L · H,) in units of log 2.
+
+    Args:
+        q_LHD, k_MGD, v_MGD: bf16; H is a multiple of G.
+        flat: which pairs may attend.
+        out_LHD: bf16, written; 0 for a query that no tile holds.
+    """
+    from meloctl.model.attention.tiled.bf16_loops import finish, forward
+
+    (length, heads, width), kv_heads = q_LHD.shape, k_MGD.shape[1]
+    (q, q_row), (k, kv_row), (v, _) = words_of(q_LHD), *_keys_and_values(k_MGD, v_MGD)
+    o = np.zeros(length * heads * width, np.float32)
+    most, sums = np.full(length * heads, -np.inf, np.float32), np.zeros(length * heads, np.float32)
+    sizes = (heads, kv_heads, width, width**-0.5 * _LOG2_E)
+    tiles = (flat.tiles, flat.q_rows, flat.k_rows, flat.low_high, flat.mask)
+    in_threads(
+        lambda items: forward(q, q_row, k, v, kv_row, *sizes, *tiles, items, o, most, sums),
+        flat.items(kv_heads, torch.get_num_threads()),
+    )
+    finish(o, most, sums, width, words_of(out_LHD)[0])
+    return torch.from_numpy(most)
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="attention")
+def attention_backward(
+    grad_LHD: Tensor,
+    q_LHD: Tensor,
+    k_MGD: Tensor,
+    v_MGD: Tensor,
+    out_LHD: Tensor,
+    lse: Tensor,
+    flat: FlatTiles,
+    dq_LHD: Tensor,
+    dk_MGD: Tensor,
+    dv_MGD: Tensor,
+) -> None:
+    """Add the gradients of q, k and v to dq, dk and dv.
+
+    Args:
+        grad_LHD, out_LHD: bf16, contiguous: the outputs and their gradient.
+        q_LHD, k_MGD, v_MGD: as `attention` had them.
+        lse: what `attention` returned.
+        flat: as `attention` had it.
+        dq_LHD, dk_MGD, dv_MGD: float32.
+    """
+    from meloctl.model.attention.tiled.bf16_loops import backward, row_products
+
+    (length, heads, width), kv_heads = q_LHD.shape, k_MGD.shape[1]
+    (q, q_row), (k, kv_row), (v, _) = words_of(q_LHD), *_keys_and_values(k_MGD, v_MGD)
+    grad, delta = words_of(grad_LHD)[0], np.empty(length * heads, np.float32)
+    row_products(grad, words_of(out_LHD)[0], width // 2, delta)
+    sizes = (heads, kv_heads, width, width**-0.5 * _LOG2_E)
+    tiles = (flat.tiles, flat.q_rows, flat.k_rows, flat.low_high, flat.mask)
+    (dq, dq_row), (dk, dk_row), (dv, _) = (floats_of(x) for x in (dq_LHD, dk_MGD, dv_MGD))
+    sums = (lse.numpy(), delta, dq, dq_row, dk, dv, dk_row)
+    in_threads(
+        lambda items: backward(q, q_row, k, v, kv_row, grad, *sizes, *tiles, items, *sums),
+        flat.items(kv_heads, torch.get_num_threads()),
+    )
 
 
-def _words(x: Tensor) -> tuple[Words, int]:
-    """bf16 (N, H, D) with the numbers of a row side by side → flat words from its first number on, and words from row to row."""
-    n, heads, width = x.shape
-    if x.stride(2) != 1 or x.stride(1) != width or x.stride(0) % 2 or x.storage_offset() % 2:
-        x = x.contiguous()
-    flat = x.detach().as_strided((max(0, (n - 1) * x.stride(0) + heads * width) if n else 0,), (1,))
-    return flat.view(torch.int32).numpy().view(np.uint32), x.stride(0) // 2
+def words_of(x: Tensor) -> tuple[Words, int]:
+    """bf16 (N, …) with the numbers of a row side by side → flat words from its first number on, and words from row to row."""
+    flat, row = _flat(x)
+    return flat.view(torch.int32).numpy().view(np.uint32), row // 2
+
+
+def floats_of(x: Tensor) -> tuple[Floats32, int]:
+    """float32 (N, …) with the numbers of a row side by side → flat numbers from its first on, and how many from row to row."""
+    flat, row = _flat(x)
+    return flat.numpy(), row
+
+
+def _flat(x: Tensor) -> tuple[Tensor, int]:
+    size = math.prod(x.shape[1:])
+    return x.detach().as_strided((max(0, (len(x) - 1) * x.stride(0) + size) if len(x) else 0,), (1,)), x.stride(0)
+
+
+def _keys_and_values(k_MGD: Tensor, v_MGD: Tensor) -> tuple[tuple[Words, int], tuple[Words, int]]:
+    """Both as words, with rows equally far apart."""
+    if k_MGD.stride(0) != v_MGD.stride(0):
+        k_MGD, v_MGD = k_MGD.contiguous(), v_MGD.contiguous()
+    return words_of(k_MGD), words_of(v_MGD)
 
 
 def _numbers(rows: RowIndex) -> npt.NDArray[np.int32]:

@@ -10,11 +10,14 @@ Flat arrays, their indices in brackets, heads h of H, key heads g of G, width D 
 import numba
 import numpy as np
 
-from meloctl.model.attention.tiled.bf16_vectors import (
+from meloctl.model.attention.tiled.row_tile import QUERY_BLOCK as BLOCK
+from meloctl.model.bf16_vectors import (
     add,
     exp2,
     first_of,
     high,
+    interleaved_first,
+    interleaved_last,
     largest,
     load,
     load_words,
@@ -30,9 +33,9 @@ from meloctl.model.attention.tiled.bf16_vectors import (
     store_words,
     subtract,
     total,
+    transpose_16x16,
     where_shown,
 )
-from meloctl.model.attention.tiled.row_tile import QUERY_BLOCK as BLOCK
 
 CHUNK = 256
 """Keys that are packed together."""
@@ -53,63 +56,60 @@ def _product(a, a0, a_row, b, b0, b_row, c, c0, c_row, m, n, k, to_add):
 
 
 @_compiled
-def _pack_columns(x, x_row, x0, rows, first, n, padded, words, out):
-    """Rows as columns: out (words, padded) pairs neighbours of a row; 0 behind the n-th."""
-    for j in range(n):
-        at = rows[first + j] * x_row + x0
-        for d in range(words):
-            out[d * _ROW + j] = x[at + d]
-    for j in range(n, padded):
-        for d in range(words):
-            out[d * _ROW + j] = 0
-
-
-@_compiled
-def _pack_pairs(x, x_row, x0, rows, first, n, padded, words, out):
-    """out (padded / 2, 2 · words) pairs each two rows that follow one another; 0 behind the n-th."""
-    for j in range(0, padded, 2):
-        at = j * words
-        even, odd = 0, 0
-        if j < n:
-            even = rows[first + j] * x_row + x0
-        if j + 1 < n:
-            odd = rows[first + j + 1] * x_row + x0
-        for d in range(words):
-            a = x[even + d] if j < n else np.uint32(0)
-            b = x[odd + d] if j + 1 < n else np.uint32(0)
-            out[at + 2 * d] = (a & np.uint32(0xFFFF)) | (b << np.uint32(16))
-            out[at + 2 * d + 1] = (a >> np.uint32(16)) | (b & np.uint32(0xFFFF0000))
-
-
-@_compiled
 def _gather(x, x_row, x0, rows, first, n, padded, words, out):
     """Rows as they are, out (padded, words); 0 behind the n-th."""
     for i in range(n):
         at = rows[first + i] * x_row + x0
-        for d in range(words):
-            out[i * words + d] = x[at + d]
-    for i in range(n * words, padded * words):
-        out[i] = 0
+        for d in range(0, words, 16):
+            store_words(out, i * words + d, load_words(x, at + d))
+    out[n * words : padded * words] = 0
 
 
 @_compiled
-def _transpose_pairs(x, n, words, out):
-    """x (n, words) as `_gather` leaves it → out (2 · words, BLOCK / 2), which pairs two rows of x that follow one another."""
+def _columns(x, n, words, out):
+    """x (n, words) as `_gather` leaves it, n a multiple of 16, → out (words, n)."""
+    for j in range(0, n, 16):
+        for d in range(0, words, 16):
+            transpose_16x16(x, j * words + d, words, out, d * _ROW + j, _ROW)
+
+
+@_compiled
+def _row_pairs(x, n, words, out):
+    """x (n, words) → out (n / 2, 2 · words), which pairs each two rows that follow one another."""
     for i in range(0, n, 2):
-        for d in range(words):
-            a, b = x[i * words + d], x[(i + 1) * words + d]
-            out[2 * d * (BLOCK // 2) + i // 2] = (a & np.uint32(0xFFFF)) | (b << np.uint32(16))
-            out[(2 * d + 1) * (BLOCK // 2) + i // 2] = (a >> np.uint32(16)) | (b & np.uint32(0xFFFF0000))
+        for d in range(0, words, 16):
+            a, b = load_words(x, i * words + d), load_words(x, (i + 1) * words + d)
+            store_words(out, i * words + 2 * d, interleaved_first(a, b))
+            store_words(out, i * words + 2 * d + 16, interleaved_last(a, b))
 
 
 @_compiled
-def _hide(scores, at, lo, n_keys, limit, mask, mask_row):
-    """Scores of a row at lo..lo + n_keys − 1 become −inf where the mask hides them, and from `limit` on."""
-    for j in range(lo, lo + n_keys, 16):
-        s = load(scores, at + j)
-        if mask_row >= 0:
-            s = where_shown(s, mask, mask_row + j)
-        store(scores, at + j, first_of(s, limit - j))
+def _pair_columns(x, n, words, spare, out):
+    """x (n, words), n ≤ BLOCK, → out (2 · words, BLOCK / 2), which pairs two rows of x that follow one another."""
+    _row_pairs(x, n, words, spare)
+    for d in range(0, 2 * words, 16):
+        transpose_16x16(spare, d, 2 * words, out, d * (BLOCK // 2), BLOCK // 2)
+
+
+@_compiled
+def _hide(scores, n_rows, n_b, lo, n_keys, hi, first, causal, mask, mask0, mask_row):
+    """Scores at lo..lo + n_keys − 1 of rows become −inf from `hi` on, where hidden, and in rows from the n_b-th on.
+
+    Args:
+        first: key of the first row under a causal mask.
+        mask0: of the first row and key 0; −1 for no mask.
+    """
+    for i in range(n_rows):
+        limit = min(hi, first + i + 1) if causal else hi
+        if i >= n_b:
+            limit = 0
+        if mask0 >= 0 and i < n_b:
+            for j in range(lo, lo + n_keys, 16):
+                s = where_shown(load(scores, i * _ROW + j), mask, mask0 + i * mask_row + j)
+                store(scores, i * _ROW + j, first_of(s, limit - j))
+        else:
+            for j in range(max(lo, limit // 16 * 16), lo + n_keys, 16):
+                store(scores, i * _ROW + j, first_of(load(scores, i * _ROW + j), limit - j))
 
 
 @_compiled
@@ -121,6 +121,8 @@ def forward(
     keys, values = np.empty(words * _ROW, np.uint32), np.empty(CHUNK // 2 * width, np.uint32)
     block, scores = np.empty(BLOCK * words, np.uint32), np.empty(BLOCK * _ROW, np.float32)
     shares, out = np.empty(BLOCK * _HALF, np.uint32), np.empty(BLOCK * width, np.float32)
+    spare, base = np.empty(CHUNK * words, np.uint32), np.empty(BLOCK, np.float32)
+    most, kept = np.zeros(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     unit = splat(np.float32(scale))
     for item in range(len(items)):
         g = items[item, 2]
@@ -129,8 +131,10 @@ def forward(
             for chunk in range(0, n_k, CHUNK):
                 n = min(CHUNK, n_k - chunk)
                 padded = (n + 31) // 32 * 32
-                _pack_columns(k, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, keys)
-                _pack_pairs(v, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, values)
+                _gather(k, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, spare)
+                _columns(spare, padded, words, keys)
+                _gather(v, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, spare)
+                _row_pairs(spare, padded, words, values)
                 for h in range(g * shared, (g + 1) * shared):
                     for first in range(0, n_q, BLOCK):
                         lo = max(low_high[ranges + first // BLOCK, 0] - chunk, 0) // 32 * 32
@@ -141,29 +145,34 @@ def forward(
                         n_rows, n_keys = (n_b + 7) // 8 * 8, (hi - lo + 31) // 32 * 32
                         _gather(q, q_row, h * words, q_rows, q0 + first, n_b, n_rows, words, block)
                         _product(block, 0, words, keys, lo, _ROW, scores, lo, _ROW, n_rows, n_keys, words, False)
+                        if mask0 >= 0 or causal or hi < lo + n_keys:
+                            at = mask0 + first * n_k + chunk if mask0 >= 0 else -1
+                            _hide(scores, n_b, n_b, lo, n_keys, hi, first - chunk, causal, mask, at, n_k)
+                        for i in range(n_b):
+                            top = splat(_NONE)
+                            for j in range(i * _ROW + lo, i * _ROW + lo + n_keys, 32):
+                                top = maximum(top, maximum(load(scores, j), load(scores, j + 16)))
+                            most[i] = largest(top)
                         for i in range(n_b):
                             row = q_rows[q0 + first + i] * heads + h
-                            limit = min(hi, first + i + 1 - chunk) if causal else hi
-                            mask_row = mask0 + (first + i) * n_k + chunk if mask0 >= 0 else -1
-                            if mask_row >= 0 or limit < lo + n_keys:
-                                _hide(scores, i * _ROW, lo, n_keys, limit, mask, mask_row)
-                            most = splat(_NONE)
-                            for j in range(i * _ROW + lo, i * _ROW + lo + n_keys, 32):
-                                most = maximum(most, maximum(load(scores, j), load(scores, j + 16)))
-                            old = m[row]
-                            new = max(old, largest(most) * np.float32(scale))
-                            base = splat(-new if new != _NONE else np.float32(0.0))
-                            sums = splat(np.float32(0.0))
+                            new = max(m[row], most[i] * np.float32(scale))
+                            base[i] = -new if new != _NONE else np.float32(0.0)
+                            most[i] = m[row] + base[i]
+                            m[row] = new
+                        for i in range(0, BLOCK, 16):
+                            store(kept, i, exp2(load(most, i)))
+                        for i in range(n_b):
+                            row = q_rows[q0 + first + i] * heads + h
+                            lower, sums = splat(base[i]), splat(np.float32(0.0))
                             for j in range(lo, lo + n_keys, 32):
-                                a = exp2(multiply_add(load(scores, i * _ROW + j), unit, base))
-                                b = exp2(multiply_add(load(scores, i * _ROW + j + 16), unit, base))
+                                a = exp2(multiply_add(load(scores, i * _ROW + j), unit, lower))
+                                b = exp2(multiply_add(load(scores, i * _ROW + j + 16), unit, lower))
                                 sums = add(sums, add(a, b))
                                 store_words(shares, i * _HALF + j // 2, neighbours(a, b))
-                            kept = exp2(add(splat(old), base))
-                            sums_of[row] = sums_of[row] * (total(kept) * np.float32(1 / 16)) + total(sums)
-                            m[row] = new
+                            sums_of[row] = sums_of[row] * kept[i] + total(sums)
+                            share = splat(kept[i])
                             for d in range(0, width, 16):
-                                store(out, i * width + d, multiply(load(o, row * width + d), kept))
+                                store(out, i * width + d, multiply(load(o, row * width + d), share))
                         _product(
                             shares, lo // 2, _HALF, values, lo // 2 * width, width, out, 0, width, n_rows, width,
                             n_keys // 2, True,
@@ -198,12 +207,15 @@ def row_products(a, b, words, out):
 
 
 @_compiled
-def _add_columns(x, rows, first, n, x_row, x0, width, out):
-    """Columns x (width, n) are added to rows of out."""
-    for j in range(n):
-        at = rows[first + j] * x_row + x0
-        for d in range(width):
-            out[at + d] += x[d * _ROW + j]
+def _add_columns(x, rows, first, n, padded, x_row, x0, width, spare, out):
+    """Columns x (width, padded) are added to rows of out, the n first of them."""
+    for j in range(0, padded, 16):
+        for d in range(0, width, 16):
+            transpose_16x16(x, d * _ROW + j, _ROW, spare, d, width)
+        for i in range(j, min(j + 16, n)):
+            at = rows[first + i] * x_row + x0
+            for d in range(0, width, 16):
+                store(out, at + d, add(load(out, at + d), load(spare, (i - j) * width + d)))
 
 
 @_compiled
@@ -227,8 +239,10 @@ def backward(
     lse,
     delta,
     dq,
+    dq_row,
     dk,
     dv,
+    dkv_row,
 ):
     """Gradients of q, k and v, added to dq, dk and dv, for some (group of tiles, key head)."""
     words, shared = width // 2, heads // kv_heads
@@ -240,6 +254,7 @@ def backward(
     shares, slopes = np.empty(BLOCK // 2 * _ROW, np.uint32), np.empty(BLOCK // 2 * _ROW, np.uint32)
     slope_rows, out = np.empty(BLOCK * _HALF, np.uint32), np.empty(BLOCK * width, np.float32)
     dk_t, dv_t = np.empty(width * _ROW, np.float32), np.empty(width * _ROW, np.float32)
+    spare, wide = np.empty(CHUNK * words, np.uint32), np.empty(16 * width, np.float32)
     unit, factor = splat(np.float32(scale)), splat(np.float32(scale * np.log(2.0)))
     for item in range(len(items)):
         g = items[item, 2]
@@ -248,9 +263,11 @@ def backward(
             for chunk in range(0, n_k, CHUNK):
                 n = min(CHUNK, n_k - chunk)
                 padded = (n + 31) // 32 * 32
-                _pack_columns(k, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, keys)
-                _pack_columns(v, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, values)
-                _pack_pairs(k, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, key_pairs)
+                _gather(v, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, spare)
+                _columns(spare, padded, words, values)
+                _gather(k, kv_row, g * words, k_rows, k0 + chunk, n, padded, words, spare)
+                _columns(spare, padded, words, keys)
+                _row_pairs(spare, padded, words, key_pairs)
                 dk_t[:] = 0
                 dv_t[:] = 0
                 for h in range(g * shared, (g + 1) * shared):
@@ -263,16 +280,14 @@ def backward(
                         n_rows, n_keys = (n_b + 7) // 8 * 8, (hi - lo + 31) // 32 * 32
                         _gather(q, q_row, h * words, q_rows, q0 + first, n_b, n_rows, words, block)
                         _gather(do, heads * words, h * words, q_rows, q0 + first, n_b, n_rows, words, grad)
-                        _transpose_pairs(block, n_rows, words, block_t)
-                        _transpose_pairs(grad, n_rows, words, grad_t)
+                        _pair_columns(block, n_rows, words, spare, block_t)
+                        _pair_columns(grad, n_rows, words, spare, grad_t)
                         _product(block, 0, words, keys, lo, _ROW, scores, lo, _ROW, n_rows, n_keys, words, False)
                         _product(grad, 0, words, values, lo, _ROW, through, lo, _ROW, n_rows, n_keys, words, False)
+                        if mask0 >= 0 or causal or hi < lo + n_keys or n_b < n_rows:
+                            at = mask0 + first * n_k + chunk if mask0 >= 0 else -1
+                            _hide(scores, n_rows, n_b, lo, n_keys, hi, first - chunk, causal, mask, at, n_k)
                         for i in range(0, n_rows, 2):
-                            for at in range(i, i + 2):
-                                limit = (min(hi, first + at + 1 - chunk) if causal else hi) if at < n_b else 0
-                                mask_row = mask0 + (first + at) * n_k + chunk if mask0 >= 0 and at < n_b else -1
-                                if mask_row >= 0 or limit < lo + n_keys:
-                                    _hide(scores, at * _ROW, lo, n_keys, limit, mask, mask_row)
                             row = q_rows[q0 + min(first + i, n_q - 1)] * heads + h
                             base, inner = splat(-lse[row]), splat(delta[row])
                             row = q_rows[q0 + min(first + i + 1, n_q - 1)] * heads + h
@@ -299,12 +314,12 @@ def backward(
                             n_keys // 2, False,
                         )  # fmt: skip
                         for i in range(n_b):
-                            row = q_rows[q0 + first + i] * heads + h
+                            row = q_rows[q0 + first + i] * dq_row + h * width
                             for d in range(0, width, 16):
-                                at = row * width + d
+                                at = row + d
                                 store(dq, at, add(load(dq, at), load(out, i * width + d)))
                         half = BLOCK // 2
                         _product(grad_t, 0, half, shares, lo, _ROW, dv_t, lo, _ROW, width, n_keys, half_rows, True)
                         _product(block_t, 0, half, slopes, lo, _ROW, dk_t, lo, _ROW, width, n_keys, half_rows, True)
-                _add_columns(dk_t, k_rows, k0 + chunk, n, kv_heads * width, g * width, width, dk)
-                _add_columns(dv_t, k_rows, k0 + chunk, n, kv_heads * width, g * width, width, dv)
+                _add_columns(dk_t, k_rows, k0 + chunk, n, padded, dkv_row, g * width, width, wide, dk)
+                _add_columns(dv_t, k_rows, k0 + chunk, n, padded, dkv_row, g * width, width, wide, dv)

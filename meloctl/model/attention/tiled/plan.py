@@ -32,7 +32,8 @@ class RowTilePlan:
     """First tile of each group of tiles; no two groups share a query or a key."""
 
     @cached_property
-    def _flat(self) -> FlatTiles:
+    def flat(self) -> FlatTiles:
+        """The tiles as the bf16 kernel reads them."""
         return flat_tiles(self.tiles, self.groups)
 
     def attend(self, q_LHD: Tensor, k_MGD: Tensor, v_MGD: Tensor, biases_E: Tensor | None = None) -> Tensor:
@@ -43,7 +44,8 @@ class RowTilePlan:
             biases_E: score bias of each gate; None ignores gates.
         """
         if q_LHD.dtype is torch.bfloat16 and biases_E is None and q_LHD.shape[2] % WIDTH_MULTIPLE == 0 and has_kernel():
-            return cast(Tensor, Bf16Attention.apply(q_LHD, k_MGD, v_MGD, self._flat))
+            dense = (_rows_side_by_side(x) for x in (q_LHD, k_MGD, v_MGD))
+            return cast(Tensor, Bf16Attention.apply(*dense, self.flat))
         # PyTorch's flash kernel for CPUs takes twice as long to go back through tiles of bf16 as through the same in float32
         wide = torch.promote_types(q_LHD.dtype, torch.float32)
         out: Tensor = TiledAttention.apply(q_LHD.to(wide), k_MGD.to(wide), v_MGD.to(wide), biases_E, self.tiles)
@@ -81,6 +83,13 @@ class RowTilePlan:
                 mask &= tile.mask.numpy()
             out[np.ix_(q, k)] += np.where(mask, values(tile, mask.shape), 0).astype(np.int64)
         return out
+
+
+def _rows_side_by_side(x_NHD: Tensor) -> Tensor:
+    """The same, with the numbers of a row side by side in memory, and rows at even places."""
+    n, heads, width = x_NHD.shape
+    dense = x_NHD.stride(2) == 1 and x_NHD.stride(1) == width
+    return x_NHD if dense and x_NHD.stride(0) % 2 == 0 and x_NHD.storage_offset() % 2 == 0 else x_NHD.contiguous()
 
 
 def _numpy(rows: RowIndex) -> slice | Ints:

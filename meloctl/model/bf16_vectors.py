@@ -73,17 +73,17 @@ def _stores(vector: Any) -> Any:
     return typed
 
 
-def _of_floats(result: Any, n: int, made: Any) -> Any:
-    """An intrinsic of n vectors of floats, from a function of a builder and their values."""
+def _of_vectors(result: Any, n: int, made: Any, *, of: Any = FLOATS) -> Any:
+    """An intrinsic of n vectors, from a function of a builder and their values."""
 
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return made(builder, *args)
 
     if n == 1:
-        return intrinsic(lambda _context, a: (result(FLOATS), code))
+        return intrinsic(lambda _context, a: (result(of), code))
     if n == 2:
-        return intrinsic(lambda _context, a, b: (result(FLOATS, FLOATS), code))
-    return intrinsic(lambda _context, a, b, c: (result(FLOATS, FLOATS, FLOATS), code))
+        return intrinsic(lambda _context, a, b: (result(of, of), code))
+    return intrinsic(lambda _context, a, b, c: (result(of, of, of), code))
 
 
 def _reduced(combine: Any) -> Any:
@@ -134,6 +134,24 @@ def _pairs(builder: Any, a: Any, b: Any) -> Any:
     return builder.bitcast(mixed, _WORDS)
 
 
+def _interleaved(first: int) -> Any:
+    """16 words of two numbers each: the `first`-th to the `first` + 15-th of the 32 bf16 of a, each with that of b behind it."""
+
+    def made(builder: Any, a: Any, b: Any) -> Any:
+        order = [first + i // 2 + 2 * _LANES * (i % 2) for i in range(2 * _LANES)]
+        halves = builder.bitcast(a, _HALVES), builder.bitcast(b, _HALVES)
+        return builder.bitcast(builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(_I32, 32), order)), _WORDS)
+
+    return made
+
+
+def _sigmoid(builder: Any, x: Any) -> Any:
+    """1 / (1 + e^−x), with no exponential above 1."""
+    negative = builder.fcmp_ordered("<", x, _floats(0.0))
+    small = _exp2(builder, builder.fmul(builder.select(negative, x, builder.fneg(x)), _floats(1.4426950408889634)))
+    return builder.fdiv(builder.select(negative, small, _floats(1.0)), builder.fadd(small, _floats(1.0)))
+
+
 def _low(builder: Any, x: Any) -> Any:
     return builder.bitcast(builder.shl(x, _words(16)), _FLOATS)
 
@@ -146,16 +164,90 @@ load = intrinsic(_loads(FLOATS, _FLOATS))
 load_words = intrinsic(_loads(WORDS, _WORDS))
 store = intrinsic(_stores(_FLOATS))
 store_words = intrinsic(_stores(_WORDS))
-add = _of_floats(FLOATS, 2, lambda builder, a, b: builder.fadd(a, b))
-subtract = _of_floats(FLOATS, 2, lambda builder, a, b: builder.fsub(a, b))
-multiply = _of_floats(FLOATS, 2, lambda builder, a, b: builder.fmul(a, b))
-multiply_add = _of_floats(FLOATS, 3, _multiply_add)
-maximum = _of_floats(FLOATS, 2, _max)
-exp2 = _of_floats(FLOATS, 1, _exp2)
-largest = _of_floats(types.float32, 1, _reduced(_max))
-total = _of_floats(types.float32, 1, _reduced(lambda builder, a, b: builder.fadd(a, b)))
-pairs = _of_floats(WORDS, 2, _pairs)
-neighbours = _of_floats(WORDS, 2, _neighbours)
+add = _of_vectors(FLOATS, 2, lambda builder, a, b: builder.fadd(a, b))
+subtract = _of_vectors(FLOATS, 2, lambda builder, a, b: builder.fsub(a, b))
+multiply = _of_vectors(FLOATS, 2, lambda builder, a, b: builder.fmul(a, b))
+multiply_add = _of_vectors(FLOATS, 3, _multiply_add)
+sigmoid = _of_vectors(FLOATS, 1, _sigmoid)
+maximum = _of_vectors(FLOATS, 2, _max)
+exp2 = _of_vectors(FLOATS, 1, _exp2)
+largest = _of_vectors(types.float32, 1, _reduced(_max))
+total = _of_vectors(types.float32, 1, _reduced(lambda builder, a, b: builder.fadd(a, b)))
+pairs = _of_vectors(WORDS, 2, _pairs)
+neighbours = _of_vectors(WORDS, 2, _neighbours)
+interleaved_first = _of_vectors(WORDS, 2, _interleaved(0), of=WORDS)
+interleaved_last = _of_vectors(WORDS, 2, _interleaved(_LANES), of=WORDS)
+
+
+@intrinsic
+def transpose_16x16(_context: Any, x: Any, x0: Any, x_row: Any, out: Any, out0: Any, out_row: Any) -> Any:
+    """A block (16, 16) of words or floats, transposed; each matrix is given as in `product_8x32`."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = _FLOATS if signature.args[0].dtype == types.float32 else _WORDS
+        places = [
+            [
+                _at(
+                    context,
+                    builder,
+                    signature.args[i],
+                    array,
+                    builder.add(at, builder.mul(row, ir.Constant(_I64, r))),
+                    vector,
+                )
+                for r in range(_LANES)
+            ]
+            for i, array, at, row in ((0, *args[:3]), (3, *args[3:]))
+        ]
+        rows = [builder.load(place, align=4) for place in places[0]]
+        for size in (
+            8,
+            4,
+            2,
+            1,
+        ):  # in each block (2 · size, 2 · size), the upper right quarter changes with the lower left
+            upper = ir.Constant(_WORDS, [j if not j & size else _LANES + j - size for j in range(_LANES)])
+            lower = ir.Constant(_WORDS, [j + size if not j & size else _LANES + j for j in range(_LANES)])
+            for r in (r for r in range(_LANES) if not r & size):
+                a, b = rows[r], rows[r + size]
+                rows[r], rows[r + size] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
+        for place, row in zip(places[1], rows, strict=True):
+            builder.store(row, place, align=4)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, out, n, n), code
+
+
+@intrinsic
+def load_half(_context: Any, array: Any, index: Any) -> Any:
+    """16 bf16 as float32, from words; the index counts bf16."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = builder.zext(builder.load(_half_at(context, builder, signature.args[0], *args), align=2), _WORDS)
+        return builder.bitcast(builder.shl(whole, _words(16)), _FLOATS)
+
+    return FLOATS(array, types.intp), code
+
+
+@intrinsic
+def store_half(_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """16 numbers as bf16, into words; the index counts bf16."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        both = builder.bitcast(_neighbours(builder, args[2], args[2]), _HALVES)
+        kept = builder.shuffle_vector(both, both, ir.Constant(_WORDS, list(range(_LANES))))
+        builder.store(kept, _half_at(context, builder, signature.args[0], args[0], args[1]), align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), code
+
+
+def _half_at(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Pointer to 16 bf16 in a flat array of words, the index counting bf16."""
+    half = ir.IntType(16)
+    data = builder.bitcast(context.make_array(kind)(context, builder, array).data, half.as_pointer())
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(half, _LANES).as_pointer())
 
 
 @intrinsic
