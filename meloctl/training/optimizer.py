@@ -32,7 +32,7 @@ _MOMENTUM = 0.95
 _ADAMW = 2.3
 """AdamW's rate times the model's width, at the default learning rate: wider models add up more weights in each state."""
 
-_EMBEDDINGS = 3.0
+_EMBEDDINGS = 4.0
 """Rate of embeddings over AdamW's for other weights: a step changes the few that it looks up."""
 
 _GATES = 1.2
