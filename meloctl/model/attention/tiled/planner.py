@@ -34,8 +34,8 @@ _RUN_ROWS, _RUN_SEGMENTS = 512, 8
 """Rows in a tile of rows with summaries, and segments in a tile of summaries with rows: so their cost is linear in L."""
 
 _FEW_PAIRS = 96_000
-"""A window with masked bars never comes again: where all its rows and keys make fewer pairs, it is one tile, and no better plan is
-looked for."""
+"""A window with masked bars never comes again: where all its rows and keys make fewer pairs, it becomes one tile, and no better
+plan is looked for."""
 
 KEPT_BYTES = 256 << 20
 """Most bytes of window plans that are kept, the latest ones."""
