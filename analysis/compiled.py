@@ -4,8 +4,9 @@ numba takes 0.3 s and 60 MB, so a process that calls no such loop does not impor
 lie in one file: numba's cache asks whether a function's own file has changed, not whether another has.
 """
 
+import sys
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,8 +68,30 @@ def _by_numba(function: Callable[..., Any], options: dict[str, Any]) -> Callable
     import numba
 
     try:
-        return cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
+        dispatcher = cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         return cast(Callable[..., Any], numba.njit(**options)(function))
+    kept = getattr(dispatcher, "_cache", None)  # private to numba, whose calls fail where code cannot be kept
+    if kept is not None:  # None where NUMBA_DISABLE_JIT has it that nothing is compiled
+        kept.save_overload = _saved_if_possible(kept.save_overload)
+    return dispatcher
+
+
+def _saved_if_possible(save: Callable[..., None]) -> Callable[..., None]:
+    """Saving machine code, without which all runs too: a full disk is said, and ends nothing."""
+
+    def save_or_say(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except OSError as error:
+            _say(f"Compiled code is not kept, and is compiled again next time: {error.strerror or error}")
+
+    return save_or_say
+
+
+@cache
+def _say(line: str) -> None:
+    """Say something once a process."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Compiled functions: what they give, and where their machine code is kept."""
 
+import errno
 import importlib.util
 import os
 import subprocess
@@ -59,6 +60,23 @@ def test_without_a_writable_folder_it_is_compiled_all_the_same(tmp_path, monkeyp
     caching = pytest.importorskip("numba.core.caching")
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])  # as where no folder can be written
     assert load(path).total(np.array([3, 4, 5])) == 12
+    assert not list(tmp_path.rglob("*.nbc"))
+
+
+def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "compiled_sample.py"
+    path.write_text(SOURCE)
+    caching = pytest.importorskip("numba.core.caching")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.nbc")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    module = load(path)
+    assert module.total(np.array([3, 4, 5])) == 12
+    assert module.total(np.array([0.5, 0.25])) == 0.75  # another signature, compiled and not kept either
+    said = capsys.readouterr().err
+    assert said == "Compiled code is not kept, and is compiled again next time: No space left on device\n"
     assert not list(tmp_path.rglob("*.nbc"))
 
 

@@ -11,7 +11,7 @@ from small_models import V
 
 from analysis.midi import parse_source
 from meloctl.generation.continuation import continued, encode_prompt
-from meloctl.generation.edit_messages import kept_messages
+from meloctl.generation.edit_messages import edited_messages, kept_messages
 from meloctl.rows.vocabulary import INSTRUMENT
 
 
@@ -43,6 +43,18 @@ def test_a_note_that_outlasts_the_new_bars_ends_with_them():
     assert edited.shortened == 1
     assert (1, 0, 0, 3 * 1920, 60, 80, 0) in notes_of(edited.data)
     assert set(ends_of(edited.data)) == {3 * 1920}
+
+
+def test_what_stands_behind_the_new_bars_goes_and_is_named():
+    # behind the one complete bar, of 1,920 ticks, a bend, a marker and a lyric; a new bar of 2/4 ends before the last two, one of
+    # 4/4 behind them
+    track = [*at(hold(0, 0, 480, 60)), (1440 + 700, b"\xe0\x00\x50"), (600, meta(6, b"m")), (100, meta(5, b"la"))]
+    data = smf([signature(4, 2)], track)
+    for signature_of_new, lines in (("2/4", ["Left out behind the last new bar: 1 marker and 1 lyric"]), ("4/4", [])):
+        _, edited = go_on(data, None, 1, signature=signature_of_new)
+        lost = events_of(data) - events_of(edited.data)
+        assert sum(lost.values()) == 2 * len(lines)
+        assert [line for line in edited_messages(edited) if "behind" in line] == lines
 
 
 # continuation

@@ -55,6 +55,8 @@ def edited_messages(edited: EditedMidi) -> list[str]:
         lines.append(f"Played with the program in force, for no channel was free for their part's own: {played}")
     if edited.shortened:
         lines.append(f"Held beyond the last new bar, and ended with it: {count(edited.shortened, 'kept note')}")
+    if edited.behind_end:
+        lines.append(f"Left out behind the last new bar: {_in_words(edited.behind_end)}")
     if edited.released:
         lines.append(f"Released where the new bars begin, on their channels: {_in_words(edited.released)}")
     return lines

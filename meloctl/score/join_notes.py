@@ -55,6 +55,9 @@ class EditedMidi:
     shortened: int
     """Kept notes that were held beyond the last new bar, and end with it."""
 
+    behind_end: Counter[str]
+    """Events of the file that stood behind the last new bar, and go, by kind."""
+
     released: Counter[str]
     """What hung, at the end of the kept bars, on channels that have new notes, and is released there, by kind."""
 
@@ -102,7 +105,14 @@ def join_notes(
     again = parse_source(data)
     _check(kept.source, edit, again, np.concatenate([kept.notes, as_written]), n_bars)
     other_patch = int((rows[:, SOUND] != as_written[:, SOUND]).sum())
-    return EditedMidi(data=data, source=again, other_patch=other_patch, shortened=kept.shortened, released=released)
+    return EditedMidi(
+        data=data,
+        source=again,
+        other_patch=other_patch,
+        shortened=kept.shortened,
+        behind_end=kept.behind_end,
+        released=released,
+    )
 
 
 def _releases(kept: KeptMusic, where: NoteChannels, tick: int | None) -> tuple[list[NewEvent], Counter[str]]:

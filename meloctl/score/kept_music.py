@@ -12,7 +12,7 @@ import numpy as np
 from analysis.arrays import Bools, Ints
 from analysis.errors import MeloError
 from analysis.midi import MidiSource, parse_source
-from analysis.midi_events import Int32s
+from analysis.midi_events import Int32s, MidiEvents
 from analysis.piece import Notes, Piece
 from meloctl.formatting import count
 from meloctl.score.midi_channels import (
@@ -76,6 +76,9 @@ class KeptMusic:
     left_out: Counter[str] = field(default_factory=Counter)
     """Events behind the cut that go, by kind."""
 
+    behind_end: Counter[str] = field(default_factory=Counter)
+    """Events behind the last new bar that go, by kind."""
+
     released: Counter[str] = field(default_factory=Counter)
     """What hung at the cut and is released, by kind."""
 
@@ -89,7 +92,8 @@ class KeptMusic:
     def ending_at(self, end_tick: int) -> "KeptMusic":
         """The same with nothing behind a tick; notes that are held longer end there."""
         events, longer = self.source.events, self.notes[:, END] > end_tick
-        keep, notes = self.keep & (events.tick <= end_tick // self.factor), self.notes.copy()
+        behind, notes = self.keep & (events.tick > end_tick // self.factor), self.notes.copy()
+        keep = self.keep & ~behind
         keep[self.note_off[longer & (self.note_off >= 0)]] = False
         notes[:, END] = np.minimum(notes[:, END], end_tick)
         has_event = ~longer | (self.note_off == GIVEN)
@@ -101,6 +105,7 @@ class KeptMusic:
             new=(*(replace(event, tick=min(event.tick, end_tick)) for event in self.new), *ends),
             note_off=np.where(longer, GIVEN, self.note_off),
             shortened=int(longer.sum()),
+            behind_end=count_kinds(events, behind & ~_of_notes(events)),
         )
 
     def piece(self, n_bars: int) -> Piece:
@@ -199,8 +204,7 @@ def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
     keep[source.note_on[~stays]] = False
     own_ends = source.note_off[source.note_off >= 0]
     keep[own_ends] = stays[source.note_off >= 0]
-    is_note = (events.status & 0xE0) == 0x80
-    left_out = count_kinds(events, ~keep & ~is_note) + Counter({"note": int((~stays).sum())})
+    left_out = count_kinds(events, ~keep & ~_of_notes(events)) + Counter({"note": int((~stays).sum())})
     new, released = ([], Counter[str]()) if bars == piece.n_bars else releases(events, keep, cut)
     kept = KeptMusic(
         source=source,
@@ -214,6 +218,11 @@ def up_to_bar(source: MidiSource, bars: int) -> KeptMusic:
     )
     later = max(cut, int(events.end_tick.max())) + 4 * events.ticks_per_quarter
     return _with_ends(kept, np.full(len(events.end_tick), later))
+
+
+def _of_notes(events: MidiEvents) -> Bools:
+    """(E,) whether each event is a note-on or a note-off."""
+    return (events.status & 0xE0) == 0x80
 
 
 def _with_ends(kept: KeptMusic, end_tick: Ints | Int32s) -> KeptMusic:
