@@ -4,14 +4,20 @@ VENV ?= .venv
 RUN = $(VENV)/bin
 WORK ?= melo
 export MELOCTL_WORK = $(WORK)
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
+
+# Installs packages, with a line for each that is fetched: a quiet pip says nothing for a minute.
+INSTALL = $(RUN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
+SHORT = awk '/Downloading|Using cached|Building/ {print $$1, $$2, $$3, $$4, $$5; fflush()} /^Installing/ {print $$1, NF - 3, "packages"; fflush()}'
 
 .PHONY: demo test test-all lint format type check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meloctl needs Python 3.11 or later: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) torch | $(SHORT)
+	$(INSTALL) -e '.[dev]' | $(SHORT)
 	touch $@
 
 demo: $(VENV)/installed
