@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from analysis.arrays import Ints
 from analysis.atomic_write import atomic_write, atomic_write_text
+from analysis.cores import usable_cores
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 
@@ -159,11 +160,6 @@ def enough_workers(workers: Workers, n_files: int) -> Workers:
     if workers.cluster or workers.processes is not None:
         return workers
     return Workers(processes=min(usable_cores(), max(n_files // 16, 1)))
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Chunk = tuple[int, int, Sequence[str]]

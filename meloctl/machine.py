@@ -1,4 +1,4 @@
-"""Free memory, and speed of computing and copying, of this machine."""
+"""Free memory, other load, and speed of computing and copying, of this machine."""
 
 import time
 from collections.abc import Callable
@@ -76,6 +76,25 @@ def computes_in_half(device: str) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+class OtherLoad:
+    """Measures, from when it is made, how many cores other programs of this machine use."""
+
+    def __init__(self) -> None:
+        self._began, self._all, self._own = time.monotonic(), _busy_seconds(), time.process_time()
+
+    def cores(self, *, processes: int = 1) -> float:
+        """Mean number of cores that others used since then; `processes` like this one belong to it."""
+        own = (time.process_time() - self._own) * processes
+        others = _busy_seconds() - self._all - own
+        return max(0.0, others / max(time.monotonic() - self._began, 1e-9))
+
+
+def _busy_seconds() -> float:
+    """Time for which all cores together have computed, since the machine was started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
 def free_memory(root: Path = Path("/")) -> int:

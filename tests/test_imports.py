@@ -12,7 +12,7 @@ from conftest import ROOT
 LAYERS = (
     ("analysis",),
     ("masks",),
-    ("meloctl", "meloctl.progress", "meloctl.formatting", "meloctl.openmp", "meloctl.machine"),
+    ("meloctl", "meloctl.progress", "meloctl.formatting", "meloctl.openmp", "meloctl.machine", "meloctl.threads"),
     ("meloctl.workspace", "meloctl.html"),
     ("meloctl.rows",),
     ("meloctl.dataset",),

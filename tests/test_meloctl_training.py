@@ -165,6 +165,7 @@ def test_all_epochs_that_fit_stay_planned_whatever_is_measured():
         ({"packs": 0}, "--packs 0"),
         ({"pack_rows": 0}, "--pack-rows 0"),
         ({"gate_price": -1.0}, "--gate-price -1"),
+        ({"threads": 0}, "--threads 0: give a number of threads, 1 to "),
     ],
 )
 def test_settings_out_of_range_are_refused(change, says):
@@ -177,7 +178,7 @@ def test_options_become_settings_under_the_same_name():
     settings = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(TrainOptions)}
     assert len(settings) >= 10
     given = {"seed": 7, "packs": 3, "pack_rows": 4000, "learning_rate": 0.5, "minutes": 2.0, "epochs": 9, "infill": 0.5}
-    given |= {"gates": True, "gate_price": 0.5, "checkpointing": True}
+    given |= {"gates": True, "gate_price": 0.5, "checkpointing": True, "threads": 1}
     assert set(given) == settings  # a new option has its value here
     defaults = {"packs": 1, "pack_rows": 2048, "learning_rate": 1e-3}
     config = train_config(TrainOptions(**given, model="tiny"), defaults)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from train_small import DATA, Recorder, config, fresh, run
 
 from meloctl.training import step_timing, trainer
@@ -228,6 +229,52 @@ def test_the_evaluations_of_a_run_take_the_same_windows(tmp_path, machine, monke
     assert len(taken) > 1
     assert all(chosen == list(DATA[1][:: progress.validation_every]) for chosen in taken)
     assert progress.validation_rows == pytest.approx(rows_of(taken[0]), rel=0.5)
+
+
+# threads, on the pretended machine
+
+
+@pytest.fixture
+def two_cores(machine, monkeypatch):
+    """A step takes a quarter of a second on one thread and less on two; from second 12 on, beside other programs, far longer."""
+    times = {1: lambda now: 0.25, 2: lambda now: 1.5 if now > 12 else 0.15}
+
+    monkeypatch.setattr(machine, "work", lambda seconds: setattr(machine, "now", machine.now + seconds))
+    monkeypatch.setattr(
+        type(machine),
+        "a_step",
+        property(lambda self: times[torch.get_num_threads()](self.now), lambda *_: None),
+        raising=False,
+    )
+    monkeypatch.setattr("meloctl.training.step_threads.thread_limit", lambda _: 2)
+    return machine
+
+
+def test_the_number_of_threads_follows_the_load_and_is_recorded(tmp_path, two_cores):
+    before, reporter = torch.get_num_threads(), Recorder()
+    progress = run(tmp_path, reporter, clock=lambda: two_cores.now, **ENDLESS)
+    assert reporter.estimate.threads == 2
+    assert abs(two_cores.now - 30) <= 0.05 * 30
+    assert [entry["threads"] for entry in progress.history][:2] == [2, 2]
+    assert progress.history[-1]["threads"] == progress.threads == 1
+    (said,) = [line for line in reporter.messages if "thread instead of" in line]
+    assert ": 1 thread instead of 2, " in said
+    assert torch.get_num_threads() == before
+
+
+def test_a_resumed_run_begins_with_its_number_of_threads(tmp_path, two_cores):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Recorder(stop_after=30), clock=lambda: two_cores.now, save_seconds=0.0, **ENDLESS)
+    again = Recorder()
+    run(tmp_path, again, clock=lambda: two_cores.now, **ENDLESS)
+    assert again.estimate.threads == 2
+
+
+def test_a_number_that_is_given_is_kept(tmp_path, two_cores):
+    reporter = Recorder()
+    progress = run(tmp_path, reporter, clock=lambda: two_cores.now, threads=2, **{**ENDLESS, "minutes": 0.4})
+    assert {entry["threads"] for entry in progress.history} == {2}
+    assert not any("instead of" in line for line in reporter.messages)
 
 
 def test_progress_knows_the_recent_speed():

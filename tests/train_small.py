@@ -51,7 +51,7 @@ def config(**change):
         "seed": 3,
         "packs": 2,
         "pack_rows": 100,
-        "learning_rate": 0.01,
+        "learning_rate": 0.004,
         "minutes": 10.0,
         "epochs": 8,
         "evaluations": 4,

@@ -32,6 +32,14 @@ Meter = Annotated[
     ),
 ]
 Pedal = Annotated[bool, typer.Option("--pedal", help="Notes last as long as the sustain pedal holds them.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        help="Number of threads that compute (default: measured, at most OMP_NUM_THREADS).",
+        show_default=False,
+    ),
+]
 FixBars = Annotated[
     bool,
     typer.Option(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, command, outcome, progress, report, workspace
+from meloctl.cli.common import Json, Threads, Work, command, outcome, progress, report, workspace
 
 
 def compare(
@@ -23,6 +23,7 @@ def compare(
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed of the first generated piece and of the bootstrap.", min=0)
     ] = 0,
+    threads: Threads = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +39,7 @@ def compare(
     from meloctl.comparison.session import COMPARISON_HTML, COMPARISON_JSON, MUSIC, plan_comparison, run_comparison
 
     space = workspace(work)
-    options = CompareOptions(runs=tuple(runs or ()), pieces=pieces, bars=bars, seed=seed)
+    options = CompareOptions(runs=tuple(runs or ()), pieces=pieces, bars=bars, seed=seed, threads=threads)
     plan = plan_comparison(space, options)
     with progress() as reporter:
         run = run_comparison(space, plan, reporter)

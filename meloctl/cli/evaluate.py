@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import FixBars, Json, Meter, Pedal, Work, importing, outcome, progress, report, workspace
+from meloctl.cli.common import (
+    FixBars,
+    Json,
+    Meter,
+    Pedal,
+    Threads,
+    Work,
+    importing,
+    outcome,
+    progress,
+    report,
+    workspace,
+)
 
 
 def evaluate(
@@ -36,6 +48,7 @@ def evaluate(
     pedal: Pedal = False,
     fix_bars: FixBars = False,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the bootstrap.", min=0)] = 0,
+    threads: Threads = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +67,9 @@ def evaluate(
 
     space = workspace(work)
     reading = Reading.of(meter, pedal=pedal, fix_bars=fix_bars)
-    options = EvaluateOptions(folder=folder, reference=reference, model=model, reading=reading, seed=seed)
+    options = EvaluateOptions(
+        folder=folder, reference=reference, model=model, reading=reading, seed=seed, threads=threads
+    )
     plan = plan_evaluation(space, options)
     with progress() as reporter:
         run = run_evaluation(space, plan, reporter)

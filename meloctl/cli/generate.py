@@ -90,6 +90,14 @@ def generate(
         typer.Option("--top-k", help="Sample from this many of the most likely values at most (default: no limit)."),
     ] = None,
     sound: Annotated[str, typer.Option("--sound", metavar="wav|flac|none", help="Format of the audio file.")] = "wav",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            help="Number of threads that read a prompt and write rows (default: 1; the products of a row are small).",
+            show_default=False,
+        ),
+    ] = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:
@@ -128,6 +136,7 @@ def generate(
         parts=parts,
         sampling=Sampling(temperature=temperature, top_p=top_p, top_k=top_k),
         sound=sound,
+        threads=threads,
     )
     space = workspace(work)
     plan = plan_generation(space, options)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meloctl.cli.common import Json, Work, command, following, importing, progress, report, say, workspace, wrote
+from meloctl.cli.common import (
+    Json,
+    Threads,
+    Work,
+    command,
+    following,
+    importing,
+    progress,
+    report,
+    say,
+    workspace,
+    wrote,
+)
 
 if TYPE_CHECKING:
     from meloctl.training.feasibility import Feasibility
@@ -104,6 +116,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    threads: Threads = None,
     work: Work = None,
     as_json: Json = False,
 ) -> None:

@@ -5,6 +5,7 @@ Letters: M models, P pieces, R resamples, F fields, N rows of a pack.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from meloctl.evaluation.window_loss import (
 from meloctl.model.registry import Model
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import FIELDS
+from meloctl.threads import ThreadTuner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,12 @@ def shared_loss_mask(models: Sequence[Model]) -> LossMask:
 
 
 def paired_losses(
-    models: Sequence[Model], pieces: Sequence[Rows], context: int, *, on_window: Callable[[], None] = lambda: None
+    models: Sequence[Model],
+    pieces: Sequence[Rows],
+    context: int,
+    *,
+    tuners: Sequence[ThreadTuner] | None = None,
+    on_window: Callable[[], None] = lambda: None,
 ) -> list[list[LossTotals]]:
     """Loss of each model on each piece, in windows of whole bars, over the same rows → M lists of P.
 
@@ -54,15 +61,17 @@ def paired_losses(
         models: in evaluation mode.
         pieces: (L, F) rows of each piece.
         context: most rows of a window, the same for all models.
+        tuners: of each model, choose its number of threads; None: as many as there are.
         on_window: called after each window and model.
     """
     mask, out = shared_loss_mask(models), [list[LossTotals]() for _ in models]
     for rows in pieces:
         cut = windows([rows], context, models[0].vocabulary)
-        for model, losses in zip(models, out, strict=True):
+        for m, (model, losses) in enumerate(zip(models, out, strict=True)):
             total = NO_LOSS
             for window in cut:
-                total += window_loss(model, window, loss_mask=mask)
+                with tuners[m].timed(len(window.rows)) if tuners else nullcontext():
+                    total += window_loss(model, window, loss_mask=mask)
                 on_window()
             losses.append(total)
     return out

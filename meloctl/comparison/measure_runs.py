@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from analysis.corpus import find_files
 from meloctl.comparison.comparison_json import (
@@ -34,6 +33,7 @@ from meloctl.machine import computes_in_half
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
+from meloctl.threads import DECODING_THREADS, new_tuner, using_threads
 
 
 def measure_runs(
@@ -54,7 +54,7 @@ def measure_runs(
         folder: for the MIDI files.
         reporter: of progress.
     """
-    comparison = _loss_and_time(runs, models, pieces, options.seed, reporter)
+    comparison = _loss_and_time(runs, models, pieces, options, reporter)
     samples = _generate(runs, models, options, folder, reporter) if options.pieces else []
     for m, run in enumerate(comparison["runs"]):
         run["generation"] = generation_json(samples[m] if samples else None, samples[0] if samples else None)
@@ -69,24 +69,30 @@ def _loss_and_time(
     runs: Sequence[TrainedRun],
     models: Sequence[Model],
     pieces: dict[str, list[Rows]],
-    seed: int,
+    options: CompareOptions,
     reporter: ProgressReporter,
 ) -> dict[str, Any]:
-    """Loss on held-out pieces, and time of the forward pass."""
+    """Loss on held-out pieces, and time of the forward pass, of all runs with one number of threads."""
+    seed, tuners = options.seed, [new_tuner(options.threads) for _ in models]
     context, letters = min(run.about.config.context for run in runs), [run.letter for run in runs]
     side = "test" if pieces["test"] else "validation"
     cut = {name: windows(some, context, models[0].vocabulary) for name, some in pieces.items()}
     reporter.stage("held-out loss", len(models) * sum(map(len, cut.values())))
     losses = {
-        name: paired_losses(models, some, context, on_window=reporter.advance) for name, some in pieces.items() if some
+        name: paired_losses(models, some, context, tuners=tuners, on_window=reporter.advance)
+        for name, some in pieces.items()
+        if some
     }
+    threads = tuners[0].best
     by_length = {}
     if lengths := useful_prefix_lengths(pieces[side], context):
         reporter.stage("loss of whole pieces", len(models) * len(pieces[side]))
-        by_length = paired_prefix_losses(models, pieces[side], lengths, on_piece=reporter.advance)
+        with using_threads(threads):
+            by_length = paired_prefix_losses(models, pieces[side], lengths, on_piece=reporter.advance)
     reporter.stage("timing forward passes", MOST_ROUNDS)
     half = computes_in_half("cpu")
-    rounds = forward_seconds(models, sample_packs(cut[side], context), half=half, on_round=reporter.advance)
+    with using_threads(threads):
+        rounds = forward_seconds(models, sample_packs(cut[side], context), half=half, on_round=reporter.advance)
     quality = {name: losses_json(some, seed) for name, some in losses.items()}
     quality_by_length = {str(n): losses_json(some, seed) for n, some in by_length.items()}
     return {
@@ -98,7 +104,7 @@ def _loss_and_time(
             **{name: held_out_json(losses[name][0]) if name in losses else None for name in SIDES},
             "left_out": _left_out(models, cut[side], letters),
         },
-        "machine": {"threads": torch.get_num_threads(), "bf16": half},
+        "machine": {"threads": threads, "bf16": half},
         "seed_groups": seed_groups(runs),
         "runs": [
             {
@@ -137,7 +143,8 @@ def _generate(
     ]
     reporter.stage("generating bars", len(samples) * options.pieces * options.bars)
     seeds = range(options.seed, options.seed + options.pieces)
-    generate_samples(samples, seeds, options.bars, half=computes_in_half("cpu"), on_bar=reporter.advance)
+    with using_threads(options.threads or DECODING_THREADS):
+        generate_samples(samples, seeds, options.bars, half=computes_in_half("cpu"), on_bar=reporter.advance)
     return samples
 
 

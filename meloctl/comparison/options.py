@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.errors import MeloError
 from meloctl.generation.constraints import MOST_BARS
 from meloctl.generation.options import MOST_PIECES
+from meloctl.threads import check_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,12 @@ class CompareOptions:
     seed: int = 0
     """Of the first piece; those of the others follow. Also of the resamples for intervals."""
 
+    threads: int | None = None
+    """That compute losses and write music; None: for losses the fastest number, as measured, and one to write."""
+
     def check(self) -> None:
         """Raises MeloError where a number is out of range."""
+        check_threads(self.threads)
         if not 0 <= self.pieces <= MOST_PIECES:
             raise MeloError(
                 f"give how many pieces each model generates, 0 to {MOST_PIECES}", field="pieces", given=self.pieces

@@ -15,6 +15,7 @@ from meloctl.model.checkpoint import ModelDescription, load_model, read_descript
 from meloctl.model.registry import ModelName, model_name
 from meloctl.progress import ProgressReporter
 from meloctl.rows.codec import Rows
+from meloctl.threads import new_tuner, using_threads
 from meloctl.workspace import MANIFEST, Workspace
 
 SIDES = ("validation", "test")
@@ -69,8 +70,13 @@ def trained_on(run: Path, *, field: str | None = None) -> TrainedOn:
     )
 
 
-def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> dict[str, Any]:
+def held_out_loss(
+    space: Workspace, run: Path, reporter: ProgressReporter, *, threads: int | None = None
+) -> dict[str, Any]:
     """Loss of a run's model on its validation and test pieces, in windows as in training, and on the first rows of each.
+
+    Args:
+        threads: that compute; None: the fastest number, by the time of the windows themselves.
 
     Returns:
         The "model" of evaluation.json: see docs/formats.md.
@@ -85,14 +91,17 @@ def held_out_loss(space: Workspace, run: Path, reporter: ProgressReporter) -> di
     side = "test" if pieces["test"] else "validation"
     reporter.stage("held-out pieces", sum(map(len, cut.values())) + len(pieces[side]))
     losses, by_length = dict.fromkeys(SIDES, NO_LOSS), dict.fromkeys(PREFIX_LENGTHS, NO_LOSS)
+    tuner = new_tuner(threads)
     for name, some in cut.items():
         for window in some:
-            losses[name] += window_loss(model, window)
+            with tuner.timed(len(window.rows)):
+                losses[name] += window_loss(model, window)
             reporter.advance()
-    for rows in pieces[side]:
-        for n, loss in prefix_losses(model, rows, PREFIX_LENGTHS).items():
-            by_length[n] += loss
-        reporter.advance()
+    with using_threads(tuner.best):
+        for rows in pieces[side]:
+            for n, loss in prefix_losses(model, rows, PREFIX_LENGTHS).items():
+                by_length[n] += loss
+            reporter.advance()
     return {
         "run": run.name,
         "context": about.config.context,

@@ -24,3 +24,6 @@ class EvaluateOptions:
 
     seed: int = 0
     """Of the resamples for intervals, and of the random reference pieces."""
+
+    threads: int | None = None
+    """That compute a model's loss; None: the fastest number, as measured."""

@@ -16,6 +16,7 @@ from meloctl.evaluation.music_metrics import MusicMetrics, measure_files
 from meloctl.evaluation.options import EvaluateOptions
 from meloctl.evaluation.pieces_csv import pieces_csv
 from meloctl.progress import ProgressReporter
+from meloctl.threads import check_threads
 from meloctl.workspace import LATEST, Recipe, Run, RunOutput, Workspace, file_hash
 
 EVALUATION_JSON, EVALUATION_HTML, PIECES_CSV = "evaluation.json", "evaluation.html", "pieces.csv"
@@ -52,6 +53,7 @@ class EvaluationPlan:
     reference: MusicFolder | None
     model: Path | None
     seed: int
+    threads: int | None
 
 
 def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPlan:
@@ -60,6 +62,7 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
     Raises:
         MeloError: a folder without MIDI, options that contradict, no model yet.
     """
+    check_threads(options.threads)
     if options.folder is None and options.reference is not None:
         raise MeloError(
             "it is for a FOLDER of MIDI files, and none was given; give one", field="reference", given=options.reference
@@ -90,7 +93,14 @@ def plan_evaluation(space: Workspace, options: EvaluateOptions) -> EvaluationPla
         options={"seed": options.seed, **({"measures": [m.name for m in MEASURES]} if folder else {})},
         label=named.resolve().name,
     )
-    return EvaluationPlan(recipe=recipe, folder=folder, reference=reference, model=model, seed=options.seed)
+    return EvaluationPlan(
+        recipe=recipe,
+        folder=folder,
+        reference=reference,
+        model=model,
+        seed=options.seed,
+        threads=options.threads,
+    )
 
 
 def _music_folder(path: Path, reading: Reading) -> MusicFolder:
@@ -146,7 +156,7 @@ def _evaluate(space: Workspace, plan: EvaluationPlan, folder: Path, reporter: Pr
     if plan.model:
         from meloctl.evaluation.held_out import held_out_loss
 
-        evaluation["model"] = held_out_loss(space, plan.model, reporter)
+        evaluation["model"] = held_out_loss(space, plan.model, reporter, threads=plan.threads)
     texts[EVALUATION_JSON] = json.dumps(evaluation, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     texts[EVALUATION_HTML] = evaluation_page(evaluation, plan.recipe.label)
     for name, text in texts.items():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.errors import MeloError
+from meloctl.threads import check_threads
 
 DEFAULT_BARS = 32
 """New bars, where no number is given."""
@@ -81,7 +82,11 @@ class GenerateOptions:
     sound: str = "none"
     """One of SOUNDS."""
 
+    threads: int | None = None
+    """That read prompts and write rows; None: one."""
+
     def __post_init__(self) -> None:
+        check_threads(self.threads)
         if not 0 <= self.seed < 1 << 63:
             raise MeloError("give a whole number, 0 or more", field="seed", given=self.seed)
         if self.sound not in SOUNDS:

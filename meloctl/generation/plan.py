@@ -21,6 +21,7 @@ from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 from meloctl.score.editing import with_new_parts
 from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
+from meloctl.threads import DECODING_THREADS
 from meloctl.workspace import Recipe, Workspace, file_hash
 
 
@@ -46,6 +47,9 @@ class GenerationPlan:
 
     messages: tuple[str, ...]
     """What the user should know."""
+
+    threads: int = DECODING_THREADS
+    """That read prompts and write rows."""
 
     @property
     def new_bars(self) -> int:
@@ -76,6 +80,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         model_folder=model,
         source=source,
         constraints=constraints,
+        threads=options.threads or DECODING_THREADS,
         sampling=options.sampling,
         seeds=range(options.seed, options.seed + options.count),
         sound=options.sound,

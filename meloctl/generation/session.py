@@ -33,6 +33,7 @@ from meloctl.rows.parts import part_names
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.playable import playable
+from meloctl.threads import using_threads
 from meloctl.workspace import Run, RunOutput, Workspace
 
 
@@ -68,10 +69,11 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     def make(folder: Path) -> RunOutput:
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
-        if isinstance(plan.source, Infill):
-            pieces, cache_bytes = _infill(model, plan, plan.source, folder, reporter.advance)
-        else:
-            pieces, cache_bytes = _compose(model, plan, plan.source, folder, reporter.advance)
+        with using_threads(plan.threads):
+            if isinstance(plan.source, Infill):
+                pieces, cache_bytes = _infill(model, plan, plan.source, folder, reporter.advance)
+            else:
+                pieces, cache_bytes = _compose(model, plan, plan.source, folder, reporter.advance)
         midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
         facts, files = _write_files(pieces, plan, midis)
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})

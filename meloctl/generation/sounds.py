@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from analysis.chunked_map import usable_cores
+from analysis.cores import usable_cores
 from analysis.errors import MeloError
 from meloctl.score.render import TooLongForSoundError, write_sound
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import MeloError, flag
+from meloctl.threads import check_threads
 
 PACKS = 1
 """Default packs of a step; each rank needs one."""
@@ -44,6 +45,7 @@ class TrainOptions:
     infill: float | None = None
     checkpointing: bool = False
     shard: bool | None = None
+    threads: int | None = None
 
 
 def to_command_line(options: TrainOptions) -> list[str]:
@@ -112,10 +114,14 @@ class TrainConfig:
     patience: int = 6
     """Evaluations without a better result after which training stops, once they span 40 steps and a third of the plan is done."""
 
+    threads: int | None = None
+    """Threads of each process on a CPU; None: the number is measured, again and again."""
+
     save_seconds: float = 60.0
     """The state is saved at each evaluation, and between them whenever so many seconds have passed."""
 
     def __post_init__(self) -> None:
+        check_threads(self.threads)
         for field, good, allowed in (
             ("minutes", 0 < self.minutes <= 100_000, "a time budget above 0"),
             ("epochs", 1 <= self.epochs <= 1_000_000, "how often to go through the pieces, 1 or more"),

@@ -136,7 +136,7 @@ def _config(options: TrainOptions, name: ModelName) -> TrainConfig:
 
 def _recorded(config: TrainConfig) -> dict[str, Any]:
     """The settings that change the result; a stopped run may be resumed with other values of the rest."""
-    return {k: v for k, v in asdict(config).items() if k not in ("checkpointing", "save_seconds")}
+    return {k: v for k, v in asdict(config).items() if k not in ("checkpointing", "threads", "save_seconds")}
 
 
 def _mask(space: Workspace, stats: Run, name: ModelName, mask: Path | None) -> tuple[MaskSpec | None, list[str]]:

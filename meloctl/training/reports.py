@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from meloctl.dataset.loader import Loader
-from meloctl.formatting import duration
+from meloctl.formatting import count, duration
 from meloctl.training.distributed_packs import StepBatch
 from meloctl.training.schedule import Speed, TrainProgress
 from meloctl.training.train_step import LaidOutStep, StepLoss
@@ -31,15 +31,19 @@ class RunEstimate:
     memory_bytes: int
     """Peak so far of this process, the timed steps included."""
 
+    threads: int
+    """Of each process."""
+
     padding: float
     """Share of the rows of packs that is padding, 0..1; 0 where packs are not padded."""
 
     def __str__(self) -> str:
         resumed = f"Going on after step {self.done:,}. " if self.done else ""
         padding = f"; {100 * self.padding:.1f} % of the rows are padding" if self.padding > 0 else ""
+        threads = count(self.threads, "thread")
         return (
             f"{resumed}Estimate: {self.steps - self.done:,} steps in {duration(self.seconds)}, at "
-            f"{self.rows_per_second:,.0f} rows/s, with {self.memory_bytes / 1e9:.1f} GB of memory{padding}"
+            f"{self.rows_per_second:,.0f} rows/s on {threads}, with {self.memory_bytes / 1e9:.1f} GB of memory{padding}"
         )
 
 

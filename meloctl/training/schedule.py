@@ -65,6 +65,9 @@ class TrainProgress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds_left: float = 0.0
     """Until the end, by the plan."""
 
+    threads: int = 1
+    """That compute steps and evaluations, in each process; while numbers are tried, the best one known."""
+
     nll: float = 0.0
     """Training loss in nats, summed since the last evaluation."""
 
@@ -160,6 +163,7 @@ def record_evaluation(progress: TrainProgress, loss: ValidationLoss, *, rate: fl
             "rows_per_second": round(speed.rows_per_second),
             "notes_per_second": round(speed.notes_per_second),
             "waiting": round(speed.waiting, 4),
+            "threads": progress.threads,
             "train_bits_per_note": progress.nll / math.log(2) / max(1, progress.notes),
             "validation_bits_per_note": loss.bits_per_note,
             "best_bits_per_note": progress.best,

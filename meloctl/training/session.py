@@ -22,6 +22,7 @@ from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.model.registry import Model, build
 from meloctl.progress import ProgressReporter
 from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.threads import using_threads
 from meloctl.training.data import TrainData, load_train_data, piece_name, window_pairs
 from meloctl.training.feasibility import Feasibility, FittingRun, check_feasibility, memory_line
 from meloctl.training.loss_curve import draw_loss_curve
@@ -172,7 +173,8 @@ def _final_loss(
     saved_then = (quality.get("step"), quality.get("bits_per_note")) == (progress.best_step, progress.best)
     if saved_then and not progress.final_rows:  # a crash between model and state leaves the model newer
         return best_loss(progress)
-    return validation_loss(best.to(accelerator.device), data.validation, plan.config.pack_rows, accelerator)
+    with using_threads(progress.threads):
+        return validation_loss(best.to(accelerator.device), data.validation, plan.config.pack_rows, accelerator)
 
 
 def _fitting_run(plan: TrainPlan, accelerator: Accelerator) -> tuple[FittingRun, Machine]:
@@ -259,6 +261,7 @@ def _results(
         "waiting": waiting,
         "padding": progress.padding,
         "peak_bytes": peak_memory_bytes(),
+        "threads": progress.threads,
         "processes": accelerator.num_processes,
         "bits_per_note": loss.bits_per_note,
         "unigram_bits_per_note": baselines["unigram"],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from meloctl.dataset.windows import Window
 from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
 from meloctl.progress import ProgressReporter
+from meloctl.threads import ThreadTuner, using_threads
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.options import TrainConfig
 from meloctl.training.processes import broadcast_first, padded_length
@@ -37,6 +39,7 @@ from meloctl.training.schedule import (
     stop_reason,
 )
 from meloctl.training.state import ended_run, full_weights, resume_run, save_state
+from meloctl.training.step_threads import run_tuner, tune
 from meloctl.training.step_timing import estimate_run, rehearse
 from meloctl.training.tensorboard import tensorboard_writer, write_scalars
 from meloctl.training.time_plan import plan_run, replan
@@ -102,9 +105,11 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     length = padded_length(accelerator, config.pack_rows)
     packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
     progress = resume_run(state, job.folder)
+    tuner = run_tuner(config, accelerator, progress)
     clock = _clock(job, accelerator, progress.seconds if progress else 0.0)
+    busy = ""
     if progress is None:
-        measured = rehearse(state, packs, job.validation, config, clock)
+        measured = rehearse(state, packs, job.validation, config, tuner, clock)
         progress = plan_run(
             config,
             packs_per_epoch=len(stream.arrangement(0)),
@@ -113,11 +118,15 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
             step_seconds=measured.step_seconds,
             row_seconds=measured.row_seconds,
         )
-    progress.padding = packs.padding
+        busy = measured.busy
+    progress.padding, progress.threads = packs.padding, tuner.best
     reporter.message(estimate_run(packs, progress))
+    if busy:
+        reporter.message(busy)
     reporter.stage("training", progress.steps, done=progress.step)
     state.wrapped.train()
-    _run_steps(job, state, packs, progress, reporter, clock)
+    with using_threads(tuner.best):
+        _run_steps(job, state, packs, progress, reporter, tuner, clock)
     return progress
 
 
@@ -127,6 +136,7 @@ def _run_steps(
     packs: DistributedPacks,
     progress: TrainProgress,
     reporter: ProgressReporter,
+    tuner: ThreadTuner,
     clock: Callable[[], float],
 ) -> None:
     """Step after step, with evaluations between, until training has ended or a signal stops it."""
@@ -138,12 +148,15 @@ def _run_steps(
     ):
         meter = SpeedMeter(loader)
         while not progress.why:
+            torch.set_num_threads(tuner.count)
             step, rate = next(loader), learning_rate(progress, config)
             loss = optimizer_step(state, step, config, rate=rate)
             if not loss.is_finite:
                 raise _not_finite(job, progress, step.batch, loss)
             meter.add(step.batch, loss)
+            before = progress.seconds
             progress.add_step(loss.nll, loss.n_notes, seconds=clock())
+            tune(tuner, progress, reporter, seconds=progress.seconds - before, rows=step.batch.n_rows)
             replan(progress, config)
             reporter.advance(status=_step_report(progress, step.batch, loss, meter.speed()))
             if progress.step >= min(progress.next_evaluation, progress.steps):
@@ -225,6 +238,7 @@ def _evaluate(
     speed: Speed,
 ) -> None:
     """Measure the validation loss, save the model if it is the best so far, replan, and record all of it."""
+    torch.set_num_threads(progress.threads)
     chosen = job.validation[:: progress.validation_every]
     loss = validation_loss(state.model, chosen, job.config.pack_rows, state.accelerator)
     if not math.isfinite(loss.bits_per_note):

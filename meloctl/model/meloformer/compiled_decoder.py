@@ -36,11 +36,11 @@ class CompiledDecoder:
         """A decoder of pieces without rows.
 
         Args:
-            half: weights rounded to bf16, see `packed_weights`; for prompts, large products in bf16.
+            half: weights, keys and values rounded to bf16; sums stay float32. For prompts, large products in bf16.
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
         """
         self.model, self.half, self.first_masked_bar = model, half, first_masked_bar
-        self.cache = PagedKVCache(model, pieces, first_masked_bar=first_masked_bar)
+        self.cache = PagedKVCache(model, pieces, half=half, first_masked_bar=first_masked_bar)
         self.weights: PackedWeights | None = None
         self.buffers: Buffers | None = None
         self.states_BC = np.zeros((pieces, model.config.width), dtype=np.float32)
@@ -68,7 +68,7 @@ class CompiledDecoder:
             (B, C) the states that predict the rows after them, valid until the next call.
         """
         self.states_BC[:] = self.model.start.detach().numpy()
-        distinct, prompt_of = distinct_prompts(prompts)
+        distinct, prompt_of = distinct_prompts([np.ascontiguousarray(rows, dtype=np.int64) for rows in prompts])
         read = [u for u, rows_LF in enumerate(distinct) if len(rows_LF)]
         if read:
             owner = [prompt_of.index(u) for u in read]
@@ -113,7 +113,7 @@ class CompiledDecoder:
         """Write keys and values (n, G, D) of one layer, whose keys have the numbers of each rotary plane side by side."""
         k, v = kv
         k = torch.cat([k[..., 0::2], k[..., 1::2]], dim=-1)
-        self.cache.write(layer, slots, k.float().numpy(), v.float().numpy())
+        self.cache.write(layer, slots, k, v)
 
     def step(self, rows_BF: Ints) -> Floats32:
         """Read one row of each piece (B, F); a row that opens a bar closes the one before it.
@@ -123,6 +123,7 @@ class CompiledDecoder:
         """
         if self.weights is None:
             self.weights = packed_weights(self.model, half=self.half)
+        rows_BF = np.ascontiguousarray(rows_BF, dtype=np.int64)  # what is compiled is compiled for that
         self.cache.place_rows(rows_BF)
         pages = self.cache.pages
         room = pages.visible.shape[1] * PAGE

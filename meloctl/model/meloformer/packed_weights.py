@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -114,6 +115,11 @@ def padded_to(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
+def bfloat16_bits(x: Tensor) -> npt.NDArray[np.uint16]:
+    """Bits of the nearest bfloat16, in the shape of x."""
+    return x.bfloat16().view(torch.int16).numpy().view(np.uint16)
+
+
 def _padded(weight: Tensor, axis: int, multiple: int) -> Tensor:
     """The same with zeros behind the end of an axis, up to a multiple."""
     missing = [0, 0] * (weight.dim() - 1 - axis) + [0, padded_to(weight.shape[axis], multiple) - weight.shape[axis]]
@@ -126,5 +132,5 @@ def _tiles(weight: Tensor, *, half: bool) -> Words:
     tiled = whole.unflatten(1, (-1, BLOCK)).unflatten(0, (-1, LANES)).permute(0, 2, 3, 1).contiguous()
     if not half:
         return tiled.numpy().view(np.uint32)
-    bits = tiled.bfloat16().view(torch.int16).numpy().view(np.uint16).astype(np.uint32)
+    bits = bfloat16_bits(tiled).astype(np.uint32)
     return np.ascontiguousarray(bits[:, :, 0::2] | bits[:, :, 1::2] << np.uint32(16))

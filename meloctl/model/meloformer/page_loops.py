@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.arrays import Floats32, Ints, Ints32
+from analysis.arrays import Floats32, Ints, Ints32, Words
 from analysis.compiled import compiled
+from analysis.vector_product import VECTOR
 from masks.tiling.cell_rows import CROSS, DRUMS, SAME
 from meloctl.rows.vocabulary import INSTANCE, INSTRUMENT
 
-PAGE = 16
-"""Slots of a page: as many as the longest vectors have numbers."""
+PAGE = VECTOR
+"""Slots of a page."""
 
 MASKED = np.float32(-1e30)
 """Added to the score of what is hidden."""
@@ -48,11 +49,11 @@ NEW_PAGES = 3
 class Pages(NamedTuple):
     """Keys and values of all pieces, and what is known of each page, piece and slot."""
 
-    keys: Floats32
-    """(N, ≥ Y G, D, PAGE)"""
+    keys: Words
+    """(N, ≥ Y G, D / VECTOR, VECTOR, PAGE) bits of float32; or VECTOR / 2, of two bfloat16 each, see `vector_product`."""
 
-    values: Floats32
-    """(N, ≥ Y G, D / VECTOR, PAGE, VECTOR)"""
+    values: Words
+    """(N, ≥ Y G, D / VECTOR, PAGE, VECTOR), or PAGE / 2."""
 
     segment: Ints32
     """(N,) index of each page's segment in its piece."""

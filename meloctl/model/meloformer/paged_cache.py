@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from analysis.arrays import Floats32, Ints
+from analysis.arrays import Ints
 from analysis.vector_product import VECTOR
 from masks.spec import MASK_RELATIONS, MOST_OFFSET
 from meloctl.model.attention.gates import all_earlier_rows
 from meloctl.model.meloformer.kv_cache import OffsetReach
 from meloctl.model.meloformer.model import MeloFormer
-from meloctl.model.meloformer.packed_weights import padded_to
+from meloctl.model.meloformer.packed_weights import bfloat16_bits
 from meloctl.model.meloformer.page_loops import (
     BAR,
     FIRST_OF_ROWS,
@@ -38,14 +40,17 @@ from meloctl.model.meloformer.page_loops import (
 class PagedKVCache:
     """Keys and values of B pieces, as long as later rows can see them."""
 
-    def __init__(self, model: MeloFormer, pieces: int, *, first_masked_bar: int | None = None) -> None:
+    def __init__(
+        self, model: MeloFormer, pieces: int, *, half: bool = False, first_masked_bar: int | None = None
+    ) -> None:
         """A cache of pieces without rows.
 
         Args:
+            half: keys and values rounded to bf16.
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
         """
         self.rules = _rules(model, first_masked_bar)
-        self.pages = _no_pages(model, pieces)
+        self.half, self.pages = half, _no_pages(model, pieces, half=half)
         self._has_room = False
         self.most_bytes = 0
         """The most bytes that keys and values have taken."""
@@ -76,14 +81,20 @@ class PagedKVCache:
         self._has_room = False
         return slots_L3
 
-    def write(self, layer: int, slots: Ints, k_nGD: Floats32, v_nGD: Floats32) -> None:
+    def write(self, layer: int, slots: Ints, k_nGD: Tensor, v_nGD: Tensor) -> None:
         """Write keys and values of one layer to slots (n,) of the pool."""
-        page, slot, (n, groups, d) = slots // PAGE, slots % PAGE, k_nGD.shape
+        page, slot, groups = slots // PAGE, slots % PAGE, k_nGD.shape[1]
         heads = slice(layer * groups, (layer + 1) * groups)
-        self.pages.keys[page, heads, :d, slot] = k_nGD
-        padded = np.zeros((n, groups, self.pages.keys.shape[2]), dtype=np.float32)
-        padded[:, :, :d] = v_nGD
-        self.pages.values[page, heads, :, slot] = padded.reshape(n, groups, padded.shape[2] // VECTOR, VECTOR)
+        keys, values = self.pages.keys, self.pages.values
+        missing = keys.shape[2] * VECTOR - k_nGD.shape[2]
+        k, v = (F.pad(x.float(), (0, missing)).unflatten(2, (-1, VECTOR)) for x in (k_nGD, v_nGD))
+        if self.half:
+            pairs = (*keys.shape[:-1], VECTOR, 2)
+            keys.view(np.uint16).reshape(pairs)[page, heads, :, :, slot] = bfloat16_bits(k.unflatten(3, (-1, 2)))
+            values.view(np.uint16).reshape(pairs)[page, heads, :, slot // 2, :, slot % 2] = bfloat16_bits(v)
+        else:
+            keys.view(np.float32)[page, heads, :, :, slot] = k.numpy()
+            values.view(np.float32)[page, heads, :, slot] = v.numpy()
 
     def copy(self, source: int, to: int) -> None:
         """Copy all that a piece has to a piece without rows."""
@@ -154,18 +165,18 @@ class PagedKVCache:
         self.pages = self.pages._replace(**wider)
 
 
-def _no_pages(model: MeloFormer, pieces: int) -> Pages:
+def _no_pages(model: MeloFormer, pieces: int, *, half: bool) -> Pages:
     """A pool without pages, and pieces without rows."""
     config = model.config
-    d = padded_to(config.head_width, VECTOR)
+    blocks, rows = -(-config.head_width // VECTOR), VECTOR // 2 if half else VECTOR
     heads = (
         config.layers * config.kv_heads | 1
     )  # odd, or else the pages of a head would compete for the same lines of a cache
     state = np.zeros((pieces, STATE), dtype=np.int64)
     state[:, [BAR, PART]], state[:, N_SEGMENTS] = -1, FIRST_OF_ROWS
     return Pages(
-        keys=np.zeros((0, heads, d, PAGE), dtype=np.float32),
-        values=np.zeros((0, heads, d // VECTOR, PAGE, VECTOR), dtype=np.float32),
+        keys=np.zeros((0, heads, blocks, rows, VECTOR), dtype=np.uint32),
+        values=np.zeros((0, heads, blocks, rows, VECTOR), dtype=np.uint32),
         segment=np.zeros(0, dtype=np.int32),
         taken=np.zeros(0, dtype=np.int32),
         bar=np.zeros((0, PAGE), dtype=np.int32),

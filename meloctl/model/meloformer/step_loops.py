@@ -33,10 +33,14 @@ _EPSILON = np.float32(np.finfo(np.float32).eps)
 _POWERS = tuple(np.float32(np.log(2.0) ** k / np.prod(np.arange(1.0, k + 1))) for k in range(8))
 """Taylor coefficients of 2^x: within half a unit of 0 they give it to 1e-8."""
 
+_LOW, _HIGH, _HALF = np.uint32(0xFFFF), np.uint32(0xFFFF0000), np.uint32(16)
+"""Where two bfloat16 stand in a word."""
+
 _LOG2E = np.float32(math.log2(math.e))
 
 
-_add_block = vector_product(inputs=VECTOR, lanes=PAGE)
+_add_one, _add_one_half = (vector_product(inputs=VECTOR, lanes=VECTOR, half=half) for half in (False, True))
+_add_two, _add_two_half = (vector_product(inputs=VECTOR, lanes=VECTOR, rows=2, half=half) for half in (False, True))
 _add_row, _add_row_half = (vector_product(inputs=BLOCK, lanes=LANES, half=half) for half in (False, True))
 _add_four_rows, _add_four_rows_half = (
     vector_product(inputs=BLOCK, lanes=LANES, rows=4, half=half) for half in (False, True)
@@ -155,7 +159,7 @@ def _turn(e: int, bar: int, position: int, weights: PackedWeights, buffers: Buff
 @compiled_arithmetic
 def _rotate_and_write(y: int, n: int, n_all: int, weights: PackedWeights, pages: Pages, buffers: Buffers) -> None:
     """Rotate queries; write keys and values of rows and summaries to their slots."""
-    true, d, qkv = weights.head_width, pages.keys.shape[2], buffers.qkv
+    true, d, qkv = weights.head_width, pages.keys.shape[2] * VECTOR, buffers.qkv
     half = true // 2
     for e in range(n_all):
         for h in range(weights.heads):
@@ -180,10 +184,27 @@ def _write(
         for i in range(half):
             one, other = kv[e, at + g * true + i], kv[e, at + g * true + half + i]
             cos, sin = buffers.rotation[e, 0, i], buffers.rotation[e, 1, i]
-            pages.keys[page, head, i, slot] = one * cos - other * sin
-            pages.keys[page, head, half + i, slot] = one * sin + other * cos
+            _put(pages.keys, page, head, i, slot, one * cos - other * sin, False)
+            _put(pages.keys, page, head, half + i, slot, one * sin + other * cos, False)
         for i in range(true):
-            pages.values[page, head, i // VECTOR, slot, i % VECTOR] = kv[e, at + (groups + g) * true + i]
+            _put(pages.values, page, head, i, slot, kv[e, at + (groups + g) * true + i], True)
+
+
+@compiled_arithmetic
+def _put(words: Words, page: int, head: int, i: int, slot: int, x: np.float32, by_lane: bool) -> None:
+    """Write number i of a head of keys or values to a slot: i is a lane of values, and a row of keys."""
+    block, at = i // VECTOR, i % VECTOR
+    row, lane = (slot, at) if by_lane else (at, slot)
+    bits = np.float32(x).view(np.uint32)
+    if words.shape[3] == VECTOR:
+        words[page, head, block, row, lane] = bits
+        return
+    rounded = np.uint32(bits + np.uint32(0x7FFF) + (bits >> _HALF & np.uint32(1)))
+    other = words[page, head, block, row // 2, lane]
+    if row % 2:
+        words[page, head, block, row // 2, lane] = (rounded & _HIGH) | (other & _LOW)
+    else:
+        words[page, head, block, row // 2, lane] = (rounded >> _HALF) | (other & _HIGH)
 
 
 @compiled_arithmetic
@@ -191,28 +212,47 @@ def _attend(
     e: int, y: int, visible: Ints32, bias: Floats32, n: int, weights: PackedWeights, pages: Pages, buffers: Buffers
 ) -> None:
     """Attention of one row or summary to the first n of some pages."""
-    keys, values, scores, groups = pages.keys, pages.values, buffers.scores, weights.kv_heads
-    d, heads, room = keys.shape[2], keys.shape[1], scores.shape[1]
-    shared = weights.heads // groups
-    q_at, out_at = e * buffers.q.shape[1], e * buffers.attended.shape[1]
+    keys, values, q, scores, groups = pages.keys, pages.values, buffers.q, buffers.scores, weights.kv_heads
+    heads, blocks, size, room = keys.shape[1], keys.shape[2], keys.shape[3] * PAGE, scores.shape[1]
+    shared, d = weights.heads // groups, blocks * VECTOR
     buffers.attended[e] = 0
     for g in range(groups):
+        q_at, out_at = e * q.shape[1] + g * shared * d, e * buffers.attended.shape[1] + g * shared * d
         for r in range(shared):
             scores[r, : n * PAGE] = bias[: n * PAGE]
         for p in range(n):
-            at = (visible[p] * heads + y * groups + g) * d * PAGE
-            for j in range(0, d, VECTOR):
-                for r in range(shared):
-                    from_q = q_at + (g * shared + r) * d + j
-                    _add_block(scores, r * room + p * PAGE, 0, buffers.q, from_q, 0, keys, at + j * PAGE)
+            at = (visible[p] * heads + y * groups + g) * blocks * size
+            for j in range(blocks):
+                _add_blocks(scores, p * PAGE, room, q, q_at + j * VECTOR, d, keys, at + j * size, shared)
         for r in range(shared):
             _softmax(scores[r, : n * PAGE])
         for p in range(n):
-            at = (visible[p] * heads + y * groups + g) * d * PAGE
-            for j in range(0, d, VECTOR):
-                for r in range(shared):
-                    to = out_at + (g * shared + r) * d + j
-                    _add_block(buffers.attended, to, 0, scores, r * room + p * PAGE, 0, values, at + j * PAGE)
+            at = (visible[p] * heads + y * groups + g) * blocks * size
+            for j in range(blocks):
+                to = out_at + j * VECTOR
+                _add_blocks(buffers.attended, to, d, scores, p * PAGE, room, values, at + j * size, shared)
+
+
+@compiled_arithmetic
+def _add_blocks(
+    out: Floats32, to: int, width: int, x: Floats32, come: int, x_width: int, words: Words, at: int, rows: int
+) -> None:
+    """Add the product of a block of keys or values and rows of x to `out`; see `vector_product`."""
+    half = words.shape[3] < VECTOR
+    r = 0
+    while r < rows:
+        if rows - r >= 2:
+            if half:
+                _add_two_half(out, to, width, x, come, x_width, words, at)
+            else:
+                _add_two(out, to, width, x, come, x_width, words, at)
+            r, to, come = r + 2, to + 2 * width, come + 2 * x_width
+        else:
+            if half:
+                _add_one_half(out, to, width, x, come, x_width, words, at)
+            else:
+                _add_one(out, to, width, x, come, x_width, words, at)
+            r, to, come = r + 1, to + width, come + x_width
 
 
 @compiled_arithmetic
