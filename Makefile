@@ -28,7 +28,7 @@ demo: $(VENV)/installed
 	$(RUN)/meloctl corpus chorales
 	$(RUN)/meloctl stats $(WORK)/corpus/chorales
 	$(RUN)/meloctl derive-mask
-	$(RUN)/meloctl train --minutes 5
+	$(RUN)/meloctl train --minutes 2
 	$(RUN)/meloctl generate --bars 32
 
 # Two processes, the tests of one file in one of them, since they share what they train; one thread each, since what they compute is
