@@ -2,8 +2,9 @@
 
     python benchmarks/busy.py WORKSPACE --before FOLDER [--loops 2] [--rounds 5] [--seconds 15]
 
-WORKSPACE holds statistics, a mask and a trained model; it is copied. Each figure is the median over the rounds, with all threads that
-a checkout takes by itself: rows a second of training steps after the first, in the time given (the last step is finished), and notes a second of `generate_pieces`, loading and pictures included. A busy loop is `python -c "while True: pass"`.
+WORKSPACE holds statistics, a mask and a trained model; it is copied. Each figure is the median over the rounds, with all threads
+that a checkout takes by itself: rows a second of training steps after the first, in the time given (the last step is finished);
+and notes a second of `generate_pieces`, loading and pictures included. A busy loop is `python -c "while True: pass"`.
 """
 
 import argparse
