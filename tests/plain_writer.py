@@ -13,7 +13,7 @@ from small_models import V
 
 from analysis.arrays import Bools, Floats
 from meloctl.generation.constraints import MOST_EMPTY, MOST_ROWS_IN_BAR, ChannelRoom, Constraints
-from meloctl.model.decoding import start_decoding
+from meloctl.model.meloformer.decoder import MeloFormerDecoder
 from meloctl.rows.codec import Rows
 from meloctl.rows.grammar import FIELDS_OF, GrammarState, Row, allowed_values, kind_of, next_state
 from meloctl.rows.parts import PartId
@@ -428,12 +428,13 @@ class PlainInfillWriter:
 
 @torch.no_grad()
 def plain_generate(model, writers, sampling):
-    """Write all pieces to their ends, with products and choices as they are defined."""
-    prompts = [np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS)) for w in writers]
-    decoder, states = start_decoding(model, prompts, first_masked_bar=writers[0].first_masked_bar)
+    """Write all pieces of a MeloFormer to their ends, with torch's products and choices as they are defined."""
+    decoder = MeloFormerDecoder(model, len(writers), first_masked_bar=writers[0].first_masked_bar)
+    states = decoder.prefill(
+        [torch.from_numpy(np.array(w.rows, dtype=np.int64).reshape(-1, len(FIELDS))) for w in writers]
+    )
     going = list(writers)
     while going:
-        states = torch.from_numpy(states).to(model.start)
         rows = [plain_row(model, state, writer, sampling) for state, writer in zip(states, going, strict=True)]
         for writer, row in zip(going, rows, strict=True):
             writer.append(row)
@@ -441,7 +442,7 @@ def plain_generate(model, writers, sampling):
         decoder.keep(on)
         going = [going[i] for i in on]
         if going:
-            states = decoder.step(np.stack(rows)[on].astype(np.int64))
+            states = decoder.step(torch.from_numpy(np.stack(rows)[on].astype(np.int64)))
 
 
 def plain_row(model, state, writer, sampling):

@@ -117,7 +117,11 @@ def test_every_weight_takes_part_in_every_pack(architecture, gated):
 RUNS = {
     "whole": {"architecture": "meloformer", "shard": False, "config": {"packs": 3}},
     "sharded": {"architecture": "meloformer", "shard": True, "config": {"packs": 3, "checkpointing": True}},
+    "resumed": {"architecture": "meloformer", "shard": False, "config": {"packs": 3}},
+    "resumed-sharded": {"architecture": "meloformer", "shard": True, "config": {"packs": 3}},
 }
+STOPPED = 7
+"""Step after which one process is stopped in the runs that two resume."""
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,10 @@ def two(tmp_path_factory):
     """Folder of runs that two processes made, and their standard output."""
     root = tmp_path_factory.mktemp("two")
     runs = [{**run, "folder": str(root / name)} for name, run in RUNS.items()]
+    for name in RUNS:
+        if name.startswith("resumed"):
+            with pytest.raises(KeyboardInterrupt):
+                run(root / name, Recorder(stop_after=STOPPED + 1), packs=3, save_seconds=0.0)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*launch, str(ROOT / "tests" / "train_small.py"), json.dumps(runs)],
@@ -143,8 +151,11 @@ def test_two_processes_do_what_one_does(two, tmp_path, name):
     progress = run(tmp_path, one, packs=3)
     logs = [(two / name / f"loss-{rank}.txt").read_text() for rank in (0, 1)]
     assert logs[0] == logs[1]
-    losses = [float.fromhex(line.split()[1]) for line in logs[0].splitlines()]
-    np.testing.assert_allclose(losses, [bits for _, bits in one.steps], rtol=1e-6)
+    steps = [line.split() for line in logs[0].splitlines()]
+    done = STOPPED if name.startswith("resumed") else 0
+    assert [int(step) for step, _ in steps] == [step for step, _ in one.steps[done:]]
+    losses = [float.fromhex(bits) for _, bits in steps]
+    np.testing.assert_allclose(losses, [bits for _, bits in one.steps[done:]], rtol=1e-6)
     ended = json.loads((two / name / "training.json").read_text())
     assert ended["why"] == progress.why == "all 8 epochs are done"
     assert ended["best"] == pytest.approx(progress.best, rel=1e-6)
@@ -155,4 +166,5 @@ def test_two_processes_do_what_one_does(two, tmp_path, name):
     assert a.keys() == b.keys()
     for weight in a:
         torch.testing.assert_close(a[weight], b[weight], rtol=1e-4, atol=1e-6)
-    assert len(list((two / name / "tensorboard").iterdir())) == 1  # the first process writes alone
+    writers = 2 if done else 1  # the first of two processes alone, and the one before
+    assert len(list((two / name / "tensorboard").iterdir())) == writers

@@ -32,7 +32,10 @@ _MOMENTUM = 0.95
 _ADAMW = 2.3
 """AdamW's rate times the model's width, at the default learning rate: wider models add up more weights in each state."""
 
-_GATES = 7.0
+_EMBEDDINGS = 3.0
+"""Rate of embeddings over AdamW's for other weights: a step changes the few that it looks up."""
+
+_GATES = 1.2
 """Rate of the gates over AdamW's for other weights: they have far to go, and each step's gradient on them is small."""
 
 _AT_ONCE = 1 << 22
@@ -111,8 +114,11 @@ class SortedWeights:
     muon: list[nn.Parameter]
     """Matrices of the layers, and the first one of each field's head."""
 
+    embeddings: list[nn.Parameter]
+    """What is looked up: of fields as they go in, and as they condition the fields after them."""
+
     matrices: list[nn.Parameter]
-    """What is looked up or read off: embeddings, the last matrices of the heads."""
+    """The last matrices of the heads, and arrays of more axes."""
 
     vectors: list[nn.Parameter]
     """Norms, biases and first states: no weight decay."""
@@ -123,7 +129,8 @@ class SortedWeights:
 def sorted_weights(model: nn.Module) -> SortedWeights:
     """A model's weights by how they are trained."""
     in_layers = {id(p) for layer in layers_of(model) for p in layer.parameters()}
-    out = SortedWeights(muon=[], matrices=[], vectors=[], gates=[])
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    out = SortedWeights(muon=[], embeddings=[], matrices=[], vectors=[], gates=[])
     for name, weight in model.named_parameters():
         if name.startswith("gates."):
             out.gates.append(weight)
@@ -132,7 +139,7 @@ def sorted_weights(model: nn.Module) -> SortedWeights:
         elif weight.ndim == 2 and (id(weight) in in_layers or _HEAD_INNER.search(name)):
             out.muon.append(weight)
         else:
-            out.matrices.append(weight)
+            (out.embeddings if id(weight) in looked_up else out.matrices).append(weight)
     return out
 
 
@@ -151,6 +158,7 @@ class RunOptimizer:
         self._muon = Muon(weights.muon, half=half, decay=config.weight_decay)
         self._adamw = torch.optim.AdamW(
             [
+                {"params": weights.embeddings, "weight_decay": config.weight_decay, "scale": scale * _EMBEDDINGS},
                 {"params": weights.matrices, "weight_decay": config.weight_decay, "scale": scale},
                 {"params": weights.vectors, "weight_decay": 0.0, "scale": scale},
                 {"params": weights.gates, "weight_decay": 0.0, "scale": scale * _GATES},
