@@ -4,42 +4,52 @@ VENV ?= .venv
 RUN = $(VENV)/bin
 WORK ?= melo
 export MELOCTL_WORK = $(WORK)
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
+
+# Installs packages, with a line for each that is fetched: a quiet pip says nothing for a minute. Python compiles what it imports.
+INSTALL = $(RUN)/python -m pip install --no-compile --progress-bar off --disable-pip-version-check -c constraints.txt
+SHORT = awk '/Downloading|Using cached|Building/ {print $$1, $$2, $$3, $$4, $$5; fflush()} /^Installing/ {print $$1, NF - 3, "packages"; fflush()}'
 
 .PHONY: demo test test-all lint format type check clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meloctl needs Python 3.11 or later: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) torch | $(SHORT)
+	$(INSTALL) -e . | $(SHORT)
+	touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	$(INSTALL) -e '.[dev]' | $(SHORT)
 	touch $@
 
 demo: $(VENV)/installed
 	$(RUN)/meloctl corpus chorales
 	$(RUN)/meloctl stats $(WORK)/corpus/chorales
 	$(RUN)/meloctl derive-mask
-	$(RUN)/meloctl train --minutes 5
+	$(RUN)/meloctl train --minutes 2
 	$(RUN)/meloctl generate --bars 32
 
 # Two processes, the tests of one file in one of them, since they share what they train; one thread each, since what they compute is
 # too small to be shared out.
 TEST = OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadscope
 
-test: $(VENV)/installed
+test: $(VENV)/developed
 	$(TEST)
 
-test-all: $(VENV)/installed
+test-all: $(VENV)/developed
 	$(TEST) -m 'slow or not slow'
 
-lint: $(VENV)/installed
+lint: $(VENV)/developed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 
-format: $(VENV)/installed
+format: $(VENV)/developed
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-type: $(VENV)/installed
+type: $(VENV)/developed
 	$(RUN)/mypy --strict analysis masks
 	$(RUN)/mypy meloctl
 

@@ -16,8 +16,8 @@ VECTOR = 16
 def vector_product(*, inputs: int, lanes: int, rows: int = 1, half: bool = False) -> CompiledBy:
     """A function for compiled loops that adds x · w, (rows, inputs) · (inputs, lanes), to `out` (rows, lanes), all float32.
 
-    It is called as product(out, out_at, out_stride, x, x_at, x_stride, w, w_at): flat positions in contiguous arrays of any
-    shape, and what lies between two rows.
+    It is called as product(out, out_at, out_stride, x, x_at, x_stride, w, w_at, blocks): flat positions in contiguous arrays of
+    any shape, what lies between two rows, and for how many blocks of inputs of x and w, which lie side by side.
 
     Args:
         lanes: a multiple of VECTOR.
@@ -28,7 +28,7 @@ def vector_product(*, inputs: int, lanes: int, rows: int = 1, half: bool = False
 
 def _intrinsic(inputs: int, lanes: int, rows: int, *, half: bool) -> Callable[..., Any]:
     from llvmlite import ir
-    from numba.core import types
+    from numba.core import cgutils, types
     from numba.extending import intrinsic
 
     number, word = ir.FloatType(), ir.IntType(32)
@@ -50,51 +50,69 @@ def _intrinsic(inputs: int, lanes: int, rows: int, *, half: bool) -> Callable[..
             one = builder.insert_element(ir.Constant(numbers, ir.Undefined), x, word(0))
             return builder.shuffle_vector(one, one, ir.Constant(words, [0] * VECTOR))
 
-        _, out_at, out_stride, _, x_at, x_stride, _, w_at = arguments
+        _, out_at, out_stride, _, x_at, x_stride, _, w_at, blocks = arguments
         out, x, w = data(0), data(3), data(6)
         fused = ("contract",)
         vectors = range(lanes // VECTOR)
         targets = [
             [pointer(out, place(out_at, out_stride, r, v * VECTOR), numbers) for v in vectors] for r in range(rows)
         ]
-        ways = max(1, 4 // (rows * len(vectors)))  # sums that stand alone, since each waits for its last
+        ways = max(1, 8 // (rows * len(vectors)))  # sums that stand alone, since each waits for its last
         zero = ir.Constant(numbers, [0.0] * VECTOR)
         sums = [[[builder.load(target, align=4) for target in row] for row in targets]]
         sums += [[[zero] * len(vectors) for _ in range(rows)] for _ in range(1, ways)]
+        held = [[[cgutils.alloca_once_value(builder, x) for x in row] for row in way] for way in sums]  # type: ignore[no-untyped-call]
         shift, high = ir.Constant(words, [16] * VECTOR), ir.Constant(words, [0xFFFF0000] * VECTOR)
-        for i in range(0, inputs, 2):
-            factors = [
-                [spread(builder.load(builder.gep(x, [place(x_at, x_stride, r, i + k)]))) for r in range(rows)]
-                for k in (0, 1)
-            ]
-            for v in vectors:
-                if half:
-                    at = builder.add(w_at, w_at.type(i // 2 * lanes + v * VECTOR))
-                    pair = builder.load(pointer(w, at, words), align=4)
-                    weights = [
-                        builder.bitcast(x, numbers) for x in (builder.shl(pair, shift), builder.and_(pair, high))
-                    ]
-                else:
-                    at = [builder.add(w_at, w_at.type((i + k) * lanes + v * VECTOR)) for k in (0, 1)]
-                    weights = [builder.load(pointer(w, one, numbers), align=4) for one in at]
-                for k in (0, 1):
-                    of_way = sums[(i + k) % ways]
-                    for r in range(rows):
-                        product = builder.fmul(factors[k][r], weights[k], flags=fused)
-                        of_way[r][v] = builder.fadd(of_way[r][v], product, flags=fused)
+        with cgutils.for_range(builder, blocks) as loop:
+            x_now = builder.add(x_at, builder.mul(loop.index, x_at.type(inputs)))
+            w_now = builder.add(w_at, builder.mul(loop.index, w_at.type(inputs * lanes // (2 if half else 1))))
+            sums = [[[builder.load(x) for x in row] for row in way] for way in held]
+            for i in range(0, inputs, 2):
+                factors = [
+                    [spread(builder.load(builder.gep(x, [place(x_now, x_stride, r, i + k)]))) for r in range(rows)]
+                    for k in (0, 1)
+                ]
+                for v in vectors:
+                    if half:
+                        at = builder.add(w_now, w_at.type(i // 2 * lanes + v * VECTOR))
+                        pair = builder.load(pointer(w, at, words), align=4)
+                        weights = [
+                            builder.bitcast(x, numbers) for x in (builder.shl(pair, shift), builder.and_(pair, high))
+                        ]
+                    else:
+                        at = [builder.add(w_now, w_at.type((i + k) * lanes + v * VECTOR)) for k in (0, 1)]
+                        weights = [builder.load(pointer(w, one, numbers), align=4) for one in at]
+                    for k in (0, 1):
+                        of_way = sums[(i + k) % ways]
+                        for r in range(rows):
+                            product = builder.fmul(factors[k][r], weights[k], flags=fused)
+                            of_way[r][v] = builder.fadd(of_way[r][v], product, flags=fused)
+            for way, of_way in zip(held, sums, strict=True):
+                for row, of_row in zip(way, of_way, strict=True):
+                    for address, total in zip(row, of_row, strict=True):
+                        builder.store(total, address)
         for r in range(rows):
             for v in vectors:
-                total = sums[0][r][v]
-                for way in sums[1:]:
-                    total = builder.fadd(total, way[r][v])
+                total = builder.load(held[0][r][v])
+                for way in held[1:]:
+                    total = builder.fadd(total, builder.load(way[r][v]))
                 builder.store(total, targets[r][v], align=4)
         return context.get_dummy_value()
 
     @intrinsic
     def product(
-        _: Any, out: Any, _out_at: Any, _out_stride: Any, x: Any, _x_at: Any, _x_stride: Any, w: Any, _w_at: Any
+        _: Any,
+        out: Any,
+        _out_at: Any,
+        _out_stride: Any,
+        x: Any,
+        _x_at: Any,
+        _x_stride: Any,
+        w: Any,
+        _w_at: Any,
+        _blocks: Any,
     ) -> Any:
         place = types.intp
-        return types.void(out, place, place, x, place, place, w, place), code
+        return types.void(out, place, place, x, place, place, w, place, place), code
 
     return product

@@ -13,7 +13,7 @@ from strategies import specs, windows_of_rows
 from masks.dense import dense_mask, dense_summary_mask
 from masks.spec import MASK_RELATIONS, MOST_OFFSET, MaskSpec
 from masks.tiling.cell_rows import cells_of_rows
-from masks.tiling.kernel_costs import CPU
+from masks.tiling.kernel_costs import CPU, CPU_BF16
 from meloctl.model.attention.gates import LAST_OFFSET, N_OFFSETS, OPEN_GATE, all_earlier_rows
 from meloctl.model.attention.reference import attend_dense
 from meloctl.model.attention.tiled.bf16_kernel import has_kernel
@@ -206,7 +206,7 @@ def test_two_tiles_with_one_pair_are_refused():
 def packs(draw):
     """A spec, some windows as (bar, part, segment), which parts are drums, and costs that make many tiles cheap, or few."""
     windows = draw(st.lists(windows_of_rows(), min_size=1, max_size=3))
-    costs = draw(st.sampled_from([CPU, replace(CPU, tile=0.0)]))
+    costs = draw(st.sampled_from([CPU, replace(CPU, tile=0.0), CPU_BF16, replace(CPU_BF16, tile=0.0)]))
     return draw(specs()), windows, draw(st.sets(st.integers(0, 3), max_size=2)), costs
 
 

@@ -29,7 +29,7 @@ NEAR = 0.03
 
 def model_of(spec, **change):
     torch.manual_seed(0)
-    sizes = {"layers": 3, "width": 128, "heads": 4, "kv_heads": 2, "hidden": 96, "field_hidden": 16, "context": 512}
+    sizes = {"layers": 3, "width": 128, "heads": 4, "kv_heads": 2, "hidden": 90, "field_hidden": 16, "context": 512}
     model = MeloFormer(ModelConfig(**{**sizes, "dropout": 0.0, **change}), V, spec)
     with torch.no_grad():
         for p in model.parameters():

@@ -12,7 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from meloctl.model.attention.tiled.bf16_kernel import FlatTiles, attention, attention_backward, floats_of, words_of
+from meloctl.model.attention.tiled.bf16_kernel import (
+    WIDTH_MULTIPLE,
+    FlatTiles,
+    attention,
+    attention_backward,
+    floats_of,
+    words_of,
+)
 from meloctl.model.meloformer import layer_loops as loops
 from meloctl.model.meloformer.layout import MeloFormerLayout
 from meloctl.model.row_threads import by_rows, row_parts
@@ -117,8 +124,8 @@ class Bf16Layer(torch.autograd.Function):
         x_SC = torch.cat([s_TC, r_NC])
         w = LayerTensors(*weights)  # type: ignore[arg-type]
         t, d, heads, g = pack.n_summaries, sizes.d, sizes.heads, sizes.kv_heads
-        qkv_w, both_w = torch.cat([w.q, w.kv]).bfloat16(), torch.cat([w.gate, w.inner]).bfloat16()
-        out_w, outer_w = w.out.bfloat16(), w.outer.bfloat16()
+        qkv_w, out_w = torch.cat([w.q, w.kv]).bfloat16(), w.out.bfloat16()
+        both_w, outer_w = _swiglu_weights(w)
         qkv = F.linear(_normed(x_SC, w.norm), qkv_w)
         _rotate(qkv, heads + g, d, pack.rotation_SD)
         q, k, v = _split(qkv, sizes)
@@ -144,7 +151,9 @@ class Bf16Layer(torch.autograd.Function):
         x2 = torch.empty_like(x1)
         x2[:fed] = x1[:fed]
         _add(x1[fed:], added, x2[fed:])
-        ctx.save_for_backward(x_SC, qkv, first_kv, o, lse, lse_s, x1, both, *drop.kept, *weights)
+        ctx.save_for_backward(
+            x_SC, qkv, first_kv, o, lse, lse_s, x1, both, qkv_w, out_w, both_w, outer_w, *drop.kept, *weights
+        )
         ctx.about = pack, sizes, len(drop.kept)
         return x2[t:], x2[:t]
 
@@ -157,12 +166,10 @@ class Bf16Layer(torch.autograd.Function):
         """
         grad_SC = torch.cat([grad_TC, grad_NC])
         pack, sizes, n_kept = ctx.about
-        x, qkv, first_kv, o, lse, lse_s, x1, both, *rest = ctx.saved_tensors
+        x, qkv, first_kv, o, lse, lse_s, x1, both, qkv_w, out_w, both_w, outer_w, *rest = ctx.saved_tensors
         kept, w = rest[:n_kept], LayerTensors(*rest[n_kept:])
         t, d, heads, g = pack.n_summaries, sizes.d, sizes.heads, sizes.kv_heads
         fed = t if sizes.last else 0
-        qkv_w, both_w = torch.cat([w.q, w.kv]).bfloat16(), torch.cat([w.gate, w.inner]).bfloat16()
-        out_w, outer_w = w.out.bfloat16(), w.outer.bfloat16()
         # feed-forward
         half = _half(grad_SC[fed:])
         slope = half * kept.pop() if kept else half
@@ -199,7 +206,8 @@ class Bf16Layer(torch.autograd.Function):
         dw_qkv = slope.t() @ _normed(x, w.norm)
         dnorm = _norm_backward(x, w.norm, slope @ qkv_w, dx1, dx1, dhalf)
         dw_q, dw_kv = dw_qkv.float().split([heads * d, 2 * g * d])
-        dgate, dinner_w = dw_both.float().chunk(2)
+        hidden = len(w.gate)
+        dgate, dinner_w = (x[:hidden].float() for x in dw_both.chunk(2))
         gradients = LayerTensors(
             norm=dnorm,
             q=dw_q,
@@ -210,7 +218,7 @@ class Bf16Layer(torch.autograd.Function):
             mlp_norm=dmlp_norm,
             gate=dgate,
             inner=dinner_w,
-            outer=douter.float(),
+            outer=douter[:, :hidden].float(),
         )
         return dx1[t:], dx1[:t], None, None, *gradients
 
@@ -235,6 +243,15 @@ def _split(qkv_SE: Tensor, sizes: LayerSizes) -> tuple[Tensor, Tensor, Tensor]:
     heads = qkv_SE.unflatten(1, (-1, sizes.d))
     q, k, v = heads.split([sizes.heads, sizes.kv_heads, sizes.kv_heads], dim=1)
     return q, k, v
+
+
+def _swiglu_weights(w: LayerTensors) -> tuple[Tensor, Tensor]:
+    """Weights (2 K, C) of gates and what they multiply, and (C, K) behind them, in bf16; K is padded with zeros."""
+    hidden, width = w.gate.shape
+    padded = -(-hidden // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+    both, outer = torch.zeros(2, padded, width, dtype=torch.bfloat16), torch.zeros(width, padded, dtype=torch.bfloat16)
+    both[0, :hidden], both[1, :hidden], outer[:, :hidden] = w.gate, w.inner, w.outer
+    return both.flatten(0, 1), outer
 
 
 def _normed(x: Tensor, weight: Tensor) -> Tensor:

@@ -178,8 +178,8 @@ class Layer(nn.Module):
         """Are products computed in bf16 on a CPU whose loops this layer fits?"""
         if r_NC.device.type != "cpu" or r_NC.dtype is not torch.float32 or not torch.is_autocast_enabled("cpu"):
             return False
-        widths = self.d, self.norm.weight.numel(), self.mlp.gate.weight.shape[0]
-        fits = all(width % WIDTH_MULTIPLE == 0 for width in widths) and self.norm.weight.dtype is torch.float32
+        width, dtype = self.norm.weight.numel(), self.norm.weight.dtype
+        fits = self.d % WIDTH_MULTIPLE == 0 and width % WIDTH_MULTIPLE == 0 and dtype is torch.float32
         return fits and biases is None and isinstance(layout.row_plan, RowTilePlan) and has_kernel()
 
     def _split(self, x_NE: Tensor) -> Tensor:

@@ -82,7 +82,12 @@ class PagedKVCache:
         return slots_L3
 
     def write(self, layer: int, slots: Ints, k_nGD: Tensor, v_nGD: Tensor) -> None:
-        """Write keys and values of one layer to slots (n,) of the pool."""
+        """Write keys and values of one layer.
+
+        Args:
+            slots: of the pool.
+            k_nGD, v_nGD: keys and values for them.
+        """
         page, slot, groups = slots // PAGE, slots % PAGE, k_nGD.shape[1]
         heads = slice(layer * groups, (layer + 1) * groups)
         keys, values = self.pages.keys, self.pages.values

@@ -222,36 +222,44 @@ def _attend(
             scores[r, : n * PAGE] = bias[: n * PAGE]
         for p in range(n):
             at = (visible[p] * heads + y * groups + g) * blocks * size
-            for j in range(blocks):
-                _add_blocks(scores, p * PAGE, room, q, q_at + j * VECTOR, d, keys, at + j * size, shared)
+            _add_blocks(scores, p * PAGE, room, q, q_at, d, keys, at, blocks, shared)
         for r in range(shared):
             _softmax(scores[r, : n * PAGE])
         for p in range(n):
             at = (visible[p] * heads + y * groups + g) * blocks * size
             for j in range(blocks):
                 to = out_at + j * VECTOR
-                _add_blocks(buffers.attended, to, d, scores, p * PAGE, room, values, at + j * size, shared)
+                _add_blocks(buffers.attended, to, d, scores, p * PAGE, room, values, at + j * size, 1, shared)
 
 
 @compiled_arithmetic
 def _add_blocks(
-    out: Floats32, to: int, width: int, x: Floats32, come: int, x_width: int, words: Words, at: int, rows: int
+    out: Floats32,
+    to: int,
+    width: int,
+    x: Floats32,
+    come: int,
+    x_width: int,
+    words: Words,
+    at: int,
+    blocks: int,
+    rows: int,
 ) -> None:
-    """Add the product of a block of keys or values and rows of x to `out`; see `vector_product`."""
+    """Add the product of blocks of keys or values and rows of x to `out`; see `vector_product`."""
     half = words.shape[3] < VECTOR
     r = 0
     while r < rows:
         if rows - r >= 2:
             if half:
-                _add_two_half(out, to, width, x, come, x_width, words, at)
+                _add_two_half(out, to, width, x, come, x_width, words, at, blocks)
             else:
-                _add_two(out, to, width, x, come, x_width, words, at)
+                _add_two(out, to, width, x, come, x_width, words, at, blocks)
             r, to, come = r + 2, to + 2 * width, come + 2 * x_width
         else:
             if half:
-                _add_one_half(out, to, width, x, come, x_width, words, at)
+                _add_one_half(out, to, width, x, come, x_width, words, at, blocks)
             else:
-                _add_one(out, to, width, x, come, x_width, words, at)
+                _add_one(out, to, width, x, come, x_width, words, at, blocks)
             r, to, come = r + 1, to + width, come + x_width
 
 
@@ -330,19 +338,16 @@ def _product(w: Words, x: Floats32, out: Floats32, first: int, n: int) -> None:
     e, end = first, first + n
     while e < end:
         rows = 4 if end - e >= 4 else 1
-        at = 0
+        come, blocks = e * x_width, w.shape[1]
         for t in range(w.shape[0]):
-            to = e * width + t * LANES
-            for j in range(w.shape[1]):
-                come = e * x_width + j * BLOCK
-                if rows == 4:
-                    if half:
-                        _add_four_rows_half(out, to, width, x, come, x_width, w, at)
-                    else:
-                        _add_four_rows(out, to, width, x, come, x_width, w, at)
-                elif half:
-                    _add_row_half(out, to, width, x, come, x_width, w, at)
+            to, at = e * width + t * LANES, t * blocks * size
+            if rows == 4:
+                if half:
+                    _add_four_rows_half(out, to, width, x, come, x_width, w, at, blocks)
                 else:
-                    _add_row(out, to, width, x, come, x_width, w, at)
-                at += size
+                    _add_four_rows(out, to, width, x, come, x_width, w, at, blocks)
+            elif half:
+                _add_row_half(out, to, width, x, come, x_width, w, at, blocks)
+            else:
+                _add_row(out, to, width, x, come, x_width, w, at, blocks)
         e += rows

@@ -24,18 +24,18 @@ from masks.tiling.tiles import Tile
 from meloctl.model.attention.attend import RowPlaces
 from meloctl.model.attention.gates import OPEN_GATE, gate_index, gate_index_of_cells
 from meloctl.model.attention.tiled.plan import RowTilePlan
-from meloctl.model.attention.tiled.row_tile import RowTile, masked_runs, row_tile, shifted
+from meloctl.model.attention.tiled.row_tile import QUERY_BLOCK, RowTile, masked_runs, row_tile, shifted
 from meloctl.model.attention.tiled.window_plan import WindowPlan, pack_plans
 
 ROW_MULTIPLE = 64
 """Packs are padded to a multiple of so many rows: oneDNN makes, and keeps, a bf16 kernel for each new shape."""
 
-_RUN_ROWS, _RUN_SEGMENTS = 512, 16
+_RUN_ROWS, _RUN_SEGMENTS = 512, 8
 """Rows in a tile of rows with summaries, and segments in a tile of summaries with rows: so their cost is linear in L."""
 
-_FEW_TILES = 16
-"""A window with masked bars never comes again: where one tile of all its rows costs less than so many calls of the kernel, no
-better plan is looked for."""
+_FEW_PAIRS = 96_000
+"""A window with masked bars never comes again: where all its rows and keys make fewer pairs, it becomes one tile, and no better
+plan is looked for."""
 
 KEPT_BYTES = 256 << 20
 """Most bytes of window plans that are kept, the latest ones."""
@@ -106,7 +106,7 @@ class TilePlanner:
         n_rows, n_segments, n_kept = len(bar), int(segment[-1]) + 1, int((bar == segment).sum())
         if n_kept == n_rows:
             rows, cost = self._causal(cells_of_rows(bar, part, drums))
-        elif self._one_tile_cost(n_rows, n_segments + n_rows) < _FEW_TILES * self._costs.tile:
+        elif n_rows * (n_segments + n_rows) < _FEW_PAIRS:
             rows, cost = self._whole(bar, part, drums), np.inf
         else:
             rows, cost = self._with_middle(bar, part, drums, n_kept)
@@ -119,7 +119,8 @@ class TilePlanner:
         )
         among: tuple[RowTile, ...] = (row_tile(every, every, causal=n_segments > 1),)
         rows_to_all = summaries_to_all = None
-        if self._one_tile_cost(n_rows, n_segments + n_rows) < cost + self._masked_cost(to_summaries):
+        ordered = n_kept == n_rows
+        if self._one_tile_cost(n_rows, n_segments + n_rows, ordered=ordered) < cost + self._masked_cost(to_summaries):
             rows_to_all, rows, to_summaries = _joined(n_rows, n_segments, n_rows, to_summaries, rows), (), ()
         if self._one_tile_cost(n_segments, n_segments + n_rows) < self._masked_cost((*among, *from_summaries)):
             summaries_to_all = _joined(n_segments, n_segments, n_rows, among, from_summaries)
@@ -162,14 +163,26 @@ class TilePlanner:
         cost = kept_cost + middle_cost + self._masked_cost(middle_to_kept)
         return (*among_kept, *middle_to_kept, *shifted_middle), cost
 
-    def _one_tile_cost(self, n_queries: int, n_keys: int) -> float:
-        """Cost of one masked tile whose keys, summaries and rows, must be gathered."""
-        return self._cost(n_queries, n_keys, gathered=n_keys)
+    def _one_tile_cost(self, n_queries: int, n_keys: int, *, ordered: bool = False) -> float:
+        """Cost of one masked tile whose keys, summaries and rows, must be gathered.
+
+        Args:
+            ordered: later queries attend to later keys, so that a kernel that skips computes half of the tile.
+        """
+        skipped = n_queries * max(0, n_keys - self._costs.causal_block) // 2 if ordered and self._costs.skips else 0
+        return self._cost(n_queries, n_keys, gathered=n_keys) - skipped
 
     def _masked_cost(self, tiles: Sequence[RowTile]) -> float:
         """Cost of masked tiles; keys that are a slice need not be gathered."""
-        gathered = (0 if isinstance(tile.keys, slice) else tile.n_keys for tile in tiles)
-        return sum(self._cost(tile.n_queries, tile.n_keys, gathered=n) for tile, n in zip(tiles, gathered, strict=True))
+        return sum(self._tile_cost(tile) for tile in tiles)
+
+    def _tile_cost(self, tile: RowTile) -> float:
+        gathered = 0 if isinstance(tile.keys, slice) else tile.n_keys
+        skipped = 0
+        if self._costs.skips:
+            low_high = tile.key_ranges
+            skipped = tile.n_queries * tile.n_keys - QUERY_BLOCK * int((low_high[:, 1] - low_high[:, 0]).sum())
+        return self._cost(tile.n_queries, tile.n_keys, gathered=gathered) - max(0, skipped)
 
     def _cost(self, n_queries: int, n_keys: int, *, gathered: int) -> float:
         q, k, apart = (np.array([n]) for n in (n_queries, n_keys, gathered))
