@@ -51,7 +51,9 @@ def signatures(part):
     lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)] + [nominal[-1]]
     bars = []
     for measure, start, length, whole in zip(measures, starts, lengths, nominal, strict=True):
-        signature = measure.getContextByClass("TimeSignature")  # that of an earlier measure, not one of its own
+        signature = measure.timeSignature or measure.getContextByClass(
+            "TimeSignature"
+        )  # the latter: of an earlier measure
         below = int(signature.denominator) if signature else 4
         if len(bars) > 1 and bars[-1][1] < whole and bars[-1][1] + length == whole:
             bars[-1] = (bars[-1][0], whole, below)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from analysis.midi_write import write_midi
 from masks.spec import MaskSpec
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import Window
-from meloctl.model.attention.tiled.plan import RowTilePlan
 from meloctl.model.config import ModelConfig
 from meloctl.model.meloformer.model import MeloFormer, n_parameters
 from meloctl.rows.codec import encode
@@ -209,15 +209,17 @@ def tiny(spec):
 
 def test_bf16_computes_in_bf16_from_the_same_weights(monkeypatch):
     seen = []
-    attend = RowTilePlan.attend
-    monkeypatch.setattr(RowTilePlan, "attend", lambda plan, q, *rest: seen.append(q.dtype) or attend(plan, q, *rest))
+    forward = MeloFormer.forward
+    in_bf16 = partial(torch.is_autocast_enabled, "cpu")
+    monkeypatch.setattr(MeloFormer, "forward", lambda model, layout: seen.append(in_bf16()) or forward(model, layout))
     excerpts = [train_music.Excerpt(window=Window(rows=rows_of([3, 3]), first_bar=0))]
     for name in ("meloformer", "meloformer-bf16"):
         sizes = {"parameters": 300_000, "layers": 1, "width": 64, "heads": 1, "context": 64, "tokens": 30}
         model, step = train_contestants.contestant(shape(name, **sizes))
         step(excerpts)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert [x for x in (torch.float32, torch.bfloat16) if x in seen] == [torch.float32, torch.bfloat16]
+    assert seen == [False, True]
+    assert torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def test_work_under_masks_by_hand():

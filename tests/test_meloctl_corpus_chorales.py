@@ -81,3 +81,11 @@ def test_equal_scores_are_written_once(tmp_path):
         path.write_text(score(TRIPLE + note(pitch, 3), parts=4))
     assert write_chorales(tmp_path / "out", paths=paths) == 2
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mid", "c.mid"]
+
+
+def test_a_signature_counts_in_its_own_measure_too(tmp_path):
+    path = tmp_path / "a.xml"
+    halves = TRIPLE.replace("<beat-type>4", "<beat-type>2")
+    path.write_text(score(halves + note("C4", 6), note("D4", 6), parts=4))
+    bars = read_chorale(path).bars
+    assert (bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist()) == ([0], [3], [2])

@@ -8,6 +8,7 @@ from edited_files import ends_of, events_of, fill, go_on, ids_of, is_note, meta,
 from edited_songs import at, bass, hold, part_of, row
 from plain_events import read_file
 from plain_player import play
+from plain_writer import is_full
 from small_models import V
 
 from analysis.errors import MeloError
@@ -96,19 +97,19 @@ def test_without_a_free_channel_a_new_part_is_refused_before_anything_is_generat
 
 def test_room_counts_channels_not_parts():
     room = ChannelRoom(own=frozenset({(3, 0)}), pitched=1, parts=2)
-    assert not room.is_full(set(), 5, V)
-    assert not room.is_full({(3, 0)}, 5, V)
-    assert room.is_full({(3, 0), (4, 0)}, 5, V)
-    assert not room.is_full({(4, 0)}, V.drums, V)
-    assert room.is_full({(4, 0), (V.drums, 0)}, V.drums, V)
+    assert not is_full(room, set(), 5)
+    assert not is_full(room, {(3, 0)}, 5)
+    assert is_full(room, {(3, 0), (4, 0)}, 5)
+    assert not is_full(room, {(4, 0)}, V.drums)
+    assert is_full(room, {(4, 0), (V.drums, 0)}, V.drums)
 
 
 def test_no_drums_enter_where_channel_10_plays_something_else():
     # General MIDI 2's bank 121 makes channel 10 a melodic one
     melodic = [(0, b"\xb9\x00\x79"), (0, b"\xc9\x05"), (0, b"\x99\x3c\x50"), (1900, b"\x89\x3c\x40")]
     prompt = encode_prompt(parse_source(smf([signature(4, 2)], melodic, bass(bars=1))), None, V)
-    assert prompt.room.is_full(set(), V.drums, V)
-    assert not prompt.room.is_full(set(), 5, V)
+    assert is_full(prompt.room, set(), V.drums)
+    assert not is_full(prompt.room, set(), 5)
 
 
 def players(bars=12):

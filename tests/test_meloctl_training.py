@@ -226,7 +226,8 @@ def test_training_improves_and_leaves_a_recipe(tmp_path):
     assert progress.best < before - 5
     assert progress.step == reporter.estimate.steps == reporter.planned == len(reporter.steps)
     assert reporter.messages[0] == str(reporter.estimate)
-    assert len(reporter.messages) == 1 + len(progress.history)
+    said = [message for message in reporter.messages if not message.startswith("The machine is busy")]
+    assert len(said) == 1 + len(progress.history)
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert len(metrics) == len(progress.history) >= 4
     assert metrics.validation_bits_per_note.min() == pytest.approx(progress.best)

@@ -125,7 +125,7 @@ def _signatures(part: Any) -> list[tuple[int, int, int]]:
     lengths.append(nominal[-1])
     bars: list[tuple[Fraction, Fraction, int]] = []  # start, length, denominator
     for measure, start, length, whole in zip(measures, starts, lengths, nominal, strict=True):
-        signature = measure.getContextByClass("TimeSignature")
+        signature = measure.timeSignature or measure.getContextByClass("TimeSignature")
         below = int(signature.denominator) if signature else 4
         if len(bars) > 1 and bars[-1][1] < whole and bars[-1][1] + length == whole:
             bars[-1] = (bars[-1][0], whole, below)

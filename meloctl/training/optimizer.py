@@ -5,7 +5,7 @@ speed; the gradient itself is of few directions. AdamW has what is looked up (em
 head), and norms, biases and gates.
 
 Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks". `torch.optim.Muon` always multiplies in
-bf16, which CPUs without such instructions do slowly, and takes no sharded weights: docs/decisions.md.
+bf16, which CPUs without such instructions do slowly, and one matrix at a time: docs/decisions.md.
 """
 
 import math
