@@ -1,6 +1,11 @@
 """How long work reports its progress: stages of a known number of steps, and messages for people."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Protocol
+
+_PATIENCE_SECONDS = 2.0
 
 
 class ProgressReporter(Protocol):
@@ -36,3 +41,29 @@ class SilentReporter:
 
     def message(self, text: object) -> None:
         """Do nothing."""
+
+
+def compiling(what: str) -> str:
+    """The message of a slow start."""
+    return f"Starting; the first time on a machine, {what} is compiled, which takes 10 to 30 s"
+
+
+@contextmanager
+def word_on_compiling(reporter: ProgressReporter, what: str) -> Iterator[Callable[..., None]]:
+    """How steps are finished, as `reporter.advance`; a message is sent where the first of them takes long.
+
+    Args:
+        what: may have to be compiled, in words.
+    """
+    waiting = Timer(_PATIENCE_SECONDS, reporter.message, [compiling(what)])
+    waiting.daemon = True
+
+    def advance(steps: int = 1) -> None:
+        waiting.cancel()
+        reporter.advance(steps)
+
+    waiting.start()
+    try:
+        yield advance
+    finally:
+        waiting.cancel()

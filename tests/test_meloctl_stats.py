@@ -6,9 +6,8 @@ import time
 
 from analysis.chunked_map import Workers
 from analysis.measure_corpus import MeasureChunk, measure_corpus
-from meloctl.progress import SilentReporter
-from meloctl.stats import session
-from meloctl.stats.session import COMPILING, _word_on_compiling
+from meloctl import progress
+from meloctl.progress import SilentReporter, compiling, word_on_compiling
 
 
 class Lines(SilentReporter):
@@ -23,19 +22,19 @@ class Lines(SilentReporter):
 
 
 def test_a_slow_start_is_explained(monkeypatch):
-    monkeypatch.setattr(session, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.0)
     reporter = Lines()
-    with _word_on_compiling(reporter) as advance:
+    with word_on_compiling(reporter, "this") as advance:
         while not reporter.lines:
             time.sleep(0.001)
         advance(3)
-    assert (reporter.lines, reporter.files) == ([COMPILING], 3)
+    assert (reporter.lines, reporter.files) == ([compiling("this")], 3)
 
 
 def test_nothing_is_said_once_files_are_measured(monkeypatch):
-    monkeypatch.setattr(session, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 60.0)
     reporter = Lines()
-    with _word_on_compiling(reporter) as advance:
+    with word_on_compiling(reporter, "this") as advance:
         advance(2)
         advance(1)
     assert (reporter.lines, reporter.files) == ([], 3)

@@ -26,7 +26,7 @@ from meloctl.machine import computes_in_half
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
-from meloctl.progress import ProgressReporter
+from meloctl.progress import ProgressReporter, word_on_compiling
 from meloctl.rows.codec import Rows, decode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
@@ -69,11 +69,11 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     def make(folder: Path) -> RunOutput:
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
-        with using_threads(plan.threads):
+        with using_threads(plan.threads), word_on_compiling(reporter, "what writes rows") as advance:
             if isinstance(plan.source, Infill):
-                pieces, cache_bytes = _infill(model, plan, plan.source, folder, reporter.advance)
+                pieces, cache_bytes = _infill(model, plan, plan.source, folder, advance)
             else:
-                pieces, cache_bytes = _compose(model, plan, plan.source, folder, reporter.advance)
+                pieces, cache_bytes = _compose(model, plan, plan.source, folder, advance)
         midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
         facts, files = _write_files(pieces, plan, midis)
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})

@@ -1,11 +1,9 @@
 """One `meloctl stats`: measures a corpus, tests the evidence, writes the tables and pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from threading import Timer
 
 from analysis.chunked_map import Workers, forget_chunks
 from analysis.corpus import find_files, fingerprint
@@ -16,12 +14,12 @@ from analysis.reading import AS_IT_STANDS, READER, Reading
 from analysis.significance import evidence_of
 from analysis.similarity import BRIEF
 from meloctl.formatting import count
-from meloctl.progress import ProgressReporter
+from meloctl.progress import ProgressReporter, word_on_compiling
 from meloctl.stats.words import lines_of
 from meloctl.workspace import Recipe, RunOutput
 
-COMPILING = "Starting; the first time on a machine, what reads and measures files is compiled, which takes 10 to 30 s"
-_PATIENCE_SECONDS = 2.0
+COMPILED = "what reads and measures files"
+"""What the first command on a machine compiles."""
 
 PICTURES = ("offsets.png", "families.png")
 
@@ -104,7 +102,7 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
 
     recipe, chunks = plan.recipe, folder / "chunks"
     reporter.stage("measuring", len(plan.paths))
-    with _word_on_compiling(reporter) as advance:
+    with word_on_compiling(reporter, COMPILED) as advance:
         measured = measure_corpus(plan.paths, plan.task, chunks, key=recipe.key, workers=plan.workers, on_files=advance)
     if not measured.pieces:
         first = next(measured.each_skipped())
@@ -130,20 +128,3 @@ def write_statistics(plan: StatsPlan, folder: Path, reporter: ProgressReporter) 
         results={"table": table, "lines": lines_of(measured, evidence, table["skipped"])},
         scratch=[chunks.name],
     )
-
-
-@contextmanager
-def _word_on_compiling(reporter: ProgressReporter) -> Iterator[Callable[[int], None]]:
-    """How files are counted; a message is sent where the first of them takes long."""
-    waiting = Timer(_PATIENCE_SECONDS, reporter.message, [COMPILING])
-    waiting.daemon = True
-
-    def advance(files: int) -> None:
-        waiting.cancel()
-        reporter.advance(files)
-
-    waiting.start()
-    try:
-        yield advance
-    finally:
-        waiting.cancel()

@@ -24,7 +24,7 @@ from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window
 from meloctl.model.checkpoint import save_model
 from meloctl.model.registry import Model
-from meloctl.progress import ProgressReporter
+from meloctl.progress import ProgressReporter, word_on_compiling
 from meloctl.threads import ThreadTuner, using_threads
 from meloctl.training.distributed_packs import DistributedPacks, StepBatch
 from meloctl.training.options import TrainConfig
@@ -109,7 +109,8 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
     clock = _clock(job, accelerator, progress.seconds if progress else 0.0)
     busy = ""
     if progress is None:
-        measured = rehearse(state, packs, job.validation, config, tuner, clock)
+        with word_on_compiling(reporter, "what computes a step"):
+            measured = rehearse(state, packs, job.validation, config, tuner, clock)
         progress = plan_run(
             config,
             packs_per_epoch=len(stream.arrangement(0)),
