@@ -17,7 +17,7 @@ from analysis.arrays import Ints
 from meloctl.model.attention.tiled.plan import RowTilePlan
 from meloctl.model.attention.tiled.row_tile import RowTile, shifted
 
-_SUMMARY_MULTIPLE = 16
+_SUMMARY_MULTIPLE = 64
 """Summaries of a pack are padded to a multiple of so many, so that matrix products have few shapes; padding has no keys."""
 
 
