@@ -97,7 +97,7 @@ def gpt2(shape: Shape) -> nn.Module:
 
     `gpt2` drops attention weights as that library does by default; on a CPU PyTorch has no flash kernel with
     dropout, so the whole matrix is formed. `gpt2-flash` drops none, so SDPA takes its flash kernel, as it does for ours.
-    Both drop a tenth of what the branches add, like ours, and keep no cache of keys.
+    Both drop a tenth of what the branches add, as the library does and ours by default does not, and keep no cache of keys.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 
