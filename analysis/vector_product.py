@@ -61,7 +61,7 @@ def _intrinsic(inputs: int, lanes: int, rows: int, *, half: bool) -> Callable[..
         zero = ir.Constant(numbers, [0.0] * VECTOR)
         sums = [[[builder.load(target, align=4) for target in row] for row in targets]]
         sums += [[[zero] * len(vectors) for _ in range(rows)] for _ in range(1, ways)]
-        held = [[[cgutils.alloca_once_value(builder, x) for x in row] for row in way] for way in sums]  # type: ignore[no-untyped-call]
+        held = [[[cgutils.alloca_once_value(builder, x) for x in row] for row in way] for way in sums]  # type: ignore[no-untyped-call,unused-ignore]
         shift, high = ir.Constant(words, [16] * VECTOR), ir.Constant(words, [0xFFFF0000] * VECTOR)
         with cgutils.for_range(builder, blocks) as loop:
             x_now = builder.add(x_at, builder.mul(loop.index, x_at.type(inputs)))
