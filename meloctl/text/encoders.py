@@ -72,7 +72,9 @@ def checked_text(text: str) -> str:
         MeloError: it is empty, too long, without a letter, or holds control characters.
     """
     if not text.strip():
-        raise MeloError("the text is empty; say how the music should be, as in 'calm and slow' or '暴风雨'", field="text")
+        raise MeloError(
+            "the text is empty; say how the music should be, as in 'calm and slow' or '暴风雨'", field="text"
+        )
     if len(text) > MOST_CHARACTERS:
         raise MeloError(
             f"{len(text):,} characters; give at most {MOST_CHARACTERS} (a sentence or two)", field="text", given=text
@@ -80,7 +82,9 @@ def checked_text(text: str) -> str:
     for character in text:
         if unicodedata.category(character) in _CONTROL:
             raise MeloError(
-                f'holds the control character "{escaped(character)}"; give plain words', field="text", given=escaped(text)
+                f'holds the control character "{escaped(character)}"; give plain words',
+                field="text",
+                given=escaped(text),
             )
     if not any(character.isalpha() for character in text):
         raise MeloError("has no letters; say how the music should be, as in 'calm and slow'", field="text", given=text)

@@ -77,7 +77,11 @@ def _pooling(folder: Path) -> str:
             given=str(folder),
         )
     config = read_json(folder / "1_Pooling" / "config.json", what="pooling's settings", max_bytes=MAX_JSON_BYTES)
-    chosen = [key for key, on in config.items() if key.startswith("pooling_mode_") and on] if isinstance(config, dict) else []
+    chosen = (
+        [key for key, on in config.items() if key.startswith("pooling_mode_") and on]
+        if isinstance(config, dict)
+        else []
+    )
     if len(chosen) != 1 or chosen[0] not in _POOLINGS:
         raise MeloError(
             f"pools by {', '.join(chosen) or 'nothing'}; only the mean of tokens and the first token can be run",
@@ -118,7 +122,9 @@ def _load(folder: Path) -> tuple[Any, Any]:
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     if missing or found["mismatched_keys"]:
         raise MeloError(
-            f"its weights lack {missing[0] if missing else found['mismatched_keys'][0][0]}", field="encoder", given=str(folder)
+            f"its weights lack {missing[0] if missing else found['mismatched_keys'][0][0]}",
+            field="encoder",
+            given=str(folder),
         )
     return tokenizer, model.eval().requires_grad_(False)
 
