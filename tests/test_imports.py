@@ -18,7 +18,7 @@ LAYERS = (
     ("meloctl.rows",),
     ("meloctl.dataset",),
     ("meloctl.model",),
-    ("meloctl.score", "meloctl.corpus", "meloctl.stats", "meloctl.masking"),
+    ("meloctl.score", "meloctl.corpus", "meloctl.stats", "meloctl.masking", "meloctl.text"),
     ("meloctl.training", "meloctl.generation"),
     ("meloctl.evaluation", "meloctl.report", "meloctl.play"),
     ("meloctl.comparison",),
