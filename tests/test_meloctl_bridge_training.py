@@ -167,7 +167,9 @@ def test_padding_counts_for_nothing():
     short, long = examples.by_length[[0, -1]]
     plans = [torch.from_numpy(examples.plans[i]) for i in (short, long)]
     assert len(plans[0]) < len(plans[1])
-    alone, both = (network.embed(batch_of([examples.conditions[i] for i in chosen])) for chosen in ([short], [short, long]))
+    alone, both = (
+        network.embed(batch_of([examples.conditions[i] for i in chosen])) for chosen in ([short], [short, long])
+    )
     t = torch.tensor([0.4])
     padded = torch.nn.utils.rnn.pad_sequence(plans, batch_first=True)
     padded[0, len(plans[0]) :] = 7.0
@@ -188,7 +190,9 @@ def test_the_loss_is_that_of_the_displacement():
 
 
 def test_what_is_dropped_is_gone():
-    batch = batch_of([BarConditions.of_text(np.ones((5, 8), dtype=np.float32), np.arange(32.0, dtype=np.float32))] * 400)
+    batch = batch_of(
+        [BarConditions.of_text(np.ones((5, 8), dtype=np.float32), np.arange(32.0, dtype=np.float32))] * 400
+    )
     config = BridgeTrainConfig(steps=1)
     out = dropped(batch, config, torch.Generator().manual_seed(0))
     no_text, no_wants = out.has_text[:, 0, 0] == 0, out.said.sum((1, 2)) == 0

@@ -53,9 +53,7 @@ class BarConditions:
             wants: (T, A) levels, NaN where nothing is said.
             embedding: (E,) of the text.
         """
-        return cls(
-            wants=wants, texts=embedding[None], text=np.zeros(len(wants), dtype=np.int64), piece_bars=len(wants)
-        )
+        return cls(wants=wants, texts=embedding[None], text=np.zeros(len(wants), dtype=np.int64), piece_bars=len(wants))
 
     def unsaid(self) -> Self:
         """The same bars with nothing wanted of them."""

@@ -100,13 +100,21 @@ class _State:
             network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
         )
         for p in network.parameters():  # so that moments are there before the first step, to be restored into
-            self.optimizer.state[p] = {"step": torch.tensor(0.0), "exp_avg": p.new_zeros(p.shape), "exp_avg_sq": p.new_zeros(p.shape)}
+            self.optimizer.state[p] = {
+                "step": torch.tensor(0.0),
+                "exp_avg": p.new_zeros(p.shape),
+                "exp_avg_sq": p.new_zeros(p.shape),
+            }
 
     def tensors(self) -> dict[str, Tensor]:
         """All by name."""
         out = {}
         for name, p in self.parameters.items():
-            out |= {f"weights.{name}": p.detach(), f"average.{name}": self.average[name], f"best.{name}": self.best[name]}
+            out |= {
+                f"weights.{name}": p.detach(),
+                f"average.{name}": self.average[name],
+                f"best.{name}": self.best[name],
+            }
             out |= {f"{key}.{name}": value for key, value in self.optimizer.state[p].items()}
         return {name: tensor.contiguous() for name, tensor in out.items()}
 
@@ -152,7 +160,9 @@ def train_bridge(
         progress.step += 1
         progress.seconds = time.monotonic() - began
         if not math.isfinite(loss):
-            raise MeloError(f"{folder}: the bridge's loss is not finite at step {progress.step}; the plans may be damaged")
+            raise MeloError(
+                f"{folder}: the bridge's loss is not finite at step {progress.step}; the plans may be damaged"
+            )
         if _share(progress, config) >= (progress.evaluations + 1) / EVALUATIONS:
             _evaluate(state, validation, config, progress)
             progress.seconds = time.monotonic() - began
@@ -184,7 +194,9 @@ def _step(state: _State, training: BridgeExamples, config: BridgeTrainConfig, st
     conditions = batch_of([training.conditions[i] for i in chosen])
     conditions = dropped(conditions, config, generator)
     u = (torch.arange(len(chosen)) + torch.rand(1, generator=generator)) / len(chosen)
-    noise, text = bridge_losses(state.network, conditions, _padded([training.plans[i] for i in chosen]), u**2, generator)
+    noise, text = bridge_losses(
+        state.network, conditions, _padded([training.plans[i] for i in chosen]), u**2, generator
+    )
     loss = noise + text
     rate = config.learning_rate * min(share / _WARM_UP + 0.02, 1) * 0.5 * (1 + math.cos(math.pi * min(share, 1)))
     for group in state.optimizer.param_groups:
@@ -236,7 +248,7 @@ def dropped(conditions: ConditionBatch, config: BridgeTrainConfig, generator: to
     count, _, attributes = conditions.said.shape
     chance = torch.rand(count, 1, 1, generator=generator)
     edges = np.cumsum([config.drop_all, config.drop_text, config.drop_wants])
-    text = ((chance >= edges[1])).float()
+    text = (chance >= edges[1]).float()
     wants = ((chance >= edges[0]) & ((chance < edges[1]) | (chance >= edges[2]))).float()
     kept = wants * (torch.rand(count, 1, attributes, generator=generator) >= config.drop_want)
     said = conditions.said * kept
