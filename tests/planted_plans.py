@@ -1,4 +1,4 @@
-"""Pieces whose plans are known to say what they are asked for: levels that wander smoothly, and plans that are a linear map of them."""
+"""Pieces whose plans are known to say what they are asked for: a linear map of levels that wander smoothly."""
 
 import numpy as np
 

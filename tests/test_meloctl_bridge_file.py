@@ -77,12 +77,12 @@ def test_the_default_sizes_ship():
 
 
 def test_another_music_models_bridge_is_refused(folder):
-    with pytest.raises(MeloError, match="a bridge of another music model.*meloctl train-bridge"):
+    with pytest.raises(MeloError, match=r"a bridge of another music model.*meloctl train-bridge"):
         load_bridge(folder, model_weights="0" * 16, encoder_fingerprint=ENCODER)
 
 
 def test_another_encoders_bridge_is_refused(folder):
-    with pytest.raises(MeloError, match="a bridge of another text encoder.*meloctl train-bridge"):
+    with pytest.raises(MeloError, match=r"a bridge of another text encoder.*meloctl train-bridge"):
         load_bridge(folder, model_weights=MODEL, encoder_fingerprint="0" * 16)
 
 

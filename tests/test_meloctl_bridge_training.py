@@ -1,4 +1,4 @@
-"""A bridge that learns planted plans: its samples say what they are asked for, and a run that was killed goes on as if it had not been."""
+"""A bridge that learns planted plans: its samples say what they are asked for, and a killed run goes on as if it had not been."""
 
 import numpy as np
 import pytest
@@ -152,7 +152,7 @@ def test_a_run_that_ended_is_not_trained_again(tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 64, b"PK\x03\x04 a pickle"])
 def test_a_damaged_state_is_refused(tmp_path, damage):
     (tmp_path / STATE).write_bytes(damage)
-    with pytest.raises(MeloError, match="damaged training state.*delete"):
+    with pytest.raises(MeloError, match=r"damaged training state.*delete"):
         train_bridge(
             new_network(), planted(0, 4, 8), planted(1, 2, 2), BridgeTrainConfig(steps=1), tmp_path, SilentReporter()
         )
@@ -179,7 +179,7 @@ def test_padding_counts_for_nothing():
 
 
 def test_the_loss_is_that_of_the_displacement():
-    # An untrained network predicts the noise of Gaussian music around z_text = 0: at t = 1 all of z, so the rest is the music itself
+    # An untrained network takes music for Gaussian around z_text = 0: at t = 1 it predicts all of z, and the rest is the music
     network, examples = new_network(), planted(2, 6, 1)
     plans = torch.from_numpy(examples.plans[0])[None]
     noise, text = bridge_losses(

@@ -3,6 +3,7 @@
 Shape letters: T bars, A attributes, D width of a plan, K texts, E width of an embedding.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,7 +71,7 @@ def make_examples(
 
 def _example(piece: PlannedPiece, index: int, caption: Captioner, generator: np.random.Generator) -> BridgeExample:
     least, most = min(LEAST_BARS, len(piece)), min(WINDOW, len(piece))
-    length = int(round(np.exp(generator.uniform(np.log(least), np.log(most)))))
+    length = round(math.exp(generator.uniform(math.log(least), math.log(most))))
     first = int(generator.integers(len(piece) - length + 1)) if generator.random() < 0.75 else 0
     wanted = wanted_of(piece.levels[first : first + length], generator)
     captions = tuple(caption(wanted.wants[wanted.section == k], generator) for k in range(wanted.section[-1] + 1))

@@ -3,8 +3,8 @@
     q(z_t | z_text, z_music) = N(α_t z_music + (1 − α_t) z_text, β_t I)
     α_t = 1 − t        β_t = t² e + t (1 − t) b
 
-e is the end variance, b the bridge variance. t = 0 is the music itself (α = 1, β = 0); t = 1 is the text with noise of variance e,
-the same noise in training and where sampling starts. e must not be 0: a text has many musics, and everything that follows from
+e is the end variance, b the bridge variance. t = 0 is the music itself (α = 1, β = 0); t = 1 is the text with noise of variance
+e, the same noise in training and where sampling starts. e must not be 0: a text has many musics, and everything that follows from
 one start by a deterministic path would be one of them.
 
 The law is that of z_1 = z_text + √e ξ, with a Brownian bridge of variance b between z_music and z_1. So the posterior of an

@@ -1,5 +1,5 @@
-"""Fits a bridge to examples: what a step draws depends on the seed and its number alone, so a run that was killed goes on as if it
-had not been.
+"""Fits a bridge to examples. What a step draws depends on the seed and its number alone, so a killed run goes on as if it had
+not been killed.
 
 Shape letters: B examples, T bars, D width of a plan.
 """
@@ -263,7 +263,7 @@ def dropped(conditions: ConditionBatch, config: BridgeTrainConfig, generator: to
 
 @torch.no_grad()
 def _evaluate(state: _State, validation: BridgeExamples, config: BridgeTrainConfig, progress: BridgeProgress) -> None:
-    """Measure the averaged weights on the validation examples, always with the same times and noise; keep them if they are best."""
+    """Measure the averaged weights on the validation examples, always at the same times; keep them if they are best."""
     network = state.network
     own = {name: p.detach().clone() for name, p in state.parameters.items()}
     for name, p in state.parameters.items():
