@@ -108,7 +108,7 @@ class _State:
 
     def tensors(self) -> dict[str, Tensor]:
         """All by name."""
-        out = {}
+        out: dict[str, Tensor] = {}
         for name, p in self.parameters.items():
             out |= {
                 f"weights.{name}": p.detach(),
@@ -202,7 +202,7 @@ def _step(state: _State, training: BridgeExamples, config: BridgeTrainConfig, st
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), _CLIP)
     state.optimizer.step()
     decay = min(_EMA, (step + 1) / (step + 10))
