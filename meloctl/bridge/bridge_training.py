@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from analysis.arrays import Floats32, Ints
 from analysis.errors import MeloError
-from meloctl.bridge.bar_conditions import BarConditions, ConditionBatch, batch_of
+from meloctl.bridge.bar_conditions import ConditionBatch, batch_of
+from meloctl.bridge.bridge_examples import BridgeExamples
 from meloctl.bridge.bridge_network import BridgeNetwork
 from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
 from meloctl.progress import ProgressReporter
@@ -34,23 +34,6 @@ _EMA = 0.998
 _CLIP = 1.0
 _VALIDATION_DRAWS = 4
 """Times at which each held-out example is looked at."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BridgeExamples:
-    """Conditions and the plans that belong to them."""
-
-    conditions: Sequence[BarConditions]
-    plans: Sequence[Floats32]
-    """(T, D) each."""
-
-    @cached_property
-    def by_length(self) -> Ints:
-        """Indices, shortest first."""
-        return np.argsort([len(plans) for plans in self.plans], kind="stable")
-
-    def __len__(self) -> int:
-        return len(self.plans)
 
 
 @dataclass(frozen=True, kw_only=True)
