@@ -30,11 +30,18 @@ from meloctl.rows.vocabulary import Vocabulary
 PLAN_WIDTH = 16
 """Default D."""
 
-PLAN_NOISE = 0.5
-"""Default σ: 18.6 bits a bar at most."""
+PLAN_NOISE = 0.3
+"""Default σ: 28.8 bits a bar at most."""
 
 _HIDDEN = 96
 """Inner width of the network that reads a plan off a bar's features."""
+
+_FILLING = 0.8
+"""What an attribute, in units of its spread, is multiplied with to fill the range of a number of a plan."""
+
+_STEERING = 0.15
+"""Standard deviation of the first weights from plans to rows. With those of all other layers, rows would drown the plans before
+they are understood, and learn to do without."""
 
 _ATTRIBUTE_WEIGHT = 2.0
 """Of the attributes' loss beside that of the rows, both in nats of a bar."""
@@ -145,6 +152,7 @@ class PlanChannel(nn.Module):
         """
         super().__init__()
         self.noise = noise
+        self.through = nn.Linear(N_FEATURES, plan_width, bias=False)
         self.inner = nn.Linear(N_FEATURES, _HIDDEN)
         self.outer = nn.Linear(_HIDDEN, plan_width)
         self.own = nn.Linear(plan_width, width)
@@ -165,13 +173,21 @@ class PlanChannel(nn.Module):
         return self.own.in_features / 2 * math.log2(1 + self.noise**-2)
 
     def init_weights(self) -> None:
-        """Draw the encoder's weights so that plans of usual bars fill their range; the rest is drawn as in all of the model."""
-        for layer in (self.inner, self.outer):
-            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+        """Set the encoder so that the first numbers of a plan begin as the attributes, in a range that they fill, and the others
+        as mixtures of all features; the rest is drawn as in all of the model."""
+        plan_width, k = self.through.weight.shape
+        nn.init.normal_(self.inner.weight, std=k**-0.5)
+        nn.init.normal_(self.through.weight, std=k**-0.5)
+        same = min(len(ATTRIBUTES), plan_width)
+        for layer in (self.own, self.next, self.opening):
+            nn.init.normal_(layer.weight, std=_STEERING)
+        for weight, scale in ((self.through.weight, _FILLING), (self.attributes.weight, 1 / _FILLING)):
+            with torch.no_grad():
+                weight[:same] = scale * torch.eye(*weight[:same].shape)
 
     def forward(self, features_TK: Tensor) -> Tensor:
         """(T, K) features → (T, D) plans, without noise."""
-        return torch.tanh(self.outer(F.silu(self.inner(features_TK))))
+        return torch.tanh(self.through(features_TK) + self.outer(F.silu(self.inner(features_TK))))
 
     def conditioned(self, r_NC: Tensor, features: PackFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """Rows with their plans added, through the channel's noise in training.
@@ -185,7 +201,8 @@ class PlanChannel(nn.Module):
             plans, in nats.
         """
         with torch.autocast(r_NC.device.type, enabled=False):
-            plans = self(features.values)
+            values = features.values.to(self.inner.weight.dtype)
+            plans = self(values)
             if self.training:
                 plans = plans + self.noise * torch.randn_like(plans)
             given = features.given[:, None]
@@ -193,15 +210,15 @@ class PlanChannel(nn.Module):
             rows_TC = own + following.roll(-1, dims=0) * features.has_next[:, None]
             start_WC = (self.opening(plans) * given)[features.first_bar_W]
             n_attributes = features.known.shape[1]
-            missed = (self.attributes(plans) - features.values[:, :n_attributes]) ** 2
+            missed = (self.attributes(plans) - values[:, :n_attributes]) ** 2
             loss = _ATTRIBUTE_WEIGHT / 2 * (missed * features.known).sum()
         return r_NC + rows_TC.index_select(0, features.bar_N), start_WC, loss
 
     @torch.no_grad()
     def of_rows(self, rows: Rows, vocabulary: Vocabulary) -> Floats32:
         """(T, D) plans of the bars of a piece of rows (L, F) that opens with a header, without noise."""
-        plans: Floats32 = self(torch.from_numpy(piece_features(rows, vocabulary).values)).numpy()
-        return plans
+        values = torch.from_numpy(piece_features(rows, vocabulary).values).to(self.inner.weight.dtype)
+        return np.asarray(self(values).float().numpy())
 
     @torch.no_grad()
     def conditions(self, plans: BarPlans) -> PlanConditions:
@@ -215,11 +232,12 @@ class PlanChannel(nn.Module):
                 f"plans of {plans.vectors.shape[1]} numbers a bar, and the model has {self.own.in_features}; "
                 "they are of another model"
             )
-        vectors, given = torch.from_numpy(plans.vectors.astype(np.float32)), torch.from_numpy(plans.given)[:, None]
+        vectors = torch.from_numpy(plans.vectors).to(self.inner.weight.dtype)
+        given = torch.from_numpy(plans.given)[:, None]
         own, following = self.own(vectors) * given, self.next(vectors) * given
         rows = own + torch.cat([following[1:], torch.zeros_like(following[:1])])
         start = (self.opening(vectors) * given)[:1].sum(dim=0)
-        return PlanConditions(rows=rows.numpy(), start=start.numpy())
+        return PlanConditions(rows=rows.float().numpy(), start=start.float().numpy())
 
 
 class WithLoss(torch.autograd.Function):
