@@ -120,10 +120,10 @@ def test_conditions_are_what_training_adds():
     given = np.array([True, True, False, True, False, False, True, True])
     pack = pack_of([one], given)
     with torch.no_grad():
-        features = model.layout(pack).features
-        added, start_WC, _ = model.plans.conditioned(torch.zeros(len(bar), 24).double(), features)
+        layout = model.layout(pack)
+        added, start_WC, _ = model.plans.conditioned(torch.zeros(len(layout.rows_NF), 24).double(), layout.features)
     conditions = model.plans.conditions(BarPlans(vectors=model.plans.of_rows(one.rows, V), given=given))
-    np.testing.assert_allclose(added.numpy(), conditions.rows[bar], atol=1e-5)
+    np.testing.assert_allclose(added.numpy()[: len(bar)], conditions.rows[bar], atol=1e-5)
     np.testing.assert_allclose(start_WC[0].numpy(), conditions.start, atol=1e-5)
 
 
@@ -157,7 +157,7 @@ def test_the_loss_of_plans_is_in_the_gradient_alone():
     x, loss = torch.ones(2, 3, requires_grad=True), torch.tensor(7.0, requires_grad=True)
     total = 0.25 * WithLoss.apply(x, loss).sum()
     total.backward()
-    assert (float(total), float(loss.grad), float(x.grad.sum())) == (1.5, 0.25, 1.5)
+    assert (float(total.detach()), float(loss.grad), float(x.grad.sum())) == (1.5, 0.25, 1.5)
 
 
 def test_shares_of_windows_and_bars_that_are_shown():
@@ -193,21 +193,21 @@ def test_plans_that_do_not_fit_are_refused():
             BarPlans(vectors=vectors, given=given)
 
 
-def test_a_short_training_learns_to_use_plans():
+def test_a_short_training_learns_to_use_plans(one_thread):
     """Pieces of loud or soft bars by chance: with the plan the velocity is known, without it is not."""
     random = np.random.default_rng(0)
     pieces = []
-    for seed in range(24):
+    for seed in range(12):
         rows = window(seed, bars=4, parts=1)[0].rows.copy()
         bar = np.cumsum(rows[:, INSTRUMENT] == V.bar) - 1
         level = np.where(random.random(4) < 0.5, 2, 28)[bar]
         rows[:, VELOCITY] = np.where(rows[:, VELOCITY] >= 0, level, rows[:, VELOCITY])
         pieces.append(Window(rows=rows, first_bar=0))
-    model = planned(plan_noise=0.5).float().train()
+    model = planned(plan_noise=0.2).float().train()
     rate = torch.optim.Adam(model.parameters(), lr=0.01)
     pack = pack_of(pieces, all_bars(*pieces))
     layout = model.layout(pack)
-    for _ in range(60):
+    for _ in range(80):
         rate.zero_grad()
         (model(layout).sum() / layout.n_notes).backward()
         rate.step()

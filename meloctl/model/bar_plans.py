@@ -245,7 +245,12 @@ class WithLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, nll: Tensor, loss: Tensor) -> Tensor:  # noqa: ARG004 - as torch calls it
-        """The values of nll (…), all of which the caller sums with one weight; the loss () will be weighted like them."""
+        """The values of nll, as they are.
+
+        Args:
+            nll: (…), all of which the caller sums with one weight.
+            loss: (), which will be weighted like each of them.
+        """
         return nll.view_as(nll)
 
     @staticmethod
