@@ -14,6 +14,7 @@ LAYERS = (
     ("masks",),
     ("meloctl", "meloctl.progress", "meloctl.formatting", "meloctl.openmp", "meloctl.machine", "meloctl.threads"),
     ("meloctl.workspace", "meloctl.html"),
+    ("meloctl.weights",),
     ("meloctl.rows",),
     ("meloctl.dataset",),
     ("meloctl.model",),
