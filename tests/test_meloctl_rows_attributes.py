@@ -81,7 +81,9 @@ def test_transposing_moves_the_register_alone_and_tempo_the_tempo_alone(piece):
     moved = transpose(rows, 1, V)
     if moved is not rows:
         after = bar_attributes(moved, V)
-        np.testing.assert_allclose(after[:, REGISTER] - before[:, REGISTER], np.where(np.isnan(before[:, 2]), np.nan, 1 / 12))
+        np.testing.assert_allclose(
+            after[:, REGISTER] - before[:, REGISTER], np.where(np.isnan(before[:, 2]), np.nan, 1 / 12)
+        )
         others = [a for a in range(8) if a != REGISTER]
         np.testing.assert_allclose(after[:, others], before[:, others], atol=1e-9)
     faster = shift_tempo(rows, 24, V)

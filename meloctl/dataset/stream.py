@@ -12,8 +12,8 @@ import numpy as np
 from analysis.errors import MeloError
 from meloctl.dataset.augment import augment
 from meloctl.dataset.infill_windows import random_infill_window
-from meloctl.dataset.plan_bars import random_plan_bars
 from meloctl.dataset.packs import Arrangement, Pack, arrange, lengths_of, pack_of, padding_share
+from meloctl.dataset.plan_bars import random_plan_bars
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import Vocabulary
 

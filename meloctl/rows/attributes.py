@@ -184,9 +184,7 @@ class _Onsets:
     """Semitones from the onset before; without meaning for a part's first in its bar."""
 
 
-def _onsets(
-    note: Ints, bar: Ints, length: Ints, opens_part: Bools, opens_onset: Bools, bar_steps: Floats
-) -> _Onsets:
+def _onsets(note: Ints, bar: Ints, length: Ints, opens_part: Bools, opens_onset: Bools, bar_steps: Floats) -> _Onsets:
     """Articulation and leap of each onset.
 
     Args:
