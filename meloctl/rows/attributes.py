@@ -1,7 +1,7 @@
 """Eight musical attributes measured from rows: by bar, and of any span of bars.
 
-All are functions of sums over notes, so a span's attributes are those of its bars' sums added up. Shape letters: L rows, F fields,
-T bars, A attributes.
+All are functions of sums over notes, so a span's attributes are those of its bars' sums added up. Shape letters: L rows,
+F fields, T bars, A attributes.
 """
 
 from dataclasses import dataclass, fields

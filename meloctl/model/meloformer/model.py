@@ -6,9 +6,9 @@ Each layer has four blocks (the founding documents' SS, SR, RS and RR):
     K2,V2   a second projection of S'
     RS+RR   R' = attend(query a row of bar b; keys: K2,V2 of S'_c of bars c < b, and the rows that the mask shows)
 
-Nothing later is ever seen, but for bar plans where they are given (`bar_plans`): a row's state predicts the next row. A batch is a pack: windows of pieces one after the other, which
-never see each other, so there is no batch dimension. Shape letters: N rows, T bars, C width, H query heads, G key and
-value heads, D width of a head, F fields, E gates, M rows that count.
+Nothing later is ever seen, but for bar plans where they are given (`bar_plans`): a row's state predicts the next row. A batch is
+a pack: windows of pieces one after the other, which never see each other, so there is no batch dimension. Shape letters: N rows,
+T bars, C width, H query heads, G key and value heads, D width of a head, F fields, E gates, M rows that count, W windows.
 """
 
 from collections.abc import Sequence
