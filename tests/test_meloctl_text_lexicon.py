@@ -146,6 +146,19 @@ def test_scenes():
         assert all(re.search("[一-鿿]", text) for text in scene.zh)
 
 
+def test_scenes_contradict_no_word_that_stands_in_them():
+    # "a dense forest" says "dense": a scene implies what the words in it imply, or they mislead
+    wrong = [
+        (text, word.text)
+        for scene in all_scenes()
+        for word in all_words()
+        if word.side != "middle" and (len(word.text) > 1)
+        for text in scene.phrasings(word.language)
+        if holds(text, word.text, word.language) and not scene.levels.get(word.attribute, 0) * word.level > 0
+    ]
+    assert wrong == []
+
+
 def test_the_scenes_of_the_founding_document():
     levels = {text: scene.levels for scene in all_scenes() for text in scene.zh}
     assert {name: level > 0 for name, level in levels["流星雨"].items()} == {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.arrays import Floats
+from analysis.arrays import Bools, Floats
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.chinese_sentences import chinese_course, chinese_sentence
 from meloctl.text.courses import course_saying, section_sayings
@@ -79,7 +79,7 @@ def caption(
     """
     music = levels_A if music_A is None else music_A
     course = None if course_SA is None or np.isnan(course_SA).all() else course_SA
-    moving = np.isfinite(np.full((1, len(ATTRIBUTES)), np.nan) if course is None else course).any(axis=0, keepdims=True)[0]
+    moving = _moving(course)
     if scene is None and random.random() < _SCENE:
         agreeing = agreeing_scenes(np.where(moving, np.nan, music), split)
         scene = pick_scene(agreeing, random) if agreeing else None
@@ -105,6 +105,13 @@ def caption(
         sayings=tuple(sayings),
         section_sayings=tuple(tuple(s) for s in sections),
     )
+
+
+def _moving(course_SA: Floats | None) -> Bools:
+    """(A,) attributes that a course speaks of."""
+    if course_SA is None:
+        return np.zeros(len(ATTRIBUTES), dtype=bool)
+    return np.asarray(np.isfinite(course_SA).any(axis=0), dtype=bool)
 
 
 def _whole_sayings(
