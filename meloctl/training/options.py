@@ -20,6 +20,9 @@ INFILL = 0.25
 LEARNING_RATE = 0.03
 """Default peak of the schedule, for models of all sizes; see `TrainConfig.learning_rate`."""
 
+FINE_TUNING_RATE = 0.01
+"""Default peak where training starts from given weights."""
+
 GATE_PRICE = 0.02
 """Default penalty of open gates, in nats per note."""
 
@@ -33,6 +36,9 @@ class TrainOptions:
     """
 
     model: str | None = None
+    from_: str | None = None
+    """A model whose weights training starts from: its folder, or "default"; None: random weights."""
+
     mask: Path | None = None
     gates: bool = False
     gate_price: float | None = None

@@ -81,6 +81,8 @@ def _make(
     torch.manual_seed(plan.config.seed)
     model = build(plan.name.architecture, plan.name.config, vocabulary, plan.spec, gated=plan.config.gates)
     model.heads.init_biases(data.baseline.unigram)
+    if plan.start:
+        plan.start.load_into(model)
     unigram, bigram = data.baseline.bits_per_note(model, data.validation)
     baselines = {"unigram": unigram, "bigram by field": bigram}
     visible, work = None, None
