@@ -1,5 +1,6 @@
 """One `meloctl train-bridge`: from a music model with plans and a corpus to a bridge."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from meloctl.bridge.bridge_captions import span_caption
-from meloctl.bridge.bridge_examples import PlannedPiece, bridge_examples, distinct_texts, make_examples
+from meloctl.bridge.bridge_examples import BridgeExample, PlannedPiece, bridge_examples, distinct_texts, make_examples
 from meloctl.bridge.bridge_file import (
     DESCRIPTION,
     WEIGHTS,
@@ -39,7 +40,11 @@ from meloctl.workspace import Run, RunOutput, Workspace
 
 LOSSES = "losses.csv"
 _SCRATCH, _TEXTS = "unfinished", "texts.safetensors"
-_TRAINING_SPANS, _HELD_OUT_SPANS = 10_000, 300
+_TRAINING_SPANS, _HELD_OUT_SPANS = 10_000, 200
+"""Most spans of pieces with captions, …"""
+
+_BARS_A_SPAN = 4
+"""… and a small corpus has one for so many bars."""
 
 
 class PlannedCorpus(NamedTuple):
@@ -80,8 +85,8 @@ def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporte
     )
     corpus = planned_corpus(shard, channel, reporter)
     generator = np.random.default_rng(plan.options.seed)
-    spans = make_examples(corpus.training, _TRAINING_SPANS, span_caption, generator)
-    held_out_spans = make_examples(corpus.held_out, _HELD_OUT_SPANS, span_caption, generator)
+    spans = _spans(corpus.training, _TRAINING_SPANS, generator)
+    held_out_spans = _spans(corpus.held_out, _HELD_OUT_SPANS, generator)
     texts, scratch = distinct_texts([*spans, *held_out_spans]), folder / _SCRATCH
     embeddings = text_embeddings(texts, plan.encoder, scratch / _TEXTS, reporter)
     training = bridge_examples(corpus.training, spans, texts, embeddings)
@@ -100,6 +105,11 @@ def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporte
         pd.DataFrame(progress.history).to_csv(partial, index=False)
     results = {"seconds": progress.seconds, "texts": len(texts), "pieces": len(corpus.training), **quality}
     return RunOutput(files=[WEIGHTS, DESCRIPTION, LOSSES], results={"bridge": results}, scratch=[_SCRATCH])
+
+
+def _spans(pieces: list[PlannedPiece], most: int, generator: np.random.Generator) -> list[BridgeExample]:
+    count = min(most, math.ceil(sum(map(len, pieces)) / _BARS_A_SPAN))
+    return make_examples(pieces, count, span_caption, generator)
 
 
 def _channel(folder: Path) -> PlanChannel:
