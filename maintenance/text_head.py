@@ -15,8 +15,8 @@ from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.encoders import DEFAULT_ENCODER, load_encoder
 from meloctl.text.head_examples import plain_examples
 from meloctl.text.head_training import train_head
-from meloctl.text.text_reading import DEFAULT_HEAD
 from meloctl.text.text_head import load_head, save_head
+from meloctl.text.text_reading import DEFAULT_HEAD
 
 ROOT = Path(__file__).parent.parent
 

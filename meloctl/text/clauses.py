@@ -115,15 +115,21 @@ def _clauses(items: Sequence[Item]) -> list[Clause]:
         else:
             sentences[-1].append(item)
     read = [_sentence(sentence) for sentence in sentences]
-    places = [{clause.place for clause in clauses} - {None} for clauses in read]
-    if sum(len(p) == 1 for p in places) > 1:
-        read = [
-            [replace(clause, place=next(iter(p)) if i == 0 else None) for i, clause in enumerate(clauses)]
-            if len(p) == 1
-            else clauses
-            for clauses, p in zip(read, places, strict=True)
-        ]
+    if sum(_only_place(clauses) is not None for clauses in read) > 1:
+        read = [_moved_forward(clauses) for clauses in read]
     return [clause for clauses in read for clause in clauses]
+
+
+def _only_place(clauses: Sequence[Clause]) -> Place | None:
+    """The place that a sentence speaks of, None where it names none or several."""
+    places = {clause.place for clause in clauses} - {None}
+    return next(iter(places)) if len(places) == 1 else None
+
+
+def _moved_forward(clauses: list[Clause]) -> list[Clause]:
+    """A sentence whose only place is named by its first clause, so that all of it belongs there."""
+    place = _only_place(clauses)
+    return clauses if place is None else [replace(c, place=place if i == 0 else None) for i, c in enumerate(clauses)]
 
 
 def _sentence(items: Sequence[Item]) -> list[Clause]:

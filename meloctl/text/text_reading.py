@@ -5,8 +5,9 @@
     reading.over_bars(32)           (32, A)
     reading.line()                  "understood: at first …; not understood: purple"
 
-Two sources: phrases of the lexicon and of the table of scenes, which win; for other words a text head on the encoder's vector, which
-names what it takes them for or leaves them as not understood. Shape letters: A attributes, T bars, K knots of a section.
+Two sources: phrases of the lexicon and of the table of scenes, which win; for other words a text head on the encoder's vector,
+which names what it takes them for or leaves them as not understood.
+Shape letters: A attributes, T bars, K knots of a section.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 from analysis.arrays import Floats, Ints
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.checked_text import checked_text
-from meloctl.text.clauses import TextPart, Source, Statement, parts_of
+from meloctl.text.clauses import Source, Statement, TextPart, parts_of
 from meloctl.text.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from meloctl.text.lexicon import STRONGEST, Shape, Split
 from meloctl.text.matching import matched

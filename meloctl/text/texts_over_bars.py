@@ -12,7 +12,7 @@ import numpy as np
 from analysis.arrays import Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.text.text_reading import TextReading, TextReader
+from meloctl.text.text_reading import TextReader, TextReading
 
 _FROM_BAR = re.compile(r"\s*([0-9]{1,9})\s*[:\uff1a](.*)", re.DOTALL)
 
