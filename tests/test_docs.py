@@ -10,7 +10,7 @@ from meloctl.model.config import PRESETS
 READMES = ["README.md", "README.zh.md"]
 DOCS = [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "findings/README.md"]
 DOCS += sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))
-FOLDERS = "analysis|masks|meloctl|tests|benchmarks|findings|docs|data"
+FOLDERS = "analysis|masks|meloctl|tests|benchmarks|maintenance|findings|docs|data"
 
 
 def tree():

@@ -77,6 +77,15 @@ def generate(
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", help="Number of pieces, with seeds from --seed on.")] = 1,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="RUN",
+            help="A run of meloctl train, as melo/model/NAME, or default: the weights that came with meloctl "
+            "(default: the latest run; without one, these weights).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Random seed; the same seed gives the same piece.")] = 0,
     temperature: Annotated[
         float, typer.Option("--temperature", help="Sampling temperature; below 1 more predictable, above 1 less.")
@@ -101,7 +110,7 @@ def generate(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Generate music with the latest model: MIDI, a piano roll and audio.
+    """Generate music with the latest model, or with the weights that came with meloctl: MIDI, a piano roll and audio.
 
     With --prompt and --infill the file's own events stay as they are: channels, programs, pedals, bends, lyrics, markers. Only
     the note-on and note-off events of replaced notes go. Controllers, bends and pressure in replaced bars stay and act on the new
@@ -122,6 +131,7 @@ def generate(
         from meloctl.generation.session import generate_pieces
 
     options = GenerateOptions(
+        model=model,
         bars=bars,
         seed=seed,
         count=count,

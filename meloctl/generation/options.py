@@ -50,6 +50,9 @@ class GenerateOptions:
         MeloError: a number is out of range, or options contradict each other.
     """
 
+    model: str | None = None
+    """Its folder, or "default" for the weights that come with meloctl; None: the workspace's latest, without one these."""
+
     bars: int | None = None
     """New bars."""
 

@@ -22,6 +22,7 @@ from meloctl.score.editing import with_new_parts
 from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
 from meloctl.threads import DECODING_THREADS
+from meloctl.weights.default_weights import CARD, is_default, latest_or_default, model_label, named_model
 from meloctl.workspace import Recipe, Workspace, file_hash
 
 
@@ -31,6 +32,9 @@ class GenerationPlan:
 
     recipe: Recipe
     model_folder: Path
+    model_name: str
+    """For people."""
+
     source: Prompt | Infill | None
     """What the new notes join: a prompt before them, a piece around them, or nothing."""
 
@@ -70,7 +74,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     source = _read_source(options, constraints, vocabulary)
     if isinstance(source, Prompt):
         check_bars(constraints.bars, source.row_bars)
-    model = space.latest("model").folder
+    model = named_model(options.model, field="model") if options.model is not None else latest_or_default(space)
     if options.infill and not read_description(model).infill:
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
@@ -78,6 +82,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     return GenerationPlan(
         recipe=_recipe(options, model),
         model_folder=model,
+        model_name=model_label(model),
         source=source,
         constraints=constraints,
         threads=options.threads or DECODING_THREADS,
@@ -85,7 +90,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         seeds=range(options.seed, options.seed + options.count),
         sound=options.sound,
         soundfont=find_soundfont() if options.sound != "none" else None,
-        messages=_messages(source, vocabulary),
+        messages=(*_model_messages(space, options, model), *_messages(source, vocabulary)),
     )
 
 
@@ -133,6 +138,7 @@ def _check_channels(source: MidiSource, ids: Sequence[PartId], vocabulary: Vocab
 def _recipe(options: GenerateOptions, model: Path) -> Recipe:
     files = {"prompt": options.prompt, "infill": options.infill}
     given = asdict(options if options.infill else replace(options, bars=options.new_bars))
+    del given["model"]  # its weights are an input
     sampling, paths = given.pop("sampling"), {name: str(path) if path else None for name, path in files.items()}
     pieces = f"-{options.count}pieces" if options.count > 1 else ""
     what = f"infill-{options.infill.stem[:40]}" if options.infill else f"{options.new_bars}bars"
@@ -140,14 +146,22 @@ def _recipe(options: GenerateOptions, model: Path) -> Recipe:
         stage="out",
         command="generate",
         inputs={
-            "model": model.name,
+            "model": model_label(model),
             "weights": file_hash(model / "model.safetensors"),
             "reader": READER,
             **{name: file_hash(path) for name, path in files.items() if path},
         },
         options={**given, **sampling, **paths},
-        label=f"{model.name}-seed{options.seed}-{what}{pieces}",
+        label=f"{model_label(model)}-seed{options.seed}-{what}{pieces}",
     )
+
+
+def _model_messages(space: Workspace, options: GenerateOptions, model: Path) -> tuple[str, ...]:
+    """That the weights that come with meloctl stand in for a model of the workspace."""
+    if options.model is not None or not is_default(model):
+        return ()
+    what = f"writing with the weights that came with meloctl, {model_label(model)}"
+    return (f"No model in {space.root}/ yet: {what}; card: {model / CARD}",)
 
 
 def _messages(source: Prompt | Infill | None, vocabulary: Vocabulary) -> tuple[str, ...]:

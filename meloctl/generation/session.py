@@ -193,7 +193,7 @@ def _write_files(
     facts, files = [], []
     with sounds_beside(midis, ending=plan.sound, soundfont=plan.soundfont) as sounds:
         for piece, midi, written, seed in zip(pieces, midis, read, plan.seeds, strict=True):
-            title = f"{piece.n_bars} bars, seed {seed}, {plan.model_folder.name}"
+            title = f"{piece.n_bars} bars, seed {seed}, {plan.model_name}"
             draw_piano_roll(written, midi.with_suffix(".png"), title=title, new=piece.new_bars)
             facts.append(_facts(piece, written, midi))
             files += [midi.name, midi.with_suffix(".png").name]

@@ -1,0 +1,1 @@
+"""The weights that come with meloctl: files of the package, and where they are found."""
