@@ -36,7 +36,8 @@ from analysis.arrays import Floats
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.windows import Window, windows
 from meloctl.evaluation.held_out import held_out_pieces, trained_on
-from meloctl.evaluation.intervals import Estimate, estimate, mean_estimates, ratio_estimates, resample_counts
+from meloctl.evaluation.intervals import Estimate, mean_estimates, ratio_estimates, resample_counts
+from meloctl.evaluation.text_control import correlation
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.new_bars import bars_behind
 from meloctl.generation.options import Sampling
@@ -260,28 +261,6 @@ def first_bars(rows: Rows, bars: int, bar: int) -> Rows:
     return rows[: starts[min(bars, len(starts) - 1)]]
 
 
-def correlations(a: Floats, b: Floats, counts: Floats) -> list[Estimate]:
-    """Pearson's correlation over pieces of each of M columns, with its interval.
-
-    Args:
-        a, b: (P, M).
-        counts: (R, P) resamples of the pieces.
-    """
-    out = []
-    for x, y in zip(a.T, b.T, strict=True):
-        ones = np.ones((1, len(x)))
-        values = []
-        for weight in (ones, counts):
-            share = weight / weight.sum(axis=1, keepdims=True)
-            mean_x, mean_y = share @ x, share @ y
-            covariance = share @ (x * y) - mean_x * mean_y
-            spread = (share @ x**2 - mean_x**2) * (share @ y**2 - mean_y**2)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values.append(covariance / np.sqrt(np.where(spread > 1e-12, spread, np.nan)))
-        out.append(estimate(float(values[0][0]), values[1]))
-    return out
-
-
 def attribute_table(
     model: MeloFormer, held: Sequence[Held], pieces: Sequence[Rows], count: int, bars: int, seed: int
 ) -> dict[str, Any]:
@@ -302,8 +281,10 @@ def attribute_table(
         levels[kind] = measured(written(model, decoder, bars, seed)) / scale
     random = np.random.default_rng(seed)
     moved = {kind: mean_estimates(levels[kind] - levels[OWN], random) for kind in KINDS}
-    counts = resample_counts(count, random)
-    follows = {kind: correlations(levels[kind], source, counts) for kind in (OWN, "other")}
+    follows = {
+        kind: [correlation(x, y, random) for x, y in zip(source.T, levels[kind].T, strict=True)]
+        for kind in (OWN, "other")
+    }
     return {"moved": moved, "follows": follows}
 
 
