@@ -23,11 +23,12 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -296,7 +297,7 @@ def train_hiding(folder: Path, work: Path, rows: int, minutes: float) -> None:
     from meloctl.cli.main import app
     from meloctl.model.config import PRESETS
 
-    PRESETS["tiny"] = replace(PRESETS["tiny"], context=rows)
+    PRESETS["tiny"] = msgspec.structs.replace(PRESETS["tiny"], context=rows)
     train = ["train", "--model", "museformer", "--pack-rows", str(rows), "--minutes", f"{minutes:g}"]
     for words in (["stats", str(folder)], train):
         app([*words, "--work", str(work)], prog_name="meloctl", standalone_mode=False)
