@@ -39,8 +39,8 @@ class MeloError(Exception):
 
 
 def flag(parameter: str) -> str:
-    """The flag of a parameter: `keep_bars` → --keep-bars."""
-    return "--" + parameter.replace("_", "-")
+    """The flag of a parameter: `keep_bars` → --keep-bars, `from_` (from is a word of Python's) → --from."""
+    return "--" + parameter.rstrip("_").replace("_", "-")
 
 
 def _line(field: str | None, given: str | None, message: str) -> str:

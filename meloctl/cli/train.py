@@ -38,6 +38,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a run, as melo/model/NAME, or default: those that came with meloctl "
+            "(default: random weights).",
+        ),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option("--mask", help="A mask file (default: the latest of meloctl derive-mask).", show_default=False),
@@ -75,7 +84,8 @@ def train(
         float | None,
         typer.Option(
             "--learning-rate",
-            help="Peak learning rate of the layers' matrices; that of other weights is a share of it (default: 0.03).",
+            help="Peak learning rate of the layers' matrices; that of other weights is a share of it "
+            "(default: 0.03, with --from 0.01).",
             show_default=False,
         ),
     ] = None,
@@ -101,6 +111,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    plans: Annotated[
+        float,
+        typer.Option(
+            "--plans",
+            help="Share of training windows shown with plans of their bars, 0 to 0.9; meloctl generate --like and --text "
+            "need some, as 0.5.",
+        ),
+    ] = 0.0,
     checkpointing: Annotated[
         bool,
         typer.Option(
@@ -123,6 +141,8 @@ def train(
     """Train a model on the corpus of the latest meloctl stats, under a mask. A stopped run is resumed.
 
     Example: meloctl train --minutes 10
+
+    Example: meloctl train --from default --minutes 2
 
     Example: torchrun --nproc-per-node 2 -m meloctl train --model small --packs 8
     """

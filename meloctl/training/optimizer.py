@@ -41,6 +41,9 @@ _GATES = 1.2
 _AT_ONCE = 1 << 22
 """Most elements of matrices that are orthogonalized together."""
 
+_STEERING = re.compile(r"^plans\.(own|next|opening)\.weight$")
+"""Matches the matrices from bar plans to what is added to embeddings of rows."""
+
 _HEAD_INNER = re.compile(r"^heads\.heads\.\d+\.inner\.weight$")
 """Matches the first matrix of each field's head."""
 
@@ -115,7 +118,7 @@ class SortedWeights:
     """Matrices of the layers, and the first one of each field's head."""
 
     embeddings: list[nn.Parameter]
-    """What is looked up: of fields as they go in, and as they condition the fields after them."""
+    """What is looked up: of fields as they go in, and as they condition the fields after them; and what plans add to it."""
 
     matrices: list[nn.Parameter]
     """The last matrices of the heads, and arrays of more axes."""
@@ -139,7 +142,8 @@ def sorted_weights(model: nn.Module) -> SortedWeights:
         elif weight.ndim == 2 and (id(weight) in in_layers or _HEAD_INNER.search(name)):
             out.muon.append(weight)
         else:
-            (out.embeddings if id(weight) in looked_up else out.matrices).append(weight)
+            as_embedding = id(weight) in looked_up or _STEERING.search(name)
+            (out.embeddings if as_embedding else out.matrices).append(weight)
     return out
 
 

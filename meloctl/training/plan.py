@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
@@ -19,10 +20,22 @@ from masks.rules.baselines import with_priors
 from masks.spec import MaskSpec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
+from meloctl.model.bar_plans import PLAN_NOISE, PLAN_WIDTH
+from meloctl.model.config import ModelConfig
 from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
 from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
 from meloctl.training.estimate import CorpusSize
-from meloctl.training.options import CONTEXTS, INFILL, LEARNING_RATE, PACKS, TrainConfig, TrainOptions, train_config
+from meloctl.training.options import (
+    CONTEXTS,
+    FINE_TUNING_RATE,
+    INFILL,
+    LEARNING_RATE,
+    PACKS,
+    TrainConfig,
+    TrainOptions,
+    train_config,
+)
+from meloctl.training.start import StartWeights, start_weights
 from meloctl.workspace import Recipe, Run, Workspace
 
 _SAMPLE = 50
@@ -44,11 +57,19 @@ class TrainPlan:
     paths: list[Path]
     reading: Reading
     config: TrainConfig
+    start: StartWeights | None
+    """The weights that training starts from; None: random ones."""
+
     shard: bool | None
     """Shard the model over several processes; None decides by the model's size."""
 
     notes: list[str]
     """For the user to read before it starts."""
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """Sizes of the model, of its plans too."""
+        return replace(self.name.config, plan_width=PLAN_WIDTH if self.config.plans else 0, plan_noise=PLAN_NOISE)
 
 
 def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
@@ -58,7 +79,8 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         MeloError: options out of range, no statistics or mask yet, a corpus that is gone.
     """
     cuda = torch.cuda.is_available()
-    name = model_name(options.model, size="small" if cuda else "tiny")
+    start = start_weights(options)
+    name = start.name if start else model_name(options.model, size="small" if cuda else "tiny")
     config = _config(options, name)
     if options.gates and not takes_mask(name.architecture):
         raise MeloError(f"{name} has none; leave it out, or take `model {name.size}`", field="gates")
@@ -68,6 +90,8 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         raise MeloError(f"{name} takes no mask; leave it out, or take `model {name.size}`", field="mask")
     if config.infill and not infills(name.architecture):
         raise MeloError(f"{name} cannot infill; leave it out, or take `model {name.size}`", field="infill")
+    if config.plans and not infills(name.architecture):
+        raise MeloError(f"{name} knows no bar plans; leave it out, or take `model {name.size}`", field="plans")
     stats = space.latest("stats")
     corpus = Path(stats.manifest_value("inputs", "corpus"))
     reading = Reading.from_json(stats.manifest.options, where=stats.folder.name)
@@ -87,9 +111,10 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
             "rows": SHARD_FORMAT,
             "vocabulary": VOCABULARY_FORMAT,
             "mask": spec.to_json() if spec else None,
+            **({"from": start.weights} if start else {}),
         },
         options={"model": str(name), **_recorded(config)},
-        label=str(name).replace("/", "-") + ("-gates" if config.gates else ""),
+        label=str(name).replace("/", "-") + ("-gates" if config.gates else "") + ("-tuned" if start else ""),
     )
     return TrainPlan(
         recipe=recipe,
@@ -98,8 +123,9 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         paths=paths,
         reading=reading,
         config=config,
+        start=start,
         shard=options.shard,
-        notes=[*notes, *more],
+        notes=[*notes, *more, *(start.notes(spec) if start else [])],
     )
 
 
@@ -121,7 +147,7 @@ def _config(options: TrainOptions, name: ModelName) -> TrainConfig:
     defaults = {
         "packs": max(PACKS, ranks),
         "pack_rows": CONTEXTS * context,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": LEARNING_RATE if options.from_ is None else FINE_TUNING_RATE,
         "infill": INFILL if infills(name.architecture) else 0.0,
     }
     config = train_config(options, defaults)

@@ -6,9 +6,9 @@ Each layer has four blocks (the founding documents' SS, SR, RS and RR):
     K2,V2   a second projection of S'
     RS+RR   R' = attend(query a row of bar b; keys: K2,V2 of S'_c of bars c < b, and the rows that the mask shows)
 
-Nothing later is ever seen: a row's state predicts the next row. A batch is a pack: windows of pieces one after the other, which
-never see each other, so there is no batch dimension. Shape letters: N rows, T bars, C width, H query heads, G key and
-value heads, D width of a head, F fields, E gates, M rows that count.
+Nothing later is ever seen, but for bar plans where they are given (`bar_plans`): a row's state predicts the next row. A batch is
+a pack: windows of pieces one after the other, which never see each other, so there is no batch dimension. Shape letters: N rows,
+T bars, C width, H query heads, G key and value heads, D width of a head, F fields, E gates, M rows that count, W windows.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from meloctl.model.attention.backends import planner_for
 from meloctl.model.attention.gates import Gates, all_earlier_rows
 from meloctl.model.attention.tiled.bf16_kernel import WIDTH_MULTIPLE, has_kernel
 from meloctl.model.attention.tiled.plan import RowTilePlan
+from meloctl.model.bar_plans import PlanChannel, WithLoss
 from meloctl.model.config import ModelConfig
 from meloctl.model.init import init_weights
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
@@ -254,7 +255,10 @@ class MeloFormer(nn.Module):
         )
         self.norm = nn.RMSNorm(config.width)
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
+        self.plans = PlanChannel(config.plan_width, config.plan_noise, config.width) if config.plan_width else None
         init_weights(self, layers=config.layers)
+        if self.plans is not None:
+            self.plans.init_weights()
 
     def loss_mask(self, pack: Pack) -> Bools:
         """(N,) bool, rows whose loss counts, without a plan of anything: see `Pack.loss_mask`."""
@@ -264,11 +268,18 @@ class MeloFormer(nn.Module):
         """Musical time and plans of a pack, for the device that the model is on; no parameters take part, so it can be made ahead
         of time, on a CPU. Packs of one length keep the kernels on CUDA from being compiled again: see `packs.padded`."""
         planner = self.planner_on(self.start.device.type)
-        return layout_of(pack, planner, self.vocabulary, self.config.head_width)
+        plans = self.plans is not None
+        return layout_of(pack, planner, self.vocabulary, self.config.head_width, plans=plans)
 
     def states(self, layout: MeloFormerLayout) -> Tensor:
-        """(N, C) states: each predicts its row, and has seen earlier rows of the same window alone."""
-        r_NC = self.embed(layout.rows_NF)
+        """(N, C) states: each predicts its row, and has seen earlier rows of the same window, and plans, alone."""
+        return self._states(layout)[0]
+
+    def _states(self, layout: MeloFormerLayout) -> tuple[Tensor, Tensor | None]:
+        """(N, C) states, and the loss of the plans in nats; None where there are no plans."""
+        r_NC, features, loss = self.embed(layout.rows_NF), layout.features, None
+        if self.plans is not None and features is not None:
+            r_NC, start_WC, loss = self.plans.conditioned(r_NC, features)
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, self.config.width)
         if self.spec.summaries:
             s_TC = s_TC + self.summary
@@ -278,14 +289,21 @@ class MeloFormer(nn.Module):
                 r_NC, s_TC = checkpoint(layer, r_NC, s_TC, layout, biases, use_reentrant=False)
             else:
                 r_NC, s_TC = layer(r_NC, s_TC, layout, biases)
-        return torch.cat([self.start[None], self.norm(r_NC)])[layout.before_N]
+        state_NC = torch.cat([self.start[None], self.norm(r_NC)])[layout.before_N]
+        if features is not None and loss is not None:
+            state_NC = state_NC.index_add(0, features.first_row_W, start_WC.to(state_NC.dtype))
+        return state_NC, loss
 
     def forward(self, layout: MeloFormerLayout) -> Tensor:
-        """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere."""
-        state_NC, loss_mask_N = self.states(layout), layout.loss_mask_N
+        """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere.
+
+        In the gradient of their sum stands the loss of the plans too, which is not among the numbers returned.
+        """
+        (state_NC, loss), loss_mask_N = self._states(layout), layout.loss_mask_N
         nll_MF = self.heads.nll(state_NC[loss_mask_N], layout.rows_NF[: len(loss_mask_N)][loss_mask_N])
         nll_NF = nll_MF.new_zeros(len(loss_mask_N), len(FIELDS))
-        return nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
+        nll_NF = nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
+        return nll_NF if loss is None else WithLoss.apply(nll_NF, loss)
 
 
 def n_parameters(model: nn.Module) -> int:
