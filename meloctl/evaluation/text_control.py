@@ -74,7 +74,12 @@ def correlation(wanted: Floats, measured: Floats, random: np.random.Generator) -
 
 
 def correlations(x: Floats, y: Floats, counts: Floats) -> Floats:
-    """(R,) Pearson's correlation of x (N,) with y (N,) in resamples, counts (R, N); NaN where one does not vary."""
+    """(R,) Pearson's correlation in resamples; NaN where one does not vary.
+
+    Args:
+        x, y: (N,)
+        counts: (R, N) how often each resample holds each piece.
+    """
     share = counts / counts.sum(axis=1, keepdims=True)
     x, y = x - x.mean(), y - y.mean()
     mean_x, mean_y = share @ x, share @ y
