@@ -1,8 +1,8 @@
 """`meloctl train-bridge` from outside: a bridge of a model with plans, what is reported of it, and refusals."""
 
 import json
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from meloctl.model.registry import build
 from meloctl.progress import SilentReporter
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.text.encoders import load_encoder
 from meloctl.workspace import file_hash
 from planted_plans import planted_piece, read_levels
 
@@ -69,6 +70,21 @@ def test_a_bridge_is_trained_measured_and_written(work, trained):
     unsaid = np.full((8, 8), np.nan, dtype=np.float32)
     plans = sample_plans(bridge.network, BarConditions.of_text(unsaid, np.ones(512, dtype=np.float32)), [0])
     assert plans.shape == (1, 8, 16)
+
+
+def test_what_never_differs_in_the_corpus_is_said_and_never_matters(work, trained):
+    assert trained["attributes"]["loudness"] == {"correlation": None, "of_music": None}
+    bridge = load_bridge(
+        Path(trained["path"]),
+        model_weights=file_hash(work.parent / "planned" / "model.safetensors"),
+        encoder_fingerprint=load_encoder().fingerprint,
+    )
+    plans = []
+    for level in (-2.0, 2.0):
+        wants = np.full((8, 8), np.nan, dtype=np.float32)
+        wants[:, ATTRIBUTES.index("loudness")] = level
+        plans.append(sample_plans(bridge.network, BarConditions.of_text(wants, np.ones(512, dtype=np.float32)), [0]))
+    assert (plans[0] == plans[1]).all()
 
 
 def test_a_finished_bridge_is_not_trained_again(work, trained):

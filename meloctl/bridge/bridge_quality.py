@@ -47,7 +47,7 @@ def fit_probe(pieces: Sequence[PlannedPiece]) -> Probe:
     x = np.concatenate([plans, np.ones((len(plans), 1))], axis=1)
     weights = np.zeros((x.shape[1], levels.shape[1]))
     for a, column in enumerate(levels.T):
-        known = ~np.isnan(column)
+        known = ~np.isnan(column)  # of none, the weights are 0
         gram = x[known].T @ x[known] + _RIDGE * max(known.sum(), 1) * np.eye(x.shape[1])
         weights[:, a] = np.linalg.solve(gram, x[known].T @ column[known])
     return Probe(weights)

@@ -47,6 +47,10 @@ _BARS_A_SPAN = 4
 """… and a small corpus has one for so many bars."""
 
 
+_SAME = 1e-3
+"""Levels of an attribute that never differs deviate by less."""
+
+
 class PlannedCorpus(NamedTuple):
     """A corpus as the bridge learns from it."""
 
@@ -140,11 +144,15 @@ def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporte
             plans[side].append(channel.of_rows(rows, shard.vocabulary))
             attributes[side].append(bar_attributes(rows, shard.vocabulary))
             reporter.advance()
-    scale = attribute_scale(attributes["train"])
+    scale = attribute_scale(attributes["train"], constant=1.0)
+    differs = np.nan_to_num(scale.levels(np.concatenate(attributes["train"]))).std(axis=0) > _SAME
+    if not differs.all():
+        same = ", ".join(name for name, d in zip(ATTRIBUTES, differs, strict=True) if not d)
+        reporter.message(f"Never differs in this corpus, so no text can ask for it: {same}")
 
     def planned(side: str) -> list[PlannedPiece]:
         return [
-            PlannedPiece(plans=p, levels=scale.levels(a).astype(np.float32))
+            PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32))
             for p, a in zip(plans[side], attributes[side], strict=True)
         ]
 
