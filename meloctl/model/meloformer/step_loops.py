@@ -137,7 +137,8 @@ def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buff
         _turn(e, pages.state[b, BAR], max(rows_BF[e, POSITION], 0), weights, buffers)
         if pages.state[b, N_SUMMARY_VISIBLE] > 0:
             buffers.piece_E[n_all] = b
-            buffers.x[n_all, :c] = weights.summary
+            for i in range(c):  # for a whole array numba compiles the message of a misfit, which takes a second
+                buffers.x[n_all, i] = weights.summary[i]
             _turn(n_all, pages.state[b, CLOSED_BAR], 0, weights, buffers)
             n_all += 1
     return n_all
