@@ -220,7 +220,8 @@ def _attend(
     for g in range(groups):
         q_at, out_at = e * q.shape[1] + g * shared * d, e * buffers.attended.shape[1] + g * shared * d
         for r in range(shared):
-            scores[r, : n * PAGE] = bias[: n * PAGE]
+            for i in range(n * PAGE):
+                scores[r, i] = bias[i]
         for p in range(n):
             at = (visible[p] * heads + y * groups + g) * blocks * size
             _add_blocks(scores, p * PAGE, room, q, q_at, d, keys, at, blocks, shared)
