@@ -19,6 +19,8 @@ LAYERS = (
     ("meloctl.dataset",),
     ("meloctl.model",),
     ("meloctl.score", "meloctl.corpus", "meloctl.stats", "meloctl.masking", "meloctl.text"),
+    ("meloctl.plans",),
+    ("meloctl.bridge",),
     ("meloctl.training", "meloctl.generation"),
     ("meloctl.evaluation", "meloctl.report", "meloctl.play"),
     ("meloctl.comparison",),

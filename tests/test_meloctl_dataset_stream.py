@@ -92,7 +92,9 @@ def test_packs_of_an_epoch_may_be_more_or_fewer():
 
 def test_entering_builds_no_pack_before(monkeypatch):
     built = []
-    monkeypatch.setattr("meloctl.dataset.stream.pack_of", lambda chosen: built.append(len(chosen)) or pack_of(chosen))
+    monkeypatch.setattr(
+        "meloctl.dataset.stream.pack_of", lambda chosen, _: built.append(len(chosen)) or pack_of(chosen)
+    )
     stream_of().pack_at(100)
     assert len(built) == 1
 

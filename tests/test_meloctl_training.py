@@ -177,7 +177,16 @@ def test_settings_out_of_range_are_refused(change, says):
 def test_options_become_settings_under_the_same_name():
     settings = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(TrainOptions)}
     assert len(settings) >= 10
-    given = {"seed": 7, "packs": 3, "pack_rows": 4000, "learning_rate": 0.5, "minutes": 2.0, "epochs": 9, "infill": 0.5}
+    given = {
+        "seed": 7,
+        "packs": 3,
+        "pack_rows": 4000,
+        "learning_rate": 0.5,
+        "minutes": 2.0,
+        "epochs": 9,
+        "infill": 0.5,
+        "plans": 0.5,
+    }
     given |= {"gates": True, "gate_price": 0.5, "checkpointing": True, "threads": 1}
     assert set(given) == settings  # a new option has its value here
     defaults = {"packs": 1, "pack_rows": 2048, "learning_rate": 1e-3}

@@ -111,6 +111,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    plans: Annotated[
+        float,
+        typer.Option(
+            "--plans",
+            help="Share of training windows shown with plans of their bars, 0 to 0.9; meloctl generate --like and --text "
+            "need some, as 0.5.",
+        ),
+    ] = 0.0,
     checkpointing: Annotated[
         bool,
         typer.Option(

@@ -34,6 +34,9 @@ class Pack:
     middles: tuple[Middle | None, ...] = ()
     """(W,) the middle of each infill window, None for the others; () where there are none."""
 
+    plan_bars: Bools | None = None
+    """(T,) which bars of the windows, window after window, are shown with their plan; None: none is."""
+
     @property
     def n_rows(self) -> int:
         """Rows without the padding."""
@@ -74,13 +77,19 @@ class Arrangement:
         return self.window[self.first[pack] : self.first[pack + 1]]
 
 
-def pack_of(chosen: Sequence[Window]) -> Pack:
-    """The pack of one window or more, without padding."""
+def pack_of(chosen: Sequence[Window], plan_bars: Bools | None = None) -> Pack:
+    """The pack of one window or more, without padding.
+
+    Args:
+        chosen: the windows.
+        plan_bars: see `Pack`.
+    """
     return Pack(
         rows=np.concatenate([w.rows for w in chosen], dtype=np.int64),
         starts=np.concatenate([[0], np.cumsum([len(w.rows) for w in chosen])]).astype(np.int64),
         first_bar=np.array([w.first_bar for w in chosen], dtype=np.int64),
         middles=tuple(w.middle for w in chosen),
+        plan_bars=plan_bars,
     )
 
 

@@ -1,6 +1,6 @@
 """The endless stream of training packs.
 
-It is a function of (windows, length, seed, infill): pack n is the same in whatever order and on whatever rank it is made.
+It is a function of (windows, length, seed, infill, plans): pack n is the same in whatever order and on whatever rank it is made.
 """
 
 import threading
@@ -13,6 +13,7 @@ from analysis.errors import MeloError
 from meloctl.dataset.augment import augment
 from meloctl.dataset.infill_windows import random_infill_window
 from meloctl.dataset.packs import Arrangement, Pack, arrange, lengths_of, pack_of, padding_share
+from meloctl.dataset.plan_bars import random_plan_bars
 from meloctl.dataset.windows import Window
 from meloctl.rows.vocabulary import Vocabulary
 
@@ -27,18 +28,26 @@ class PackStream:
         length: most rows of a pack.
         seed: 0 to 2^32 - 1.
         infill: share of windows that become infill windows, see `meloctl.dataset.infill_windows`.
+        plans: share of windows that are shown with plans of their bars, see `meloctl.dataset.plan_bars`.
 
     Raises:
         MeloError: no window, or one that is longer than a pack.
     """
 
     def __init__(
-        self, chosen: Sequence[Window], length: int, vocabulary: Vocabulary, *, seed: int, infill: float = 0.0
+        self,
+        chosen: Sequence[Window],
+        length: int,
+        vocabulary: Vocabulary,
+        *,
+        seed: int,
+        infill: float = 0.0,
+        plans: float = 0.0,
     ) -> None:
         if not chosen:
             raise MeloError("no window to train on; give a corpus of more pieces")
         self._windows, self._length, self._vocabulary, self._seed = chosen, length, vocabulary, seed
-        self._infill, self._lengths = infill, lengths_of(chosen)
+        self._infill, self._plans, self._lengths = infill, plans, lengths_of(chosen)
         self._last = (0, self._arranged(0))
         self._first = [0, len(self._last[1])]  # first pack of each known epoch, and of the next
         self._counting = threading.Lock()  # the loader's thread extends self._first, and so can the main thread
@@ -72,7 +81,9 @@ class PackStream:
         random = np.random.default_rng(np.random.SeedSequence((self._seed, epoch), spawn_key=(index,)))
         windows = [self._windows[i] for i in self.arrangement(epoch).of(index)]
         augmented = [Window(rows=augment(w.rows, self._vocabulary, random), first_bar=w.first_bar) for w in windows]
-        return pack_of(self._with_infill(augmented, random))
+        windows = self._with_infill(augmented, random)
+        shown = random_plan_bars(windows, self._plans, self._vocabulary, random) if self._plans else None
+        return pack_of(windows, shown)
 
     @property
     def padding_share(self) -> float:

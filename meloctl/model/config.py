@@ -44,6 +44,12 @@ class ModelConfig(
     context: Size
     """Rows of a training window."""
 
+    plan_width: Annotated[int, Meta(ge=0, le=1 << 10)] = 0
+    """Numbers of a bar plan (D), see `meloctl.model.bar_plans`; 0: the model knows no plans."""
+
+    plan_noise: Annotated[float, Meta(gt=0, le=1000)] = 0.3
+    """Standard deviation of the noise that is added to each number of a plan in training."""
+
     def __post_init__(self) -> None:
         self.check()
         if self.width % (4 * self.heads):

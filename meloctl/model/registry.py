@@ -84,7 +84,7 @@ def takes_mask(architecture: str) -> bool:
 
 
 def infills(architecture: str) -> bool:
-    """True where it can learn to infill; the others do not know which bar a row of the middle belongs to."""
+    """True where it can learn to infill and to follow bar plans; the others do not know which bar a row belongs to."""
     return architecture in MELOFORMERS
 
 

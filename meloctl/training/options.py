@@ -49,6 +49,7 @@ class TrainOptions:
     packs: int | None = None
     pack_rows: int | None = None
     infill: float | None = None
+    plans: float = 0.0
     checkpointing: bool = False
     shard: bool | None = None
     threads: int | None = None
@@ -108,6 +109,9 @@ class TrainConfig:
     infill: float = 0.0
     """Share of the windows in which some bars or parts are moved to the end as the middle of an infill."""
 
+    plans: float = 0.0
+    """Share of the windows that are shown with plans of their bars; above 0 the model has a `PlanChannel`."""
+
     gates: bool = False
     """Attend to all earlier rows through learnable gates, one per relation and offset, instead of the mask."""
 
@@ -137,6 +141,7 @@ class TrainConfig:
             ("pack_rows", 1 <= self.pack_rows <= 1 << 24, "rows of a pack, 1 or more"),
             ("gate_price", 0 <= self.gate_price <= 1000, "the penalty of open gates, 0 or more nats per note"),
             ("infill", 0 <= self.infill <= 0.9, "the share of infill windows, 0 to 0.9"),
+            ("plans", 0 <= self.plans <= 0.9, "the share of windows with bar plans, 0 to 0.9"),
         ):
             if not good:
                 raise MeloError(f"give {allowed}", field=field, given=getattr(self, field))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
@@ -19,6 +20,8 @@ from masks.rules.baselines import with_priors
 from masks.spec import MaskSpec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
+from meloctl.model.bar_plans import PLAN_NOISE, PLAN_WIDTH
+from meloctl.model.config import ModelConfig
 from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
 from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
 from meloctl.training.estimate import CorpusSize
@@ -63,6 +66,11 @@ class TrainPlan:
     notes: list[str]
     """For the user to read before it starts."""
 
+    @property
+    def model_config(self) -> ModelConfig:
+        """Sizes of the model, of its plans too."""
+        return replace(self.name.config, plan_width=PLAN_WIDTH if self.config.plans else 0, plan_noise=PLAN_NOISE)
+
 
 def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
     """Plan a run from the options and the workspace's latest statistics and mask; nothing is written.
@@ -82,6 +90,8 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
         raise MeloError(f"{name} takes no mask; leave it out, or take `model {name.size}`", field="mask")
     if config.infill and not infills(name.architecture):
         raise MeloError(f"{name} cannot infill; leave it out, or take `model {name.size}`", field="infill")
+    if config.plans and not infills(name.architecture):
+        raise MeloError(f"{name} knows no bar plans; leave it out, or take `model {name.size}`", field="plans")
     stats = space.latest("stats")
     corpus = Path(stats.manifest_value("inputs", "corpus"))
     reading = Reading.from_json(stats.manifest.options, where=stats.folder.name)

@@ -79,7 +79,7 @@ def _make(
         data = load_train_data(cache, plan, vocabulary, reporter)
     began = time.monotonic()
     torch.manual_seed(plan.config.seed)
-    model = build(plan.name.architecture, plan.name.config, vocabulary, plan.spec, gated=plan.config.gates)
+    model = build(plan.name.architecture, plan.model_config, vocabulary, plan.spec, gated=plan.config.gates)
     model.heads.init_biases(data.baseline.unigram)
     if plan.start:
         plan.start.load_into(model)
@@ -224,6 +224,11 @@ def _description(
     if plan.config.infill:
         lines.append(
             f"{100 * plan.config.infill:.0f} % of the windows are infill windows, which meloctl generate --infill needs"
+        )
+    if isinstance(model, MeloFormer) and model.plans is not None:
+        lines.append(
+            f"{100 * plan.config.plans:.0f} % of the windows are shown with plans of their bars, {model.plans.bits:.1f} "
+            "bits a bar at most, which meloctl generate --like and --text need"
         )
     if plan.name.architecture == "encoder-decoder":
         lines.append("Bits are those of the second half of each window, which is what this model writes")

@@ -101,7 +101,14 @@ def train(job: TrainJob, reporter: ProgressReporter, accelerator: Accelerator) -
         return ended
     config = job.config
     state = make_train_state(job.model, config, accelerator, shard=job.shard, penalty=job.penalty)
-    stream = PackStream(job.training, config.pack_rows, job.model.vocabulary, seed=config.seed, infill=config.infill)
+    stream = PackStream(
+        job.training,
+        config.pack_rows,
+        job.model.vocabulary,
+        seed=config.seed,
+        infill=config.infill,
+        plans=config.plans,
+    )
     length = padded_length(accelerator, config.pack_rows)
     packs = DistributedPacks(stream, job.training, packs=config.packs, accelerator=accelerator, length=length)
     progress = resume_run(state, job.folder)

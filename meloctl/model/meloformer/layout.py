@@ -13,6 +13,7 @@ from torch import Tensor
 from analysis.arrays import Ints
 from meloctl.dataset.packs import Pack, padded
 from meloctl.model.attention.attend import AttentionPlan, AttentionPlanner, RowPlaces
+from meloctl.model.bar_plans import PackFeatures, pack_features
 from meloctl.model.rotary import rotation
 from meloctl.rows.parts import is_drum_part, row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, PITCH, POSITION, Vocabulary
@@ -49,18 +50,26 @@ class MeloFormerLayout:
     n_notes: int
     """Note rows whose loss counts."""
 
+    features: PackFeatures | None = None
+    """Of the pack's bars, for a model that knows plans; None where no plan is given."""
+
     def to(self, device: torch.device) -> "MeloFormerLayout":
         """The same on a device."""
-        held: dict[str, Any] = {name: x if isinstance(x, int) else x.to(device) for name, x in vars(self).items()}
+        held: dict[str, Any] = {
+            name: x if x is None or isinstance(x, int) else x.to(device) for name, x in vars(self).items()
+        }
         return replace(self, **held)
 
 
-def layout_of(pack: Pack, planner: AttentionPlanner, vocabulary: Vocabulary, head_width: int) -> MeloFormerLayout:
+def layout_of(
+    pack: Pack, planner: AttentionPlanner, vocabulary: Vocabulary, head_width: int, *, plans: bool = False
+) -> MeloFormerLayout:
     """The layout of a pack whose windows each open with a header row.
 
     Args:
         planner: of the attention backend that will compute it.
         head_width: D.
+        plans: the model knows bar plans.
     """
     n, length = int(pack.starts[-1]), len(pack.rows)
     pack = padded(pack, -(-length // planner.row_multiple) * planner.row_multiple)
@@ -84,6 +93,7 @@ def layout_of(pack: Pack, planner: AttentionPlanner, vocabulary: Vocabulary, hea
         bar_plan=bar_plan,
         n_rows=n,
         n_notes=int((pack.rows[:length][loss_mask_N, PITCH] >= 0).sum()),
+        features=pack_features(pack, places.bar, vocabulary) if plans and pack.plan_bars is not None else None,
     )
 
 

@@ -1,0 +1,1 @@
+"""The bridge: from a text and wants to the plans of bars, by a diffusion bridge."""
