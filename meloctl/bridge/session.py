@@ -51,7 +51,7 @@ _SAME = 1e-3
 """Levels of an attribute that never differs deviate by less."""
 
 
-class PlannedCorpus(NamedTuple):
+class BridgeCorpus(NamedTuple):
     """A corpus as the bridge learns from it."""
 
     training: list[PlannedPiece]
@@ -124,7 +124,7 @@ def _channel(folder: Path) -> PlanChannel:
     return model.plans
 
 
-def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> PlannedCorpus:
+def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> BridgeCorpus:
     """Plans and levels of the pieces of a shard, but those of its test side.
 
     Raises:
@@ -156,7 +156,7 @@ def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporte
             for p, a in zip(plans[side], attributes[side], strict=True)
         ]
 
-    return PlannedCorpus(training=planned("train"), held_out=planned("validation"), scale=scale)
+    return BridgeCorpus(training=planned("train"), held_out=planned("validation"), scale=scale)
 
 
 def _description(
