@@ -71,7 +71,10 @@ def test_texts_of_other_things_say_nothing(known):
         assert reading.line().startswith("understood: nothing; not understood: ")
 
 
-@pytest.mark.parametrize(("text", "instrument"), [("a sad piano", "piano"), ("悲伤的小提琴", "小提琴"), ("in C minor for strings", "strings")])
+@pytest.mark.parametrize(
+    ("text", "instrument"),
+    [("a sad piano", "piano"), ("悲伤的小提琴", "小提琴"), ("in C minor for strings", "strings")],
+)
 def test_an_instrument_is_named_as_not_understood(known, text, instrument):
     reading = known.read(text)
     assert instrument in reading.not_understood

@@ -20,7 +20,9 @@ from meloctl.text.text_tokens import Tokens, tokens_of
 Place = Literal["start", "next", "middle", "end"]
 """Where in a piece a clause speaks of: "at first", "then", "in the middle", "at the end"."""
 
-PhraseKind = Literal["word", "scene", "course", "grade", "suffix grade", "link", "grows", "break", "filler", "instrument"]
+PhraseKind = Literal[
+    "word", "scene", "course", "grade", "suffix grade", "link", "grows", "break", "filler", "instrument"
+]
 
 _ARTICLES = {"a", "an", "the"}
 

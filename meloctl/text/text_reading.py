@@ -175,7 +175,9 @@ class TextReader:
         statements = [s for part in parts for s in part.statements + part.whole]
         unknown = list(dict.fromkeys(shown(s.words) for s in statements if s.source == "unknown"))
         liked = dict(zip(unknown, self._liked(unknown), strict=True))
-        lost = [s for s in statements if s.source == "instrument" or (s.source == "unknown" and not liked[shown(s.words)])]
+        lost = [
+            s for s in statements if s.source == "instrument" or (s.source == "unknown" and not liked[shown(s.words)])
+        ]
         return TextReading(
             text=text,
             sections=tuple(_section(part, liked) for part in parts),
