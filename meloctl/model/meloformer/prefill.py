@@ -13,6 +13,7 @@ from torch import Tensor
 from analysis.arrays import Bools, Ints
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import Middle
+from meloctl.model.bar_plans import PlanConditions
 from meloctl.model.meloformer.kv_cache import KVSegment, PieceKVCache
 from meloctl.model.meloformer.model import KV, LayerKV
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
@@ -35,6 +36,20 @@ def pack_of_prompts(prompts: Sequence[Ints], vocabulary: Vocabulary, first_maske
         first_bar=np.zeros(len(prompts), dtype=np.int64),
         middles=tuple(middles),
     )
+
+
+def add_plans(r_NC: Tensor, pack: Pack, bar_N: Ints, plans: Sequence[PlanConditions | None]) -> None:
+    """Add what the plans of each prompt add to the rows of its bars.
+
+    Args:
+        r_NC: embeddings of the rows of a pack, padding last; changed in place.
+        bar_N: the bar of each row, counted in its prompt.
+        plans: of each prompt.
+    """
+    for first, stop, plan in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), plans, strict=True):
+        if plan is not None:
+            planned = first + np.flatnonzero(bar_N[first:stop] < len(plan.rows))
+            r_NC[planned] += torch.from_numpy(plan.rows[bar_N[planned]]).to(r_NC.dtype)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

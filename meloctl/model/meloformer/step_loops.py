@@ -81,9 +81,28 @@ class Buffers(NamedTuple):
     """(E,) the piece of each row or summary."""
 
 
+class PieceConditions(NamedTuple):
+    """What bar plans add to the rows of each piece."""
+
+    rows: Floats32
+    """(R, C) to the embedding of each row of a bar; the bars of a piece lie one after the other."""
+
+    first_B: Ints
+    """(B,) where those of a piece begin."""
+
+    bars_B: Ints
+    """(B,) how many bars of a piece have some, from its first on."""
+
+
 @compiled_arithmetic
 def step_pieces(
-    first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buffers: Buffers, states_BC: Floats32
+    first: int,
+    rows_BF: Ints,
+    weights: PackedWeights,
+    conditions: PieceConditions,
+    pages: Pages,
+    buffers: Buffers,
+    states_BC: Floats32,
 ) -> None:
     """Compute the states after one row of some pieces, whose places `place_rows` has found.
 
@@ -93,7 +112,7 @@ def step_pieces(
     """
     n, c, layers = len(rows_BF), len(weights.scale), len(weights.qkv)
     x, normed = buffers.x, buffers.normed
-    n_all = _embed(first, rows_BF, weights, pages, buffers)
+    n_all = _embed(first, rows_BF, weights, conditions, pages, buffers)
     for y in range(layers):
         _norm(x, 0, n_all, c, normed)
         buffers.qkv[:n_all] = 0
@@ -122,8 +141,16 @@ def step_pieces(
 
 
 @compiled_arithmetic
-def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buffers: Buffers) -> int:
-    """Embeddings and rotations of rows, and of the summaries of bars that they close; how many there are of both."""
+def _embed(
+    first: int,
+    rows_BF: Ints,
+    weights: PackedWeights,
+    conditions: PieceConditions,
+    pages: Pages,
+    buffers: Buffers,
+) -> int:
+    """Embeddings and rotations of rows, with what plans add, and of the summaries of bars that they close; how many there are
+    of both."""
     n, c = len(rows_BF), len(weights.scale)
     n_all = n
     for e in range(n):
@@ -134,7 +161,12 @@ def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buff
             entry = weights.first_F[f] + rows_BF[e, f]
             for i in range(c):
                 buffers.x[e, i] += weights.table[entry, i]
-        _turn(e, pages.state[b, BAR], max(rows_BF[e, POSITION], 0), weights, buffers)
+        bar = pages.state[b, BAR]
+        if bar < conditions.bars_B[b]:
+            of_bar = conditions.first_B[b] + bar
+            for i in range(c):
+                buffers.x[e, i] += conditions.rows[of_bar, i]
+        _turn(e, bar, max(rows_BF[e, POSITION], 0), weights, buffers)
         if pages.state[b, N_SUMMARY_VISIBLE] > 0:
             buffers.piece_E[n_all] = b
             buffers.x[n_all, :c] = weights.summary
