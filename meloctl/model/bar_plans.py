@@ -262,6 +262,6 @@ class WithLoss(torch.autograd.Function):
         return nll.view_as(nll)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # noqa: ARG004
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG004
         """The gradient (…) of nll, and that of the loss: the weight of each summand."""
         return grad, grad.flatten()[0]

@@ -157,6 +157,10 @@ def bar_sums(rows: Rows, bar: Ints, n_bars: int, vocabulary: Vocabulary) -> BarS
     chroma = np.bincount(
         (bar * 12 + note[:, PITCH] % 12)[~drums], weights=length[~drums], minlength=12 * n_bars
     ).reshape(n_bars, 12)
+
+    def per_onset(chosen: Bools, values: Floats) -> Floats:
+        return np.asarray(np.bincount(of_onset[chosen], values[chosen], minlength=n_bars), dtype=np.float64)
+
     return BarSums(
         bars=headed,
         quarters=quarters,
@@ -166,12 +170,12 @@ def bar_sums(rows: Rows, bar: Ints, n_bars: int, vocabulary: Vocabulary) -> BarS
         pitched=per_bar(~drums),
         pitch=per_bar(~drums, note[:, PITCH]),
         onsets=np.bincount(of_onset[kept], minlength=n_bars).astype(np.float64),
-        articulation=np.bincount(of_onset[kept], weights=onset.articulation[kept], minlength=n_bars),
+        articulation=per_onset(kept, onset.articulation),
         intervals=np.bincount(of_onset[follows], minlength=n_bars).astype(np.float64),
-        leaps=np.bincount(of_onset[follows], weights=onset.leap[follows], minlength=n_bars),
+        leaps=per_onset(follows, onset.leap),
         sounding=(n_parts > 0).astype(np.float64),
         parts=np.log2(np.maximum(n_parts, 1)),
-        chroma=chroma,
+        chroma=chroma.astype(np.float64),
     )
 
 

@@ -303,7 +303,7 @@ class MeloFormer(nn.Module):
         nll_MF = self.heads.nll(state_NC[loss_mask_N], layout.rows_NF[: len(loss_mask_N)][loss_mask_N])
         nll_NF = nll_MF.new_zeros(len(loss_mask_N), len(FIELDS))
         nll_NF = nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
-        return nll_NF if loss is None else WithLoss.apply(nll_NF, loss)  # type: ignore[no-any-return]
+        return nll_NF if loss is None else WithLoss.apply(nll_NF, loss)
 
 
 def n_parameters(model: nn.Module) -> int:
