@@ -9,7 +9,7 @@ from torch import Tensor
 
 from analysis.arrays import Floats32, Ints
 from analysis.errors import MeloError
-from meloctl.model.bar_plans import BarPlans, PlanConditions
+from meloctl.model.bar_plans import BarPlans, PlanChannel, PlanConditions
 from meloctl.model.encoder_decoder.decoder import EncoderDecoderDecoder
 from meloctl.model.encoder_decoder.model import EncoderDecoder
 from meloctl.model.meloformer.compiled_decoder import CompiledDecoder
@@ -115,13 +115,7 @@ def plan_conditions(model: Model, plans: Sequence[BarPlans | None]) -> list[Plan
     Raises:
         MeloError: there are plans, and the model knows none, or they are of another model.
     """
-    channel = model.plans if isinstance(model, MeloFormer) else None
-    if channel is None and any(plan is not None for plan in plans):
-        raise MeloError(
-            "the model was trained without bar plans, so nothing can steer its bars; take the default weights, or train "
-            "one with plans",
-            field="plans",
-        )
+    channel = _plan_channel(model, plans)
     found: dict[int, PlanConditions] = {}
     for plan in plans:
         if channel is not None and plan is not None and id(plan) not in found:
@@ -147,7 +141,12 @@ def start_decoding(
 
     Returns:
         The decoder, and the states (B, C) that predict the rows after the prompts.
+
+    Raises:
+        MeloError: there are plans, and the model knows none.
     """
+    if plans is not None:
+        _plan_channel(model, plans)
     decoder: Decoder
     if isinstance(model, MeloFormer):
         decoder = CompiledDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar, plans=plans)
@@ -156,6 +155,18 @@ def start_decoding(
     else:
         decoder = ArrayDecoder(MusicTransformerDecoder(model, len(prompts), half=half))
     return decoder, decoder.prefill(prompts)
+
+
+def _plan_channel(model: Model, plans: Sequence[BarPlans | PlanConditions | None]) -> PlanChannel | None:
+    """What the model makes of plans; None where it knows none and there are none."""
+    channel = model.plans if isinstance(model, MeloFormer) else None
+    if channel is None and any(plan is not None for plan in plans):
+        raise MeloError(
+            "the model was trained without bar plans, so nothing can steer its bars; take the default weights, or train "
+            "a model with plans",
+            field="plans",
+        )
+    return channel
 
 
 def _array(states_BC: Tensor) -> Floats32:
