@@ -182,7 +182,9 @@ def test_new_bars_before_a_changed_plan_stay_the_same():
             generate(model, writers, Sampling(), plans=[plans])
             pieces.append(writers.rows(0))
         one, other = pieces
-        stop = np.flatnonzero(one[:, INSTRUMENT] == V.bar)[b - 1] + 1  # the header of the bar before is written without it
+        stop = (
+            np.flatnonzero(one[:, INSTRUMENT] == V.bar)[b - 1] + 1
+        )  # the header of the bar before is written without it
         assert np.array_equal(one[:stop], other[:stop])
         assert not np.array_equal(one, other)
 
@@ -238,8 +240,9 @@ def test_plans_behind_a_prompt_begin_with_its_last_bar():
     assert padded.given.tolist() == [False] * 3 + [True] * 4
     assert np.array_equal(padded.of_bars(range(3, 7)).vectors, plans.vectors)
     conditions = model.plans.conditions(padded)
-    assert not conditions.rows[:2].any() and not conditions.start.any()
-    assert conditions.rows[2:].any(axis=1).all()
+    assert not conditions.rows[:2].any()
+    assert not conditions.start.any()
+    assert conditions.rows[2:].any(axis=(1, 2)).all()
     writers = row_writers(Constraints(bars=4), range(3), prompt=prompt.astype(np.int16))
     decoder = generate(model, writers, Sampling(), plans=[padded] * 3)
     assert decoder.nbytes == 0

@@ -20,7 +20,7 @@ from meloctl.model.meloformer.model import KV, MeloFormer, layer_forward
 from meloctl.model.meloformer.packed_weights import LANES, PackedWeights, packed_weights, padded_to
 from meloctl.model.meloformer.page_loops import PAGE, ROW, SUMMARY, SUMMARY2
 from meloctl.model.meloformer.paged_cache import PagedKVCache
-from meloctl.model.meloformer.prefill import add_plans, pack_of_prompts
+from meloctl.model.meloformer.prefill import PromptPlans, pack_of_prompts
 from meloctl.model.meloformer.step_loops import Buffers, PieceConditions, step_pieces
 from meloctl.model.prompts import distinct_plans, distinct_prompts
 from meloctl.rows.vocabulary import INSTRUMENT
@@ -50,7 +50,7 @@ class CompiledDecoder:
         """
         self.model, self.half, self.first_masked_bar = model, half, first_masked_bar
         self.plans = [None] * pieces if plans is None else list(plans)
-        self.conditions = _piece_conditions(self.plans, model.config.width)
+        self.conditions = _piece_conditions(self.plans, (model.config.layers + 1, model.config.width))
         self.cache = PagedKVCache(model, pieces, half=half, first_masked_bar=first_masked_bar)
         self.weights: PackedWeights | None = None
         self.buffers: Buffers | None = None
@@ -110,8 +110,7 @@ class CompiledDecoder:
         slots = np.concatenate([self.cache.place_prompt(b, rows) for b, rows in zip(pieces, prompts, strict=True)])
         weights = FusedWeights(model, half=self.half)
         r_NC = weights.embed(layout.rows_NF)
-        if any(self.plans):
-            add_plans(r_NC, pack, places_of(pack, model.vocabulary).bar, [self.plans[b] for b in pieces])
+        plans = PromptPlans(pack, places_of(pack, model.vocabulary).bar, [self.plans[b] for b in pieces])
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, model.config.width)
         if model.spec.summaries:
             s_TC = s_TC + model.summary
@@ -121,13 +120,14 @@ class CompiledDecoder:
         opens = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar))
         closed = np.cumsum(opens)[closing] - 2  # the summary of the bar before the one that opens here
         for y, layer in enumerate(weights.layers):
+            r_NC = plans.to_rows(y, r_NC)
             r_NC, s_TC, kv = layer_forward(layer, r_NC, s_TC, layout, biases)
             self._write(y, slots[:, ROW], (kv.rows[0][: len(slots)], kv.rows[1][: len(slots)]))
             if kv.summaries and kv.summaries2:
                 for kind, (k, v) in ((SUMMARY, kv.summaries), (SUMMARY2, kv.summaries2)):
                     self._write(y, slots[closing, kind], (k[closed], v[closed]))
-        states_UC = F.rms_norm(r_NC[pack.starts[1:] - 1], r_NC.shape[-1:], weights.scale)
-        return np.asarray(states_UC.float().numpy())
+        states_NC = plans.to_rows(len(weights.layers), F.rms_norm(r_NC, r_NC.shape[-1:], weights.scale))
+        return np.asarray(states_NC[pack.starts[1:] - 1].float().numpy())
 
     def _write(self, layer: int, slots: Ints, kv: KV) -> None:
         """Write keys and values (n, G, D) of one layer, whose keys have the numbers of each rotary plane side by side."""
@@ -153,12 +153,12 @@ class CompiledDecoder:
         return self.states_BC
 
 
-def _piece_conditions(plans: Sequence[PlanConditions | None], width: int) -> PieceConditions:
-    """What plans add to rows, equal plans once."""
+def _piece_conditions(plans: Sequence[PlanConditions | None], shape: tuple[int, int]) -> PieceConditions:
+    """What plans add to the rows of pieces, equal plans once."""
     distinct, plan_of = distinct_plans(plans)
     bars = np.array([*(len(plan.rows) for plan in distinct), 0], dtype=np.int64)  # the last stands for none
     first = np.cumsum(bars) - bars
-    rows = np.concatenate([np.zeros((0, width), dtype=np.float32), *(plan.rows for plan in distinct)])
+    rows = np.concatenate([np.zeros((0, *shape), dtype=np.float32), *(plan.rows for plan in distinct)])
     return PieceConditions(rows=rows, first_B=first[plan_of], bars_B=bars[plan_of])
 
 

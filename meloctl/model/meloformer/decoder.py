@@ -19,7 +19,7 @@ from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
 from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
-from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots, add_plans, pack_of_prompts
+from meloctl.model.meloformer.prefill import PromptPlaces, PromptPlans, PromptSlots, pack_of_prompts
 from meloctl.model.prompts import distinct_plans, distinct_prompts
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
@@ -109,17 +109,18 @@ class MeloFormerDecoder:
         )
         slots = self._slots(pack, caches)
         r_NC = self.weights.embed(layout.rows_NF)
-        add_plans(r_NC, pack, places_of(pack, model.vocabulary).bar, plans)
+        planned = PromptPlans(pack, places_of(pack, model.vocabulary).bar, plans)
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, model.config.width)
         if model.spec.summaries:
             s_TC = s_TC + model.summary
         for y, layer in enumerate(self.weights.layers):
+            r_NC = planned.to_rows(y, r_NC)
             r_NC, s_TC, kv = layer_forward(layer, r_NC, s_TC, layout, self.biases)
             for some in slots:
                 some.write(y, kv)
         for some in slots:
             some.finish()
-        return self._normed(r_NC[pack.starts[1:] - 1])
+        return planned.to_rows(len(self.weights.layers), self._normed(r_NC))[pack.starts[1:] - 1]
 
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
         """Slots for each window of a pack in the cache of its piece."""
@@ -163,10 +164,8 @@ class MeloFormerDecoder:
         rotation_BK = torch.stack([self.weights.rotation(piece.bar, position) for piece, position in at])
         biases = [self._biases(piece) for piece in self.pieces]
         x_BC = self.weights.embed(rows_BF)
-        for x_C, piece, plan in zip(x_BC, self.pieces, self.plans, strict=True):
-            if plan is not None and piece.bar < len(plan.rows):
-                x_C += torch.from_numpy(plan.rows[piece.bar])
         for y, layer in enumerate(self.weights.layers):
+            x_BC = self._with_plans(y, x_BC)
             q_BHD, kv_B2GD = layer.project_joint(x_BC, rotation_BK)
             heads = []
             for b, (piece, (segment, slot)) in enumerate(zip(self.pieces, slots, strict=True)):
@@ -175,7 +174,15 @@ class MeloFormerDecoder:
                 seen = segment.kv[y, :, :, piece.cell.first : segment.end]
                 heads.append(_attend(q_BHD[b], seen, biases[b]))
             x_BC = layer.feed(layer.add_attention(x_BC, torch.stack(heads)))
-        return self._normed(x_BC)
+        return self._with_plans(len(self.weights.layers), self._normed(x_BC))
+
+    def _with_plans(self, place: int, x_BC: Tensor) -> Tensor:
+        """(B, C) rows, or states, with what the plans of their bars add at a place, see `PlanConditions`."""
+        x_BC = x_BC.clone()
+        for x_C, piece, plan in zip(x_BC, self.pieces, self.plans, strict=True):
+            if plan is not None and piece.bar < len(plan.rows):
+                x_C += torch.from_numpy(plan.rows[piece.bar, place])
+        return x_BC
 
     def _normed(self, x_BC: Tensor) -> Tensor:
         """(B, C) rows after the last layer → states."""

@@ -38,18 +38,29 @@ def pack_of_prompts(prompts: Sequence[Ints], vocabulary: Vocabulary, first_maske
     )
 
 
-def add_plans(r_NC: Tensor, pack: Pack, bar_N: Ints, plans: Sequence[PlanConditions | None]) -> None:
-    """Add what the plans of each prompt add to the rows of its bars.
+class PromptPlans:
+    """What bar plans add to the rows of prompts."""
 
-    Args:
-        r_NC: embeddings of the rows of a pack, padding last; changed in place.
-        bar_N: the bar of each row, counted in its prompt.
-        plans: of each prompt.
-    """
-    for first, stop, plan in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), plans, strict=True):
-        if plan is not None:
-            planned = first + np.flatnonzero(bar_N[first:stop] < len(plan.rows))
-            r_NC[planned] += torch.from_numpy(plan.rows[bar_N[planned]]).to(r_NC.dtype)
+    def __init__(self, pack: Pack, bar_N: Ints, plans: Sequence[PlanConditions | None]) -> None:
+        """Of the prompts of a pack.
+
+        Args:
+            bar_N: the bar of each row, counted in its prompt.
+            plans: of each prompt, if it has any.
+        """
+        at, added = [np.zeros(0, dtype=np.int64)], []
+        for first, stop, plan in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), plans, strict=True):
+            if plan is not None:
+                at.append(first + np.flatnonzero(bar_N[first:stop] < len(plan.rows)))
+                added.append(plan.rows[bar_N[at[-1]]])
+        self._rows = torch.from_numpy(np.concatenate(at))
+        self._added_nVC = torch.from_numpy(np.concatenate(added)) if added else None
+
+    def to_rows(self, place: int, r_NC: Tensor) -> Tensor:
+        """(N, C) rows of the pack, or the states after them, with what is added at a place, see `PlanConditions`."""
+        if self._added_nVC is None:
+            return r_NC
+        return r_NC.index_add(0, self._rows, self._added_nVC[:, place].to(r_NC.dtype))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """One decoding step of a MeloFormer as one compiled call: embedding, layers, attention over pages of cached keys.
 
 Shape letters: B pieces, E rows and summaries computed together (rows first), C width, H query heads, G key and value heads,
-D width of a head (padded to whole vectors), P pages, Y layers.
+D width of a head (padded to whole vectors), P pages, Y layers, V = Y + 1 places where bar plans are added.
 """
 
 import math
@@ -85,7 +85,7 @@ class PieceConditions(NamedTuple):
     """What bar plans add to the rows of each piece."""
 
     rows: Floats32
-    """(R, C) to the embedding of each row of a bar; the bars of a piece lie one after the other."""
+    """(R, V, C) to each row of a bar, see `PlanConditions`; the bars of a piece lie one after the other."""
 
     first_B: Ints
     """(B,) where those of a piece begin."""
@@ -112,8 +112,9 @@ def step_pieces(
     """
     n, c, layers = len(rows_BF), len(weights.scale), len(weights.qkv)
     x, normed = buffers.x, buffers.normed
-    n_all = _embed(first, rows_BF, weights, conditions, pages, buffers)
+    n_all = _embed(first, rows_BF, weights, pages, buffers)
     for y in range(layers):
+        _add_plans(y, first, n, conditions, pages, x)
         _norm(x, 0, n_all, c, normed)
         buffers.qkv[:n_all] = 0
         _product(weights.qkv[y], normed, buffers.qkv, 0, n_all)
@@ -137,20 +138,16 @@ def step_pieces(
     _norm(x, 0, n, c, normed)
     for e in range(n):
         for i in range(c):
-            states_BC[first + e, i] = normed[e, i] * weights.scale[i]
+            normed[e, i] *= weights.scale[i]
+    _add_plans(layers, first, n, conditions, pages, normed)
+    for e in range(n):
+        for i in range(c):
+            states_BC[first + e, i] = normed[e, i]
 
 
 @compiled_arithmetic
-def _embed(
-    first: int,
-    rows_BF: Ints,
-    weights: PackedWeights,
-    conditions: PieceConditions,
-    pages: Pages,
-    buffers: Buffers,
-) -> int:
-    """Embeddings and rotations of rows, with what plans add, and of the summaries of bars that they close; how many there are
-    of both."""
+def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buffers: Buffers) -> int:
+    """Embeddings and rotations of rows, and of the summaries of bars that they close; how many there are of both."""
     n, c = len(rows_BF), len(weights.scale)
     n_all = n
     for e in range(n):
@@ -161,18 +158,25 @@ def _embed(
             entry = weights.first_F[f] + rows_BF[e, f]
             for i in range(c):
                 buffers.x[e, i] += weights.table[entry, i]
-        bar = pages.state[b, BAR]
-        if bar < conditions.bars_B[b]:
-            of_bar = conditions.first_B[b] + bar
-            for i in range(c):
-                buffers.x[e, i] += conditions.rows[of_bar, i]
-        _turn(e, bar, max(rows_BF[e, POSITION], 0), weights, buffers)
+        _turn(e, pages.state[b, BAR], max(rows_BF[e, POSITION], 0), weights, buffers)
         if pages.state[b, N_SUMMARY_VISIBLE] > 0:
             buffers.piece_E[n_all] = b
             buffers.x[n_all, :c] = weights.summary
             _turn(n_all, pages.state[b, CLOSED_BAR], 0, weights, buffers)
             n_all += 1
     return n_all
+
+
+@compiled_arithmetic
+def _add_plans(place: int, first: int, n: int, conditions: PieceConditions, pages: Pages, x: Floats32) -> None:
+    """Add to n rows, or states after them, what the plans of their bars add at a place."""
+    for e in range(n):
+        b = first + e
+        bar = pages.state[b, BAR]
+        if bar < conditions.bars_B[b]:
+            of_bar = conditions.first_B[b] + bar
+            for i in range(conditions.rows.shape[2]):
+                x[e, i] += conditions.rows[of_bar, place, i]
 
 
 @compiled_arithmetic
