@@ -34,7 +34,8 @@ def test_captions_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (b"{", "line 2: damaged, it is not JSON"),
+        (b"{", r"line 2: damaged, it is not JSON \(.*\); give {\"location\": \"a.mid\""),
+        (b'{"location": "a.mid", "caption": "\\ud800"}', "line 2: damaged, it is not JSON"),
         (b"\xff\xfe", "line 2: damaged, it is not JSON"),
         (b"[" * 50_000, "line 2: damaged, it is not JSON"),
         (b'{"location": "a.mid", "caption": NaN}', "line 2: damaged, it is not JSON"),

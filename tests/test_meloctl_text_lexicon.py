@@ -71,7 +71,7 @@ def texts(split):
 @pytest.mark.parametrize("side", ["high", "low"])
 def test_each_side_has_many_words(attribute, language, side):
     train, test = (words_for(attribute, side, language, split) for split in ("train", "test"))
-    assert len(train) >= 38
+    assert len(train) >= 40
     assert len(train) + len(test) >= 50
     assert 0.1 <= len(test) / (len(train) + len(test)) <= 0.3
     assert {w.kind for w in train} == {"gradable", "adjective", "phrase", "term"}

@@ -27,6 +27,8 @@ MAX_CAPTION = 4_000
 MAX_LOCATION = 1_000
 """Characters of a location."""
 
+_EXAMPLE = '{"location": "a.mid", "caption": "…"}'
+
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenCaption:
@@ -59,9 +61,7 @@ def read_captions(path: Path) -> list[WrittenCaption]:
     """All captions of a JSONL file. Raises MeloError for the first line that is none, with its number."""
     captions = [_parsed(raw, f"{path}, line {number}", number) for number, raw in _lines(path) if raw.strip()]
     if not captions:
-        raise MeloError(
-            f'{path}: no captions in it; give a file with lines such as {{"location": "a.mid", "caption": "…"}}'
-        )
+        raise MeloError(f"{path}: no captions in it; give lines such as {_EXAMPLE}")
     return captions
 
 
@@ -111,7 +111,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _parsed(raw: bytes, where: str, number: int) -> WrittenCaption:
-    data = parse_json(raw.strip(), what="caption line", where=where)
+    try:
+        data = parse_json(raw.strip(), what="caption", where=where)
+    except MeloError as error:
+        raise MeloError(f"{error.message.rpartition(';')[0]}; give {_EXAMPLE}") from error
     try:
         line = msgspec.convert(data, _Line, strict=True)
     except msgspec.ValidationError as error:

@@ -66,6 +66,8 @@ def caption(
 ) -> Caption:
     """A caption that mentions the attributes whose levels are given; its words, their order and its sentences are drawn.
 
+    The text is empty where all levels are small and no word says so ("moderate" leaps are not worth a word).
+
     Args:
         levels_A: (A,) levels to be mentioned, NaN where not.
         language: of the text.
