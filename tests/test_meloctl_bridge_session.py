@@ -9,6 +9,7 @@ import pytest
 import torch
 from command_line import facts, meloctl_here, write_corpus
 from msgspec import structs
+from planted_plans import planted_piece, read_levels
 
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
@@ -27,7 +28,6 @@ from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.text.encoders import load_encoder
 from meloctl.workspace import file_hash
-from planted_plans import planted_piece, read_levels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MASK = MaskSpec(same="full", near=2, far=(4,), summaries=True)
@@ -65,7 +65,12 @@ def test_a_bridge_is_trained_measured_and_written(work, trained):
     about = json.loads((folder / "bridge.json").read_text())
     weights = file_hash(work.parent / "planned" / "model.safetensors")
     assert about["music_model"] == {"weights": weights, "plan_width": 16}
-    assert sorted(p.name for p in folder.iterdir()) == ["bridge.json", "bridge.safetensors", "losses.csv", "manifest.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "bridge.json",
+        "bridge.safetensors",
+        "losses.csv",
+        "manifest.json",
+    ]
     bridge = load_bridge(folder, model_weights=weights, encoder_fingerprint=about["encoder"]["fingerprint"])
     unsaid = np.full((8, 8), np.nan, dtype=np.float32)
     plans = sample_plans(bridge.network, BarConditions.of_text(unsaid, np.ones(512, dtype=np.float32)), [0])

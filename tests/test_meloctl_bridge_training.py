@@ -7,7 +7,14 @@ from planted_plans import planted_caption, planted_embedding, planted_piece, rea
 
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions, batch_of
-from meloctl.bridge.bridge_examples import Asked, PlannedPiece, bridge_examples, distinct_texts, make_examples, measured_wants
+from meloctl.bridge.bridge_examples import (
+    Asked,
+    PlannedPiece,
+    bridge_examples,
+    distinct_texts,
+    make_examples,
+    measured_wants,
+)
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.bridge_schedule import BridgeSchedule
@@ -215,7 +222,9 @@ def test_some_spans_have_two_texts_and_some_wants_a_course():
     two = [e for e in examples if len(e.texts) == 2]
     assert 20 < len(two) < 100
     assert all(e.section.max() == 1 and (np.diff(e.section) >= 0).all() for e in two)
-    straight = sum(np.allclose(e.wants[:, a], levels[e.first :][: len(e.wants), a], atol=1e-5) for e in examples for a in range(8))
+    straight = sum(
+        np.allclose(e.wants[:, a], levels[e.first :][: len(e.wants), a], atol=1e-5) for e in examples for a in range(8)
+    )
     assert straight > 10
 
 

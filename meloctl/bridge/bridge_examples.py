@@ -168,9 +168,7 @@ def bridge_examples(
     )
 
 
-def _conditions(
-    example: BridgeExample, piece_bars: int, embeddings: Floats32, row_of: dict[str, int]
-) -> BarConditions:
+def _conditions(example: BridgeExample, piece_bars: int, embeddings: Floats32, row_of: dict[str, int]) -> BarConditions:
     rows = np.array([row_of.get(text, -1) for text in example.texts])  # the empty text is none
     return BarConditions(
         wants=example.wants,

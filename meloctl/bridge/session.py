@@ -96,9 +96,7 @@ def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporte
     training = bridge_examples(corpus.training, spans, texts, embeddings)
     held_out = bridge_examples(corpus.held_out, held_out_spans, texts, embeddings)
     torch.manual_seed(plan.options.seed)
-    sizes = BridgeSizes(
-        plan_width=channel.own.in_features, attributes=len(ATTRIBUTES), text_width=plan.encoder.width
-    )
+    sizes = BridgeSizes(plan_width=channel.own.in_features, attributes=len(ATTRIBUTES), text_width=plan.encoder.width)
     network = BridgeNetwork(sizes, BridgeSchedule())
     config = BridgeTrainConfig(minutes=plan.options.minutes, seed=plan.options.seed)
     progress = train_bridge(network, training, held_out, config, scratch, reporter)
