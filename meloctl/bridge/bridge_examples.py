@@ -108,8 +108,8 @@ def _example(piece: PlannedPiece, index: int, caption: Captioner, generator: np.
 
 
 def measured_wants(levels: Floats32, generator: np.random.Generator) -> Floats32:
-    """(T, A) what may be asked of bars: of some attributes their mean over the bars, or the line that they follow. A text asks for
-    the mean, and bars differ around it: so must plans.
+    """(T, A) what may be asked of bars: of some attributes their mean over the bars, or the line that they follow. A text asks
+    for the mean, and bars differ around it: so must plans.
 
     Args:
         levels: (T, A) of each bar, NaN where a bar has none.

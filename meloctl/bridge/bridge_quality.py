@@ -87,8 +87,8 @@ def bridge_quality(
     """What plans that are sampled for held-out spans have in common with what was asked for, and with the plans of the music.
 
     Returns:
-        JSON values, by attribute `correlation` of what is wanted of a span with what its sampled plans say, and `of_music` of what
-        is wanted with what the music's own plans say; and of all spans the between-bar `variance` and `autocorrelation` of both,
+        JSON values, by attribute `correlation` of what is wanted of a span with what its sampled plans say, and `of_music` of
+        what is wanted with what the music's own plans say; and of all spans the between-bar `variance` and `autocorrelation` of both,
         and `between_seeds`: how far two samples of one span lie apart, as a share of how far two spans of music do.
     """
     chosen = [i for i, plans in enumerate(examples.plans) if len(plans) >= _LEAST_BARS]

@@ -25,7 +25,9 @@ def train_bridge(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Train the bridge from texts to the bar plans of a model, on the corpus of the latest meloctl stats. A stopped run is resumed.
+    """Train the bridge from texts to the bar plans of a model, on the corpus of the latest meloctl stats.
+
+    A stopped run is resumed.
 
     Example: meloctl train-bridge --minutes 10
     """
