@@ -26,7 +26,9 @@ def span_caption(levels: Floats32, generator: np.random.Generator) -> Asked:
     """
     language = LANGUAGES[int(generator.integers(len(LANGUAGES)))]
     if generator.random() < _BY_WORDS:
-        said = music_caption(mean_levels(levels), levels, language=language, split="train", random=generator)
+        said = music_caption(
+            mean_levels(levels), levels.astype(np.float64), language=language, split="train", random=generator
+        )
         return Asked(said.text, said.over_bars(len(levels)).astype(np.float32))
     wants = measured_wants(levels, generator)
     said = caption(
