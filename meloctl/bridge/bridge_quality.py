@@ -88,7 +88,7 @@ def bridge_quality(
 
     Returns:
         JSON values, by attribute `correlation` of what is wanted of a span with what its sampled plans say, and `of_music` of
-        what is wanted with what the music's own plans say; and of all spans the between-bar `variance` and `autocorrelation` of both,
+        what is wanted with what the music's own plans say; of all spans the between-bar `variance` and `autocorrelation` of both,
         and `between_seeds`: how far two samples of one span lie apart, as a share of how far two spans of music do.
     """
     chosen = [i for i, plans in enumerate(examples.plans) if len(plans) >= _LEAST_BARS]
