@@ -120,11 +120,12 @@ def test_conditions_are_what_training_adds():
     given = np.array([True, True, False, True, False, False, True, True])
     pack = pack_of([one], given)
     with torch.no_grad():
-        layout = model.layout(pack)
-        added, start_WC, _ = model.plans.conditioned(torch.zeros(len(layout.rows_NF), 24).double(), layout.features)
+        added = model.plans.added(model.layout(pack).features)
     conditions = model.plans.conditions(BarPlans(vectors=model.plans.of_rows(one.rows, V), given=given))
-    np.testing.assert_allclose(added.numpy()[: len(bar)], conditions.rows[bar], atol=1e-5)
-    np.testing.assert_allclose(start_WC[0].numpy(), conditions.start, atol=1e-5)
+    np.testing.assert_allclose(added.bars_VTC[:, :-1].transpose(0, 1).numpy(), conditions.rows, atol=1e-5)
+    np.testing.assert_allclose(added.start_WC[0].numpy(), conditions.start, atol=1e-5)
+    assert added.bar_N[: len(bar)].tolist() == bar.tolist()
+    assert conditions.rows.shape == (8, 3, 24)
 
 
 def test_masked_bars_have_the_plan_of_all_their_notes_wherever_these_stand():

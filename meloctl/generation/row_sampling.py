@@ -94,7 +94,8 @@ def append_rows(rows_GF: Ints, going: Ints, pieces: Any, bars: Any, tables: Any,
     closed = 0
     for g in range(len(going)):
         piece, row = pieces[going[g]], rows_GF[g]
-        written_BLF[going[g], piece.n_rows] = row
+        for f in range(len(row)):  # for a whole array numba compiles the message of a misfit, which takes a second
+            written_BLF[going[g], piece.n_rows, f] = row[f]
         piece.n_rows += 1
         if row[INSTRUMENT] != piece.opener and row[INSTRUMENT] != tables.end:
             _add_note(row, piece, bars[going[g]], tables)

@@ -4,10 +4,12 @@ A plan is read off a bar's features and passes a narrow channel before any row s
 noise of standard deviation σ, which carry at most D / 2 · log2(1 + 1/σ²) bits (Shannon, 1948, for a signal of power 1). So a plan
 says what the bar is like, and cannot spell out its notes.
 
-Rows of bar b have plan b and plan b + 1 added to their embeddings; the state that predicts a piece's first row has plan 0 added.
-A bar without a plan adds nothing, so a model that is trained with plans left out writes without any.
+What plan b and plan b + 1 say is added to the rows of bar b before each layer, and to the states after the last one; the state
+that predicts a piece's first row has plan 0 added. A bar without a plan adds nothing, so a model that is trained with plans left
+out writes without any. (Wu and Yang, 2021, "MuseMorphose", add a bar's latent vector before each layer too.)
 
-Shape letters: T bars, D width of a plan, C width of the model, K features, A attributes, N rows of a pack, W windows.
+Shape letters: T bars, D width of a plan, C width of the model, K features, A attributes, N rows of a pack, W windows, Y layers,
+V = Y + 1 places where plans are added.
 """
 
 import math
@@ -73,7 +75,8 @@ class PlanConditions:
     """What plans add in a model."""
 
     rows: Floats32
-    """(T, C) to the embedding of each row of a bar; bars behind the last one get nothing."""
+    """(T, V, C) to each row of a bar before each layer, and last to the state after all of them, which is normalised by then;
+    bars behind the last one get nothing."""
 
     start: Floats32
     """(C,) to the state that predicts the piece's first row."""
@@ -139,26 +142,55 @@ def pack_features(pack: Pack, bar_N: Ints, vocabulary: Vocabulary) -> PackFeatur
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlanAdditions:
+    """What the plans of a pack's bars add to its rows and states."""
+
+    bars_VTC: Tensor
+    """(V, T + 1, C) of each bar."""
+
+    bar_N: Tensor
+    """(N,) the bar of each row."""
+
+    start_WC: Tensor
+    """(W, C) to the state that predicts each window's first row."""
+
+    first_row_W: Tensor
+    """(W,) each window's first row."""
+
+    loss: Tensor
+    """() loss of reading the attributes off the plans, in nats."""
+
+    def to_rows(self, place: int, r_NC: Tensor) -> Tensor:
+        """(N, C) rows with what is added at a place: before layer `place`, or after all of them."""
+        return r_NC + self.bars_VTC[place].index_select(0, self.bar_N).to(r_NC.dtype)
+
+    def to_starts(self, state_NC: Tensor) -> Tensor:
+        """(N, C) states, by the row that each predicts, with what is added to those of first rows."""
+        return state_NC.index_add(0, self.first_row_W, self.start_WC.to(state_NC.dtype))
+
+
 class PlanChannel(nn.Module):
     """Features of bars in, plans out; and what plans add to rows and to the first state."""
 
-    def __init__(self, plan_width: int, noise: float, width: int) -> None:
+    def __init__(self, plan_width: int, noise: float, width: int, layers: int) -> None:
         """A fresh channel.
 
         Args:
             plan_width: D.
             noise: σ, above 0.
             width: C.
+            layers: Y.
         """
         super().__init__()
-        self.noise = noise
+        self.noise, self._places = noise, layers + 1
         self.through = nn.Linear(N_FEATURES, plan_width, bias=False)
         self.inner = nn.Linear(N_FEATURES, _HIDDEN)
         self.outer = nn.Linear(_HIDDEN, plan_width)
-        self.own = nn.Linear(plan_width, width)
+        self.own = nn.Linear(plan_width, self._places * width)
         """Of the bar's own plan; its bias says that there is one."""
 
-        self.next = nn.Linear(plan_width, width)
+        self.next = nn.Linear(plan_width, self._places * width)
         """Of the next bar's plan."""
 
         self.opening = nn.Linear(plan_width, width)
@@ -189,30 +221,31 @@ class PlanChannel(nn.Module):
         """(T, K) features → (T, D) plans, without noise."""
         return torch.tanh(self.through(features_TK) + self.outer(F.silu(self.inner(features_TK))))
 
-    def conditioned(self, r_NC: Tensor, features: PackFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows with their plans added, through the channel's noise in training.
+    def added(self, features: PackFeatures) -> PlanAdditions:
+        """What the plans of a pack's bars add, through the channel's noise in training.
 
         Args:
-            r_NC: embeddings of a pack's rows.
             features: of the pack.
-
-        Returns:
-            (N, C) rows; (W, C) what is added to the state before each window; and () loss of reading the attributes off the
-            plans, in nats.
         """
-        with torch.autocast(r_NC.device.type, enabled=False):
+        with torch.autocast(features.values.device.type, enabled=False):
             values = features.values.to(self.inner.weight.dtype)
             plans = self(values)
             if self.training:
                 plans = plans + self.noise * torch.randn_like(plans)
             given = features.given[:, None]
             own, following = self.own(plans) * given, self.next(plans) * given
-            rows_TC = own + following.roll(-1, dims=0) * features.has_next[:, None]
+            rows_TE = own + following.roll(-1, dims=0) * features.has_next[:, None]
             start_WC = (self.opening(plans) * given)[features.first_bar_W]
             n_attributes = features.known.shape[1]
             missed = (self.attributes(plans) - values[:, :n_attributes]) ** 2
             loss = _ATTRIBUTE_WEIGHT / 2 * (missed * features.known).sum()
-        return r_NC + rows_TC.index_select(0, features.bar_N), start_WC, loss
+        return PlanAdditions(
+            bars_VTC=rows_TE.unflatten(1, (self._places, -1)).transpose(0, 1),
+            bar_N=features.bar_N,
+            start_WC=start_WC,
+            first_row_W=features.first_row_W,
+            loss=loss,
+        )
 
     @torch.no_grad()
     def of_rows(self, rows: Rows, vocabulary: Vocabulary) -> Floats32:
@@ -237,7 +270,9 @@ class PlanChannel(nn.Module):
         own, following = self.own(vectors) * given, self.next(vectors) * given
         rows = own + torch.cat([following[1:], torch.zeros_like(following[:1])])
         start = (self.opening(vectors) * given)[:1].sum(dim=0)
-        return PlanConditions(rows=rows.float().numpy(), start=start.float().numpy())
+        return PlanConditions(
+            rows=rows.float().unflatten(1, (self._places, -1)).contiguous().numpy(), start=start.float().numpy()
+        )
 
 
 class WithLoss(torch.autograd.Function):

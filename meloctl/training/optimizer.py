@@ -41,8 +41,8 @@ _GATES = 1.2
 _AT_ONCE = 1 << 22
 """Most elements of matrices that are orthogonalized together."""
 
-_STEERING = re.compile(r"^plans\.(own|next|opening)\.weight$")
-"""Matches the matrices from bar plans to what is added to embeddings of rows."""
+_PLANS = 0.25
+"""Rate of what makes and reads bar plans over AdamW's for other weights: rows learn to follow a plan that keeps its meaning."""
 
 _HEAD_INNER = re.compile(r"^heads\.heads\.\d+\.inner\.weight$")
 """Matches the first matrix of each field's head."""
@@ -118,7 +118,7 @@ class SortedWeights:
     """Matrices of the layers, and the first one of each field's head."""
 
     embeddings: list[nn.Parameter]
-    """What is looked up: of fields as they go in, and as they condition the fields after them; and what plans add to it."""
+    """What is looked up: of fields as they go in, and as they condition the fields after them."""
 
     matrices: list[nn.Parameter]
     """The last matrices of the heads, and arrays of more axes."""
@@ -128,22 +128,26 @@ class SortedWeights:
 
     gates: list[nn.Parameter]
 
+    plans: list[nn.Parameter]
+    """Of the `PlanChannel`: no weight decay."""
+
 
 def sorted_weights(model: nn.Module) -> SortedWeights:
     """A model's weights by how they are trained."""
     in_layers = {id(p) for layer in layers_of(model) for p in layer.parameters()}
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    out = SortedWeights(muon=[], embeddings=[], matrices=[], vectors=[], gates=[])
+    out = SortedWeights(muon=[], embeddings=[], matrices=[], vectors=[], gates=[], plans=[])
     for name, weight in model.named_parameters():
         if name.startswith("gates."):
             out.gates.append(weight)
+        elif name.startswith("plans."):
+            out.plans.append(weight)
         elif weight.ndim < 2:
             out.vectors.append(weight)
         elif weight.ndim == 2 and (id(weight) in in_layers or _HEAD_INNER.search(name)):
             out.muon.append(weight)
         else:
-            as_embedding = id(weight) in looked_up or _STEERING.search(name)
-            (out.embeddings if as_embedding else out.matrices).append(weight)
+            (out.embeddings if id(weight) in looked_up else out.matrices).append(weight)
     return out
 
 
@@ -166,6 +170,7 @@ class RunOptimizer:
                 {"params": weights.matrices, "weight_decay": config.weight_decay, "scale": scale},
                 {"params": weights.vectors, "weight_decay": 0.0, "scale": scale},
                 {"params": weights.gates, "weight_decay": 0.0, "scale": scale * _GATES},
+                {"params": weights.plans, "weight_decay": 0.0, "scale": scale * _PLANS},
             ],
             betas=(0.9, 0.95),
             fused=True,

@@ -27,7 +27,7 @@ from meloctl.model.attention.backends import planner_for
 from meloctl.model.attention.gates import Gates, all_earlier_rows
 from meloctl.model.attention.tiled.bf16_kernel import WIDTH_MULTIPLE, has_kernel
 from meloctl.model.attention.tiled.plan import RowTilePlan
-from meloctl.model.bar_plans import PlanChannel, WithLoss
+from meloctl.model.bar_plans import PlanAdditions, PlanChannel, WithLoss
 from meloctl.model.config import ModelConfig
 from meloctl.model.init import init_weights
 from meloctl.model.meloformer.layout import MeloFormerLayout, layout_of
@@ -255,7 +255,11 @@ class MeloFormer(nn.Module):
         )
         self.norm = nn.RMSNorm(config.width)
         self.heads = RowHeads(vocabulary, config.width, config.field_hidden)
-        self.plans = PlanChannel(config.plan_width, config.plan_noise, config.width) if config.plan_width else None
+        self.plans = None
+        """Makes bar plans, and says what they add; None in a model that knows none."""
+
+        if config.plan_width:
+            self.plans = PlanChannel(config.plan_width, config.plan_noise, config.width, config.layers)
         init_weights(self, layers=config.layers)
         if self.plans is not None:
             self.plans.init_weights()
@@ -275,35 +279,35 @@ class MeloFormer(nn.Module):
         """(N, C) states: each predicts its row, and has seen earlier rows of the same window, and plans, alone."""
         return self._states(layout)[0]
 
-    def _states(self, layout: MeloFormerLayout) -> tuple[Tensor, Tensor | None]:
-        """(N, C) states, and the loss of the plans in nats; None where there are no plans."""
-        r_NC, features, loss = self.embed(layout.rows_NF), layout.features, None
-        if self.plans is not None and features is not None:
-            r_NC, start_WC, loss = self.plans.conditioned(r_NC, features)
+    def _states(self, layout: MeloFormerLayout) -> tuple[Tensor, PlanAdditions | None]:
+        """(N, C) states, and what plans added; None where there are no plans."""
+        plans = None if self.plans is None or layout.features is None else self.plans.added(layout.features)
+        r_NC = self.embed(layout.rows_NF)
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, self.config.width)
         if self.spec.summaries:
             s_TC = s_TC + self.summary
         biases = None if self.gates is None else self.gates.biases()
-        for layer in self.layers:
+        for y, layer in enumerate(self.layers):
+            r_NC = plans.to_rows(y, r_NC) if plans else r_NC
             if self.checkpointing and self.training:
                 r_NC, s_TC = checkpoint(layer, r_NC, s_TC, layout, biases, use_reentrant=False)
             else:
                 r_NC, s_TC = layer(r_NC, s_TC, layout, biases)
-        state_NC = torch.cat([self.start[None], self.norm(r_NC)])[layout.before_N]
-        if features is not None and loss is not None:
-            state_NC = state_NC.index_add(0, features.first_row_W, start_WC.to(state_NC.dtype))
-        return state_NC, loss
+        r_NC = self.norm(r_NC)
+        r_NC = plans.to_rows(len(self.layers), r_NC) if plans else r_NC
+        state_NC = torch.cat([self.start[None], r_NC])[layout.before_N]
+        return plans.to_starts(state_NC) if plans else state_NC, plans
 
     def forward(self, layout: MeloFormerLayout) -> Tensor:
         """(N, F) −ln p of each field of each row that counts, given the rows and the fields before it; 0 elsewhere.
 
         In the gradient of their sum stands the loss of the plans too, which is not among the numbers returned.
         """
-        (state_NC, loss), loss_mask_N = self._states(layout), layout.loss_mask_N
+        (state_NC, plans), loss_mask_N = self._states(layout), layout.loss_mask_N
         nll_MF = self.heads.nll(state_NC[loss_mask_N], layout.rows_NF[: len(loss_mask_N)][loss_mask_N])
         nll_NF = nll_MF.new_zeros(len(loss_mask_N), len(FIELDS))
         nll_NF = nll_NF.masked_scatter(loss_mask_N[:, None], nll_MF)
-        return nll_NF if loss is None else WithLoss.apply(nll_NF, loss)
+        return nll_NF if plans is None else WithLoss.apply(nll_NF, plans.loss)
 
 
 def n_parameters(model: nn.Module) -> int:

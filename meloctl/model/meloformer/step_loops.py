@@ -137,7 +137,8 @@ def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buff
         _turn(e, pages.state[b, BAR], max(rows_BF[e, POSITION], 0), weights, buffers)
         if pages.state[b, N_SUMMARY_VISIBLE] > 0:
             buffers.piece_E[n_all] = b
-            buffers.x[n_all, :c] = weights.summary
+            for i in range(c):  # for a whole array numba compiles the message of a misfit, which takes a second
+                buffers.x[n_all, i] = weights.summary[i]
             _turn(n_all, pages.state[b, CLOSED_BAR], 0, weights, buffers)
             n_all += 1
     return n_all
@@ -219,7 +220,8 @@ def _attend(
     for g in range(groups):
         q_at, out_at = e * q.shape[1] + g * shared * d, e * buffers.attended.shape[1] + g * shared * d
         for r in range(shared):
-            scores[r, : n * PAGE] = bias[: n * PAGE]
+            for i in range(n * PAGE):
+                scores[r, i] = bias[i]
         for p in range(n):
             at = (visible[p] * heads + y * groups + g) * blocks * size
             _add_blocks(scores, p * PAGE, room, q, q_at, d, keys, at, blocks, shared)

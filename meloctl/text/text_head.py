@@ -1,0 +1,146 @@
+"""The text head: kernel ridge regression on a frozen encoder's vector of a few words, for words that no table explains.
+
+It says whether the words speak of music at all, of which attributes, and at which levels. Shape letters: n texts, E numbers of
+an encoder's vector, D of its projection, M landmarks, A attributes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from analysis.arrays import Floats, Floats32
+from analysis.atomic_write import atomic_write
+from analysis.errors import MeloError
+from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.text.encoders import Encoder
+
+MAX_BYTES = 8 << 20
+_FORMAT = "meloctl.text_head/1"
+_HEADER_BYTES = 8
+"""A safetensors file begins with the length of its JSON header."""
+
+_STRONGEST = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextHead:
+    """Landmarks among the vectors of texts, and what is known of texts near them."""
+
+    encoder: str
+    """Fingerprint of the encoder."""
+
+    projection_ED: Floats32
+    landmarks_MD: Floats32
+    """Of length 1."""
+
+    weights_M: Floats32
+    """(M, 1 + 2 A): speaks of music; speaks of each attribute; level times that."""
+
+    sharpness: float
+    """The kernel is exp(sharpness (cosine - 1))."""
+
+    threshold: float
+    """Words that speak of music at less than this speak of nothing."""
+
+    def __call__(self, vectors_nE: Floats32) -> tuple[Floats, Floats, Floats]:
+        """Of vectors (n, E): whether texts speak of music (n,), and of each attribute (n, A), 0 to 1; levels (n, A), -2 to 2."""
+        near = kernel(vectors_nE, self.projection_ED, self.landmarks_MD, self.sharpness)
+        out = (near @ self.weights_M).astype(np.float64)
+        n = len(ATTRIBUTES)
+        said = out[:, 1 : 1 + n].clip(0, 1)
+        levels = (out[:, 1 + n :] / np.maximum(said, 0.1)).clip(-_STRONGEST, _STRONGEST)
+        return out[:, 0].clip(0, 1), said, levels
+
+
+def kernel(vectors_nE: Floats32, projection_ED: Floats32, landmarks_MD: Floats32, sharpness: float) -> Floats32:
+    """(n, M) likeness of texts to landmarks, 0 to 1.
+
+    Args:
+        vectors_nE: (n, E) of the texts.
+        projection_ED: (E, D) applied to them.
+        landmarks_MD: (M, D) of length 1.
+        sharpness: of the kernel.
+    """
+    projected = vectors_nE @ projection_ED
+    projected /= np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), np.float32(1e-6))
+    return np.exp(np.float32(sharpness) * (projected @ landmarks_MD.T - 1))
+
+
+_TENSORS = {"projection_ED": np.float16, "landmarks_MD": np.float16, "weights_M": np.float32}
+
+
+def save_head(head: TextHead, path: Path) -> None:
+    """Write a head as safetensors, whole."""
+    tensors = {name: np.ascontiguousarray(getattr(head, name), dtype=kind) for name, kind in _TENSORS.items()}
+    about = {
+        "format": _FORMAT,
+        "encoder": head.encoder,
+        "attributes": ",".join(ATTRIBUTES),
+        "sharpness": repr(head.sharpness),
+        "threshold": repr(head.threshold),
+    }
+    with atomic_write(path) as partial:
+        partial.write_bytes(save(tensors, metadata=about))
+
+
+def load_head(path: Path, encoder: Encoder) -> TextHead:
+    """A head that `save_head` wrote, for the encoder that it was trained on.
+
+    Raises:
+        MeloError: no such file, a damaged one, or one of another encoder or version.
+    """
+    raw = _bytes(path)
+    again = "make it again with: python maintenance/text_head.py"
+    try:
+        about = json.loads(raw[_HEADER_BYTES : _HEADER_BYTES + int.from_bytes(raw[:_HEADER_BYTES], "little")])[
+            "__metadata__"
+        ]
+        same = about["format"] == _FORMAT and about["attributes"] == ",".join(ATTRIBUTES)
+        tensors = {name: tensor.astype(np.float32) for name, tensor in load(raw).items()}
+        numbers = {name: float(about[name]) for name in ("sharpness", "threshold")}
+        made_for = str(about["encoder"])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MeloError(f"{path}: damaged, it is not a text head; {again}") from error
+    if not same:
+        raise MeloError(f"{path}: a text head of another version of meloctl; {again}")
+    if made_for != encoder.fingerprint:
+        raise MeloError(f"{path}: made for another text encoder ({made_for[:16]}, not {encoder.fingerprint}); {again}")
+    if not _whole(tensors, encoder.width) or not all(map(np.isfinite, numbers.values())):
+        raise MeloError(f"{path}: damaged, its numbers are not those of a text head; {again}")
+    return TextHead(
+        encoder=made_for,
+        projection_ED=tensors["projection_ED"],
+        landmarks_MD=tensors["landmarks_MD"],
+        weights_M=tensors["weights_M"],
+        sharpness=numbers["sharpness"],
+        threshold=numbers["threshold"],
+    )
+
+
+def _whole(tensors: dict[str, Floats32], width: int) -> bool:
+    """Whether tensors are those of a head for vectors of a width."""
+    if set(tensors) != set(_TENSORS) or any(tensor.ndim != 2 for tensor in tensors.values()):
+        return False
+    (landmarks, projected), outputs = tensors["landmarks_MD"].shape, 1 + 2 * len(ATTRIBUTES)
+    shapes = {
+        "projection_ED": (width, projected),
+        "landmarks_MD": (landmarks, projected),
+        "weights_M": (landmarks, outputs),
+    }
+    return all(tensors[name].shape == shape and np.isfinite(tensors[name]).all() for name, shape in shapes.items())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise MeloError(f"{path}: cannot read the text head: {reason}") from error
+    if len(raw) > MAX_BYTES:
+        raise MeloError(f"{path}: larger than a text head can be ({MAX_BYTES >> 20} MiB)")
+    return raw
