@@ -25,7 +25,7 @@ class BarCourse:
     """Mean square distance of a bar's vector from the mean of its piece, summed over the D numbers."""
 
     autocorrelation: tuple[Estimate, ...]
-    """(K,) at LAGS: mean product of the distances of two bars so far apart, over the variance; NaN where all pieces are shorter."""
+    """(K,) at LAGS: mean product of the distances of two bars so far apart, over the variance; NaN where pieces are shorter."""
 
 
 def bar_course(pieces: Sequence[Floats32], random: np.random.Generator) -> BarCourse:
