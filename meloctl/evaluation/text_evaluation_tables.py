@@ -115,10 +115,12 @@ def tempo_table(tempo: dict[str, Any]) -> Table:
 def plan_table(plans: dict[str, Any]) -> Table:
     """How plans differ between bars, beside those of real pieces."""
     names = {"text": "of texts", "random": "of levels", "real": "of real pieces"}
-    rows = [["", "variance between bars", "correlation from bar to bar"]]
-    return rows + [
-        [name, number(plans[k]["variance"]), number(plans[k]["autocorrelation"])] for k, name in names.items()
-    ]
+    rows = [["", "variance between bars", *(f"{lag} apart" for lag in plans["text"]["autocorrelation"])]]
+    for key, name in names.items():
+        if found := plans[key]:
+            each = [found["variance"], *found["autocorrelation"].values()]
+            rows.append([name, *(with_interval(*one.values()) for one in each)])
+    return rows
 
 
 def understood_lines(understood: dict[str, str]) -> list[str]:
