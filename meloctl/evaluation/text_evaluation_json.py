@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, difference_estimates
 from meloctl.evaluation.evaluation_json import estimate_json
-from meloctl.evaluation.intervals import Estimate, difference_estimates
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
 from meloctl.evaluation.text_cells import NULLS, RANDOM_WANTED, RIVALS, CellMeasures, TextCell
 from meloctl.evaluation.text_control import (
@@ -88,7 +88,7 @@ class TextResults:
             if condition in ("none", "zero"):
                 return TextCell(condition=condition), TextCell(condition=condition)
             if condition in RIVALS:
-                high, low = (TextCell(condition=condition, sides=((pair.attribute, side),)) for side in (1, -1))
+                high, low = (TextCell(condition=condition, side=(pair.attribute, side)) for side in (1, -1))
                 return high, low
             return (
                 TextCell(condition=condition, texts=(texts.high,)),
