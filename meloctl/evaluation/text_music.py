@@ -133,7 +133,7 @@ class BridgedMusic:
 
     def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
         """Pieces (L, F) under plans (T, D), or without."""
-        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary)
+        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary, header_changes=self._model.header_changes)
         rows: list[Rows] = []
         for first in range(0, len(seeds), _MOST_TOGETHER):
             some = [_bar_plans(plan) for plan in plans[first : first + _MOST_TOGETHER]]
