@@ -112,6 +112,7 @@ def evaluated(folder, music, *, with_corpus=True):
         "model": "plain",
         "weights_before": "a" * 64,
         "weights_after": "a" * 64,
+        "understood": {"tempo up": "understood: fast"},
     }
 
 
@@ -194,6 +195,7 @@ def test_it_is_shown_in_words(found):
     lines = text_evaluation_lines(found)
     assert any("3 of 4 pairs move the wanted way" in line for line in lines)
     assert any("tempo, en" in line and "yes" in line for line in lines)
+    assert lines[-1] == "  tempo up: understood: fast"
     page = text_evaluation_page(found)
     assert page.count("<table") == 6
     assert "difference in means" in page

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from meloctl.evaluation.intervals import Estimate
+from analysis.intervals import Estimate
 from meloctl.evaluation.text_cases import text_cases
 from meloctl.evaluation.text_control import (
     LEAST_DEVIATION,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.arrays import Floats, Ints
-from meloctl.evaluation.intervals import Estimate, estimate, mean_estimates, resample_counts
+from analysis.intervals import Estimate, estimate, mean_estimates, resample_counts
 
 LEAST_DEVIATION = 0.1
 """Of pieces that are to be told apart, in levels: below it two sets of equal values have an effect size without bounds."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, difference_estimates
 from meloctl.evaluation.evaluation_json import estimate_json
-from meloctl.evaluation.intervals import Estimate, difference_estimates
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
 from meloctl.evaluation.text_cells import NULLS, RANDOM_WANTED, RIVALS, CellMeasures, TextCell
 from meloctl.evaluation.text_control import (

@@ -121,6 +121,11 @@ def plan_table(plans: dict[str, Any]) -> Table:
     ]
 
 
+def understood_lines(understood: dict[str, str]) -> list[str]:
+    """What each text was taken to ask for."""
+    return [f"{text}: {line}" for text, line in understood.items()]
+
+
 def _tables(found: dict[str, Any]) -> list[tuple[str, str, Table]]:
     """Heading, what it says, and the table of each part."""
     return [
@@ -146,7 +151,7 @@ def text_evaluation_lines(found: dict[str, Any]) -> list[str]:
     lines = summary_lines(found)
     for heading, about, rows in _tables(found):
         lines += ["", f"{heading}. {about}", *text_table(rows)]
-    return lines
+    return [*lines, "", "The texts:", *(f"  {line}" for line in understood_lines(found["understood"]))]
 
 
 def text_evaluation_page(found: dict[str, Any]) -> str:
@@ -155,6 +160,7 @@ def text_evaluation_page(found: dict[str, Any]) -> str:
     for n, (heading, about, rows) in enumerate(_tables(found)):
         body = table(rows[0], rows[1:], caption=heading, headed=True)
         sections.append(section(f"part-{n}", heading, paragraph(about), body))
+    sections.append(section("texts", "The texts", items(understood_lines(found["understood"]))))
     title = "Words to music"
     top = tag("header", paragraph("meloctl evaluate", class_="kicker"), tag("h1", title), items(summary_lines(found)))
     return chart_document(f"{title}: evaluation", top, tag("main", *sections))

@@ -88,6 +88,10 @@ class BridgedMusic:
         """(T, D) plans of a piece of rows (L, F)."""
         return self._channel.of_rows(rows, self.vocabulary)
 
+    def understood(self, text: str) -> str:
+        """What a text was taken to ask for, in words."""
+        return self._reader.read(text).line()
+
     def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
         """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
         plans = np.zeros((len(seeds), bars, self.plan_width))
