@@ -11,7 +11,7 @@ import typer
 from analysis.errors import MeloError
 from analysis.shown_text import escaped
 from meloctl import __version__
-from meloctl.cli import compare, corpus, evaluate, generate, mask, play, report, stats, train, train_bridge
+from meloctl.cli import compare, corpus, evaluate, generate, mask, plans, play, report, stats, train, train_bridge
 from meloctl.openmp import limit_spinning
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.command("stats")(stats.stats)
 app.command("derive-mask")(mask.derive_mask)
 app.command("train")(train.train)
+app.command("plans")(plans.plans)
 app.command("train-bridge")(train_bridge.train_bridge)
 app.command("generate")(generate.generate)
 app.command("play")(play.play)
