@@ -22,6 +22,7 @@ from meloctl.generation import sampler
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.options import Sampling
 from meloctl.model.attention.gates import LAST_OFFSET
+from meloctl.model.bar_plans import BarPlans
 from meloctl.model.decoding import ArrayDecoder
 from meloctl.model.meloformer.compiled_decoder import CompiledDecoder
 from meloctl.model.meloformer.decoder import MeloFormerDecoder
@@ -210,16 +211,17 @@ def test_a_prompt_takes_no_memory_for_what_no_later_row_can_see():
 
 
 def test_the_same_seed_gives_the_same_piece_with_either_decoder(monkeypatch):
-    model = with_short_bars(model_of(SEED, width=48, hidden=64))
+    model = with_short_bars(model_of(SEED, width=48, hidden=64, plan_width=4))
+    plan = BarPlans(vectors=np.full((6, 4), 0.5, np.float32), given=np.arange(6) < 4)
 
-    def reference(model, prompts, *, half, first_masked_bar):
-        decoder = ArrayDecoder(MeloFormerDecoder(model, len(prompts), half=half, first_masked_bar=first_masked_bar))
+    def reference(model, prompts, **how):
+        decoder = ArrayDecoder(MeloFormerDecoder(model, len(prompts), **how))
         return decoder, decoder.prefill(prompts)
 
     pieces = []
     for _ in range(2):
         writers = row_writers(Constraints(bars=6), range(20))
-        sampler.generate(model, writers, Sampling())
+        sampler.generate(model, writers, Sampling(), plans=[plan, None] * 10)
         pieces.append([writers.rows(piece).tolist() for piece in range(20)])
         monkeypatch.setattr(sampler, "start_decoding", reference)
     assert pieces[0] == pieces[1]

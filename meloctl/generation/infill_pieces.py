@@ -10,6 +10,7 @@ from meloctl.generation.infill_segments import InfillSegment, infill_segments, s
 from meloctl.generation.options import Sampling
 from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
+from meloctl.model.bar_plans import BarPlans
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.score.editing import NewNote
 from meloctl.score.key import Key
@@ -40,6 +41,7 @@ def fill_segments(
     *,
     key: Key | None = None,
     half: bool = False,
+    plans: Sequence[BarPlans | None] | None = None,
     on_bar: Callable[[], None] = lambda: None,
 ) -> int:
     """Write all masked bars of each version; the versions hold the notes, also when an interrupt cuts it short.
@@ -49,6 +51,7 @@ def fill_segments(
         versions: fresh ones.
         key: of the new notes.
         half: compute products in bf16.
+        plans: of all bars of the piece, as rows count them, for each version that has some; None where none has.
         on_bar: called as each masked bar of any version is complete.
 
     Returns:
@@ -58,8 +61,10 @@ def fill_segments(
     for segment in infill_segments(infill, model.config.context, model.vocabulary):
         pieces = [segment_bars(infill, segment, version.notes, model.vocabulary, key=key) for version in versions]
         writers = RowWriters(pieces, [version.random for version in versions])
+        window = None if plans is None else [plan and plan.of_bars(segment.context) for plan in plans]
         try:
-            most_bytes = max(most_bytes, generate(model, writers, sampling, half=half, on_bar=on_bar).most_bytes)
+            decoder = generate(model, writers, sampling, half=half, plans=window, on_bar=on_bar)
+            most_bytes = max(most_bytes, decoder.most_bytes)
         finally:
             for i, version in enumerate(versions):
                 version.add(segment, writers.new_notes(i), writers.bars_closed(i))

@@ -69,6 +69,14 @@ class BarPlans:
         if not np.isfinite(self.vectors).all():
             raise MeloError("plans that are not finite numbers")
 
+    def of_bars(self, bars: range) -> "BarPlans":
+        """Those of some bars in a row, as of a piece that begins with the first of them."""
+        return BarPlans(vectors=self.vectors[bars.start : bars.stop], given=self.given[bars.start : bars.stop])
+
+    def behind(self, bars: int) -> "BarPlans":
+        """The same behind so many bars without a plan."""
+        return BarPlans(vectors=np.pad(self.vectors, ((bars, 0), (0, 0))), given=np.pad(self.given, (bars, 0)))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlanConditions:

@@ -13,14 +13,16 @@ import torch.nn.functional as F
 
 from analysis.arrays import Floats32, Ints
 from analysis.vector_product import VECTOR
+from meloctl.model.bar_plans import PlanConditions
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
+from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import KV, MeloFormer, layer_forward
 from meloctl.model.meloformer.packed_weights import LANES, PackedWeights, packed_weights, padded_to
 from meloctl.model.meloformer.page_loops import PAGE, ROW, SUMMARY, SUMMARY2
 from meloctl.model.meloformer.paged_cache import PagedKVCache
-from meloctl.model.meloformer.prefill import pack_of_prompts
-from meloctl.model.meloformer.step_loops import Buffers, step_pieces
-from meloctl.model.prompts import distinct_prompts
+from meloctl.model.meloformer.prefill import PromptPlans, pack_of_prompts
+from meloctl.model.meloformer.step_loops import Buffers, PieceConditions, step_pieces
+from meloctl.model.prompts import distinct_plans, distinct_prompts
 from meloctl.rows.vocabulary import INSTRUMENT
 
 _SPREAD = 16
@@ -31,15 +33,24 @@ class CompiledDecoder:
     """A MeloFormer that reads the prompts of B pieces, and then one row of each at a time."""
 
     def __init__(
-        self, model: MeloFormer, pieces: int = 1, *, half: bool = False, first_masked_bar: int | None = None
+        self,
+        model: MeloFormer,
+        pieces: int = 1,
+        *,
+        half: bool = False,
+        first_masked_bar: int | None = None,
+        plans: Sequence[PlanConditions | None] | None = None,
     ) -> None:
         """A decoder of pieces without rows.
 
         Args:
             half: weights, keys and values rounded to bf16; sums stay float32. For prompts, large products in bf16.
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
+            plans: what the bar plans of each piece add, if it has any; None where none has.
         """
         self.model, self.half, self.first_masked_bar = model, half, first_masked_bar
+        self.plans = [None] * pieces if plans is None else list(plans)
+        self.conditions = _piece_conditions(self.plans, (model.config.layers + 1, model.config.width))
         self.cache = PagedKVCache(model, pieces, half=half, first_masked_bar=first_masked_bar)
         self.weights: PackedWeights | None = None
         self.buffers: Buffers | None = None
@@ -57,8 +68,11 @@ class CompiledDecoder:
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Keep these pieces alone, in this order."""
-        self.cache.keep(chosen)
-        self.states_BC = self.states_BC[list(chosen)]
+        kept = list(chosen)
+        self.cache.keep(kept)
+        self.states_BC = self.states_BC[kept]
+        first_B, bars_B = self.conditions.first_B[kept], self.conditions.bars_B[kept]
+        self.conditions = self.conditions._replace(first_B=first_B, bars_B=bars_B)
 
     @torch.no_grad()
     def prefill(self, prompts: Sequence[Ints]) -> Floats32:
@@ -68,7 +82,11 @@ class CompiledDecoder:
             (B, C) the states that predict the rows after them, valid until the next call.
         """
         self.states_BC[:] = self.model.start.detach().numpy()
-        distinct, prompt_of = distinct_prompts([np.ascontiguousarray(rows, dtype=np.int64) for rows in prompts])
+        for state, plan in zip(self.states_BC, self.plans, strict=True):
+            if plan is not None:
+                state += plan.start
+        whole = [np.ascontiguousarray(rows, dtype=np.int64) for rows in prompts]
+        distinct, prompt_of = distinct_prompts(whole, distinct_plans(self.plans)[1])
         read = [u for u, rows_LF in enumerate(distinct) if len(rows_LF)]
         if read:
             owner = [prompt_of.index(u) for u in read]
@@ -92,6 +110,7 @@ class CompiledDecoder:
         slots = np.concatenate([self.cache.place_prompt(b, rows) for b, rows in zip(pieces, prompts, strict=True)])
         weights = FusedWeights(model, half=self.half)
         r_NC = weights.embed(layout.rows_NF)
+        plans = PromptPlans(pack, places_of(pack, model.vocabulary).bar, [self.plans[b] for b in pieces])
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, model.config.width)
         if model.spec.summaries:
             s_TC = s_TC + model.summary
@@ -101,13 +120,14 @@ class CompiledDecoder:
         opens = np.isin(pack.rows[:, INSTRUMENT], (vocabulary.bar, vocabulary.masked_bar, vocabulary.infill_bar))
         closed = np.cumsum(opens)[closing] - 2  # the summary of the bar before the one that opens here
         for y, layer in enumerate(weights.layers):
+            r_NC = plans.to_rows(y, r_NC)
             r_NC, s_TC, kv = layer_forward(layer, r_NC, s_TC, layout, biases)
             self._write(y, slots[:, ROW], (kv.rows[0][: len(slots)], kv.rows[1][: len(slots)]))
             if kv.summaries and kv.summaries2:
                 for kind, (k, v) in ((SUMMARY, kv.summaries), (SUMMARY2, kv.summaries2)):
                     self._write(y, slots[closing, kind], (k[closed], v[closed]))
-        states_UC = F.rms_norm(r_NC[pack.starts[1:] - 1], r_NC.shape[-1:], weights.scale)
-        return np.asarray(states_UC.float().numpy())
+        states_NC = plans.to_rows(len(weights.layers), F.rms_norm(r_NC, r_NC.shape[-1:], weights.scale))
+        return np.asarray(states_NC[pack.starts[1:] - 1].float().numpy())
 
     def _write(self, layer: int, slots: Ints, kv: KV) -> None:
         """Write keys and values (n, G, D) of one layer, whose keys have the numbers of each rotary plane side by side."""
@@ -129,8 +149,17 @@ class CompiledDecoder:
         room = pages.visible.shape[1] * PAGE
         if self.buffers is None or self.buffers.scores.shape[1] < room:
             self.buffers = _buffers(self.weights, 2 * len(rows_BF), room)
-        step_pieces(0, rows_BF, self.weights, pages, self.buffers, self.states_BC)
+        step_pieces(0, rows_BF, self.weights, self.conditions, pages, self.buffers, self.states_BC)
         return self.states_BC
+
+
+def _piece_conditions(plans: Sequence[PlanConditions | None], shape: tuple[int, int]) -> PieceConditions:
+    """What plans add to the rows of pieces, equal plans once."""
+    distinct, plan_of = distinct_plans(plans)
+    bars = np.array([*(len(plan.rows) for plan in distinct), 0], dtype=np.int64)  # the last stands for none
+    first = np.cumsum(bars) - bars
+    rows = np.concatenate([np.zeros((0, *shape), dtype=np.float32), *(plan.rows for plan in distinct)])
+    return PieceConditions(rows=rows, first_B=first[plan_of], bars_B=bars[plan_of])
 
 
 def _buffers(weights: PackedWeights, entries: int, room: int) -> Buffers:

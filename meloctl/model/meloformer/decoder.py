@@ -14,12 +14,13 @@ from torch import Tensor
 
 from meloctl.dataset.packs import Pack
 from meloctl.model.attention.gates import all_earlier_rows
+from meloctl.model.bar_plans import PlanConditions
 from meloctl.model.meloformer.fused import FusedWeights, complex_rotation
 from meloctl.model.meloformer.kv_cache import KVSegment, OffsetReach, PieceKVCache
 from meloctl.model.meloformer.layout import places_of
 from meloctl.model.meloformer.model import MeloFormer, layer_forward
-from meloctl.model.meloformer.prefill import PromptPlaces, PromptSlots, pack_of_prompts
-from meloctl.model.prompts import distinct_prompts
+from meloctl.model.meloformer.prefill import PromptPlaces, PromptPlans, PromptSlots, pack_of_prompts
+from meloctl.model.prompts import distinct_plans, distinct_prompts
 from meloctl.rows.parts import row_parts
 from meloctl.rows.vocabulary import INSTRUMENT, POSITION
 
@@ -28,18 +29,26 @@ class MeloFormerDecoder:
     """A MeloFormer that reads the prompts of B pieces, and then one row of each at a time."""
 
     def __init__(
-        self, model: MeloFormer, pieces: int = 1, *, half: bool = False, first_masked_bar: int | None = None
+        self,
+        model: MeloFormer,
+        pieces: int = 1,
+        *,
+        half: bool = False,
+        first_masked_bar: int | None = None,
+        plans: Sequence[PlanConditions | None] | None = None,
     ) -> None:
         """A decoder of pieces without rows.
 
         Args:
             half: compute large products in bf16, see `fused_linear`.
             first_masked_bar: the bar, counted in the rows, that the first infill header opens again; None where none will come.
+            plans: what the bar plans of each piece add, if it has any; None where none has.
         """
         self.model, self.weights = model, FusedWeights(model, half=half)
         gated = model.gates is not None
         self.biases = None if model.gates is None else model.gates.biases().detach()
         self.first_masked_bar = first_masked_bar
+        self.plans = [None] * pieces if plans is None else list(plans)
         config, reach = model.config, OffsetReach(all_earlier_rows(model.spec) if gated else model.spec)
         like = self.weights.scale.new_empty(config.layers, 2, config.kv_heads, 0, config.head_width)
         self.pieces = [
@@ -56,7 +65,7 @@ class MeloFormerDecoder:
     def keep(self, chosen: Sequence[int]) -> None:
         """Keep these pieces alone, in this order."""
         self.most_bytes = max(self.most_bytes, self.nbytes)
-        self.pieces = [self.pieces[i] for i in chosen]
+        self.pieces, self.plans = [self.pieces[i] for i in chosen], [self.plans[i] for i in chosen]
 
     @torch.no_grad()
     def prefill(self, prompts: Sequence[Tensor]) -> Tensor:
@@ -69,11 +78,15 @@ class MeloFormerDecoder:
             (B, C) the states that predict the rows after them.
         """
         states_BC = self.model.start.detach().repeat(len(self.pieces), 1)
-        distinct, prompt_of = distinct_prompts(prompts)
+        for state_C, plan in zip(states_BC, self.plans, strict=True):
+            if plan is not None:
+                state_C += torch.from_numpy(plan.start)
+        distinct, prompt_of = distinct_prompts(prompts, distinct_plans(self.plans)[1])
         read = [u for u, rows_LF in enumerate(distinct) if len(rows_LF)]
         if read:
             owner = [self.pieces[prompt_of.index(u)] for u in read]
-            states_UC = self._read([distinct[u] for u in read], owner)
+            plans = [self.plans[prompt_of.index(u)] for u in read]
+            states_UC = self._read([distinct[u] for u in read], owner, plans)
             for b, u in enumerate(prompt_of):
                 if u in read:
                     states_BC[b] = states_UC[read.index(u)]
@@ -81,8 +94,11 @@ class MeloFormerDecoder:
                         self.pieces[b] = owner[read.index(u)].clone()
         return states_BC
 
-    def _read(self, prompts: Sequence[Tensor], caches: Sequence[PieceKVCache]) -> Tensor:
-        """(U, C) the states after distinct prompts (L, F), whose keys and values go to the caches of as many pieces."""
+    def _read(
+        self, prompts: Sequence[Tensor], caches: Sequence[PieceKVCache], plans: Sequence[PlanConditions | None]
+    ) -> Tensor:
+        """(U, C) the states after distinct prompts (L, F) with their plans, whose keys and values go to the caches of as many
+        pieces."""
         model = self.model
         pack = pack_of_prompts([rows_LF.numpy() for rows_LF in prompts], model.vocabulary, self.first_masked_bar)
         layout = model.layout(pack)
@@ -93,16 +109,18 @@ class MeloFormerDecoder:
         )
         slots = self._slots(pack, caches)
         r_NC = self.weights.embed(layout.rows_NF)
+        planned = PromptPlans(pack, places_of(pack, model.vocabulary).bar, plans)
         s_TC = r_NC.new_zeros(layout.bar_plan.n_queries, model.config.width)
         if model.spec.summaries:
             s_TC = s_TC + model.summary
         for y, layer in enumerate(self.weights.layers):
+            r_NC = planned.to_rows(y, r_NC)
             r_NC, s_TC, kv = layer_forward(layer, r_NC, s_TC, layout, self.biases)
             for some in slots:
                 some.write(y, kv)
         for some in slots:
             some.finish()
-        return self._normed(r_NC[pack.starts[1:] - 1])
+        return planned.to_rows(len(self.weights.layers), self._normed(r_NC))[pack.starts[1:] - 1]
 
     def _slots(self, pack: Pack, caches: Sequence[PieceKVCache]) -> list[PromptSlots]:
         """Slots for each window of a pack in the cache of its piece."""
@@ -147,6 +165,7 @@ class MeloFormerDecoder:
         biases = [self._biases(piece) for piece in self.pieces]
         x_BC = self.weights.embed(rows_BF)
         for y, layer in enumerate(self.weights.layers):
+            x_BC = self._with_plans(y, x_BC)
             q_BHD, kv_B2GD = layer.project_joint(x_BC, rotation_BK)
             heads = []
             for b, (piece, (segment, slot)) in enumerate(zip(self.pieces, slots, strict=True)):
@@ -155,7 +174,15 @@ class MeloFormerDecoder:
                 seen = segment.kv[y, :, :, piece.cell.first : segment.end]
                 heads.append(_attend(q_BHD[b], seen, biases[b]))
             x_BC = layer.feed(layer.add_attention(x_BC, torch.stack(heads)))
-        return self._normed(x_BC)
+        return self._with_plans(len(self.weights.layers), self._normed(x_BC))
+
+    def _with_plans(self, place: int, x_BC: Tensor) -> Tensor:
+        """(B, C) rows, or states, with what the plans of their bars add at a place, see `PlanConditions`."""
+        x_BC = x_BC.clone()
+        for x_C, piece, plan in zip(x_BC, self.pieces, self.plans, strict=True):
+            if plan is not None and piece.bar < len(plan.rows):
+                x_C += torch.from_numpy(plan.rows[piece.bar, place])
+        return x_BC
 
     def _normed(self, x_BC: Tensor) -> Tensor:
         """(B, C) rows after the last layer → states."""

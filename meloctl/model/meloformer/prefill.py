@@ -13,6 +13,7 @@ from torch import Tensor
 from analysis.arrays import Bools, Ints
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import Middle
+from meloctl.model.bar_plans import PlanConditions
 from meloctl.model.meloformer.kv_cache import KVSegment, PieceKVCache
 from meloctl.model.meloformer.model import KV, LayerKV
 from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
@@ -35,6 +36,31 @@ def pack_of_prompts(prompts: Sequence[Ints], vocabulary: Vocabulary, first_maske
         first_bar=np.zeros(len(prompts), dtype=np.int64),
         middles=tuple(middles),
     )
+
+
+class PromptPlans:
+    """What bar plans add to the rows of prompts."""
+
+    def __init__(self, pack: Pack, bar_N: Ints, plans: Sequence[PlanConditions | None]) -> None:
+        """Of the prompts of a pack.
+
+        Args:
+            bar_N: the bar of each row, counted in its prompt.
+            plans: of each prompt, if it has any.
+        """
+        at, added = [np.zeros(0, dtype=np.int64)], []
+        for first, stop, plan in zip(pack.starts[:-1].tolist(), pack.starts[1:].tolist(), plans, strict=True):
+            if plan is not None:
+                at.append(first + np.flatnonzero(bar_N[first:stop] < len(plan.rows)))
+                added.append(plan.rows[bar_N[at[-1]]])
+        self._rows = torch.from_numpy(np.concatenate(at))
+        self._added_nVC = torch.from_numpy(np.concatenate(added)) if added else None
+
+    def to_rows(self, place: int, r_NC: Tensor) -> Tensor:
+        """(N, C) rows of the pack, or the states after them, with what is added at a place, see `PlanConditions`."""
+        if self._added_nVC is None:
+            return r_NC
+        return r_NC.index_add(0, self._rows, self._added_nVC[:, place].to(r_NC.dtype))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

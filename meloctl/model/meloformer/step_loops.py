@@ -1,7 +1,7 @@
 """One decoding step of a MeloFormer as one compiled call: embedding, layers, attention over pages of cached keys.
 
 Shape letters: B pieces, E rows and summaries computed together (rows first), C width, H query heads, G key and value heads,
-D width of a head (padded to whole vectors), P pages, Y layers.
+D width of a head (padded to whole vectors), P pages, Y layers, V = Y + 1 places where bar plans are added.
 """
 
 import math
@@ -81,9 +81,28 @@ class Buffers(NamedTuple):
     """(E,) the piece of each row or summary."""
 
 
+class PieceConditions(NamedTuple):
+    """What bar plans add to the rows of each piece."""
+
+    rows: Floats32
+    """(R, V, C) to each row of a bar, see `PlanConditions`; the bars of a piece lie one after the other."""
+
+    first_B: Ints
+    """(B,) where those of a piece begin."""
+
+    bars_B: Ints
+    """(B,) how many bars of a piece have some, from its first on."""
+
+
 @compiled_arithmetic
 def step_pieces(
-    first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buffers: Buffers, states_BC: Floats32
+    first: int,
+    rows_BF: Ints,
+    weights: PackedWeights,
+    conditions: PieceConditions,
+    pages: Pages,
+    buffers: Buffers,
+    states_BC: Floats32,
 ) -> None:
     """Compute the states after one row of some pieces, whose places `place_rows` has found.
 
@@ -95,6 +114,7 @@ def step_pieces(
     x, normed = buffers.x, buffers.normed
     n_all = _embed(first, rows_BF, weights, pages, buffers)
     for y in range(layers):
+        _add_plans(y, first, n, conditions, pages, x)
         _norm(x, 0, n_all, c, normed)
         buffers.qkv[:n_all] = 0
         _product(weights.qkv[y], normed, buffers.qkv, 0, n_all)
@@ -118,7 +138,11 @@ def step_pieces(
     _norm(x, 0, n, c, normed)
     for e in range(n):
         for i in range(c):
-            states_BC[first + e, i] = normed[e, i] * weights.scale[i]
+            normed[e, i] *= weights.scale[i]
+    _add_plans(layers, first, n, conditions, pages, normed)
+    for e in range(n):
+        for i in range(c):
+            states_BC[first + e, i] = normed[e, i]
 
 
 @compiled_arithmetic
@@ -142,6 +166,18 @@ def _embed(first: int, rows_BF: Ints, weights: PackedWeights, pages: Pages, buff
             _turn(n_all, pages.state[b, CLOSED_BAR], 0, weights, buffers)
             n_all += 1
     return n_all
+
+
+@compiled_arithmetic
+def _add_plans(place: int, first: int, n: int, conditions: PieceConditions, pages: Pages, x: Floats32) -> None:
+    """Add to n rows, or states after them, what the plans of their bars add at a place."""
+    for e in range(n):
+        b = first + e
+        bar = pages.state[b, BAR]
+        if bar < conditions.bars_B[b]:
+            of_bar = conditions.first_B[b] + bar
+            for i in range(conditions.rows.shape[2]):
+                x[e, i] += conditions.rows[of_bar, place, i]
 
 
 @compiled_arithmetic
