@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.arrays import Floats
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_midi
@@ -23,14 +24,17 @@ from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.sounds import sounds_beside
 from meloctl.machine import computes_in_half
+from meloctl.model.bar_plans import BarPlans
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
+from meloctl.plans.planned_model import plan_channel
 from meloctl.progress import ProgressReporter, word_on_compiling
-from meloctl.rows.codec import Rows, decode
+from meloctl.rows.attributes import bar_attributes
+from meloctl.rows.codec import Rows, decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.playable import playable
 from meloctl.threads import using_threads
@@ -69,20 +73,36 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     def make(folder: Path) -> RunOutput:
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
+        plans, asked = _steered(model, plan)
         with using_threads(plan.threads), word_on_compiling(reporter, "what writes rows") as advance:
             if isinstance(plan.source, Infill):
-                pieces, cache_bytes = _infill(model, plan, plan.source, folder, advance)
+                pieces, cache_bytes = _infill(model, plan, plan.source, plans, folder, advance)
             else:
-                pieces, cache_bytes = _compose(model, plan, plan.source, folder, advance)
+                pieces, cache_bytes = _compose(model, plan, plan.source, plans, folder, advance)
         midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
         facts, files = _write_files(pieces, plan, midis)
-        return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
+        return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes, **asked})
 
     return space.once(plan.recipe, make)
 
 
+def _steered(model: Model, plan: GenerationPlan) -> tuple[list[BarPlans] | None, dict[str, Any]]:
+    """Plans of each piece, if something steers them, and what was asked, for the manifest."""
+    if plan.steering is None:
+        return None, {}
+    where, vocabulary = plan.steered, model.vocabulary
+    plans = plan.steering.plans(plan_channel(model), vocabulary, where, plan.seeds)
+    wanted = _json_values(plan.steering.wanted(vocabulary, where))
+    return plans, {"asked": {**plan.steering.to_json(), "first_bar": where.first + 1, "wanted": wanted}}
+
+
 def _compose(
-    model: Model, plan: GenerationPlan, prompt: Prompt | None, folder: Path, on_bar: Callable[[], None]
+    model: Model,
+    plan: GenerationPlan,
+    prompt: Prompt | None,
+    plans: list[BarPlans] | None,
+    folder: Path,
+    on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
     before, room = (prompt.rows, prompt.room) if prompt else (None, None)
@@ -95,7 +115,8 @@ def _compose(
         return _generated(rows, prompt, model.vocabulary).data if has_new_bars else None
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(i) for i in range(len(writers))]):
-        decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
+        half = computes_in_half("cpu")
+        decoder = generate(model, writers, plan.sampling, half=half, plans=plans, on_bar=on_bar)
     pieces = [_generated(writers.rows(i), prompt, model.vocabulary) for i in range(len(writers))]
     return pieces, decoder.most_bytes
 
@@ -136,7 +157,12 @@ def _count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
 
 
 def _infill(
-    model: Model, plan: GenerationPlan, infill: Infill, folder: Path, on_bar: Callable[[], None]
+    model: Model,
+    plan: GenerationPlan,
+    infill: Infill,
+    plans: list[BarPlans] | None,
+    folder: Path,
+    on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Versions of a piece with its masked bars written, and the most bytes of cache."""
     assert isinstance(model, MeloFormer)  # no other is trained with infill
@@ -150,7 +176,7 @@ def _infill(
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(version) for version in versions]):
         most_bytes = fill_segments(
-            model, infill, versions, plan.sampling, key=plan.constraints.key, half=half, on_bar=on_bar
+            model, infill, versions, plan.sampling, key=plan.constraints.key, half=half, plans=plans, on_bar=on_bar
         )
     kept = int((~infill.masked_notes).sum())
     facts = {"first_bar": infill.bars.start + 1, "last_bar": infill.bars.stop, "kept_notes": kept}
@@ -195,7 +221,7 @@ def _write_files(
         for piece, midi, written, seed in zip(pieces, midis, read, plan.seeds, strict=True):
             title = f"{piece.n_bars} bars, seed {seed}, {plan.model_name}"
             draw_piano_roll(written, midi.with_suffix(".png"), title=title, new=piece.new_bars)
-            facts.append(_facts(piece, written, midi))
+            facts.append({**_facts(piece, written, midi), **_measured(written, plan)})
             files += [midi.name, midi.with_suffix(".png").name]
         for midi, fact, sound in zip(midis, facts, sounds, strict=False):
             if lacking := sound.result():
@@ -217,6 +243,20 @@ def _write_midi(generated: GeneratedPiece, midi: Path, seed: int) -> Piece:
                 f"{n_notes} {errors[:1]}; this is a bug, please report it with the seed {seed}"
             )
     return piece
+
+
+def _measured(piece: Piece, plan: GenerationPlan) -> dict[str, Any]:
+    """The attributes of each new bar of a piece, where something was asked of them."""
+    if plan.steering is None:
+        return {}
+    where, vocabulary = plan.steered, default_vocabulary()
+    measured = bar_attributes(encode(piece, vocabulary)[0], vocabulary)
+    return {"attributes": _json_values(measured[where.first : where.first + where.bars])}
+
+
+def _json_values(attributes: Floats) -> list[list[float | None]]:
+    """Attributes (T, A) as JSON values; null for NaN."""
+    return [[round(x, 4) if np.isfinite(x) else None for x in bar] for bar in attributes.tolist()]
 
 
 def _facts(generated: GeneratedPiece, piece: Piece, midi: Path) -> dict[str, Any]:
