@@ -310,7 +310,8 @@ def measured(run: Path, args: argparse.Namespace) -> dict[str, Any]:
     if not isinstance(model, MeloFormer) or not model.spec.summaries:
         raise SystemExit(f"error: {run}: not a model with summaries; give a run of MeloFormer")
     sides = held_out_pieces(Workspace(run.parent.parent), trained, about, SilentReporter())
-    pieces = [rows for some in sides.values() for rows in some][: args.pieces]
+    every = [rows for some in sides.values() for rows in some]
+    pieces = every[:: -(-len(every) // args.pieces)]  # of all sets of a corpus
     held = held_windows(model, pieces, args.windows)
     notes = np.array([float(one.layout.n_notes) for one in held])
     loss = loss_table(losses(model, held, args.seed), notes, args.seed)

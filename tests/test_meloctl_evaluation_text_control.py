@@ -1,5 +1,7 @@
 """Wanted levels and measured attributes → effect sizes, correlations, shares: answers that a person can derive."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from meloctl.evaluation.text_control import (
     tempo_bin,
 )
 from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.text.lexicon import all_words, lexicon
 
 
 def generator():
@@ -111,3 +114,17 @@ def test_what_a_course_wants():
     one, *_, two = text_cases().courses
     assert one.wanted(3).tolist() == [-1, 0, 1]
     assert two.wanted(4).tolist() == [1, 1, -1, -1]
+
+
+def test_no_training_caption_holds_words_of_pairs_and_courses():
+    cases = text_cases()
+    texts = [(pair.language, text) for pair in cases.pairs for text in (pair.high, pair.low)]
+    texts += [(course.language, text) for course in cases.courses for text in course.texts]
+    train = [word for word in all_words() if word.split == "train"]
+    train_courses = [(course.language, text) for course in lexicon().courses for text in course.train]
+    assert len(train) > 500
+    for language, text in texts:
+        for known_language, known in [*((word.language, word.text) for word in train), *train_courses]:
+            if known_language == language:
+                found = known in text if language == "zh" else re.search(rf"\b{re.escape(known)}\b", text)
+                assert not found, (text, known)
