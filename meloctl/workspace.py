@@ -34,6 +34,7 @@ COMMAND_OF_STAGE = {
     "mask": "meloctl derive-mask",
     "model": "meloctl train",
     "plans": "meloctl plans FOLDER",
+    "bridge": "meloctl train-bridge",
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
     "compare": "meloctl compare",

@@ -88,7 +88,7 @@ class TextResults:
             if condition in ("none", "zero"):
                 return TextCell(condition=condition), TextCell(condition=condition)
             if condition in RIVALS:
-                high, low = (TextCell(condition=condition, sides=((pair.attribute, side),)) for side in (1, -1))
+                high, low = (TextCell(condition=condition, side=(pair.attribute, side)) for side in (1, -1))
                 return high, low
             return (
                 TextCell(condition=condition, texts=(texts.high,)),
