@@ -23,8 +23,8 @@ from meloctl.generation.plan import GenerationPlan
 from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.sounds import sounds_beside
+from meloctl.generation.steering import SteeredPiece
 from meloctl.machine import computes_in_half
-from meloctl.model.bar_plans import BarPlans
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
@@ -73,12 +73,12 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     def make(folder: Path) -> RunOutput:
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
-        plans, asked = _steered(model, plan)
+        steered, asked = _steered(model, plan)
         with using_threads(plan.threads), word_on_compiling(reporter, "what writes rows") as advance:
             if isinstance(plan.source, Infill):
-                pieces, cache_bytes = _infill(model, plan, plan.source, plans, folder, advance)
+                pieces, cache_bytes = _infill(model, plan, plan.source, steered, folder, advance)
             else:
-                pieces, cache_bytes = _compose(model, plan, plan.source, plans, folder, advance)
+                pieces, cache_bytes = _compose(model, plan, plan.source, steered, folder, advance)
         midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
         facts, files = _write_files(pieces, plan, midis)
         return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes, **asked})
@@ -86,28 +86,31 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     return space.once(plan.recipe, make)
 
 
-def _steered(model: Model, plan: GenerationPlan) -> tuple[list[BarPlans] | None, dict[str, Any]]:
-    """Plans of each piece, if something steers them, and what was asked, for the manifest."""
+def _steered(model: Model, plan: GenerationPlan) -> tuple[list[SteeredPiece] | None, dict[str, Any]]:
+    """What steers each piece, if something does, and what was asked, for the manifest."""
     if plan.steering is None:
         return None, {}
     where, vocabulary = plan.steered, model.vocabulary
-    plans = plan.steering.plans(plan_channel(model), vocabulary, where, plan.seeds)
+    pieces = plan.steering.pieces(plan_channel(model), vocabulary, where, plan.seeds)
     wanted = _json_values(plan.steering.wanted(vocabulary, where))
-    return plans, {"asked": {**plan.steering.to_json(), "first_bar": where.first + 1, "wanted": wanted}}
+    return pieces, {"asked": {**plan.steering.to_json(), "first_bar": where.first + 1, "wanted": wanted}}
 
 
 def _compose(
     model: Model,
     plan: GenerationPlan,
     prompt: Prompt | None,
-    plans: list[BarPlans] | None,
+    steered: list[SteeredPiece] | None,
     folder: Path,
     on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
     before, room = (prompt.rows, prompt.room) if prompt else (None, None)
-    piece = bars_behind(before, plan.constraints, model.vocabulary, room=room)
-    writers = RowWriters([piece] * len(plan.seeds), [np.random.default_rng(seed) for seed in plan.seeds])
+    new = [
+        bars_behind(before, plan.constraints, model.vocabulary, room=room, tempo=tempo)
+        for tempo in ([None] * len(plan.seeds) if steered is None else [piece.tempo for piece in steered])
+    ]
+    writers = RowWriters(new, [np.random.default_rng(seed) for seed in plan.seeds])
 
     def unfinished(piece: int) -> bytes | None:
         rows = writers.complete_bars(piece)
@@ -116,6 +119,7 @@ def _compose(
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(i) for i in range(len(writers))]):
         half = computes_in_half("cpu")
+        plans = None if steered is None else [piece.plans for piece in steered]
         decoder = generate(model, writers, plan.sampling, half=half, plans=plans, on_bar=on_bar)
     pieces = [_generated(writers.rows(i), prompt, model.vocabulary) for i in range(len(writers))]
     return pieces, decoder.most_bytes
@@ -160,12 +164,13 @@ def _infill(
     model: Model,
     plan: GenerationPlan,
     infill: Infill,
-    plans: list[BarPlans] | None,
+    steered: list[SteeredPiece] | None,
     folder: Path,
     on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Versions of a piece with its masked bars written, and the most bytes of cache."""
     assert isinstance(model, MeloFormer)  # no other is trained with infill
+    plans = None if steered is None else [piece.plans for piece in steered]
     versions = [InfillProgress(random=np.random.default_rng(seed)) for seed in plan.seeds]
     vocabulary, half = model.vocabulary, computes_in_half("cpu")
 

@@ -10,22 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from analysis.arrays import Floats, Floats32
+from analysis.arrays import Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions
 from meloctl.bridge.bridge_file import DESCRIPTION, WEIGHTS, Bridge, BridgeJson, load_bridge
 from meloctl.bridge.bridge_sampler import MOST_STRENGTH, sample_plans
 from meloctl.formatting import count
+from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.model.bar_plans import BarPlans, PlanChannel
 from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
-from meloctl.rows.codec import Rows
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+from meloctl.rows.codec import Rows, nearest_tempo
+from meloctl.rows.vocabulary import ABSENT, INSTRUMENT, TEMPO, Vocabulary
 from meloctl.text.encoders import DEFAULT_ENCODER, load_encoder
 from meloctl.text.text_reading import reader
 from meloctl.text.texts_over_bars import TextCourse, course_of_texts
-from meloctl.weights.default_weights import FOLDER
+from meloctl.weights.default_weights import bridge_beside
 from meloctl.workspace import LATEST, Workspace, file_hash, text_hash
+
+_MOST_LEVEL = 3.0
+"""Of tempo, however strongly a text is followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,17 @@ class SteeredBars:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class SteeredPiece:
+    """What steers one piece."""
+
+    plans: BarPlans
+    """Of all its bars."""
+
+    tempo: Ints
+    """(T,) of each new bar, as an index of the vocabulary's tempos; ABSENT where the model chooses."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LikeMusic:
     """New bars are to be like those of a piece, one by one."""
 
@@ -58,11 +73,14 @@ class LikeMusic:
     rows: Rows
     """(L, F) of the piece from the bar on that the first new one is to be like."""
 
-    def plans(
+    def pieces(
         self, channel: PlanChannel, vocabulary: Vocabulary, where: SteeredBars, seeds: Sequence[int]
-    ) -> list[BarPlans]:
-        """The same plans for every seed; bars behind the last one of the piece have none."""
-        return [where.plans(channel.of_rows(self.rows, vocabulary))] * len(seeds)
+    ) -> list[SteeredPiece]:
+        """The same for every seed: the piece's plans, and its tempos; bars behind its last one are free."""
+        tempo = self.rows[self.rows[:, INSTRUMENT] == vocabulary.bar, TEMPO].astype(np.int64)[: where.bars]
+        tempo = np.pad(tempo, (0, where.bars - len(tempo)), constant_values=ABSENT)
+        plans = where.plans(channel.of_rows(self.rows, vocabulary))
+        return [SteeredPiece(plans=plans, tempo=tempo)] * len(seeds)
 
     def wanted(self, vocabulary: Vocabulary, where: SteeredBars) -> Floats:
         """(T, A) attributes that each new bar should have, NaN where there are none."""
@@ -93,11 +111,10 @@ class AskedMusic:
 
     strength: float
 
-    def plans(
+    def pieces(
         self, channel: PlanChannel, vocabulary: Vocabulary, where: SteeredBars, seeds: Sequence[int]
-    ) -> list[BarPlans]:
-        """Plans that the bridge makes, others for each seed."""
-        del channel, vocabulary
+    ) -> list[SteeredPiece]:
+        """Plans that the bridge makes, others for each seed. The tempo is what texts say of it, else what the plans do."""
         conditions = BarConditions(
             wants=self.course.wants.astype(np.float32),
             texts=self.vectors,
@@ -106,7 +123,18 @@ class AskedMusic:
             piece_bars=where.piece_bars,
         )
         vectors = sample_plans(self.bridge.network, conditions, seeds, text_strength=self.strength)
-        return [where.plans(of_seed) for of_seed in vectors]
+        return [
+            SteeredPiece(
+                plans=where.plans(of_seed), tempo=self._tempo(steady_tempo(channel.read_out(of_seed)[:, 0]), vocabulary)
+            )
+            for of_seed in vectors
+        ]
+
+    def _tempo(self, planned: Floats, vocabulary: Vocabulary) -> Ints:
+        """(T,) indices of tempos, of log2 tempos (T,) that plans say."""
+        said = self.scale.attributes(np.clip(self.strength * self.course.wants, -_MOST_LEVEL, _MOST_LEVEL))[:, 0]
+        tempo = np.where(np.isfinite(said) & (self.strength > 0), said, planned)
+        return nearest_tempo(np.exp2(np.clip(tempo, *np.log2(vocabulary.tempos)[[0, -1]])), vocabulary)
 
     def wanted(self, vocabulary: Vocabulary, where: SteeredBars) -> Floats:
         """(T, A) attributes that each new bar should have, NaN where nothing is said."""
@@ -194,7 +222,7 @@ def asked_music(
         course=course,
         vectors=course.vectors if used is read_by.encoder else used.encode([t.reading.text for t in course.texts]),
         bridge=bridge,
-        scale=AttributeScale.from_json(bridge.about.scale, where=f"{folder / DESCRIPTION}: scale"),
+        scale=bridge.about.scale,
         bridge_weights=file_hash(folder / WEIGHTS),
         strength=strength,
     )
@@ -204,7 +232,7 @@ def _bridge_folder(space: Workspace, model_weights: str, encoder: str) -> Path:
     """The workspace's bridge if it is of this model and encoder, else the one that came with meloctl if that is; where neither
     is, the first there is, which is refused with its reason."""
     found = [space.latest("bridge").folder] if (space.root / "bridge" / LATEST).is_file() else []
-    found += [FOLDER] if (FOLDER / DESCRIPTION).is_file() else []
+    found += [beside] if (beside := bridge_beside()) else []
     if not found:
         raise MeloError(
             "there is no bridge from text to this model's music yet; make one: meloctl train-bridge", field="text"
