@@ -52,6 +52,9 @@ class PlannedMusic(Protocol):
     def plan_width(self) -> int:
         """D."""
 
+    def understood(self, text: str) -> str:
+        """What a text was taken to ask for, in words."""
+
     def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
         """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
 

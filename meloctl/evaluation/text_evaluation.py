@@ -103,6 +103,7 @@ def _evaluate(
         "pieces": pieces,
         "bars": bars,
         "seed": options.seed,
+        "understood": {text: music.understood(text) for texts in cases.requests() for text in texts},
         **results,
     }
     atomic_write_text(

@@ -88,6 +88,10 @@ class BridgedMusic:
         """(T, D) plans of a piece of rows (L, F)."""
         return self._channel.of_rows(rows, self.vocabulary)
 
+    def understood(self, text: str) -> str:
+        """What a text was taken to ask for, in words."""
+        return self._reader.read(text).line()
+
     def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
         """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
         plans = np.zeros((len(seeds), bars, self.plan_width))
@@ -129,7 +133,7 @@ class BridgedMusic:
 
     def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
         """Pieces (L, F) under plans (T, D), or without."""
-        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary)
+        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary, header_changes=self._model.header_changes)
         rows: list[Rows] = []
         for first in range(0, len(seeds), _MOST_TOGETHER):
             some = [_bar_plans(plan) for plan in plans[first : first + _MOST_TOGETHER]]

@@ -65,6 +65,10 @@ class NewBars:
     last_bar_needs_note: bool = False
     """There must be one in the last bar, so that music lasts as long as was asked for."""
 
+    header_changes: tuple[float, float] | None = None
+    """Probabilities that a new bar's time signature, and its tempo, differ from the bar before, where neither is given: what it
+    changes to is the model's choice, whether it changes is not. None leaves both to the model."""
+
     first_masked_bar: int | None = None
     """Bar of the rows before, from 0, that the first new bar fills; None where there are no masked bars."""
 
@@ -75,6 +79,7 @@ def bars_behind(
     vocabulary: Vocabulary,
     *,
     room: ChannelRoom | None = None,
+    header_changes: tuple[float, float] | None = None,
     tempo: Ints | None = None,
 ) -> NewBars:
     """So many new bars as the constraints say, behind a prompt or at the beginning.
@@ -82,6 +87,7 @@ def bars_behind(
     Args:
         prompt: (L, F) rows that the piece begins with: whole bars, no end row.
         room: which parts may play, if the constraints leave that to the model.
+        header_changes: see `NewBars`.
         tempo: (T,) index of the vocabulary's tempo of each new bar, ABSENT where the model chooses, if the constraints leave that
             to the model; None for all such bars.
     """
@@ -107,6 +113,7 @@ def bars_behind(
         room=ChannelRoom() if room is None else room,
         key=constraints.key,
         last_bar_needs_note=True,
+        header_changes=header_changes,
     )
 
 

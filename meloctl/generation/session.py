@@ -106,9 +106,11 @@ def _compose(
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
     before, room = (prompt.rows, prompt.room) if prompt else (None, None)
+    tempos = [None] * len(plan.seeds) if steered is None else [piece.tempo for piece in steered]
+    changes = model.header_changes
     new = [
-        bars_behind(before, plan.constraints, model.vocabulary, room=room, tempo=tempo)
-        for tempo in ([None] * len(plan.seeds) if steered is None else [piece.tempo for piece in steered])
+        bars_behind(before, plan.constraints, model.vocabulary, room=room, header_changes=changes, tempo=tempo)
+        for tempo in tempos
     ]
     writers = RowWriters(new, [np.random.default_rng(seed) for seed in plan.seeds])
 
