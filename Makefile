@@ -1,8 +1,10 @@
-# make demo: the whole line on Bach's chorales, with pictures and sound.   make test: the tests.
+# make demo: 32 bars at once, then the whole line on Bach's chorales, with pictures and sound.   make test: the tests.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 WORK ?= melo
+# make demo FROM=default: training on the chorales starts from the weights that come with meloctl.
+FROM ?=
 export MELOCTL_WORK = $(WORK)
 SHELL = bash
 .SHELLFLAGS = -o pipefail -c
@@ -25,10 +27,11 @@ $(VENV)/developed: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
+	$(RUN)/meloctl generate --bars 32 --model default
 	$(RUN)/meloctl corpus chorales
 	$(RUN)/meloctl stats $(WORK)/corpus/chorales
 	$(RUN)/meloctl derive-mask
-	$(RUN)/meloctl train --minutes 2
+	$(RUN)/meloctl train --minutes 2 $(if $(FROM),--from $(FROM))
 	$(RUN)/meloctl generate --bars 32
 
 # Two processes, the tests of one file in one of them, since they share what they train; one thread each, since what they compute is

@@ -34,10 +34,10 @@ import torch
 from torch import Tensor
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, mean_estimates, ratio_estimates, resample_counts
 from meloctl.dataset.packs import Pack, pack_of
 from meloctl.dataset.windows import Window, windows
 from meloctl.evaluation.held_out import held_out_pieces, trained_on
-from meloctl.evaluation.intervals import Estimate, mean_estimates, ratio_estimates, resample_counts
 from meloctl.evaluation.text_control import correlation
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.new_bars import bars_behind

@@ -33,6 +33,8 @@ COMMAND_OF_STAGE = {
     "stats": "meloctl stats FOLDER",
     "mask": "meloctl derive-mask",
     "model": "meloctl train",
+    "plans": "meloctl plans FOLDER",
+    "bridge": "meloctl train-bridge",
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
     "compare": "meloctl compare",

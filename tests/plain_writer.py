@@ -134,6 +134,9 @@ class PlainPieceWriter:
     room: ChannelRoom = field(default_factory=ChannelRoom)
     """Which parts may play in the new bars, if the constraints leave that to the model."""
 
+    header_changes: tuple[float, float] | None = None
+    """Probabilities that a new bar has another time signature, or another tempo; None leaves that to the model."""
+
     bars_opened: int = 0
     """Header rows so far."""
 
@@ -205,6 +208,16 @@ class PlainPieceWriter:
             return allowed & self._instances(int(row[INSTRUMENT]))
         fixed = {TIME_SIGNATURE: self.constraints.time_signature, TEMPO: self.constraints.tempo}.get(field)
         return allowed if fixed is None else np.arange(len(allowed)) == fixed
+
+    def keep_or_change(self, field: int, weights: Floats, uniform: float) -> tuple[Floats, float]:
+        """Weights (V,) with the header's value before alone, or without it, and the number that chooses among the others."""
+        constraints = self.constraints
+        fixed = constraints.time_signature if field == TIME_SIGNATURE else constraints.tempo
+        headers = [r for r in self.rows if r[TIME_SIGNATURE] != ABSENT]
+        if self.header_changes is None or fixed is not None or not headers:
+            return weights, uniform
+        rate, before = self.header_changes[HEADER_FIELDS.index(field)], np.arange(len(weights)) == headers[-1][field]
+        return (weights * ~before, uniform / rate) if uniform < rate else (before.astype(float), uniform)
 
     def logit_weights(self, field: int, row: Row) -> Floats:
         """(V,) factors on the model's probabilities of a field's values, given the fields before it: 0 where not allowed."""
@@ -450,8 +463,10 @@ def plain_row(model, state, writer, sampling):
     row, uniform = np.full(len(FIELDS), ABSENT, dtype=np.int16), writer.random.random(len(FIELDS))
 
     def choose(of_row, state):
-        weights = writer.logit_weights(of_row, row)
-        return plain_choice(model.heads.logits(of_row, state).numpy(), weights, sampling, uniform[of_row])
+        weights, number = writer.logit_weights(of_row, row), uniform[of_row]
+        if of_row in HEADER_FIELDS and isinstance(writer, PlainPieceWriter):
+            weights, number = writer.keep_or_change(of_row, weights, number)
+        return plain_choice(model.heads.logits(of_row, state).numpy(), weights, sampling, number)
 
     row[INSTRUMENT] = writer.bar_end_token(choose(INSTRUMENT, state))
     fields = FIELDS_OF[kind_of(row, V)]

@@ -21,6 +21,7 @@ from meloctl.bridge.bridge_file import (
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.bridge_schedule import BridgeSchedule
+from meloctl.rows.attribute_scale import AttributeScale
 
 MODEL, ENCODER = "0123456789abcdef", "fedcba9876543210"
 SIZES = BridgeSizes(plan_width=3, attributes=2, text_width=5, width=32, layers=2, heads=2, hidden=48)
@@ -37,7 +38,7 @@ def folder(tmp_path):
         music_model=PlannedModel(weights=MODEL, plan_width=3),
         encoder=FrozenEncoder(name="use", fingerprint=ENCODER),
         attributes=("density", "register"),
-        scale={},
+        scale=AttributeScale(mean=(0.0,) * 8, deviation=(1.0,) * 8),
         sizes=SIZES,
         schedule=network.schedule,
         quality={"loss": 0.5},
@@ -149,6 +150,8 @@ def set_key(data, path, value):
         ("attributes", ["density"], "as many attributes"),
         ("attributes", ["density", "density"], "as many attributes"),
         ("schedule.end_variance", 0, "end_variance"),
+        ("scale.deviation", [0.0] * 8, "deviations"),
+        ("scale.format", "meloctl.attribute_scale/9", "scale"),
         ("encoder.fingerprint", "no hash", "fingerprint"),
     ],
 )

@@ -66,6 +66,22 @@ def test_strength_goes_from_nothing_said_past_what_is_said(network):
     assert 0 < (mean[1] - mean[0]) @ across < np.linalg.norm(mean[2] - mean[0])
 
 
+def test_with_and_without_the_condition_the_same_noise_is_seen_around_each_text(network, monkeypatch):
+    seen, music = [], network.music
+
+    def watched(z, embedded, time):
+        seen.append((z, embedded.z_text, float(time.t)))
+        return music(z, embedded, time)
+
+    monkeypatch.setattr(network, "music", watched)
+    sample_plans(network, conditions(), [7], text_strength=2.0, steps=5)
+    assert len(seen) == 10
+    for (z, z_text, t), (other, other_text, other_t) in zip(seen[::2], seen[1::2], strict=True):
+        assert t == other_t
+        torch.testing.assert_close(z - other, t * (z_text - other_text), rtol=1e-4, atol=1e-5)
+        assert (z_text - other_text).abs().max() > 0.01
+
+
 def test_a_text_for_later_bars_leaves_its_mark_there_most(network):
     first, other = conditions(40), conditions(40)
     two = BarConditions(

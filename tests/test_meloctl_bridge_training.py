@@ -7,13 +7,19 @@ from planted_plans import planted_caption, planted_embedding, planted_piece, rea
 
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions, batch_of
-from meloctl.bridge.bridge_examples import conditions_of, distinct_captions, make_examples, wanted_of
+from meloctl.bridge.bridge_examples import (
+    Asked,
+    PlannedPiece,
+    bridge_examples,
+    distinct_texts,
+    make_examples,
+    measured_wants,
+)
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.bridge.bridge_training import (
     STATE,
-    BridgeExamples,
     BridgeTrainConfig,
     bridge_losses,
     dropped,
@@ -30,13 +36,8 @@ def planted(seed, pieces, count):
     generator = np.random.default_rng(seed)
     made = [planted_piece(int(generator.integers(8, 80)), generator) for _ in range(pieces)]
     examples = make_examples(made, count, planted_caption, generator)
-    captions = distinct_captions(examples)
-    embeddings = np.stack([planted_embedding(text) for text in captions]).astype(np.float32)
-    row_of = {text: row for row, text in enumerate(captions)}
-    return BridgeExamples(
-        conditions=[conditions_of(e, len(made[e.piece]), embeddings, row_of) for e in examples],
-        plans=[made[e.piece].plans[e.first : e.first + len(e.wanted.wants)] for e in examples],
-    )
+    texts = distinct_texts(examples)
+    return bridge_examples(made, examples, texts, np.stack([planted_embedding(text) for text in texts]))
 
 
 def new_network():
@@ -207,17 +208,32 @@ def test_what_is_dropped_is_gone():
 def test_wants_are_means_of_what_is_there():
     levels = np.full((8, 2), np.nan, dtype=np.float32)
     levels[:6, 0] = [0, 1, 0, 1, 0, 1]
-    wanted = wanted_of(levels, np.random.default_rng(0))
-    np.testing.assert_allclose(wanted.wants[:, 0], 0.5)
-    assert np.isnan(wanted.wants[:, 1]).all()
-    assert (wanted.section == 0).all()
+    wants = measured_wants(levels, np.random.default_rng(0))
+    np.testing.assert_allclose(wants[:, 0], 0.5)
+    assert np.isnan(wants[:, 1]).all()
 
 
-def test_some_spans_have_sections_and_some_a_course():
+def test_some_spans_have_two_texts_and_some_wants_a_course():
     generator = np.random.default_rng(0)
-    levels = np.linspace(-1, 1, 32, dtype=np.float32)[:, None] + np.zeros((1, 3), dtype=np.float32)
-    seen = [wanted_of(levels, generator) for _ in range(200)]
-    sections = sum(w.section.max() == 1 for w in seen)
-    straight = sum(np.allclose(w.wants[:, a], levels[:, a], atol=1e-5) for w in seen for a in range(3))
-    assert 20 < sections < 80
+    levels = np.linspace(-1, 1, 40, dtype=np.float32)[:, None] + np.zeros((1, 8), dtype=np.float32)
+    examples = make_examples(
+        [PlannedPiece(plans=np.zeros((40, 16), dtype=np.float32), levels=levels)], 300, planted_caption, generator
+    )
+    two = [e for e in examples if len(e.texts) == 2]
+    assert 20 < len(two) < 100
+    assert all(e.section.max() == 1 and (np.diff(e.section) >= 0).all() for e in two)
+    straight = sum(
+        np.allclose(e.wants[:, a], levels[e.first :][: len(e.wants), a], atol=1e-5) for e in examples for a in range(8)
+    )
     assert straight > 10
+
+
+def test_a_span_of_which_nothing_is_said_has_no_text():
+    def silent(levels, generator):
+        return Asked("", np.full(levels.shape, np.nan, dtype=np.float32))
+
+    pieces = [planted_piece(9, np.random.default_rng(0))]
+    examples = make_examples(pieces, 2, silent, np.random.default_rng(0))
+    assert distinct_texts(examples) == []
+    made = bridge_examples(pieces, examples, ["other"], np.ones((1, 32), dtype=np.float32))
+    assert (made.conditions[0].text == -1).all()

@@ -50,7 +50,6 @@ def garbage(tmp_path_factory):
         (["train", "--minutes", "nan"], 1, "--minutes nan"),
         (["train", "--seed", "-1"], 1, "--seed -1"),
         (["train", "--learning-rate", "7"], 1, "--learning-rate 7"),
-        (["generate"], 1, "run first: meloctl train"),
         (["generate", "--bars", "0"], 1, "--bars 0: give a whole number of bars, 1 to 10000"),
         (["generate", "--instruments", "kazoo"], 1, "--instruments kazoo: no such instrument"),
         (["generate", "--meter", "4/5"], 1, "--meter 4/5: give a time signature"),

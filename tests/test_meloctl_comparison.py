@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from train_small import V, fresh, pieces
 
+from analysis.intervals import RESAMPLES, ratio_estimates, resample_counts
 from meloctl.comparison import forward_timing as timing
 from meloctl.comparison.comparison_charts import Mark, interval_chart, run_css
 from meloctl.comparison.conclusions import conclusions, is_marked, pair_sentence
@@ -25,7 +26,6 @@ from meloctl.comparison.held_out_loss import (
 from meloctl.dataset.packs import pack_of
 from meloctl.dataset.windows import windows
 from meloctl.evaluation.evaluation_text import excludes_zero
-from meloctl.evaluation.intervals import RESAMPLES, ratio_estimates, resample_counts
 from meloctl.evaluation.window_loss import NO_LOSS, LossTotals, window_loss
 from meloctl.model.registry import ARCHITECTURES
 from meloctl.rows.vocabulary import ABSENT, FIELDS, PITCH, VELOCITY

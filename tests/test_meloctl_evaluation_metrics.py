@@ -8,13 +8,13 @@ from conftest import piece_of
 from hypothesis import given
 from strategies import pieces
 
-from analysis.piece import Part
-from meloctl.evaluation.intervals import (
+from analysis.intervals import (
     difference_estimates,
     mean_estimates,
     resample_counts,
     resample_means,
 )
+from analysis.piece import Part
 from meloctl.evaluation.metrics import (
     METRICS,
     empty_bars,

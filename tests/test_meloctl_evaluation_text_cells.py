@@ -112,6 +112,7 @@ def evaluated(folder, music, *, with_corpus=True):
         "model": "plain",
         "weights_before": "a" * 64,
         "weights_after": "a" * 64,
+        "understood": {"tempo up": "understood: fast"},
     }
 
 
@@ -154,7 +155,9 @@ def test_random_wants_of_it(found):
             assert entry["random"]["value"] > 0.9
             assert abs(entry["captions_other"]["value"]) < 0.7
     assert found["tempo"]["captions"]["near"]["value"] > 0.9
-    assert found["plans"]["random"] == {"variance": pytest.approx(0, abs=1e-9), "autocorrelation": None}
+    assert found["plans"]["random"]["variance"]["value"] == pytest.approx(0, abs=1e-9)
+    assert found["plans"]["real"]["variance"]["value"] == pytest.approx(0, abs=1e-9)  # its pieces stay as they begin
+    assert found["plans"]["text"]["variance"]["value"] > 0.01  # courses move
 
 
 def test_deaf_music_is_found_out(tmp_path):
@@ -194,6 +197,7 @@ def test_it_is_shown_in_words(found):
     lines = text_evaluation_lines(found)
     assert any("3 of 4 pairs move the wanted way" in line for line in lines)
     assert any("tempo, en" in line and "yes" in line for line in lines)
+    assert lines[-1] == "  tempo up: understood: fast"
     page = text_evaluation_page(found)
     assert page.count("<table") == 6
     assert "difference in means" in page

@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from meloctl.evaluation.intervals import Estimate
+from analysis.intervals import Estimate
 from meloctl.evaluation.text_cases import text_cases
 from meloctl.evaluation.text_control import (
     LEAST_DEVIATION,
-    bar_statistics,
     clear_of,
     correlation,
     course_followed,
@@ -85,15 +84,6 @@ def test_a_course_is_followed_piece_by_piece():
     assert course_followed(wanted, np.array([up, down, still]), generator()).value == pytest.approx(0)
     known = course_followed(wanted, np.array([up, [np.nan, 1.0, 2.0]]), generator())
     assert known.value == pytest.approx(1)
-
-
-def test_statistics_between_bars():
-    # a number that is 1, −1, 1, −1: variance 1, each bar the opposite of the one before
-    alternating = np.array([[[1.0], [-1.0], [1.0], [-1.0]]])
-    assert bar_statistics(alternating) == (1, -1)
-    variance, lag = bar_statistics(np.ones((2, 3, 5)))
-    assert variance == 0
-    assert np.isnan(lag)
 
 
 def test_the_texts_that_are_installed():

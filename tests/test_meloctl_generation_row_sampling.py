@@ -28,7 +28,17 @@ from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.model.head_weights import head_weights
 from meloctl.rows.grammar import FIELDS_OF, kind_of
-from meloctl.rows.vocabulary import ABSENT, DURATION, FIELDS, INSTANCE, INSTRUMENT, PITCH, VELOCITY
+from meloctl.rows.vocabulary import (
+    ABSENT,
+    DURATION,
+    FIELDS,
+    INSTANCE,
+    INSTRUMENT,
+    PITCH,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+)
 from meloctl.score.key import Key
 
 
@@ -40,14 +50,21 @@ class Task:
     new_bars: object
 
 
-def composition(constraints, prompt=None, room=None):
+def composition(constraints, prompt=None, room=None, header_changes=None):
     room = room or ChannelRoom()
 
     def plain(seed):
         random = np.random.default_rng(seed)
-        return PlainPieceWriter(vocabulary=V, constraints=constraints, random=random, prompt=prompt, room=room)
+        return PlainPieceWriter(
+            vocabulary=V,
+            constraints=constraints,
+            random=random,
+            prompt=prompt,
+            room=room,
+            header_changes=header_changes,
+        )
 
-    return Task(plain, bars_behind(prompt, constraints, V, room=room))
+    return Task(plain, bars_behind(prompt, constraints, V, room=room, header_changes=header_changes))
 
 
 def infill(context, first, headers, parts, required=(), needs_note=False, key=None):
@@ -258,6 +275,22 @@ def test_the_same_seed_gives_the_piece_of_the_plain_sampler(sampling):
     )
     given = Constraints(bars=4, parts=((V.drums, 0), (9, 0)), time_signature=7, key=Key(tonic=4, minor=True))
     assert_equal_pieces(model, [composition(given, prompt)] * 3, range(3), sampling)
+
+
+def test_time_signature_and_tempo_change_as_often_as_in_the_music():
+    model, prompt = with_short_bars(small(SEED)), rows_of_music(3, 4)[:-1]
+    for rates in ((0.3, 0.3), (0.0, 1.0)):
+        some, behind = (composition(Constraints(bars=6), rows, header_changes=rates) for rows in (None, prompt))
+        assert_equal_pieces(model, [some, some, behind], range(3), Sampling())
+    still = bars_behind(prompt, Constraints(bars=9), V, header_changes=(0.0, 0.0))
+    moving = bars_behind(None, Constraints(bars=9), V, header_changes=(0.0, 1.0))
+    writers = RowWriters([still, moving], [np.random.default_rng(seed) for seed in (0, 1)])
+    generate(model, writers, Sampling())
+    kept, changed = (rows[rows[:, TEMPO] != ABSENT] for rows in (writers.rows(0), writers.rows(1)))
+    new, before = kept[-9:, [TIME_SIGNATURE, TEMPO]], prompt[prompt[:, TEMPO] != ABSENT][-1, [TIME_SIGNATURE, TEMPO]]
+    assert (new == before).all()
+    assert (np.diff(changed[:, TEMPO]) != 0).all()
+    assert (np.diff(changed[:, TIME_SIGNATURE]) == 0).all()
 
 
 def test_the_same_seed_gives_the_infill_of_the_plain_sampler():

@@ -31,8 +31,10 @@ def saved(tmp_path):
 @pytest.mark.parametrize(("architecture", "gated"), [*((a, False) for a in ARCHITECTURES), ("meloformer", True)])
 def test_a_checkpoint_round_trips(tmp_path, architecture, gated):
     made = fresh(architecture, gated=gated).eval()
+    made.header_changes = (0.25, 0.0) if gated else None
     save(made, tmp_path, architecture)
     model, quality = load_model(tmp_path)
+    assert model.header_changes == made.header_changes
     pack = pack_of(DATA[0][:2])
     assert type(model) is type(made)
     assert torch.equal(model(model.layout(pack)), made(made.layout(pack)))

@@ -33,6 +33,11 @@ def test_a_storm_is_near_a_storm_in_another_language(use):
     assert storm @ baofengyu > storm @ calm + 0.2
 
 
+def test_capitals_mean_nothing(use):
+    capitals, small = use.encode(["A THUNDERSTORM", "a thunderstorm"])
+    np.testing.assert_allclose(capitals, small, atol=1e-6)
+
+
 def test_other_weights_are_refused_before_they_are_loaded(monkeypatch):
     monkeypatch.setattr(use_encoder, "TOKENS_SHA256", "0" * 64)
     with pytest.raises(

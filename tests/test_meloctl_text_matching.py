@@ -59,6 +59,8 @@ def test_every_word_of_the_lexicon_is_understood_alone():
         ("快一点", [[("快", {"tempo": 0.6})]]),
         ("缓慢而轻柔的曲子", [[("缓慢", {"tempo": -1.2}), ("轻柔", {"loudness": -1.2})]]),
         ("purple", [[("purple", None)]]),
+        ("swarms of crimson and purple", [[("swarms of crimson", None), ("purple", None)]]),
+        ("吃不消", [[("吃不消", None)]]),
     ],
 )
 def test_what_is_said(text, expected):
@@ -91,6 +93,7 @@ def test_a_scene_that_is_denied_is_not_its_opposite():
         ("fast with a loud ending", [[], ["loud"]]),
         ("quiet in the middle", [[], ["quiet"], []]),
         ("fast. loud.", [["fast", "loud"]]),
+        ("先紫色,后快", [["紫色"], ["快"]]),
     ],
 )
 def test_sections(text, sections):

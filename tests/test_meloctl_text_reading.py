@@ -71,6 +71,16 @@ def test_texts_of_other_things_say_nothing(known):
         assert reading.line().startswith("understood: nothing; not understood: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "instrument"),
+    [("a sad piano", "piano"), ("悲伤的小提琴", "小提琴"), ("in C minor for strings", "strings")],
+)
+def test_an_instrument_is_named_as_not_understood(known, text, instrument):
+    reading = known.read(text)
+    assert instrument in reading.not_understood
+    assert [ATTRIBUTES[a] for a in np.flatnonzero(~np.isnan(reading.wants))] == ["mode"]
+
+
 def test_filler_alone_says_nothing(known):
     reading = known.read("please write a piece of music")
     assert not reading.says_something

@@ -17,7 +17,8 @@ from meloctl.dataset.stream import PackStream
 from meloctl.dataset.windows import Window, windows
 from meloctl.model.checkpoint import load_model
 from meloctl.model.registry import ARCHITECTURES
-from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH
+from meloctl.rows.vocabulary import ABSENT, FIELDS, INSTRUMENT, PITCH, TEMPO, TIME_SIGNATURE
+from meloctl.training.data import header_changes
 from meloctl.training.ngram_baselines import NgramBaseline
 from meloctl.training.options import TrainConfig, TrainOptions, train_config
 from meloctl.training.processes import start_accelerator
@@ -304,3 +305,15 @@ def test_the_budget_ends_training(tmp_path):
 def test_nothing_to_learn_from_is_refused(tmp_path):
     with pytest.raises(MeloError, match="0 windows to train on"):
         run(tmp_path, Recorder(), data=([], DATA[1]))
+
+
+def test_how_often_signature_and_tempo_change_is_counted():
+    def piece(*headers):
+        rows = np.full((2 * len(headers), len(FIELDS)), ABSENT, dtype=np.int16)
+        rows[::2, INSTRUMENT], rows[1::2, INSTRUMENT] = V.bar, 5
+        rows[::2, [TIME_SIGNATURE, TEMPO]] = headers
+        return rows
+
+    pieces = [piece((3, 70), (3, 70), (4, 70), (3, 80)), piece((1, 1)), piece((2, 9), (2, 9))]
+    assert header_changes(pieces, V) == (2 / 4, 1 / 4)
+    assert header_changes([piece((1, 1))], V) == (0.0, 0.0)

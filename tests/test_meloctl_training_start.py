@@ -16,7 +16,7 @@ from meloctl.model.config import PRESETS
 from meloctl.model.registry import build
 from meloctl.progress import SilentReporter
 from meloctl.rows.vocabulary import default_vocabulary
-from meloctl.training.options import FINE_TUNING_RATE, LEARNING_RATE, TrainOptions, to_command_line
+from meloctl.training.options import FINE_TUNING_RATE, LEARNING_RATE, TUNED_PLANS, TrainOptions, to_command_line
 from meloctl.training.plan import plan_training
 from meloctl.training.processes import start_accelerator
 from meloctl.training.session import run_session
@@ -97,6 +97,25 @@ def test_the_size_is_theirs_and_another_one_is_refused(work, first, tmp_path):
     save_model(model, "meloformer", model.state_dict(), odd, {})
     assert "its sizes are none of tiny, small, base, large" in mistake("train", "--from", odd, work=work)
     assert "no model.json and model.safetensors in it" in mistake("train", "--from", tmp_path, work=work)
+
+
+def test_weights_with_plans_go_on_with_plans(work, first, tmp_path):
+    assert plan_of(work, from_=str(first)).config.plans == 0
+    assert "know no bar plans; leave it out" in mistake("train", "--from", first, "--plans", "0.5", work=work)
+    known = tmp_path / "known"
+    known.mkdir()
+    torch.manual_seed(0)
+    model = build("meloformer", plan_of(work, plans=0.5).model_config, default_vocabulary(), SEED)
+    save_model(model, "meloformer", model.state_dict(), known, {}, infill=0.25)
+    plan = plan_of(work, from_=str(known))
+    assert plan.config.plans == TUNED_PLANS > 0
+    other = build("meloformer", plan.model_config, default_vocabulary(), SEED)
+    plan.start.load_into(other)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+    line = mistake("train", "--from", known, "--plans", "0", work=work)
+    assert line == (
+        "meloctl: --plans 0: the weights of --from were trained with bar plans; give a share above 0, or leave it out"
+    )
 
 
 def test_a_vocabulary_of_another_meaning_is_refused(work, first, tmp_path):

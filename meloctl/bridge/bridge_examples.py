@@ -6,6 +6,7 @@ Shape letters: T bars, A attributes, D width of a plan, K texts, E width of an e
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,21 @@ MOST_LEVEL = 2.0
 """Levels beyond are wanted as this."""
 
 _SECTIONS, _COURSE = 0.25, 0.15
-"""Shares of the spans of which two sections are wanted, or a course from one level to another."""
+"""Shares of the spans that two texts ask for, one a section, and of the wants that go straight from one level to another."""
 
-Captioner = Callable[[Floats32, np.random.Generator], str]
-"""Words that ask for wants (T, A), NaN where nothing is to be said."""
+
+class Asked(NamedTuple):
+    """A text that asks for bars, and what it asks of each."""
+
+    text: str
+    """Empty where nothing is said."""
+
+    wants: Floats32
+    """(T, A) levels, NaN where nothing is said."""
+
+
+Captioner = Callable[[Floats32, np.random.Generator], Asked]
+"""Bars as music has them, their levels (T, A) with NaN where they have none → a text that may ask for them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,25 +51,37 @@ class PlannedPiece:
         return len(self.plans)
 
 
-class Wanted(NamedTuple):
-    """What is wanted of a span, before it is put into words."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BridgeExample:
+    """A span of a piece, and the texts that ask for it."""
 
+    piece: int
+    first: int
     wants: Floats32
     """(T, A) levels, NaN where nothing is said."""
 
     section: Ints
-    """(T,) the section of each bar, 0 or 1: each is asked for by a text of its own."""
+    """(T,) the section of each bar: each section has a text of its own."""
+
+    texts: tuple[str, ...]
+    """One a section; empty where nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BridgeExample:
-    """A span of a piece, and the words that ask for it."""
+class BridgeExamples:
+    """Conditions and the plans that belong to them."""
 
-    piece: int
-    first: int
-    wanted: Wanted
-    captions: tuple[str, ...]
-    """One a section."""
+    conditions: Sequence[BarConditions]
+    plans: Sequence[Floats32]
+    """(T, D) each."""
+
+    @cached_property
+    def by_length(self) -> Ints:
+        """Indices, shortest first."""
+        return np.argsort([len(plans) for plans in self.plans], kind="stable")
+
+    def __len__(self) -> int:
+        return len(self.plans)
 
 
 def make_examples(
@@ -73,30 +97,28 @@ def _example(piece: PlannedPiece, index: int, caption: Captioner, generator: np.
     least, most = min(LEAST_BARS, len(piece)), min(WINDOW, len(piece))
     length = round(math.exp(generator.uniform(math.log(least), math.log(most))))
     first = int(generator.integers(len(piece) - length + 1)) if generator.random() < 0.75 else 0
-    wanted = wanted_of(piece.levels[first : first + length], generator)
-    captions = tuple(caption(wanted.wants[wanted.section == k], generator) for k in range(wanted.section[-1] + 1))
-    return BridgeExample(piece=index, first=first, wanted=wanted, captions=captions)
+    levels, section = piece.levels[first : first + length], np.zeros(length, dtype=np.int64)
+    if length >= 2 * LEAST_BARS and generator.random() < _SECTIONS:
+        section[int(generator.integers(LEAST_BARS // 2, length - LEAST_BARS // 2 + 1)) :] = 1
+    asked = [caption(levels[section == k], generator) for k in range(section[-1] + 1)]
+    wants = np.concatenate([np.clip(a.wants, -MOST_LEVEL, MOST_LEVEL) for a in asked])
+    return BridgeExample(
+        piece=index, first=first, wants=wants.astype(np.float32), section=section, texts=tuple(a.text for a in asked)
+    )
 
 
-def wanted_of(levels: Floats32, generator: np.random.Generator) -> Wanted:
-    """What may be asked of a span with such levels: of some attributes their mean over the span, their means in two sections, or
-    the line that they follow. A text asks for the mean, and bars differ around it: so must plans.
+def measured_wants(levels: Floats32, generator: np.random.Generator) -> Floats32:
+    """(T, A) what may be asked of bars: of some attributes their mean over the bars, or the line that they follow. A text asks
+    for the mean, and bars differ around it: so must plans.
 
     Args:
         levels: (T, A) of each bar, NaN where a bar has none.
         generator: chooses.
     """
-    bars, attributes = levels.shape
-    section, kind = np.zeros(bars, dtype=np.int64), generator.random()
-    if kind < _SECTIONS and bars >= 2 * LEAST_BARS:
-        section[int(generator.integers(LEAST_BARS // 2, bars - LEAST_BARS // 2 + 1)) :] = 1
-    straight = _SECTIONS <= kind < _SECTIONS + _COURSE
-    wants = np.full((bars, attributes), np.nan)
-    for part in range(section[-1] + 1):
-        inside = section == part
-        said = _said(levels[inside], generator)
-        wants[np.ix_(inside, said)] = _trend(levels[inside][:, said], straight=straight)
-    return Wanted(wants=np.clip(wants, -MOST_LEVEL, MOST_LEVEL).astype(np.float32), section=section)
+    wants = np.full(levels.shape, np.nan, dtype=np.float32)
+    said = _said(levels, generator)
+    wants[:, said] = _trend(levels[:, said], straight=generator.random() < _COURSE)
+    return wants
 
 
 def _said(levels: Floats32, generator: np.random.Generator) -> Ints:
@@ -123,27 +145,35 @@ def _trend(levels: Floats32, *, straight: bool) -> Floats32:
     return out
 
 
-def distinct_captions(examples: Sequence[BridgeExample]) -> list[str]:
-    """The captions of examples, each once, in order of first use."""
-    return list(dict.fromkeys(caption for example in examples for caption in example.captions))
+def distinct_texts(examples: Sequence[BridgeExample]) -> list[str]:
+    """The texts of examples, each once, in order of first use; without the empty one."""
+    return [text for text in dict.fromkeys(text for example in examples for text in example.texts) if text]
 
 
-def conditions_of(
-    example: BridgeExample, piece_bars: int, embeddings: Floats32, row_of: dict[str, int]
-) -> BarConditions:
-    """An example's condition.
+def bridge_examples(
+    pieces: Sequence[PlannedPiece], examples: Sequence[BridgeExample], texts: Sequence[str], embeddings: Floats32
+) -> BridgeExamples:
+    """Examples as conditions and plans.
 
     Args:
-        example: a span.
-        piece_bars: bars of its piece.
-        embeddings: (K, E) of captions.
-        row_of: {caption: its row among the embeddings}.
+        pieces: that the examples are spans of.
+        examples: the spans.
+        texts: K texts, all of the examples' among them.
+        embeddings: (K, E) of them.
     """
-    rows = [row_of[caption] for caption in example.captions]
+    row_of = {text: row for row, text in enumerate(texts)}
+    return BridgeExamples(
+        conditions=[_conditions(example, len(pieces[example.piece]), embeddings, row_of) for example in examples],
+        plans=[pieces[e.piece].plans[e.first : e.first + len(e.wants)] for e in examples],
+    )
+
+
+def _conditions(example: BridgeExample, piece_bars: int, embeddings: Floats32, row_of: dict[str, int]) -> BarConditions:
+    rows = np.array([row_of.get(text, -1) for text in example.texts])  # the empty text is none
     return BarConditions(
-        wants=example.wanted.wants,
-        texts=embeddings[rows],
-        text=example.wanted.section,
+        wants=example.wants,
+        texts=embeddings[np.maximum(rows, 0)],
+        text=np.where(rows[example.section] >= 0, example.section, -1),
         first_bar=example.first,
         piece_bars=piece_bars,
     )

@@ -14,6 +14,7 @@ from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.model.checkpoint import load_tensors, save_tensors
 from meloctl.model.init import shapes_alone
+from meloctl.rows.attribute_scale import AttributeScale
 
 WEIGHTS, DESCRIPTION = "bridge.safetensors", "bridge.json"
 MADE_BY = "meloctl train-bridge"
@@ -51,8 +52,8 @@ class BridgeJson(
     attributes: tuple[str, ...]
     """The order of the attributes in wants."""
 
-    scale: dict[str, Any]
-    """The `AttributeScale` of levels."""
+    scale: AttributeScale
+    """What a level is."""
 
     sizes: BridgeSizes
     schedule: BridgeSchedule

@@ -112,6 +112,9 @@ class BridgeNetwork(nn.Module):
         self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.layers))
         self.displacement = nn.Linear(width, plan)
         self.log_variance = nn.Parameter(torch.full((plan,), -0.7))
+        nn.init.zeros_(
+            self.of_wants.weight[:, : 2 * sizes.attributes]
+        )  # what is never wanted in training never matters
         for module in (self.time_outer, self.displacement, self.text_plan):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)

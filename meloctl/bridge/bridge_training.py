@@ -7,9 +7,8 @@ Shape letters: B examples, T bars, D width of a plan.
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from analysis.arrays import Floats32, Ints
 from analysis.errors import MeloError
-from meloctl.bridge.bar_conditions import BarConditions, ConditionBatch, batch_of
+from meloctl.bridge.bar_conditions import ConditionBatch, batch_of
+from meloctl.bridge.bridge_examples import BridgeExamples
 from meloctl.bridge.bridge_network import BridgeNetwork
 from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
 from meloctl.progress import ProgressReporter
@@ -32,25 +32,7 @@ _WARM_UP = 0.05
 _SAVE_SECONDS = 15.0
 _EMA = 0.998
 _CLIP = 1.0
-_VALIDATION_DRAWS = 4
-"""Times at which each held-out example is looked at."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BridgeExamples:
-    """Conditions and the plans that belong to them."""
-
-    conditions: Sequence[BarConditions]
-    plans: Sequence[Floats32]
-    """(T, D) each."""
-
-    @cached_property
-    def by_length(self) -> Ints:
-        """Indices, shortest first."""
-        return np.argsort([len(plans) for plans in self.plans], kind="stable")
-
-    def __len__(self) -> int:
-        return len(self.plans)
+_VALIDATION_BATCH = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,21 +265,15 @@ def validation_losses(network: BridgeNetwork, examples: BridgeExamples, seed: in
     """The two `bridge_losses` over examples, weighted by bars; times and noise depend on the seed alone."""
     generator = torch.Generator().manual_seed(seed)
     sums, bars = np.zeros(2), 0
-    for chosen in _batches(len(examples), 16):
-        conditions = batch_of([examples.conditions[i] for i in chosen])
-        plans = _padded([examples.plans[i] for i in chosen])
+    for chosen in np.array_split(examples.by_length, math.ceil(len(examples) / _VALIDATION_BATCH)):
+        conditions, plans = batch_of([examples.conditions[i] for i in chosen]), [examples.plans[i] for i in chosen]
+        u = (torch.randperm(len(chosen), generator=generator) + 0.5) / len(chosen)
         real = int(conditions.real.sum())
-        for k in range(_VALIDATION_DRAWS):
-            u = (torch.arange(len(chosen)) * _VALIDATION_DRAWS + k + 0.5) / (len(chosen) * _VALIDATION_DRAWS)
-            sums += real * np.array([float(x) for x in bridge_losses(network, conditions, plans, u**2, generator)])
-            bars += real
+        losses = bridge_losses(network, conditions, _padded(plans), u**2, generator)
+        sums += real * np.array([float(x) for x in losses])
+        bars += real
     noise, text = sums / bars
     return float(noise), float(text)
-
-
-def _batches(count: int, size: int) -> Iterator[range]:
-    for first in range(0, count, size):
-        yield range(first, min(first + size, count))
 
 
 def _padded(plans: Sequence[Floats32]) -> Tensor:

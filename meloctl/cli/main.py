@@ -11,7 +11,7 @@ import typer
 from analysis.errors import MeloError
 from analysis.shown_text import escaped
 from meloctl import __version__
-from meloctl.cli import compare, corpus, evaluate, generate, mask, play, report, stats, train
+from meloctl.cli import compare, corpus, evaluate, generate, mask, plans, play, report, stats, train, train_bridge
 from meloctl.openmp import limit_spinning
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="meloctl",
     help="Measure how similar bars of your MIDI are, derive an attention mask, train a music Transformer, generate music.",
-    epilog="Start: meloctl stats FOLDER; meloctl derive-mask; meloctl train; meloctl generate --bars 32",
+    epilog="Start: meloctl generate --bars 32. With your own music: meloctl stats FOLDER; meloctl derive-mask; meloctl train",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +33,8 @@ app = typer.Typer(
 app.command("stats")(stats.stats)
 app.command("derive-mask")(mask.derive_mask)
 app.command("train")(train.train)
+app.command("plans")(plans.plans)
+app.command("train-bridge")(train_bridge.train_bridge)
 app.command("generate")(generate.generate)
 app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
@@ -73,7 +75,7 @@ def run() -> None:
         _fail(f"meloctl: {where}{(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
-            "meloctl: stopped. Give the command again: stats and train resume where they were, others start over",
+            "meloctl: stopped. Give the command again: stats, train and train-bridge resume where they were, others start over",
             status,
         )
     sys.exit(status if isinstance(status, int) else 0)

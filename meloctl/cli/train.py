@@ -112,13 +112,14 @@ def train(
         ),
     ] = None,
     plans: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--plans",
             help="Share of training windows shown with plans of their bars, 0 to 0.9; meloctl generate --like and --text "
-            "need some, as 0.5.",
+            "need some (default: 0, or 0.5 with --from a model that knows plans).",
+            show_default=False,
         ),
-    ] = 0.0,
+    ] = None,
     checkpointing: Annotated[
         bool,
         typer.Option(

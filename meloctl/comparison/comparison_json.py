@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, resample_counts
 from meloctl.comparison.forward_timing import ratio_over_rounds
 from meloctl.comparison.held_out_loss import BitsPerNote, bits_per_note, bits_per_note_difference
 from meloctl.comparison.model_samples import BATCH_SIZE, ModelSamples
@@ -19,7 +20,6 @@ from meloctl.evaluation.evaluation_json import (
     shared_within_reference,
     similarity_error_json,
 )
-from meloctl.evaluation.intervals import Estimate, resample_counts
 from meloctl.evaluation.music_metrics import MusicMetrics
 from meloctl.evaluation.window_loss import LossTotals
 from meloctl.model.meloformer.model import n_parameters

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import Bools, Floats
+from analysis.intervals import Estimate, ratio_estimates
 from meloctl.dataset.packs import Pack
 from meloctl.dataset.windows import windows
-from meloctl.evaluation.intervals import Estimate, ratio_estimates
 from meloctl.evaluation.window_loss import (
     NO_LOSS,
     PREFIX_LENGTHS,

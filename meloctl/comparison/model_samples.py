@@ -89,7 +89,7 @@ def _generate_batch(
     model: Model, seeds: Sequence[int], bars: int, *, half: bool, on_bar: Callable[[], None] = lambda: None
 ) -> tuple[list[Rows], int]:
     """The rows of a batch of pieces, and the most bytes of cached keys and values."""
-    piece = bars_behind(None, Constraints(bars=bars), model.vocabulary)
+    piece = bars_behind(None, Constraints(bars=bars), model.vocabulary, header_changes=model.header_changes)
     writers = RowWriters([piece] * len(seeds), [np.random.default_rng(seed) for seed in seeds])
     decoder = generate(model, writers, Sampling(), half=half, on_bar=on_bar)
     return [writers.rows(i) for i in range(len(writers))], decoder.most_bytes

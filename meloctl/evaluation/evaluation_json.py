@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, difference_estimates, mean_estimates
 from analysis.near_duplicates import NEAR
 from analysis.reading import Reading
 from meloctl.evaluation.copying import COPIED_NOTES, SharedNotes, nearest_pieces, shared_notes
-from meloctl.evaluation.intervals import Estimate, difference_estimates, mean_estimates
 from meloctl.evaluation.metrics import METRICS
 from meloctl.evaluation.music_metrics import MusicMetrics
 from meloctl.evaluation.similarity_error import VARIANTS, error_of_real, firm_curves, mean_curves, similarity_error

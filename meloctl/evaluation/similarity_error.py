@@ -22,10 +22,10 @@ import numpy as np
 from analysis.arrays import Floats, Ints
 from analysis.cells import Cells, cells_of
 from analysis.features import Contents
+from analysis.intervals import RESAMPLES, resample_counts
 from analysis.offsets import RELATIONS
 from analysis.piece import Piece
 from analysis.similarity import MEASURES, NOTE_JACCARD, Measure
-from meloctl.evaluation.intervals import RESAMPLES, resample_counts
 
 T = 40
 """The farthest offset, Museformer's."""

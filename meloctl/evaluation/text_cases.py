@@ -83,17 +83,18 @@ class TextCases(
             if attribute not in ATTRIBUTES:
                 raise MeloError(f"attribute {attribute!r} is none of {', '.join(ATTRIBUTES)}")
 
-    def requests(self) -> list[tuple[str, ...]]:
-        """Every text, or two texts of the halves of a piece, once, in order of first use."""
+    def opposites(self) -> list[tuple[str, ...]]:
+        """The texts of pairs and courses, each once: a text, or two texts of the halves of a piece."""
         every: list[tuple[str, ...]] = [(text,) for pair in self.pairs for text in (pair.high, pair.low)]
-        every += [(scene.text,) for scene in self.scenes] + [course.texts for course in self.courses]
-        return list(dict.fromkeys(every))
+        return list(dict.fromkeys([*every, *(course.texts for course in self.courses)]))
 
-    def all_sides(self) -> list[dict[str, int]]:
-        """What is asked for, whatever the words: {attribute: 1 or −1}, each once."""
-        every = [{pair.attribute: side} for pair in self.pairs for side in (1, -1)]
-        every += [scene.sides() for scene in self.scenes]
-        return [sides for n, sides in enumerate(every) if sides not in every[:n]]
+    def requests(self) -> list[tuple[str, ...]]:
+        """Every text, in the same form."""
+        return list(dict.fromkeys([*self.opposites(), *((scene.text,) for scene in self.scenes)]))
+
+    def sides(self) -> list[tuple[str, int]]:
+        """(attribute, 1 or −1) of every pair, whatever its words, each once."""
+        return list(dict.fromkeys((pair.attribute, side) for pair in self.pairs for side in (1, -1)))
 
 
 @cache
@@ -101,13 +102,3 @@ def text_cases() -> TextCases:
     """The texts that are installed with the package."""
     text = (files("meloctl.evaluation") / _FILE).read_text(encoding="utf-8")
     return TextCases.from_json(parse_json(text, what="list of texts", where=_FILE), where=_FILE)
-
-
-def wants_of(sides: dict[str, int], level: float) -> Floats:
-    """(A,) the level wanted of each attribute, NaN where nothing is said.
-
-    Args:
-        sides: {attribute: 1 or −1}.
-        level: how far, in standard units.
-    """
-    return np.array([level * sides[name] if name in sides else np.nan for name in ATTRIBUTES])

@@ -20,7 +20,7 @@ from analysis.errors import MeloError
 from analysis.midi import read_midi
 from analysis.midi_write import midi_bytes
 from meloctl.evaluation.plan_rivals import PlannedCorpus, difference_plan, linear_plan, nearest_plans
-from meloctl.evaluation.text_cases import TextCases, wants_of
+from meloctl.evaluation.text_cases import TextCases
 from meloctl.rows.attributes import ATTRIBUTES, bar_attributes, piece_attributes
 from meloctl.rows.codec import Rows, decode, encode
 from meloctl.rows.vocabulary import Vocabulary
@@ -52,6 +52,9 @@ class PlannedMusic(Protocol):
     def plan_width(self) -> int:
         """D."""
 
+    def understood(self, text: str) -> str:
+        """What a text was taken to ask for, in words."""
+
     def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
         """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
 
@@ -75,13 +78,13 @@ class TextCell:
     texts: tuple[str, ...] = ()
     """A text, or one of each half."""
 
-    sides: tuple[tuple[str, int], ...] = ()
+    side: tuple[str, int] | None = None
     """(attribute, 1 or −1) of a rival."""
 
     @property
     def name(self) -> str:
         """Of its files."""
-        said = json.dumps([self.texts, self.sides], ensure_ascii=False)
+        said = json.dumps([self.texts, self.side], ensure_ascii=False)
         return f"{self.condition}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
     def size(self, pieces: int) -> int:
@@ -112,13 +115,12 @@ def cells_of(cases: TextCases, *, rivals: bool) -> list[TextCell]:
     Args:
         rivals: whether there are real pieces, from which rivals are made.
     """
-    requests = cases.requests()
     cells = [TextCell(condition=condition) for condition in ("none", "zero")]
-    cells += [TextCell(condition="text", texts=texts) for texts in requests]
+    cells += [TextCell(condition="text", texts=texts) for texts in cases.requests()]
     cells += [TextCell(condition=condition) for condition in ("random", "captions")]
-    cells += [TextCell(condition="shuffled", texts=texts) for texts in requests]
+    cells += [TextCell(condition="shuffled", texts=texts) for texts in cases.opposites()]
     for condition in RIVALS if rivals else ("wants",):
-        cells += [TextCell(condition=condition, sides=tuple(sides.items())) for sides in cases.all_sides()]
+        cells += [TextCell(condition=condition, side=side) for side in cases.sides()]
     return cells
 
 
@@ -184,7 +186,9 @@ class CellMaker:
             return list(self.music.of_texts([(text,) for text, _ in captions], self.bars, seeds))
         if condition == "random":
             return list(self.music.of_wants(wanted, self.bars, seeds))
-        wants = wants_of(dict(cell.sides), _LEVEL)
+        assert cell.side is not None  # a rival
+        wants = np.full(len(ATTRIBUTES), np.nan)
+        wants[ATTRIBUTES.index(cell.side[0])] = _LEVEL * cell.side[1]
         if condition == "wants":
             return list(self.music.of_wants(np.tile(wants, (n, 1)), self.bars, seeds))
         assert self.corpus is not None  # else `cells_of` names no rival

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.arrays import Floats, Ints
-from meloctl.evaluation.intervals import Estimate, estimate, mean_estimates, resample_counts
+from analysis.intervals import Estimate, estimate, mean_estimates, resample_counts
 
 LEAST_DEVIATION = 0.1
 """Of pieces that are to be told apart, in levels: below it two sets of equal values have an effect size without bounds."""
@@ -121,15 +121,3 @@ def course_followed(wanted: Floats, bars: Floats, random: np.random.Generator) -
         if known.sum() >= 3:
             found[n] = np.nan_to_num(correlations(wanted[known], piece[known], np.ones((1, int(known.sum()))))[0])
     return mean_estimates(found[:, None], random)[0]
-
-
-def bar_statistics(plans: Floats) -> tuple[float, float]:
-    """Variance of plans between the bars of a piece, and their correlation from bar to bar, means over all numbers.
-
-    Args:
-        plans: (N, T, D) of N pieces.
-    """
-    centred = plans - plans.mean(axis=1, keepdims=True)
-    variance = (centred**2).mean()
-    lagged = (centred[:, 1:] * centred[:, :-1]).mean()
-    return float(variance), float(lagged / variance) if variance > _SAME else float("nan")

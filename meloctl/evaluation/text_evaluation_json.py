@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from analysis.arrays import Floats
+from analysis.intervals import Estimate, difference_estimates
 from meloctl.evaluation.evaluation_json import estimate_json
-from meloctl.evaluation.intervals import Estimate, difference_estimates
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
 from meloctl.evaluation.text_cells import NULLS, RANDOM_WANTED, RIVALS, CellMeasures, TextCell
 from meloctl.evaluation.text_control import (
-    bar_statistics,
     clear_of,
     correlation,
     course_followed,
     effect_size,
     tempo_agreement,
 )
+from meloctl.plans.bar_course import LAGS, bar_course
 from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES
 
@@ -88,7 +88,7 @@ class TextResults:
             if condition in ("none", "zero"):
                 return TextCell(condition=condition), TextCell(condition=condition)
             if condition in RIVALS:
-                high, low = (TextCell(condition=condition, sides=((pair.attribute, side),)) for side in (1, -1))
+                high, low = (TextCell(condition=condition, side=(pair.attribute, side)) for side in (1, -1))
                 return high, low
             return (
                 TextCell(condition=condition, texts=(texts.high,)),
@@ -192,13 +192,17 @@ class TextResults:
         }
 
     def _plans(self, real: Floats | None) -> dict[str, Any]:
-        """Variance between bars and correlation from bar to bar, of the plans of texts, of levels and of real pieces."""
+        """Variance between bars and correlation by bars apart, of the plans of texts, of levels and of real pieces."""
         texts = [measures.plans for cell, measures in self._cells.items() if cell.condition == "text"]
         sets = {"text": np.concatenate(texts), "random": self._cells[TextCell(condition="random")].plans, "real": real}
         out: dict[str, Any] = {}
         for name, plans in sets.items():
-            variance, lag = bar_statistics(plans) if plans is not None and plans.size else (None, None)
-            out[name] = {"variance": variance, "autocorrelation": lag if lag is None or np.isfinite(lag) else None}
+            if plans is None:
+                out[name] = None
+                continue
+            course = bar_course(list(plans), self._random())
+            lags = {str(lag): _json(one) for lag, one in zip(LAGS, course.autocorrelation, strict=True)}
+            out[name] = {"variance": _json(course.variance), "autocorrelation": lags}
         return out
 
 

@@ -115,10 +115,17 @@ def tempo_table(tempo: dict[str, Any]) -> Table:
 def plan_table(plans: dict[str, Any]) -> Table:
     """How plans differ between bars, beside those of real pieces."""
     names = {"text": "of texts", "random": "of levels", "real": "of real pieces"}
-    rows = [["", "variance between bars", "correlation from bar to bar"]]
-    return rows + [
-        [name, number(plans[k]["variance"]), number(plans[k]["autocorrelation"])] for k, name in names.items()
-    ]
+    rows = [["", "variance between bars", *(f"{lag} apart" for lag in plans["text"]["autocorrelation"])]]
+    for key, name in names.items():
+        if found := plans[key]:
+            each = [found["variance"], *found["autocorrelation"].values()]
+            rows.append([name, *(with_interval(*one.values()) for one in each)])
+    return rows
+
+
+def understood_lines(understood: dict[str, str]) -> list[str]:
+    """What each text was taken to ask for."""
+    return [f"{text}: {line}" for text, line in understood.items()]
 
 
 def _tables(found: dict[str, Any]) -> list[tuple[str, str, Table]]:
@@ -146,7 +153,7 @@ def text_evaluation_lines(found: dict[str, Any]) -> list[str]:
     lines = summary_lines(found)
     for heading, about, rows in _tables(found):
         lines += ["", f"{heading}. {about}", *text_table(rows)]
-    return lines
+    return [*lines, "", "The texts:", *(f"  {line}" for line in understood_lines(found["understood"]))]
 
 
 def text_evaluation_page(found: dict[str, Any]) -> str:
@@ -155,6 +162,7 @@ def text_evaluation_page(found: dict[str, Any]) -> str:
     for n, (heading, about, rows) in enumerate(_tables(found)):
         body = table(rows[0], rows[1:], caption=heading, headed=True)
         sections.append(section(f"part-{n}", heading, paragraph(about), body))
+    sections.append(section("texts", "The texts", items(understood_lines(found["understood"]))))
     title = "Words to music"
     top = tag("header", paragraph("meloctl evaluate", class_="kicker"), tag("h1", title), items(summary_lines(found)))
     return chart_document(f"{title}: evaluation", top, tag("main", *sections))

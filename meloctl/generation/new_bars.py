@@ -65,18 +65,28 @@ class NewBars:
     last_bar_needs_note: bool = False
     """There must be one in the last bar, so that music lasts as long as was asked for."""
 
+    header_changes: tuple[float, float] | None = None
+    """Probabilities that a new bar's time signature, and its tempo, differ from the bar before, where neither is given: what it
+    changes to is the model's choice, whether it changes is not. None leaves both to the model."""
+
     first_masked_bar: int | None = None
     """Bar of the rows before, from 0, that the first new bar fills; None where there are no masked bars."""
 
 
 def bars_behind(
-    prompt: Rows | None, constraints: Constraints, vocabulary: Vocabulary, *, room: ChannelRoom | None = None
+    prompt: Rows | None,
+    constraints: Constraints,
+    vocabulary: Vocabulary,
+    *,
+    room: ChannelRoom | None = None,
+    header_changes: tuple[float, float] | None = None,
 ) -> NewBars:
     """So many new bars as the constraints say, behind a prompt or at the beginning.
 
     Args:
         prompt: (L, F) rows that the piece begins with: whole bars, no end row.
         room: which parts may play, if the constraints leave that to the model.
+        header_changes: see `NewBars`.
     """
     before = np.zeros((0, len(FIELDS)), dtype=np.int16) if prompt is None else prompt
     headers = np.full((constraints.bars, len(FIELDS)), ABSENT, dtype=np.int16)
@@ -98,6 +108,7 @@ def bars_behind(
         room=ChannelRoom() if room is None else room,
         key=constraints.key,
         last_bar_needs_note=True,
+        header_changes=header_changes,
     )
 
 

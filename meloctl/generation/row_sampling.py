@@ -74,7 +74,10 @@ def sample_rows(
                     state[i] += known[i]
             weights = np.zeros(tables.sizes[field])
             weigh_values(field, row, piece, its_bars, tables, weights)
-            value = _sample_value(field, state, weights, heads, choice, uniform_GF[g, field])
+            uniform = uniform_GF[g, field]
+            if row[INSTRUMENT] == piece.opener and step:
+                uniform = _keep_or_change(field, piece, its_bars, weights, uniform)
+            value = _sample_value(field, state, weights, heads, choice, uniform)
             if value < 0:
                 return False
             if field == INSTRUMENT and (value == piece.opener or value == tables.end):
@@ -110,6 +113,7 @@ def append_rows(rows_GF: Ints, going: Ints, pieces: Any, bars: Any, tables: Any,
         piece.bars_opened += 1
         piece.notes_in_bar = 0
         piece.steps = tables.bar_steps[row[TIME_SIGNATURE]]
+        piece.header[0], piece.header[1] = row[TIME_SIGNATURE], row[TEMPO]
         piece.least[:] = 0
         piece.least[0] = tables.drums
     return closed
@@ -187,6 +191,23 @@ def weigh_values(field: int, row: Ints, piece: Any, bars: Any, tables: Any, weig
             weights[:] = 1.0
         else:
             weights[fixed] = 1.0
+
+
+@compiled
+def _keep_or_change(field: int, piece: Any, bars: Any, weights: Floats, uniform: float) -> float:
+    """Decide whether a header's field stays what it was, if that is not left to the model: then that value alone keeps its
+    weight (V,), or all others do. Returns the uniform number with which to go on."""
+    which = 0 if field == TIME_SIGNATURE else 1
+    before, rate, bar = piece.header[which], piece.header_changes[which], bars[piece.bars_opened]
+    given = bar.time_signature if field == TIME_SIGNATURE else bar.tempo
+    if rate > 1 or before == ABSENT or given != ABSENT:
+        return uniform
+    if uniform < rate:
+        weights[before] = 0.0
+        return uniform / rate
+    weights[:] = 0.0
+    weights[before] = 1.0
+    return uniform
 
 
 @compiled

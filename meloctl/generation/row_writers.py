@@ -196,6 +196,8 @@ def _piece_type(vocabulary: Vocabulary) -> np.dtype[np.void]:
             ("required", "u1", parts),  # parts that must still get a note
             ("n_required", "i8"),
             ("quarters", "f8", (12,)),  # summed length of the new notes of each pitch class, drums apart
+            ("header", "i8", (2,)),  # time signature and tempo of the bar before; ABSENT where there is none
+            ("header_changes", "f8", (2,)),  # probabilities that a bar has others; 2 leaves that to the model
             ("n_bars", "i8"),
             ("opener", "i8"),
             ("parts_are_given", "u1"),
@@ -225,6 +227,8 @@ def _piece_record(piece: NewBars) -> Any:
         "free_parts": piece.room.parts,
         "free_pitched": piece.room.pitched,
         "n_required": len(piece.required_parts),
+        "header": _last_header(piece.before),
+        "header_changes": piece.header_changes or (2.0, 2.0),
         "n_bars": len(piece.headers),
         "opener": piece.opener,
         "parts_are_given": piece.parts is not None,
@@ -239,3 +243,9 @@ def _piece_record(piece: NewBars) -> Any:
         record["key_pitches"] = piece.key.scale, piece.key.chord
         record["key_shares"] = piece.key.shares
     return record
+
+
+def _last_header(before: Rows) -> Rows:
+    """(2,) time signature and tempo of the last bar of rows (L, F); ABSENT where there is none."""
+    headers = before[before[:, TIME_SIGNATURE] != ABSENT]
+    return headers[-1, [TIME_SIGNATURE, TEMPO]] if len(headers) else np.full(2, ABSENT, dtype=np.int16)

@@ -86,7 +86,7 @@ def _compose(
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
     before, room = (prompt.rows, prompt.room) if prompt else (None, None)
-    piece = bars_behind(before, plan.constraints, model.vocabulary, room=room)
+    piece = bars_behind(before, plan.constraints, model.vocabulary, room=room, header_changes=model.header_changes)
     writers = RowWriters([piece] * len(plan.seeds), [np.random.default_rng(seed) for seed in plan.seeds])
 
     def unfinished(piece: int) -> bytes | None:

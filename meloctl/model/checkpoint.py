@@ -50,6 +50,8 @@ class ModelJson(
     gated: bool
     infill: Annotated[float, Meta(ge=0, le=1)]
     quality: dict[str, Any]
+    header_changes: tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]] | None = None
+    """Shares of bars whose time signature, and whose tempo, differ from the bar before; null where that is not known."""
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -82,6 +84,9 @@ class ModelDescription:
     quality: dict[str, Any]
     """{name: measured value}"""
 
+    header_changes: tuple[float, float] | None = None
+    """As in the models."""
+
 
 def save_model(
     model: Model,
@@ -109,6 +114,7 @@ def save_model(
         gated=isinstance(model, MeloFormer) and model.gates is not None,
         infill=infill,
         quality=quality,
+        header_changes=model.header_changes,
     )
     atomic_write_text(folder / "model.json", description.to_text())
 
@@ -125,6 +131,7 @@ def read_description(folder: Path) -> ModelDescription:
         gated=read.gated,
         infill=read.infill,
         quality=read.quality,
+        header_changes=read.header_changes,
     )
 
 
@@ -147,6 +154,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise MeloError(f"{path}: some weights are not finite; train again")
     model.load_state_dict(weights, assign=True)
+    model.header_changes = about.header_changes
     return model.eval(), about.quality
 
 

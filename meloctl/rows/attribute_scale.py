@@ -47,15 +47,21 @@ class AttributeScale(
         return np.asarray(levels * np.array(self.deviation) + np.array(self.mean))
 
 
-def attribute_scale(pieces: Iterable[Floats]) -> AttributeScale:
+def attribute_scale(pieces: Iterable[Floats], *, constant: float | None = None) -> AttributeScale:
     """The scale of pieces, whose bars have attributes (T, A) each.
 
+    Args:
+        pieces: their bars' attributes, NaN where unknown.
+        constant: the deviation that an attribute is given that never differs or that no piece has; None to refuse it.
+
     Raises:
-        MeloError: an attribute that no piece has, or that never differs.
+        MeloError: such an attribute, and `constant` is None.
     """
     every = [bars for bars in pieces if len(bars)]
     mean = _mean_over_pieces(every)
     deviation = np.sqrt(_mean_over_pieces([(bars - mean) ** 2 for bars in every]))
+    if constant is not None:
+        mean, deviation = np.nan_to_num(mean), np.where(deviation > _SAME, deviation, constant)
     if not (deviation > _SAME).all():
         same = [name for name, d in zip(ATTRIBUTES, deviation, strict=True) if not d > _SAME]
         raise MeloError(f"{', '.join(same)} never differ in this corpus; give one of more different music")

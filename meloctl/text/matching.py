@@ -47,6 +47,9 @@ _CONJUNCTIONS = frozenset((word,) for word in ("and", "or", "和", "与", "又",
     tuple("或者"),
 }
 
+_SMALL = frozenset("的了着是在和与像如把被我你他她它们一首段支请写要来给")
+"""Single characters that stay small words whatever touches them."""
+
 _STANDING_ALONE = frozenset("很不")
 """Single characters that grade what follows even where that is unknown."""
 
@@ -71,7 +74,7 @@ class Item:
     @property
     def filler(self) -> bool:
         """Whether it says nothing by itself."""
-        return self.phrase is not None and self.phrase.kind == "filler"
+        return self.phrase is not None and self.phrase.kind in ("filler", "break")
 
 
 def matched(tokens: Tokens, table: Mapping[Tokens, Phrase]) -> list[Item]:
@@ -131,21 +134,32 @@ def _by_stem(token: str, table: Mapping[Tokens, Phrase]) -> Phrase | None:
 def _without_touched(items: list[Item]) -> list[Item]:
     """Known single characters that touch an unknown one become unknown, until none is left."""
     items, changed = list(items), True
+    links = sum(item.phrase is not None and item.phrase.kind == "link" for item in items)
     while changed:
         changed = False
         for i, item in enumerate(items):
-            alone = item.phrase is not None and not item.filler and len(item.tokens) == 1 and is_han(item.tokens[0])
-            if alone and item.tokens[0] not in _STANDING_ALONE and _touches_unknown(items, i):
+            if item.phrase is None or len(item.tokens) > 1 or not is_han(item.tokens[0]):
+                continue
+            before, behind = _touches_unknown(items, i)
+            begins = item.phrase.kind == "link" and links > 1 and (i == 0 or items[i - 1].separates)
+            if item.tokens[0] in _SMALL or begins:
+                stays = True
+            elif item.tokens[0] in _STANDING_ALONE:
+                stays = not (before and behind)
+            else:
+                stays = not (before or behind)
+            if not stays:
                 items[i], changed = Item(tokens=item.tokens), True
     return items
 
 
-def _touches_unknown(items: list[Item], i: int) -> bool:
-    """Whether an unknown Chinese character stands directly before or behind an item."""
+def _touches_unknown(items: list[Item], i: int) -> tuple[bool, bool]:
+    """Whether an unknown Chinese character stands directly before an item, and directly behind it."""
     before = items[i - 1] if i > 0 else None
     behind = items[i + 1] if i + 1 < len(items) else None
-    return (before is not None and before.unknown and is_han(before.tokens[-1])) or (
-        behind is not None and behind.unknown and is_han(behind.tokens[0])
+    return (
+        before is not None and before.unknown and is_han(before.tokens[-1]),
+        behind is not None and behind.unknown and is_han(behind.tokens[0]),
     )
 
 

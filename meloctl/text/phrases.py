@@ -20,7 +20,9 @@ from meloctl.text.text_tokens import Tokens, tokens_of
 Place = Literal["start", "next", "middle", "end"]
 """Where in a piece a clause speaks of: "at first", "then", "in the middle", "at the end"."""
 
-PhraseKind = Literal["word", "scene", "course", "grade", "suffix grade", "link", "grows", "break", "filler"]
+PhraseKind = Literal[
+    "word", "scene", "course", "grade", "suffix grade", "link", "grows", "break", "filler", "instrument"
+]
 
 _ARTICLES = {"a", "an", "the"}
 
@@ -58,6 +60,9 @@ class ReaderWords(
     links: dict[Place, tuple[str, ...]]
     grows: tuple[str, ...]
     soft_breaks: tuple[str, ...]
+    instruments: tuple[str, ...]
+    """A text does not choose instruments: they are named as not understood, and nothing is made of them."""
+
     fillers: dict[Literal["en", "zh"], tuple[str, ...]]
 
 
@@ -106,6 +111,8 @@ def _small_words() -> Iterator[tuple[Tokens, Phrase]]:
     for place, texts in words.links.items():
         for text in texts:
             yield tokens_of(text), Phrase(kind="link", place=place)
+    for text in words.instruments:
+        yield tokens_of(text), Phrase(kind="instrument")
     for text in words.grows:
         yield tokens_of(text), Phrase(kind="grows")
     for text, factor in words.grades.items():

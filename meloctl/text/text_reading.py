@@ -47,14 +47,14 @@ _Liked = Mapping[str, Mapping[str, tuple[float, float]]]
 _SOURCES: tuple[Source, ...] = ("word", "scene", "unknown")
 """The first wins."""
 
-_CONFIDENCE = {"word": 1.0, "scene": 0.8, "unknown": 0.0}
+_CONFIDENCE = {"word": 1.0, "scene": 0.8, "unknown": 0.0, "instrument": 0.0}
 """Of unknown words it is the head's."""
 
 _BESIDE_BEST = 0.6
 """An attribute of unknown words counts if it is at least so likely as this share of the likeliest one, …"""
 _LIKELY = 0.25
 """… and as this."""
-_FAINT = 0.3
+_FAINT = 0.4
 """Levels of unknown words below this say nothing."""
 
 _STRONG, _WEAK, _MIDDLE = 1.6, 0.6, 0.2
@@ -172,16 +172,16 @@ class TextReader:
         """What a text asks for. Raises MeloError for what is no text (`checked_text`)."""
         text = checked_text(text)
         parts = parts_of(matched(tokens_of(text), self._phrases))
-        unknown = list(
-            dict.fromkeys(
-                shown(s.words) for part in parts for s in part.statements + part.whole if s.source == "unknown"
-            )
-        )
+        statements = [s for part in parts for s in part.statements + part.whole]
+        unknown = list(dict.fromkeys(shown(s.words) for s in statements if s.source == "unknown"))
         liked = dict(zip(unknown, self._liked(unknown), strict=True))
+        lost = [
+            s for s in statements if s.source == "instrument" or (s.source == "unknown" and not liked[shown(s.words)])
+        ]
         return TextReading(
             text=text,
             sections=tuple(_section(part, liked) for part in parts),
-            not_understood=tuple(words for words in unknown if not liked[words]),
+            not_understood=tuple(dict.fromkeys(shown(s.words) for s in lost)),
         )
 
     def _liked(self, unknown: Sequence[str]) -> list[dict[str, tuple[float, float]]]:

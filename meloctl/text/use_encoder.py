@@ -15,6 +15,8 @@ TOKENS_SHA256 = "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e
 class UseEncoder:
     """16 languages, English and Chinese among them; 512 numbers a text, 31.7 MB.
 
+    To the network CALM and calm are hardly related (a cosine of .24), so texts go in in small letters.
+
     Raises:
         MeloError: the package is not installed, or its weights are not those that were tested.
     """
@@ -32,8 +34,8 @@ class UseEncoder:
         self._model = USE(threads=1)
 
     def encode(self, texts: Sequence[str]) -> Floats32:
-        """The vectors (n, 512) of n texts, each of length 1."""
+        """The vectors (n, 512) of n texts in small letters, each of length 1."""
         if not texts:
             return np.zeros((0, self.width), np.float32)
-        vectors: Floats32 = self._model.encode(list(texts))
+        vectors: Floats32 = self._model.encode([text.lower() for text in texts])
         return vectors

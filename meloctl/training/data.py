@@ -1,5 +1,6 @@
 """The corpus of a training plan as windows of rows, split into training and validation, with the n-gram baseline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,8 +15,9 @@ from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.store import Shard
 from meloctl.dataset.windows import LeftOut, Window, left_out, windows
 from meloctl.progress import ProgressReporter
+from meloctl.rows.codec import Rows
 from meloctl.rows.parts import row_parts
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, TEMPO, TIME_SIGNATURE, Vocabulary
 from meloctl.training.ngram_baselines import NgramBaseline
 from meloctl.training.plan import TrainPlan
 
@@ -28,6 +30,9 @@ class TrainData:
     training: list[Window]
     validation: list[Window]
     baseline: NgramBaseline
+    header_changes: tuple[float, float]
+    """See `header_changes`; of the training pieces."""
+
     counts: dict[str, int]
     """Pieces on each side of the split."""
 
@@ -71,10 +76,22 @@ def load_train_data(cache: Path, plan: TrainPlan, vocabulary: Vocabulary, report
         training=training,
         validation=validation,
         baseline=NgramBaseline(pieces, vocabulary),
+        header_changes=header_changes(pieces, vocabulary),
         counts=counts,
         left_out=left_out([*pieces, *others], context, vocabulary),
         piece=[i for i, piece in zip(indices, cut, strict=True) for _ in piece],
     )
+
+
+def header_changes(pieces: Sequence[Rows], vocabulary: Vocabulary) -> tuple[float, float]:
+    """Shares of bars whose time signature, and whose tempo, differ from the bar before; 0 where no piece (L, F) has two bars."""
+    changed, bars = np.zeros(2), 0
+    for rows in pieces:
+        headers = rows[rows[:, INSTRUMENT] == vocabulary.bar][:, [TIME_SIGNATURE, TEMPO]]
+        changed += (np.diff(headers, axis=0) != 0).sum(axis=0)
+        bars += len(headers) - 1
+    signature, tempo = (changed / max(bars, 1)).tolist()
+    return signature, tempo
 
 
 def piece_name(plan: TrainPlan, piece: int) -> str:

@@ -23,6 +23,9 @@ LEARNING_RATE = 0.03
 FINE_TUNING_RATE = 0.01
 """Default peak where training starts from given weights."""
 
+TUNED_PLANS = 0.5
+"""Default share of windows with bar plans where training starts from a model that knows them; otherwise 0."""
+
 GATE_PRICE = 0.02
 """Default penalty of open gates, in nats per note."""
 
@@ -49,7 +52,7 @@ class TrainOptions:
     packs: int | None = None
     pack_rows: int | None = None
     infill: float | None = None
-    plans: float = 0.0
+    plans: float | None = None
     checkpointing: bool = False
     shard: bool | None = None
     threads: int | None = None

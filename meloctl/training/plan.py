@@ -31,6 +31,7 @@ from meloctl.training.options import (
     INFILL,
     LEARNING_RATE,
     PACKS,
+    TUNED_PLANS,
     TrainConfig,
     TrainOptions,
     train_config,
@@ -81,7 +82,9 @@ def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:
     cuda = torch.cuda.is_available()
     start = start_weights(options)
     name = start.name if start else model_name(options.model, size="small" if cuda else "tiny")
-    config = _config(options, name)
+    config = _config(options, name, start)
+    if start:
+        start.check_plans(config.plans)
     if options.gates and not takes_mask(name.architecture):
         raise MeloError(f"{name} has none; leave it out, or take `model {name.size}`", field="gates")
     if options.gate_price is not None and not options.gates:
@@ -141,13 +144,14 @@ def corpus_size(plan: TrainPlan) -> CorpusSize:
     )
 
 
-def _config(options: TrainOptions, name: ModelName) -> TrainConfig:
+def _config(options: TrainOptions, name: ModelName, start: StartWeights | None) -> TrainConfig:
     """Settings for a model, with its defaults. Raises MeloError on values out of their range."""
     context, ranks = name.config.context, int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's
     defaults = {
         "packs": max(PACKS, ranks),
         "pack_rows": CONTEXTS * context,
-        "learning_rate": LEARNING_RATE if options.from_ is None else FINE_TUNING_RATE,
+        "learning_rate": FINE_TUNING_RATE if start else LEARNING_RATE,
+        "plans": TUNED_PLANS if start and start.knows_plans else 0.0,
         "infill": INFILL if infills(name.architecture) else 0.0,
     }
     config = train_config(options, defaults)

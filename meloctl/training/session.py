@@ -81,6 +81,7 @@ def _make(
     torch.manual_seed(plan.config.seed)
     model = build(plan.name.architecture, plan.model_config, vocabulary, plan.spec, gated=plan.config.gates)
     model.heads.init_biases(data.baseline.unigram)
+    model.header_changes = data.header_changes
     if plan.start:
         plan.start.load_into(model)
     unigram, bigram = data.baseline.bits_per_note(model, data.validation)

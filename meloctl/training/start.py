@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
+from meloctl.model.bar_plans import PLAN_NOISE
 from meloctl.model.checkpoint import load_model, read_description
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import Model, ModelName, model_name
@@ -27,12 +30,24 @@ class StartWeights:
     spec: MaskSpec | None
     """The mask that they were trained under."""
 
+    knows_plans: bool
+    """They were trained with bar plans."""
+
     def notes(self, spec: MaskSpec | None) -> list[str]:
         """For the user: where training starts, and whether the mask `spec` of the new run differs from theirs."""
         lines = [f"Starting from the weights of {model_label(self.folder)}"]
         if _shown(spec) != _shown(self.spec):
             lines.append("Note: they were trained under another mask, and go on under this one")
         return lines
+
+    def check_plans(self, share: float) -> None:
+        """Raise MeloError where the share of windows with bar plans, 0 or above, does not go with these weights."""
+        if bool(share) != self.knows_plans:
+            knows = "were trained with bar plans; give a share above 0, or leave it out"
+            unknown = "know no bar plans; leave it out"
+            raise MeloError(
+                f"the weights of `from_` {knows if self.knows_plans else unknown}", field="plans", given=share
+            )
 
     def load_into(self, model: Model) -> None:
         """Give a model these weights. Raises MeloError: the files are damaged, or have changed since they were planned with."""
@@ -69,7 +84,8 @@ def start_weights(options: TrainOptions) -> StartWeights | None:
     def misfit(what: str) -> MeloError:
         return MeloError(what, field="from_", given=options.from_)
 
-    size = next((size for size, config in PRESETS.items() if config == about.config), None)
+    sizes = replace(about.config, plan_width=0, plan_noise=PLAN_NOISE)
+    size = next((size for size, config in PRESETS.items() if replace(config, plan_noise=PLAN_NOISE) == sizes), None)
     if size is None:
         raise misfit(f"its sizes are none of {', '.join(PRESETS)}; give a model of this version of meloctl")
     name = ModelName(architecture=about.architecture, size=size)
@@ -78,4 +94,10 @@ def start_weights(options: TrainOptions) -> StartWeights | None:
     if about.gated != options.gates:
         has, remedy = ("has gates", "give `gates` too") if about.gated else ("has no gates", "leave `gates` out")
         raise misfit(f"it {has}; {remedy}")
-    return StartWeights(folder=folder, name=name, weights=file_hash(folder / "model.safetensors"), spec=about.spec)
+    return StartWeights(
+        folder=folder,
+        name=name,
+        weights=file_hash(folder / "model.safetensors"),
+        spec=about.spec,
+        knows_plans=about.config.plan_width > 0,
+    )

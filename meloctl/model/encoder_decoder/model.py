@@ -78,6 +78,10 @@ class EncoderDecoder(nn.Module):
     Sources: Vaswani et al. (2017), "Attention is all you need"; the third of the founding documents.
     """
 
+    header_changes: tuple[float, float] | None = None
+    """Shares of bars whose time signature, and whose tempo, differ from the bar before, in the music it was trained on; None
+    where that is not known."""
+
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
         """A fresh model. Raises MeloError where it cannot be as large as MeloFormer."""
         super().__init__()

@@ -223,6 +223,10 @@ class MeloFormer(nn.Module):
     Source: Museformer (Yu et al., 2022) for rows with bar summaries; rows of nested fields and the mask by relation are ours.
     """
 
+    header_changes: tuple[float, float] | None = None
+    """Shares of bars whose time signature, and whose tempo, differ from the bar before, in the music it was trained on; None
+    where that is not known."""
+
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary, spec: MaskSpec, *, gated: bool = False) -> None:
         """A fresh model.
 

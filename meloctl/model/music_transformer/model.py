@@ -159,6 +159,10 @@ class MusicTransformer(nn.Module):
     Source: Huang et al. (2018), "Music Transformer: generating music with long-term structure".
     """
 
+    header_changes: tuple[float, float] | None = None
+    """Shares of bars whose time signature, and whose tempo, differ from the bar before, in the music it was trained on; None
+    where that is not known."""
+
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
         """A fresh model. Raises MeloError where it cannot be as large as MeloFormer."""
         super().__init__()

@@ -93,4 +93,4 @@ def _means(values: Floats) -> Floats:
 def _resampled(values: Floats, random: np.random.Generator) -> Floats:
     """(R, M) means of resamples; NaN for a number that fewer than two pieces have, since one piece does not vary."""
     means = resample_means(values, resample_counts(len(values), random))
-    return np.where(np.isfinite(values).sum(axis=0) > 1, means, np.nan)
+    return np.asarray(np.where(np.isfinite(values).sum(axis=0) > 1, means, np.nan))

@@ -1,0 +1,59 @@
+"""Captions of spans for the bridge, in English and Chinese, from the words of training captions alone.
+
+Shape letters: T bars, A attributes.
+"""
+
+import warnings
+
+import numpy as np
+
+from analysis.arrays import Floats, Floats32
+from meloctl.bridge.bridge_examples import Asked, measured_wants
+from meloctl.text.captions import caption
+from meloctl.text.described_music import music_caption
+from meloctl.text.lexicon import LANGUAGES
+
+_BY_WORDS = 0.5
+"""Share of the captions whose wants are the levels that their words imply; those of the others are measured."""
+
+
+def span_caption(levels: Floats32, generator: np.random.Generator) -> Asked:
+    """A text that asks for bars with such levels, and what it asks of each bar.
+
+    Args:
+        levels: (T, A) of each bar, NaN where a bar has none.
+        generator: draws the language, what is said, and the words.
+    """
+    language = LANGUAGES[int(generator.integers(len(LANGUAGES)))]
+    if generator.random() < _BY_WORDS:
+        said = music_caption(
+            mean_levels(levels), levels.astype(np.float64), language=language, split="train", random=generator
+        )
+        return Asked(said.text, said.over_bars(len(levels)).astype(np.float32))
+    wants = measured_wants(levels, generator)
+    said = caption(
+        mean_levels(wants),
+        language=language,
+        split="train",
+        random=generator,
+        course_SA=_course(wants),
+        music_A=mean_levels(levels),
+    )
+    return Asked(said.text, wants)
+
+
+def mean_levels(levels: Floats32) -> Floats:
+    """(A,) means over bars (T, A), NaN where no bar has a level."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing
+        mean: Floats = np.nanmean(levels, axis=0, dtype=np.float64)
+    return mean
+
+
+def _course(wants: Floats32) -> Floats | None:
+    """(S, A) levels at the beginning and the end of wants that move; None where none does."""
+    moving = np.abs(wants[-1] - wants[0]) > 0.5
+    if not moving.any():
+        return None
+    halves = np.array([mean_levels(half) for half in np.array_split(wants, 2)])
+    return np.where(moving, halves, np.nan)

@@ -1,0 +1,195 @@
+"""One `meloctl train-bridge`: from a music model with plans and a corpus to a bridge."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.atomic_write import atomic_write
+from analysis.errors import MeloError
+from meloctl.bridge.bridge_captions import span_caption
+from meloctl.bridge.bridge_examples import BridgeExample, PlannedPiece, bridge_examples, distinct_texts, make_examples
+from meloctl.bridge.bridge_file import (
+    DESCRIPTION,
+    WEIGHTS,
+    BridgeJson,
+    FrozenEncoder,
+    PlannedModel,
+    save_bridge,
+)
+from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
+from meloctl.bridge.bridge_quality import bridge_quality, fit_probe
+from meloctl.bridge.bridge_schedule import BridgeSchedule
+from meloctl.bridge.bridge_training import BridgeTrainConfig, train_bridge
+from meloctl.bridge.plan import BridgePlan
+from meloctl.bridge.text_embeddings import text_embeddings
+from meloctl.dataset.corpus_rows import corpus_rows
+from meloctl.dataset.store import Shard
+from meloctl.model.bar_plans import PlanChannel
+from meloctl.model.checkpoint import load_model
+from meloctl.model.meloformer.model import MeloFormer
+from meloctl.progress import ProgressReporter
+from meloctl.rows.attribute_scale import AttributeScale, attribute_scale
+from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
+from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.threads import using_threads
+from meloctl.workspace import Run, RunOutput, Workspace
+
+LOSSES = "losses.csv"
+_SCRATCH, _TEXTS = "unfinished", "texts.safetensors"
+_TRAINING_SPANS, _HELD_OUT_SPANS = 10_000, 200
+"""Most spans of pieces with captions, …"""
+
+_BARS_A_SPAN = 4
+"""… and a small corpus has one for so many bars."""
+
+
+_SAME = 1e-3
+"""Levels of an attribute that never differs deviate by less."""
+
+
+class BridgeCorpus(NamedTuple):
+    """A corpus as the bridge learns from it."""
+
+    training: list[PlannedPiece]
+    held_out: list[PlannedPiece]
+    scale: AttributeScale
+    """Of the training pieces' bars."""
+
+
+def run_bridge(space: Workspace, plan: BridgePlan, reporter: ProgressReporter) -> Run:
+    """Train the bridge of a plan, measure it and write it, once; a run that was stopped goes on where it was.
+
+    Raises:
+        MeloError: a corpus without pieces to train on or to hold out, damaged files.
+    """
+
+    def make(folder: Path) -> RunOutput:
+        with using_threads(1):  # matrices as small as these are not worth sharing
+            return _make(plan, folder, space.cache, reporter)
+
+    return space.once(plan.recipe, make)
+
+
+def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporter) -> RunOutput:
+    """Train the bridge, and write the run's files into its folder."""
+    channel = _channel(plan.model_folder)
+    inputs, vocabulary = plan.recipe.inputs, default_vocabulary()
+    shard = corpus_rows(
+        cache,
+        plan.paths,
+        vocabulary,
+        reporter,
+        corpus=inputs["corpus"],
+        fingerprint=inputs["fingerprint"],
+        reading=plan.reading,
+    )
+    corpus = planned_corpus(shard, channel, reporter)
+    generator = np.random.default_rng(plan.options.seed)
+    spans = _spans(corpus.training, _TRAINING_SPANS, generator)
+    held_out_spans = _spans(corpus.held_out, _HELD_OUT_SPANS, generator)
+    texts, scratch = distinct_texts([*spans, *held_out_spans]), folder / _SCRATCH
+    embeddings = text_embeddings(texts, plan.encoder, scratch / _TEXTS, reporter)
+    training = bridge_examples(corpus.training, spans, texts, embeddings)
+    held_out = bridge_examples(corpus.held_out, held_out_spans, texts, embeddings)
+    torch.manual_seed(plan.options.seed)
+    sizes = BridgeSizes(plan_width=channel.own.in_features, attributes=len(ATTRIBUTES), text_width=plan.encoder.width)
+    network = BridgeNetwork(sizes, BridgeSchedule())
+    config = BridgeTrainConfig(minutes=plan.options.minutes, seed=plan.options.seed)
+    progress = train_bridge(network, training, held_out, config, scratch, reporter)
+    quality = bridge_quality(network, held_out, fit_probe(corpus.training), ATTRIBUTES, reporter)
+    quality |= {"loss": progress.best, "steps": progress.step}
+    save_bridge(network, _description(plan, network, corpus.scale, quality), folder)
+    with atomic_write(folder / LOSSES) as partial:
+        pd.DataFrame(progress.history).to_csv(partial, index=False)
+    results = {"seconds": progress.seconds, "texts": len(texts), "pieces": len(corpus.training), **quality}
+    return RunOutput(files=[WEIGHTS, DESCRIPTION, LOSSES], results={"bridge": results}, scratch=[_SCRATCH])
+
+
+def _spans(pieces: list[PlannedPiece], most: int, generator: np.random.Generator) -> list[BridgeExample]:
+    count = min(most, math.ceil(sum(map(len, pieces)) / _BARS_A_SPAN))
+    return make_examples(pieces, count, span_caption, generator)
+
+
+def _channel(folder: Path) -> PlanChannel:
+    """The plan channel of the music model in a folder."""
+    model, _ = load_model(folder)
+    assert isinstance(model, MeloFormer)
+    assert model.plans is not None  # the plan of the run has seen to it
+    return model.plans
+
+
+def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> BridgeCorpus:
+    """Plans and levels of the pieces of a shard, but those of its test side.
+
+    Raises:
+        MeloError: no pieces on the training or on the validation side.
+    """
+    sides = {side: shard.of_split(side) for side in ("train", "validation")}
+    if not all(sides.values()):
+        raise MeloError(
+            f"{len(sides['train'])} pieces to train on and {len(sides['validation'])} to hold out; both are needed: give a "
+            "corpus of more different pieces"
+        )
+    reporter.stage("making plans", sum(map(len, sides.values())))
+    plans: dict[str, list[Any]] = {side: [] for side in sides}
+    attributes: dict[str, list[Any]] = {side: [] for side in sides}
+    for side, pieces in sides.items():
+        for rows in pieces:
+            plans[side].append(channel.of_rows(rows, shard.vocabulary))
+            attributes[side].append(bar_attributes(rows, shard.vocabulary))
+            reporter.advance()
+    scale = attribute_scale(attributes["train"], constant=1.0)
+    differs = np.nan_to_num(scale.levels(np.concatenate(attributes["train"]))).std(axis=0) > _SAME
+    if not differs.all():
+        same = ", ".join(name for name, d in zip(ATTRIBUTES, differs, strict=True) if not d)
+        reporter.message(f"Never differs in this corpus, so no text can ask for it: {same}")
+
+    def planned(side: str) -> list[PlannedPiece]:
+        return [
+            PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32))
+            for p, a in zip(plans[side], attributes[side], strict=True)
+        ]
+
+    return BridgeCorpus(training=planned("train"), held_out=planned("validation"), scale=scale)
+
+
+def _description(
+    plan: BridgePlan, network: BridgeNetwork, scale: AttributeScale, quality: dict[str, Any]
+) -> BridgeJson:
+    return BridgeJson(
+        music_model=PlannedModel(weights=plan.model_weights, plan_width=network.sizes.plan_width),
+        encoder=FrozenEncoder(name=plan.encoder.name, fingerprint=plan.encoder.fingerprint),
+        attributes=ATTRIBUTES,
+        scale=scale,
+        sizes=network.sizes,
+        schedule=network.schedule,
+        quality=quality,
+    )
+
+
+def bridge_lines(results: dict[str, Any]) -> list[str]:
+    """What a trained bridge can do, in words, from the "bridge" of its manifest's results."""
+    followed = ", ".join(f"{name} {_number(of['correlation'])}" for name, of in results["attributes"].items())
+    of_music = ", ".join(f"{name} {_number(of['of_music'])}" for name, of in results["attributes"].items())
+    return [
+        f"Trained for {results['seconds'] / 60:.1f} minutes, {results['steps']:,} steps, on {results['pieces']:,} pieces and "
+        f"{results['texts']:,} texts; loss on held-out pieces {results['loss']:.3f}",
+        f"Correlation of what is wanted with what plans say, on {results['spans']} held-out spans: {followed}",
+        f"  the music's own plans: {of_music}",
+        f"Between-bar variance {_ratio(results, 'variance')}, autocorrelation {results['autocorrelation']:.2f} (music: "
+        f"{results['autocorrelation_of_music']:.2f}); two samples of one text lie {results['between_seeds']:.2f} times as far "
+        "apart as two pieces",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _ratio(results: dict[str, Any], name: str) -> str:
+    music = results[f"{name}_of_music"]
+    return f"{results[name] / music:.2f} times the music's" if music else "of music that does not move"

@@ -1,0 +1,45 @@
+"""meloctl train-bridge: fit the bridge from texts to the bar plans of a music model."""
+
+from typing import Annotated
+
+import typer
+
+from meloctl.cli.common import Json, Work, following, importing, outcome, progress, report, workspace
+
+
+def train_bridge(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help='A folder of meloctl train --plans, or "default" (default: the latest model, else the default weights).',
+            show_default=False,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", help="Text encoder: use, e5, or the folder of a sentence-transformers model."),
+    ] = "use",
+    minutes: Annotated[float, typer.Option("--minutes", help="Time of training, in minutes.")] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of captions, weights and noise.")] = 0,
+    work: Work = None,
+    as_json: Json = False,
+) -> None:
+    """Train the bridge from texts to the bar plans of a model, on the corpus of the latest meloctl stats.
+
+    A stopped run is resumed.
+
+    Example: meloctl train-bridge --minutes 10
+    """
+    with importing():
+        from meloctl.bridge.options import BridgeOptions
+        from meloctl.bridge.plan import plan_bridge
+        from meloctl.bridge.session import bridge_lines, run_bridge
+
+    space = workspace(work)
+    plan = plan_bridge(space, BridgeOptions(model=model, encoder=encoder, minutes=minutes, seed=seed))
+    with progress() as reporter:
+        run = run_bridge(space, plan, reporter)
+    results = run.manifest_value("results", "bridge")
+    lines = [*bridge_lines(results), outcome(run), following("generate", "--bars", "32", "--text", "calm", work=work)]
+    report(lines, {**results, "path": str(run.folder)}, as_json=as_json)

@@ -1,0 +1,128 @@
+"""One `meloctl evaluate --text`: which model is judged by which texts, and the files of the run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.atomic_write import atomic_write_text
+from analysis.corpus import SkippedFile, find_files, fingerprint, read_files
+from analysis.errors import MeloError
+from analysis.reading import AS_IT_STANDS, READER
+from meloctl.bridge.bridge_file import MADE_BY, WEIGHTS
+from meloctl.evaluation.options import EvaluateOptions
+from meloctl.evaluation.plan_rivals import PlannedCorpus
+from meloctl.evaluation.text_cases import text_cases
+from meloctl.evaluation.text_cells import CellMaker, cells_of, measure_cells
+from meloctl.evaluation.text_evaluation_json import FORMAT, TextResults
+from meloctl.evaluation.text_evaluation_tables import text_evaluation_page
+from meloctl.evaluation.text_music import BridgedMusic
+from meloctl.progress import ProgressReporter
+from meloctl.rows.attributes import bar_attributes
+from meloctl.rows.codec import encode
+from meloctl.threads import check_threads, using_threads
+from meloctl.weights.default_weights import latest_or_default, model_label, named_model
+from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
+
+TEXT_EVALUATION_JSON, TEXT_EVALUATION_HTML = "text_evaluation.json", "text_evaluation.html"
+
+
+def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: ProgressReporter) -> Run:
+    """The finished run of options for texts: the one that is there already, else a new one, which goes on where it was stopped.
+
+    Raises:
+        MeloError: a model without plans or without a bridge, a reference without MIDI; another command at work on the same run.
+    """
+    check_threads(options.threads)
+    folder = named_model(str(options.model), field="model") if options.model else latest_or_default(space)
+    bridge = options.bridge or folder
+    if not (bridge / WEIGHTS).is_file():
+        raise MeloError(f"no {WEIGHTS} in it; make a bridge with: {MADE_BY}", field="bridge", given=bridge)
+    files = find_files(options.reference) if options.reference else []
+    pieces, bars = options.text_size
+    recipe = Recipe(
+        stage="eval",
+        command="evaluate",
+        inputs={
+            "format": FORMAT,
+            "reader": READER,
+            "model": {"path": str(folder.resolve()), "weights": file_hash(folder / "model.safetensors")},
+            "bridge": file_hash(bridge / WEIGHTS),
+            "texts": text_cases().to_json(),
+            "reference": fingerprint(files, options.reference) if options.reference else None,
+        },
+        options={"text": True, "pieces": pieces, "bars": bars, "seed": options.seed},
+        label=f"text-{model_label(folder)}",
+    )
+
+    def make(run: Path) -> RunOutput:
+        with using_threads(options.threads or 1):
+            return _evaluate(run, BridgedMusic(folder, bridge), model_label(folder), files, options, reporter)
+
+    return space.once(recipe, make)
+
+
+def _evaluate(
+    run: Path,
+    music: BridgedMusic,
+    label: str,
+    files: list[Path],
+    options: EvaluateOptions,
+    reporter: ProgressReporter,
+) -> RunOutput:
+    """Every cell, then the files of the run.
+
+    Args:
+        label: the model's name.
+        files: of the reference.
+    """
+    cases, (pieces, bars) = text_cases(), options.text_size
+    before = music.weights_hash()
+    corpus = _planned_corpus(files, music, reporter) if files else None
+    maker = CellMaker(
+        music=music,
+        vocabulary=music.vocabulary,
+        corpus=corpus,
+        pieces=pieces,
+        bars=bars,
+        seed=options.seed,
+    )
+    cells = cells_of(cases, rivals=corpus is not None)
+    reporter.stage("writing and measuring", len(cells))
+    measured = measure_cells(maker, cells, run, reporter.advance)
+    real = None
+    if corpus is not None:
+        real = np.stack([corpus.plans[first : first + bars] for first in corpus.spans(bars)])
+    results = TextResults(cases, measured, music.scale, options.seed).to_json(real)
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "model": label,
+        "weights_before": before,
+        "weights_after": music.weights_hash(),
+        "pieces": pieces,
+        "bars": bars,
+        "seed": options.seed,
+        "understood": {text: music.understood(text) for texts in cases.requests() for text in texts},
+        **results,
+    }
+    atomic_write_text(
+        run / TEXT_EVALUATION_JSON, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+    atomic_write_text(run / TEXT_EVALUATION_HTML, text_evaluation_page(found))
+    return RunOutput(files=[TEXT_EVALUATION_JSON, TEXT_EVALUATION_HTML], results=found["summary"])
+
+
+def _planned_corpus(files: list[Path], music: BridgedMusic, reporter: ProgressReporter) -> PlannedCorpus:
+    """Plans and levels of every bar of real pieces. Raises MeloError where no file can be read."""
+    reporter.stage("plans of the reference", len(files))
+    plans, levels = [], []
+    for found in read_files(files, reading=AS_IT_STANDS, on_file=reporter.advance):
+        if not isinstance(found, SkippedFile):
+            rows, _ = encode(found.piece, music.vocabulary)
+            plans.append(music.plans_of(rows))
+            levels.append(music.scale.levels(bar_attributes(rows, music.vocabulary)))
+    if not plans:
+        raise MeloError("no file of it could be read; run meloctl corpus check on it to see why", field="reference")
+    first = np.cumsum([0, *map(len, plans)])
+    return PlannedCorpus(plans=np.concatenate(plans).astype(np.float64), levels=np.concatenate(levels), first=first)

@@ -1,0 +1,149 @@
+"""The music model, the bridge and the reader that `meloctl evaluate --text` judges, as one `text_cells.PlannedMusic`.
+
+The reader knows the phrases of training captions alone, so that words of the lexicon's test split are words never seen. Shape
+letters: N pieces, T bars, A attributes, D width of a plan, L rows, F fields, E width of an embedding.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from analysis.arrays import Floats, Floats32
+from analysis.errors import MeloError
+from meloctl.bridge.bar_conditions import BarConditions
+from meloctl.bridge.bridge_file import load_bridge
+from meloctl.bridge.bridge_sampler import sample_plans
+from meloctl.evaluation.text_cases import Language
+from meloctl.generation.constraints import Constraints
+from meloctl.generation.new_bars import bars_behind
+from meloctl.generation.options import Sampling
+from meloctl.generation.row_writers import RowWriters
+from meloctl.generation.sampler import generate
+from meloctl.machine import computes_in_half
+from meloctl.model.bar_plans import BarPlans
+from meloctl.model.checkpoint import load_model
+from meloctl.model.meloformer.model import MeloFormer
+from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.rows.codec import Rows
+from meloctl.text.captions import caption
+from meloctl.text.text_reading import reader
+from meloctl.text.texts_over_bars import course_of_texts
+from meloctl.workspace import file_hash
+
+_MOST_TOGETHER = 32
+"""Pieces that are written side by side."""
+
+_LOUDER = 1.5
+"""Levels that no word says are multiplied by this, until one does."""
+
+
+class BridgedMusic:
+    """A music model with plans, its bridge, and a reader of texts."""
+
+    def __init__(self, model: Path, bridge: Path) -> None:
+        """Load all three.
+
+        Args:
+            model: folder of a model that was trained with plans.
+            bridge: folder of the bridge of its plans.
+
+        Raises:
+            MeloError: a model without plans; one of the three is missing, damaged, or not made for the others.
+        """
+        loaded, _ = load_model(model)
+        if not isinstance(loaded, MeloFormer) or loaded.plans is None:
+            raise MeloError(
+                "it was trained without bar plans, so words cannot steer it; train one with them: meloctl train --plans 0.5",
+                field="model",
+                given=model,
+            )
+        self._model, self._channel = loaded, loaded.plans
+        self._reader = reader(splits=("train",))
+        self._bridge = load_bridge(
+            bridge,
+            model_weights=file_hash(model / "model.safetensors"),
+            encoder_fingerprint=self._reader.encoder.fingerprint,
+        )
+        self.vocabulary = loaded.vocabulary
+        self.scale = self._bridge.about.scale
+
+    @property
+    def plan_width(self) -> int:
+        """D."""
+        return self._bridge.about.sizes.plan_width
+
+    def weights_hash(self) -> str:
+        """SHA-256 of the music model's weights as they are in memory now."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def plans_of(self, rows: Rows) -> Floats32:
+        """(T, D) plans of a piece of rows (L, F)."""
+        return self._channel.of_rows(rows, self.vocabulary)
+
+    def understood(self, text: str) -> str:
+        """What a text was taken to ask for, in words."""
+        return self._reader.read(text).line()
+
+    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
+        """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
+        plans = np.zeros((len(seeds), bars, self.plan_width))
+        for some in dict.fromkeys(texts):
+            its = [n for n, other in enumerate(texts) if other == some]
+            lines = [some[0], *(f"{bars // 2 + 1}: {text}" for text in some[1:])]
+            course = course_of_texts(lines, bars, self._reader)
+            conditions = BarConditions(
+                wants=course.wants.astype(np.float32),
+                texts=course.vectors,
+                text=course.text_of_bars,
+                piece_bars=bars,
+            )
+            plans[its] = sample_plans(self._bridge.network, conditions, [seeds[n] for n in its])
+        return plans
+
+    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> Floats:
+        """(N, T, D) plans of N pieces by levels (N, A), NaN where nothing is said, without words."""
+        plans = np.zeros((len(seeds), bars, self.plan_width))
+        for n, seed in enumerate(seeds):
+            conditions = BarConditions(
+                wants=np.tile(wants[n], (bars, 1)).astype(np.float32),
+                texts=np.zeros((1, self._bridge.about.sizes.text_width), dtype=np.float32),
+                text=np.full(bars, -1),
+                piece_bars=bars,
+            )
+            plans[n] = sample_plans(self._bridge.network, conditions, [seed])[0]
+        return plans
+
+    def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
+        """Words of the test split for levels (A,), in a random language, and the levels (A,) that they say."""
+        language = get_args(Language)[int(random.integers(2))]
+        while True:
+            nowhere = np.zeros(len(ATTRIBUTES))  # music that agrees with no scene
+            found = caption(levels, language=language, split="test", random=random, music_A=nowhere)
+            if found.text:
+                return found.text, found.wants
+            levels = levels * _LOUDER
+
+    def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
+        """Pieces (L, F) under plans (T, D), or without."""
+        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary, header_changes=self._model.header_changes)
+        rows: list[Rows] = []
+        for first in range(0, len(seeds), _MOST_TOGETHER):
+            some = [_bar_plans(plan) for plan in plans[first : first + _MOST_TOGETHER]]
+            randoms = [np.random.default_rng(seed) for seed in seeds[first : first + _MOST_TOGETHER]]
+            writers = RowWriters([fresh] * len(some), randoms)
+            generate(self._model, writers, Sampling(), half=computes_in_half("cpu"), plans=some)
+            rows += [writers.rows(n) for n in range(len(some))]
+        return rows
+
+
+def _bar_plans(plan: Floats | None) -> BarPlans | None:
+    if plan is None:
+        return None
+    return BarPlans(vectors=plan.astype(np.float32), given=np.ones(len(plan), dtype=np.bool_))
