@@ -57,7 +57,7 @@ def model(tmp_path_factory):
         music_model=PlannedModel(weights=file_hash(folder / "model.safetensors"), plan_width=3),
         encoder=FrozenEncoder(name=encoder.name, fingerprint=encoder.fingerprint),
         attributes=ATTRIBUTES,
-        scale=AttributeScale(mean=(7.0,) + (0.0,) * 7, deviation=(1.0,) * 8).to_json(),
+        scale=AttributeScale(mean=(7.0,) + (0.0,) * 7, deviation=(1.0,) * 8),
         sizes=sizes,
         schedule=network.schedule,
         quality={},

@@ -26,7 +26,6 @@ from meloctl.machine import computes_in_half
 from meloctl.model.bar_plans import BarPlans
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
-from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.codec import Rows
 from meloctl.text.captions import caption
@@ -69,7 +68,7 @@ class BridgedMusic:
             encoder_fingerprint=self._reader.encoder.fingerprint,
         )
         self.vocabulary = loaded.vocabulary
-        self.scale = AttributeScale.from_json(self._bridge.about.scale, where=f"{bridge}: scale")
+        self.scale = self._bridge.about.scale
 
     @property
     def plan_width(self) -> int:
