@@ -69,7 +69,7 @@ def model(tmp_path_factory):
 
 def test_a_whole_evaluation(model, tmp_path, monkeypatch):
     monkeypatch.setattr(text_evaluation, "text_cases", lambda: CASES)
-    options = EvaluateOptions(text=True, model=model, pieces=2, bars=4)
+    options = EvaluateOptions(text=True, model=model, bridge=model, pieces=2, bars=4)
     run = evaluate_texts(Workspace(tmp_path), options, SilentReporter())
     found = json.loads((run.folder / TEXT_EVALUATION_JSON).read_text(encoding="utf-8"))
     assert found["weights_before"] == found["weights_after"]
@@ -118,8 +118,9 @@ def test_a_model_without_plans_is_refused(tmp_path):
 def test_a_model_without_a_bridge_is_refused(tmp_path):
     plain = small(SEED, plan_width=3).float()
     save_model(plain, "meloformer", plain.state_dict(), tmp_path / "model", {})
+    options = EvaluateOptions(text=True, model=tmp_path / "model", bridge=tmp_path / "model")
     with pytest.raises(MeloError, match=r"no bridge\.safetensors in it"):
-        evaluate_texts(Workspace(tmp_path), EvaluateOptions(text=True, model=tmp_path / "model"), SilentReporter())
+        evaluate_texts(Workspace(tmp_path), options, SilentReporter())
 
 
 @pytest.mark.parametrize(
