@@ -216,7 +216,7 @@ def asked_music(
                 given=text.reading.text,
             )
     used = read_by.encoder if encoder in (None, DEFAULT_ENCODER) else load_encoder(encoder or DEFAULT_ENCODER)
-    folder = _bridge_folder(space, model_weights, used.fingerprint)
+    folder = bridge_folder(space, model_weights, used.fingerprint)
     bridge = load_bridge(folder, model_weights=model_weights, encoder_fingerprint=used.fingerprint)
     return AskedMusic(
         course=course,
@@ -228,7 +228,7 @@ def asked_music(
     )
 
 
-def _bridge_folder(space: Workspace, model_weights: str, encoder: str) -> Path:
+def bridge_folder(space: Workspace, model_weights: str, encoder: str) -> Path:
     """The workspace's bridge if it is of this model and encoder, else the one that came with meloctl if that is; where neither
     is, the first there is, which is refused with its reason."""
     found = [space.latest("bridge").folder] if (space.root / "bridge" / LATEST).is_file() else []
