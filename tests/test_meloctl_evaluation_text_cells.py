@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import MeloError
 from meloctl.evaluation.plan_rivals import PlannedCorpus
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
-from meloctl.evaluation.text_cells import CellMaker, TextCell, cells_of, load_cell, measure_cells
+from meloctl.evaluation.text_cells import CellMaker, PlannedBars, TextCell, cells_of, load_cell, measure_cells
 from meloctl.evaluation.text_evaluation_json import TextResults
 from meloctl.evaluation.text_evaluation_tables import text_evaluation_lines, text_evaluation_page
 from meloctl.rows.attribute_scale import AttributeScale
@@ -61,16 +61,17 @@ class PlainMusic:
                     half[:, ATTRIBUTES.index(attribute)] = float(side) if side not in ("up", "down") else 0
                     if side in ("up", "down"):
                         half[:, ATTRIBUTES.index(attribute)] = 1 if side == "up" else -1
-        return plans
+        return [PlannedBars(plans=plan) for plan in plans]
 
     def of_wants(self, wants, bars, seeds):
-        return np.repeat(np.nan_to_num(wants)[:, None], bars, axis=1)
+        return [PlannedBars(plans=np.tile(levels, (bars, 1))) for levels in np.nan_to_num(wants)]
 
     def caption(self, wants, random):
         said = [(name, level) for name, level in zip(ATTRIBUTES, wants, strict=True) if np.isfinite(level)]
         return " ".join(f"{name} {level:.3f}" for name, level in said), wants
 
-    def write(self, plans, bars, seeds):
+    def write(self, steered, bars, seeds):
+        plans = [one and one.plans for one in steered]
         return [self._piece(plan, bars, seed) for plan, seed in zip(plans, seeds, strict=True)]
 
     def _piece(self, plan, bars, seed):

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from analysis.arrays import Floats
+from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_midi
@@ -45,6 +45,17 @@ _RANDOM = 3
 """Times as many pieces as another cell has, for correlations."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlannedBars:
+    """What steers a piece."""
+
+    plans: Floats
+    """(T, D)"""
+
+    tempo: Ints | None = None
+    """(T,) of each bar, as an index of the vocabulary's tempos; None: what the plans say of it."""
+
+
 class PlannedMusic(Protocol):
     """A music model with plans, and what makes plans of words."""
 
@@ -55,17 +66,17 @@ class PlannedMusic(Protocol):
     def understood(self, text: str) -> str:
         """What a text was taken to ask for, in words."""
 
-    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
+    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers N pieces, each by a text, or by two texts, one of each half."""
 
-    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces by levels (N, A), NaN where nothing is said, without words."""
+    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers N pieces by levels (N, A), NaN where nothing is said, without words."""
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
         """Words that no training caption holds for levels (A,), and the levels (A,) that they say, NaN where they say nothing."""
 
-    def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
-        """Pieces under plans (T, D), or without."""
+    def write(self, steered: Sequence[PlannedBars | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
+        """Pieces under plans, or without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,49 +164,53 @@ class CellMaker:
             wanted[:, columns] = np.random.default_rng(self.seed).uniform(
                 -_RANDOM_LEVEL, _RANDOM_LEVEL, (n, len(columns))
             )
-        plans = self._plans(cell, wanted, seeds)
-        rows = self.music.write(plans, self.bars, seeds)
+        steered = self._steered(cell, wanted, seeds)
+        rows = self.music.write(steered, self.bars, seeds)
         written = folder / "pieces" / cell.name
         written.mkdir(parents=True, exist_ok=True)
         read = [read_back(one, written / f"{seed}.mid", self.vocabulary) for one, seed in zip(rows, seeds, strict=True)]
         measures = CellMeasures(
             pieces=np.stack([piece_attributes(one, self.vocabulary) for one in read]),
             bars=np.stack([_fitted(bar_attributes(one, self.vocabulary), self.bars) for one in read]),
-            plans=np.stack([np.zeros((0, self.music.plan_width)) if plan is None else plan for plan in plans]),
+            plans=np.stack([np.zeros((0, self.music.plan_width)) if one is None else one.plans for one in steered]),
             wanted=wanted,
         )
         save_cell(measures, path)
         return measures
 
-    def _plans(self, cell: TextCell, wanted: Floats, seeds: Sequence[int]) -> list[Floats | None]:
-        """Plans (T, D) of each piece; None for no plan. What captions say replaces what was to be said in `wanted` (N, A)."""
+    def _steered(self, cell: TextCell, wanted: Floats, seeds: Sequence[int]) -> list[PlannedBars | None]:
+        """What steers each piece; None for no plan. What captions say replaces what was to be said in `wanted` (N, A)."""
         n, random = len(seeds), np.random.default_rng(self.seed)
         condition, shape = cell.condition, (self.bars, self.music.plan_width)
         if condition == "none":
             return [None] * n
         if condition == "zero":
-            return [np.zeros(shape)] * n
-        if condition in ("text", "shuffled"):
-            plans = self.music.of_texts([cell.texts] * n, self.bars, seeds)
-            if condition == "shuffled":
-                return [plan[:, random.permutation(plan.shape[1])] for plan in plans]
-            return list(plans)
+            return [PlannedBars(plans=np.zeros(shape))] * n
+        if condition == "text":
+            return list(self.music.of_texts([cell.texts] * n, self.bars, seeds))
+        if condition == "shuffled":
+            plans = [one.plans for one in self.music.of_texts([cell.texts] * n, self.bars, seeds)]
+            return [PlannedBars(plans=plan[:, random.permutation(shape[1])]) for plan in plans]
         if condition == "captions":
             captions = [self.music.caption(levels, random) for levels in wanted]
             wanted[:] = np.stack([said for _, said in captions])
             return list(self.music.of_texts([(text,) for text, _ in captions], self.bars, seeds))
         if condition == "random":
             return list(self.music.of_wants(wanted, self.bars, seeds))
-        assert cell.side is not None  # a rival
+        return self._rival(cell, seeds)
+
+    def _rival(self, cell: TextCell, seeds: Sequence[int]) -> list[PlannedBars | None]:
+        """What steers each piece of a rival."""
+        assert cell.side is not None  # of every rival
         wants = np.full(len(ATTRIBUTES), np.nan)
         wants[ATTRIBUTES.index(cell.side[0])] = _LEVEL * cell.side[1]
-        if condition == "wants":
-            return list(self.music.of_wants(np.tile(wants, (n, 1)), self.bars, seeds))
-        assert self.corpus is not None  # else `cells_of` names no rival
-        if condition == "nearest":
-            return list(nearest_plans(self.corpus, wants, self.bars, n))
-        constant = {"difference": difference_plan, "linear": linear_plan}[condition](self.corpus, wants)
-        return [np.broadcast_to(constant, shape)] * n
+        if cell.condition == "wants":
+            return list(self.music.of_wants(np.tile(wants, (len(seeds), 1)), self.bars, seeds))
+        assert self.corpus is not None  # else `cells_of` names no other rival
+        if cell.condition == "nearest":
+            return [PlannedBars(plans=plan) for plan in nearest_plans(self.corpus, wants, self.bars, len(seeds))]
+        constant = {"difference": difference_plan, "linear": linear_plan}[cell.condition](self.corpus, wants)
+        return [PlannedBars(plans=np.broadcast_to(constant, (self.bars, len(constant))))] * len(seeds)
 
 
 def read_back(rows: Rows, path: Path, vocabulary: Vocabulary) -> Rows:

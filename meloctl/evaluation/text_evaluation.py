@@ -18,9 +18,11 @@ from meloctl.evaluation.text_cells import CellMaker, cells_of, measure_cells
 from meloctl.evaluation.text_evaluation_json import FORMAT, TextResults
 from meloctl.evaluation.text_evaluation_tables import text_evaluation_page
 from meloctl.evaluation.text_music import BridgedMusic
+from meloctl.generation.steering import bridge_folder
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attributes import bar_attributes
 from meloctl.rows.codec import encode
+from meloctl.text.text_reading import reader
 from meloctl.threads import check_threads, using_threads
 from meloctl.weights.default_weights import latest_or_default, model_label, named_model
 from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
@@ -36,7 +38,8 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
     """
     check_threads(options.threads)
     folder = named_model(str(options.model), field="model") if options.model else latest_or_default(space)
-    bridge = options.bridge or folder
+    weights = file_hash(folder / "model.safetensors")
+    bridge = options.bridge or bridge_folder(space, weights, reader(splits=("train",)).encoder.fingerprint)
     if not (bridge / WEIGHTS).is_file():
         raise MeloError(f"no {WEIGHTS} in it; make a bridge with: {MADE_BY}", field="bridge", given=bridge)
     files = find_files(options.reference) if options.reference else []
@@ -47,7 +50,7 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
         inputs={
             "format": FORMAT,
             "reader": READER,
-            "model": {"path": str(folder.resolve()), "weights": file_hash(folder / "model.safetensors")},
+            "model": {"path": str(folder.resolve()), "weights": weights},
             "bridge": file_hash(bridge / WEIGHTS),
             "texts": text_cases().to_json(),
             "reference": fingerprint(files, options.reference) if options.reference else None,
