@@ -67,7 +67,8 @@ class NewBars:
 
     header_changes: tuple[float, float] | None = None
     """Probabilities that a new bar's time signature, and its tempo, differ from the bar before, where neither is given: what it
-    changes to is the model's choice, whether it changes is not. None leaves both to the model."""
+    changes to is the model's choice, whether it changes is not, the time signature behind a piece's first bar apart. None leaves
+    both to the model."""
 
     first_masked_bar: int | None = None
     """Bar of the rows before, from 0, that the first new bar fills; None where there are no masked bars."""

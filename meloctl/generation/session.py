@@ -73,8 +73,8 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
     def make(folder: Path) -> RunOutput:
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
-        steered, asked = _steered(model, plan)
         with using_threads(plan.threads), word_on_compiling(reporter, "what writes rows") as advance:
+            steered, asked = _steered(model, plan)
             if isinstance(plan.source, Infill):
                 pieces, cache_bytes = _infill(model, plan, plan.source, steered, folder, advance)
             else:

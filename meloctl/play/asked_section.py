@@ -18,7 +18,7 @@ _SHOWN = {
     "articulation": ("length, as a share of the time to the next note", lambda x: f"{2**x:.2f}"),
     "leaps": ("semitones", lambda x: f"{x:.1f}"),
     "mode": ("major above 0, minor below", number),
-    "parts": ("parts that play", lambda x: f"{2**x:.1f}"),
+    "parts": ("how many play", lambda x: f"{2**x:.1f}"),
 }
 """What each chart shows, and how its values are written."""
 
