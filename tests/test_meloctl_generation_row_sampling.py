@@ -290,7 +290,45 @@ def test_time_signature_and_tempo_change_as_often_as_in_the_music():
     new, before = kept[-9:, [TIME_SIGNATURE, TEMPO]], prompt[prompt[:, TEMPO] != ABSENT][-1, [TIME_SIGNATURE, TEMPO]]
     assert (new == before).all()
     assert (np.diff(changed[:, TEMPO]) != 0).all()
-    assert (np.diff(changed[:, TIME_SIGNATURE]) == 0).all()
+    assert (np.diff(changed[1:, TIME_SIGNATURE]) == 0).all()
+
+
+def test_a_pickup_gives_way_as_the_model_says():
+    model = with_short_bars(small(SEED))
+    pieces = [bars_behind(None, Constraints(bars=3), V, header_changes=(0.0, 0.0))] * 9
+    writers = RowWriters(pieces, [np.random.default_rng(seed) for seed in range(len(pieces))])
+    generate(model, writers, Sampling())
+    signatures = [rows[rows[:, TIME_SIGNATURE] != ABSENT][:, TIME_SIGNATURE] for rows in map(writers.rows, range(9))]
+    assert sum(first != second for first, second, _ in signatures) > 4
+    assert all(second == third for _, second, third in signatures)
+    header = rows_of_music(0, 1)[:1]
+    changes = []
+    for bars in (1, 2):
+        behind = bars_behind(np.repeat(header, bars, axis=0), Constraints(bars=1), V, header_changes=(0.0, 0.0))
+        writers = RowWriters([behind] * 9, [np.random.default_rng(seed) for seed in range(9)])
+        generate(model, writers, Sampling())
+        changes.append(sum(writers.rows(i)[bars, TIME_SIGNATURE] != header[0, TIME_SIGNATURE] for i in range(9)))
+    assert changes[0] > 4
+    assert changes[1] == 0
+
+
+def test_parts_of_an_instrument_enter_in_their_order():
+    room = ChannelRoom(own=frozenset({(60, 0), (60, 1)}), pitched=9, parts=9)
+    for task, instrument, first in (
+        (composition(Constraints(bars=3)), 5, 0),
+        (composition(Constraints(bars=3), room=room), 60, 2),
+    ):
+        entered = []
+
+        def value(field, allowed, row, instrument=instrument, entered=entered):
+            if field == INSTRUMENT:
+                return instrument if instrument in allowed and len(entered) < 4 else allowed[-1]
+            if field == INSTANCE:
+                entered.append(int(allowed[-1]))
+            return allowed[-1]
+
+        walk(task, value)
+        assert entered[:3] == [first, first + 1, first + 2]
 
 
 def test_the_same_seed_gives_the_infill_of_the_plain_sampler():

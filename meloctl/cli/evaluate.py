@@ -57,7 +57,9 @@ def evaluate(
     bridge: Annotated[
         Path | None,
         typer.Option(
-            "--bridge", help="With --text: folder of a bridge (default: the one beside the model).", show_default=False
+            "--bridge",
+            help="With --text: a run of meloctl train-bridge (default: the latest, else the one that came with meloctl).",
+            show_default=False,
         ),
     ] = None,
     pieces: Annotated[

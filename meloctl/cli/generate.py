@@ -76,6 +76,41 @@ def generate(
             help="With --infill: parts to replace, by name or instrument; one that the file lacks is added (default: all).",
         ),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like",
+            metavar="FILE",
+            help="A MIDI file whose course of tempo, density, register, loudness and more the new bars follow, bar by bar, with "
+            "notes of their own; bars behind its last one are free (default for --bars: its number of bars).",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="What the new bars should be like, in English or Chinese; '17: storm' speaks of bars from the 17th new one on. "
+            "May be given several times.",
+        ),
+    ] = None,
+    text_strength: Annotated[
+        float | None,
+        typer.Option(
+            "--text-strength",
+            help="How far texts are followed: 0 ignores them, above 1 exaggerates (default: 1).",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            metavar="use|e5|DIR",
+            help="Text encoder of the bridge, by its name or its folder (default: use).",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", help="Number of pieces, with seeds from --seed on.")] = 1,
     model: Annotated[
         str | None,
@@ -124,6 +159,10 @@ def generate(
     Example: meloctl generate --prompt song.mid --keep-bars 8 --bars 24
 
     Example: meloctl generate --infill song.mid --bars-range 9:16 --parts bass,drums
+
+    Example: meloctl generate --like song.mid --instruments piano
+
+    Example: meloctl generate --bars 32 --text "calm" --text "17: thunderstorm"
     """
     with importing():
         from meloctl.generation.options import GenerateOptions, Sampling
@@ -144,6 +183,10 @@ def generate(
         infill=infill,
         bars_range=bars_range,
         parts=parts,
+        like=like,
+        text=tuple(text or ()),
+        text_strength=text_strength,
+        encoder=encoder,
         sampling=Sampling(temperature=temperature, top_p=top_p, top_k=top_k),
         sound=sound,
         threads=threads,

@@ -34,7 +34,8 @@ class EvaluateOptions:
     """Judge how well the model does what words ask for, and nothing else."""
 
     bridge: Path | None = None
-    """With `text`, the folder of the bridge of the model's plans; None: the model's own."""
+    """With `text`, the folder of the bridge of the model's plans; None: the workspace's latest, else the default
+    one."""
 
     pieces: int | None = None
     """With `text`, pieces of each text; None: PIECES."""

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from analysis.arrays import Floats
+from analysis.arrays import Floats, Ints
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_midi
@@ -41,8 +41,21 @@ _LEVEL = 1.3
 _RANDOM_LEVEL = 1.5
 """Random levels lie between minus this and this."""
 
+_RANDOM_CELLS = ("captions", "unseen captions", "random")
+
 _RANDOM = 3
 """Times as many pieces as another cell has, for correlations."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlannedBars:
+    """What steers a piece."""
+
+    plans: Floats
+    """(T, D)"""
+
+    tempo: Ints | None = None
+    """(T,) of each bar, as an index of the vocabulary's tempos; None: what the plans say of it."""
 
 
 class PlannedMusic(Protocol):
@@ -52,20 +65,23 @@ class PlannedMusic(Protocol):
     def plan_width(self) -> int:
         """D."""
 
-    def understood(self, text: str) -> str:
-        """What a text was taken to ask for, in words."""
+    def of_texts(
+        self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int], *, unseen: bool
+    ) -> list[PlannedBars]:
+        """What steers N pieces, each by a text, or by two texts, one of each half.
 
-    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
+        Args:
+            unseen: read by what knows the words of training captions alone; else as in use.
+        """
 
-    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces by levels (N, A), NaN where nothing is said, without words."""
+    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers N pieces by levels (N, A), NaN where nothing is said, without words."""
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
         """Words that no training caption holds for levels (A,), and the levels (A,) that they say, NaN where they say nothing."""
 
-    def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
-        """Pieces under plans (T, D), or without."""
+    def write(self, steered: Sequence[PlannedBars | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
+        """Pieces under plans, or without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +89,8 @@ class TextCell:
     """Pieces under one condition."""
 
     condition: str
-    """ "text", "captions" and "random" (random wants in words, and as levels), or one of NULLS and RIVALS but "other"."""
+    """ "text", "captions" and "random" (random wants in words, and as levels); "unseen" and "unseen captions", read by what knows
+    the words of training captions alone; or one of NULLS and RIVALS but "other"."""
 
     texts: tuple[str, ...] = ()
     """A text, or one of each half."""
@@ -85,11 +102,11 @@ class TextCell:
     def name(self) -> str:
         """Of its files."""
         said = json.dumps([self.texts, self.side], ensure_ascii=False)
-        return f"{self.condition}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        return f"{self.condition.replace(' ', '-')}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
     def size(self, pieces: int) -> int:
         """How many pieces it has where others have so many: what stands for both sides of each pair has twice as many."""
-        return pieces * {"none": 2, "zero": 2, "random": _RANDOM, "captions": _RANDOM}.get(self.condition, 1)
+        return pieces * {"none": 2, "zero": 2, **dict.fromkeys(_RANDOM_CELLS, _RANDOM)}.get(self.condition, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,7 +134,8 @@ def cells_of(cases: TextCases, *, rivals: bool) -> list[TextCell]:
     """
     cells = [TextCell(condition=condition) for condition in ("none", "zero")]
     cells += [TextCell(condition="text", texts=texts) for texts in cases.requests()]
-    cells += [TextCell(condition=condition) for condition in ("random", "captions")]
+    cells += [TextCell(condition=condition) for condition in _RANDOM_CELLS]
+    cells += [TextCell(condition="unseen", texts=texts) for texts in cases.opposites() if len(texts) == 1]
     cells += [TextCell(condition="shuffled", texts=texts) for texts in cases.opposites()]
     for condition in RIVALS if rivals else ("wants",):
         cells += [TextCell(condition=condition, side=side) for side in cases.sides()]
@@ -148,54 +166,59 @@ class CellMaker:
         n = cell.size(self.pieces)
         seeds = range(self.seed, self.seed + n)
         wanted = np.full((n, len(ATTRIBUTES)), np.nan)
-        if cell.condition in ("random", "captions"):
+        if cell.condition in _RANDOM_CELLS:
             columns = [ATTRIBUTES.index(name) for name in RANDOM_WANTED]
             wanted[:, columns] = np.random.default_rng(self.seed).uniform(
                 -_RANDOM_LEVEL, _RANDOM_LEVEL, (n, len(columns))
             )
-        plans = self._plans(cell, wanted, seeds)
-        rows = self.music.write(plans, self.bars, seeds)
+        steered = self._steered(cell, wanted, seeds)
+        rows = self.music.write(steered, self.bars, seeds)
         written = folder / "pieces" / cell.name
         written.mkdir(parents=True, exist_ok=True)
         read = [read_back(one, written / f"{seed}.mid", self.vocabulary) for one, seed in zip(rows, seeds, strict=True)]
         measures = CellMeasures(
             pieces=np.stack([piece_attributes(one, self.vocabulary) for one in read]),
             bars=np.stack([_fitted(bar_attributes(one, self.vocabulary), self.bars) for one in read]),
-            plans=np.stack([np.zeros((0, self.music.plan_width)) if plan is None else plan for plan in plans]),
+            plans=np.stack([np.zeros((0, self.music.plan_width)) if one is None else one.plans for one in steered]),
             wanted=wanted,
         )
         save_cell(measures, path)
         return measures
 
-    def _plans(self, cell: TextCell, wanted: Floats, seeds: Sequence[int]) -> list[Floats | None]:
-        """Plans (T, D) of each piece; None for no plan. What captions say replaces what was to be said in `wanted` (N, A)."""
+    def _steered(self, cell: TextCell, wanted: Floats, seeds: Sequence[int]) -> list[PlannedBars | None]:
+        """What steers each piece; None for no plan. What captions say replaces what was to be said in `wanted` (N, A)."""
         n, random = len(seeds), np.random.default_rng(self.seed)
         condition, shape = cell.condition, (self.bars, self.music.plan_width)
         if condition == "none":
             return [None] * n
         if condition == "zero":
-            return [np.zeros(shape)] * n
-        if condition in ("text", "shuffled"):
-            plans = self.music.of_texts([cell.texts] * n, self.bars, seeds)
-            if condition == "shuffled":
-                return [plan[:, random.permutation(plan.shape[1])] for plan in plans]
-            return list(plans)
-        if condition == "captions":
+            return [PlannedBars(plans=np.zeros(shape))] * n
+        if condition in ("text", "unseen"):
+            return list(self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=condition == "unseen"))
+        if condition == "shuffled":
+            plans = [one.plans for one in self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=False)]
+            return [PlannedBars(plans=plan[:, random.permutation(shape[1])]) for plan in plans]
+        if condition in ("captions", "unseen captions"):
             captions = [self.music.caption(levels, random) for levels in wanted]
             wanted[:] = np.stack([said for _, said in captions])
-            return list(self.music.of_texts([(text,) for text, _ in captions], self.bars, seeds))
+            texts = [(text,) for text, _ in captions]
+            return list(self.music.of_texts(texts, self.bars, seeds, unseen=condition == "unseen captions"))
         if condition == "random":
             return list(self.music.of_wants(wanted, self.bars, seeds))
-        assert cell.side is not None  # a rival
+        return self._rival(cell, seeds)
+
+    def _rival(self, cell: TextCell, seeds: Sequence[int]) -> list[PlannedBars | None]:
+        """What steers each piece of a rival."""
+        assert cell.side is not None  # of every rival
         wants = np.full(len(ATTRIBUTES), np.nan)
         wants[ATTRIBUTES.index(cell.side[0])] = _LEVEL * cell.side[1]
-        if condition == "wants":
-            return list(self.music.of_wants(np.tile(wants, (n, 1)), self.bars, seeds))
-        assert self.corpus is not None  # else `cells_of` names no rival
-        if condition == "nearest":
-            return list(nearest_plans(self.corpus, wants, self.bars, n))
-        constant = {"difference": difference_plan, "linear": linear_plan}[condition](self.corpus, wants)
-        return [np.broadcast_to(constant, shape)] * n
+        if cell.condition == "wants":
+            return list(self.music.of_wants(np.tile(wants, (len(seeds), 1)), self.bars, seeds))
+        assert self.corpus is not None  # else `cells_of` names no other rival
+        if cell.condition == "nearest":
+            return [PlannedBars(plans=plan) for plan in nearest_plans(self.corpus, wants, self.bars, len(seeds))]
+        constant = {"difference": difference_plan, "linear": linear_plan}[cell.condition](self.corpus, wants)
+        return [PlannedBars(plans=np.broadcast_to(constant, (self.bars, len(constant))))] * len(seeds)
 
 
 def read_back(rows: Rows, path: Path, vocabulary: Vocabulary) -> Rows:

@@ -1,7 +1,8 @@
 """The music model, the bridge and the reader that `meloctl evaluate --text` judges, as one `text_cells.PlannedMusic`.
 
-The reader knows the phrases of training captions alone, so that words of the lexicon's test split are words never seen. Shape
-letters: N pieces, T bars, A attributes, D width of a plan, L rows, F fields, E width of an embedding.
+Words of the lexicon's test split are in no training caption, so the bridge never saw them; the reader in use knows them from its
+tables, and a second one, to which they are new, does not. Shape letters: N pieces, T bars, A attributes, D width of a plan, L
+rows, F fields, E width of an embedding.
 """
 
 import hashlib
@@ -13,29 +14,33 @@ import numpy as np
 
 from analysis.arrays import Floats, Floats32
 from analysis.errors import MeloError
-from meloctl.bridge.bar_conditions import BarConditions
 from meloctl.bridge.bridge_file import load_bridge
-from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.evaluation.text_cases import Language
+from meloctl.evaluation.text_cells import PlannedBars
 from meloctl.generation.constraints import Constraints
-from meloctl.generation.new_bars import bars_behind
+from meloctl.generation.new_bars import NewBars, bars_behind
 from meloctl.generation.options import Sampling
 from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
+from meloctl.generation.steady_tempo import steady_tempo
+from meloctl.generation.steering import AskedMusic, SteeredBars, SteeredPiece
 from meloctl.machine import computes_in_half
 from meloctl.model.bar_plans import BarPlans
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
-from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.rows.codec import Rows
+from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.text.captions import caption
+from meloctl.text.lexicon import Split
 from meloctl.text.text_reading import reader
-from meloctl.text.texts_over_bars import course_of_texts
+from meloctl.text.texts_over_bars import TextCourse, course_of_texts
 from meloctl.workspace import file_hash
 
 _MOST_TOGETHER = 32
 """Pieces that are written side by side."""
+
+TRAIN_WORDS: tuple[Split, ...] = ("train",)
+"""Splits that a reader knows to whom the words of the lexicon's test split are new."""
 
 _LOUDER = 1.5
 """Levels that no word says are multiplied by this, until one does."""
@@ -62,14 +67,14 @@ class BridgedMusic:
                 given=model,
             )
         self._model, self._channel = loaded, loaded.plans
-        self._reader = reader(splits=("train",))
+        self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
         self._bridge = load_bridge(
             bridge,
             model_weights=file_hash(model / "model.safetensors"),
-            encoder_fingerprint=self._reader.encoder.fingerprint,
+            encoder_fingerprint=self._readers[False].encoder.fingerprint,
         )
         self.vocabulary = loaded.vocabulary
-        self.scale = AttributeScale.from_json(self._bridge.about.scale, where=f"{bridge}: scale")
+        self.scale = self._bridge.about.scale
 
     @property
     def plan_width(self) -> int:
@@ -88,38 +93,44 @@ class BridgedMusic:
         """(T, D) plans of a piece of rows (L, F)."""
         return self._channel.of_rows(rows, self.vocabulary)
 
-    def understood(self, text: str) -> str:
-        """What a text was taken to ask for, in words."""
-        return self._reader.read(text).line()
+    def of_texts(
+        self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int], *, unseen: bool
+    ) -> list[PlannedBars]:
+        """What steers N pieces, each by a text, or by two texts, one of each half.
 
-    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces, each by a text, or by two texts, one of each half."""
-        plans = np.zeros((len(seeds), bars, self.plan_width))
+        Args:
+            unseen: read by what knows the words of training captions alone; else as in use.
+        """
+        steered: dict[int, PlannedBars] = {}
         for some in dict.fromkeys(texts):
             its = [n for n, other in enumerate(texts) if other == some]
             lines = [some[0], *(f"{bars // 2 + 1}: {text}" for text in some[1:])]
-            course = course_of_texts(lines, bars, self._reader)
-            conditions = BarConditions(
-                wants=course.wants.astype(np.float32),
-                texts=course.vectors,
-                text=course.text_of_bars,
-                piece_bars=bars,
-            )
-            plans[its] = sample_plans(self._bridge.network, conditions, [seeds[n] for n in its])
-        return plans
+            course = course_of_texts(lines, bars, self._readers[unseen])
+            steered |= zip(its, self._of_course(course, [seeds[n] for n in its]), strict=True)
+        return [steered[n] for n in range(len(texts))]
 
-    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> Floats:
-        """(N, T, D) plans of N pieces by levels (N, A), NaN where nothing is said, without words."""
-        plans = np.zeros((len(seeds), bars, self.plan_width))
-        for n, seed in enumerate(seeds):
-            conditions = BarConditions(
-                wants=np.tile(wants[n], (bars, 1)).astype(np.float32),
-                texts=np.zeros((1, self._bridge.about.sizes.text_width), dtype=np.float32),
-                text=np.full(bars, -1),
-                piece_bars=bars,
-            )
-            plans[n] = sample_plans(self._bridge.network, conditions, [seed])[0]
-        return plans
+    def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers N pieces by levels (N, A), NaN where nothing is said, without words."""
+        nothing = np.zeros((1, self._bridge.about.sizes.text_width), dtype=np.float32)
+        courses = [
+            TextCourse(wants=np.tile(levels, (bars, 1)), vectors=nothing, text_of_bars=np.full(bars, -1), texts=())
+            for levels in wants
+        ]
+        return [one for course, seed in zip(courses, seeds, strict=True) for one in self._of_course(course, [seed])]
+
+    def _of_course(self, course: TextCourse, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers pieces by one course, made as `meloctl generate --text` makes it."""
+        asked = AskedMusic(
+            course=course,
+            vectors=course.vectors,
+            bridge=self._bridge,
+            scale=self.scale,
+            bridge_weights="",
+            strength=1.0,
+        )
+        where = SteeredBars(first=0, bars=len(course.wants), piece_bars=len(course.wants))
+        pieces = asked.pieces(self._channel, self.vocabulary, where, seeds)
+        return [PlannedBars(plans=one.plans.vectors.astype(np.float64), tempo=one.tempo) for one in pieces]
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
         """Words of the test split for levels (A,), in a random language, and the levels (A,) that they say."""
@@ -131,20 +142,34 @@ class BridgedMusic:
                 return found.text, found.wants
             levels = levels * _LOUDER
 
-    def write(self, plans: Sequence[Floats | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
-        """Pieces (L, F) under plans (T, D), or without."""
-        fresh = bars_behind(None, Constraints(bars=bars), self.vocabulary, header_changes=self._model.header_changes)
+    def write(self, steered: Sequence[PlannedBars | None], bars: int, seeds: Sequence[int]) -> list[Rows]:
+        """Pieces (L, F) under plans, or without."""
         rows: list[Rows] = []
         for first in range(0, len(seeds), _MOST_TOGETHER):
-            some = [_bar_plans(plan) for plan in plans[first : first + _MOST_TOGETHER]]
+            some = [self._steering(one) for one in steered[first : first + _MOST_TOGETHER]]
+            new = [self._new_bars(bars, one) for one in some]
             randoms = [np.random.default_rng(seed) for seed in seeds[first : first + _MOST_TOGETHER]]
-            writers = RowWriters([fresh] * len(some), randoms)
-            generate(self._model, writers, Sampling(), half=computes_in_half("cpu"), plans=some)
+            writers = RowWriters(new, randoms)
+            plans = [one and one.plans for one in some]
+            generate(self._model, writers, Sampling(), half=computes_in_half("cpu"), plans=plans)
             rows += [writers.rows(n) for n in range(len(some))]
         return rows
 
+    def _steering(self, one: PlannedBars | None) -> SteeredPiece | None:
+        """Plans and tempo as the model is given them."""
+        if one is None:
+            return None
+        vectors, tempo = one.plans.astype(np.float32), one.tempo
+        if tempo is None:
+            planned = steady_tempo(self._channel.read_out(vectors)[:, 0])
+            tempo = nearest_tempo(np.exp2(planned), self.vocabulary)
+        return SteeredPiece(plans=BarPlans(vectors=vectors, given=np.ones(len(vectors), dtype=np.bool_)), tempo=tempo)
 
-def _bar_plans(plan: Floats | None) -> BarPlans | None:
-    if plan is None:
-        return None
-    return BarPlans(vectors=plan.astype(np.float32), given=np.ones(len(plan), dtype=np.bool_))
+    def _new_bars(self, bars: int, one: SteeredPiece | None) -> NewBars:
+        return bars_behind(
+            None,
+            Constraints(bars=bars),
+            self.vocabulary,
+            header_changes=self._model.header_changes,
+            tempo=one and one.tempo,
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analysis.arrays import Bools
+from analysis.arrays import Bools, Ints
 from meloctl.generation.constraints import ChannelRoom, Constraints
 from meloctl.rows.codec import Rows
 from meloctl.rows.parts import PartId
@@ -67,7 +67,8 @@ class NewBars:
 
     header_changes: tuple[float, float] | None = None
     """Probabilities that a new bar's time signature, and its tempo, differ from the bar before, where neither is given: what it
-    changes to is the model's choice, whether it changes is not. None leaves both to the model."""
+    changes to is the model's choice, whether it changes is not, the time signature behind a piece's first bar apart. None leaves
+    both to the model."""
 
     first_masked_bar: int | None = None
     """Bar of the rows before, from 0, that the first new bar fills; None where there are no masked bars."""
@@ -80,6 +81,7 @@ def bars_behind(
     *,
     room: ChannelRoom | None = None,
     header_changes: tuple[float, float] | None = None,
+    tempo: Ints | None = None,
 ) -> NewBars:
     """So many new bars as the constraints say, behind a prompt or at the beginning.
 
@@ -87,12 +89,16 @@ def bars_behind(
         prompt: (L, F) rows that the piece begins with: whole bars, no end row.
         room: which parts may play, if the constraints leave that to the model.
         header_changes: see `NewBars`.
+        tempo: (T,) index of the vocabulary's tempo of each new bar, ABSENT where the model chooses, if the constraints leave that
+            to the model; None for all such bars.
     """
     before = np.zeros((0, len(FIELDS)), dtype=np.int16) if prompt is None else prompt
     headers = np.full((constraints.bars, len(FIELDS)), ABSENT, dtype=np.int16)
     headers[:, INSTRUMENT] = vocabulary.bar
     for of_header, value in ((TIME_SIGNATURE, constraints.time_signature), (TEMPO, constraints.tempo)):
         headers[:, of_header] = ABSENT if value is None else value
+    if tempo is not None and constraints.tempo is None:
+        headers[:, TEMPO] = tempo
     playing = {(int(row[INSTRUMENT]), int(row[INSTANCE])) for row in before if row[INSTANCE] != ABSENT}
     at = np.arange(constraints.bars)
     return NewBars(

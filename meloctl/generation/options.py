@@ -81,6 +81,18 @@ class GenerateOptions:
     parts: str | None = None
     """Which of its parts; None for all."""
 
+    like: Path | None = None
+    """A MIDI file whose course the new bars follow, bar by bar; see `meloctl.generation.steering`."""
+
+    text: tuple[str, ...] = ()
+    """What the new bars should be like, in words: "calm", and "17: storm" from the 17th new bar on."""
+
+    text_strength: float | None = None
+    """How far the texts are followed; None: as the bridge was trained, 1."""
+
+    encoder: str | None = None
+    """Text encoder by its name or folder; None for the default one."""
+
     sampling: Sampling = field(default_factory=Sampling)
     sound: str = "none"
     """One of SOUNDS."""
@@ -96,6 +108,7 @@ class GenerateOptions:
             raise MeloError("give wav, flac or none", field="sound", given=self.sound)
         if not 1 <= self.count <= MOST_PIECES:
             raise MeloError(f"give how many pieces to write, 1 to {MOST_PIECES}", field="count", given=self.count)
+        self._check_steering()
         if self.infill is None:
             self._check_no_infill()
         else:
@@ -105,6 +118,15 @@ class GenerateOptions:
     def new_bars(self) -> int:
         """New bars, without an infill."""
         return DEFAULT_BARS if self.bars is None else self.bars
+
+    def _check_steering(self) -> None:
+        if self.like is not None and self.text:
+            raise MeloError(
+                "the course of a piece and texts both say what bars are like; give one of them", field="like"
+            )
+        for name in ("text_strength", "encoder"):
+            if getattr(self, name) is not None and not self.text:
+                raise MeloError("says how a text is read; give one too: `text calm`", field=name)
 
     def _check_no_infill(self) -> None:
         for name in ("bars_range", "parts"):

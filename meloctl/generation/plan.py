@@ -8,16 +8,20 @@ from pathlib import Path
 from analysis.errors import MeloError
 from analysis.midi import MidiSource, read_source
 from analysis.reading import READER
+from meloctl.formatting import capitalised, count
 from meloctl.generation.constraints import Constraints, check_bars
 from meloctl.generation.continuation import Prompt, encode_prompt
 from meloctl.generation.edit_messages import container_messages, kept_messages
 from meloctl.generation.infill import Infill, encode_infill
 from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
+from meloctl.generation.steering import AskedMusic, SteeredBars, Steering, asked_music, like_music
 from meloctl.model.checkpoint import read_description
+from meloctl.plans.planned_model import check_planned
+from meloctl.rows.codec import Rows, encode
 from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.parts import PartId, part_ids
-from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
 from meloctl.score.editing import with_new_parts
 from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
@@ -41,6 +45,9 @@ class GenerationPlan:
     constraints: Constraints
     """What new bars must be; of an infill only the key."""
 
+    steering: Steering | None
+    """What the new bars should be like, if that is said."""
+
     sampling: Sampling
     seeds: range
     sound: str
@@ -56,10 +63,14 @@ class GenerationPlan:
     """That read prompts and write rows."""
 
     @property
+    def steered(self) -> SteeredBars:
+        """The new bars of each piece."""
+        return _new_bars(self.source, self.constraints)
+
+    @property
     def new_bars(self) -> int:
         """Bars to be written of all pieces, as rows count them."""
-        each = len(self.source.row_bars) if isinstance(self.source, Infill) else self.constraints.bars
-        return each * len(self.seeds)
+        return self.steered.bars * len(self.seeds)
 
 
 def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPlan:
@@ -70,6 +81,9 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
             infill, or there is no soundfont.
     """
     vocabulary = default_vocabulary()
+    like = None if options.like is None else _read_like(options.like, vocabulary)
+    if like is not None and options.infill is None and options.bars is None:
+        options = replace(options, bars=int((like[:, INSTRUMENT] == vocabulary.bar).sum()))
     constraints = parse_constraints(options, vocabulary)
     source = _read_source(options, constraints, vocabulary)
     if isinstance(source, Prompt):
@@ -79,19 +93,76 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
         )
+    steering = _steering(space, options, model, like, _new_bars(source, constraints), vocabulary)
     return GenerationPlan(
-        recipe=_recipe(options, model),
+        recipe=_recipe(options, model, steering),
         model_folder=model,
         model_name=model_label(model),
         source=source,
         constraints=constraints,
+        steering=steering,
         threads=options.threads or DECODING_THREADS,
         sampling=options.sampling,
         seeds=range(options.seed, options.seed + options.count),
         sound=options.sound,
         soundfont=find_soundfont() if options.sound != "none" else None,
-        messages=(*_model_messages(space, options, model), *_messages(source, vocabulary)),
+        messages=(
+            *_model_messages(space, options, model),
+            *_messages(source, vocabulary),
+            *_steering_messages(steering, _new_bars(source, constraints), vocabulary),
+        ),
     )
+
+
+def _new_bars(source: Prompt | Infill | None, constraints: Constraints) -> SteeredBars:
+    """The new bars, as rows count them."""
+    if isinstance(source, Infill):
+        return SteeredBars(first=source.row_bars.start, bars=len(source.row_bars), piece_bars=len(source.bar_tick) - 1)
+    before = source.row_bars if source else 0
+    return SteeredBars(first=before, bars=constraints.bars, piece_bars=before + constraints.bars)
+
+
+def _read_like(path: Path, vocabulary: Vocabulary) -> Rows:
+    """(L, F) rows of the file that new bars are to be like."""
+    source = _read("like", path)
+    return encode(source.piece, vocabulary)[0]
+
+
+def _steering(
+    space: Workspace,
+    options: GenerateOptions,
+    model: Path,
+    like: Rows | None,
+    where: SteeredBars,
+    vocabulary: Vocabulary,
+) -> Steering | None:
+    """What steers the new bars. Raises MeloError where the model has no plans, and as `asked_music` says."""
+    if options.like is None and not options.text:
+        return None
+    check_planned(read_description(model), model, field="text" if options.text else "like")
+    if options.like is not None and like is not None:
+        from_bar = where.first if options.infill else 0
+        return like_music(options.like.name, like, vocabulary, from_bar=from_bar)
+    return asked_music(
+        space,
+        options.text,
+        where,
+        model_weights=file_hash(model / "model.safetensors"),
+        encoder=options.encoder,
+        strength=1.0 if options.text_strength is None else options.text_strength,
+    )
+
+
+def _steering_messages(steering: Steering | None, where: SteeredBars, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """What was understood of texts; and which bars have a plan, where a piece is longer or shorter than what is written."""
+    if isinstance(steering, AskedMusic):
+        return tuple(capitalised(line) for line in steering.course.lines)
+    if steering is None:
+        return ()
+    bars = int((steering.rows[:, INSTRUMENT] == vocabulary.bar).sum())
+    if bars < where.bars:
+        return (f"{steering.file} ends after {count(bars, 'bar')} of the {where.bars} to write; those behind are free",)
+    return (f"{steering.file} has {bars - where.bars:,} more, left out",) if bars > where.bars else ()
 
 
 def _read_source(options: GenerateOptions, constraints: Constraints, vocabulary: Vocabulary) -> Prompt | Infill | None:
@@ -135,8 +206,8 @@ def _check_channels(source: MidiSource, ids: Sequence[PartId], vocabulary: Vocab
     check_new_parts(source, parts[len(source.piece.parts) :])
 
 
-def _recipe(options: GenerateOptions, model: Path) -> Recipe:
-    files = {"prompt": options.prompt, "infill": options.infill}
+def _recipe(options: GenerateOptions, model: Path, steering: Steering | None) -> Recipe:
+    files = {"prompt": options.prompt, "infill": options.infill, "like": options.like}
     given = asdict(options if options.infill else replace(options, bars=options.new_bars))
     del given["model"]  # its weights are an input
     sampling, paths = given.pop("sampling"), {name: str(path) if path else None for name, path in files.items()}
@@ -150,6 +221,7 @@ def _recipe(options: GenerateOptions, model: Path) -> Recipe:
             "weights": file_hash(model / "model.safetensors"),
             "reader": READER,
             **{name: file_hash(path) for name, path in files.items() if path},
+            **({} if steering is None else steering.inputs()),
         },
         options={**given, **sampling, **paths},
         label=f"{model_label(model)}-seed{options.seed}-{what}{pieces}",

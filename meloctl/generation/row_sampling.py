@@ -170,8 +170,9 @@ def weigh_values(field: int, row: Ints, piece: Any, bars: Any, tables: Any, weig
         if required // len(weights) == instrument:
             last = required % len(weights)
         open_to_all = not piece.parts_are_given and not _is_full(instrument, piece, tables)
+        most = piece.last_instance[instrument] + 1 if open_to_all else -1  # parts of an instrument enter in their order
         for n in range(least[1] if instrument == least[0] else 0, last + 1):
-            weights[n] = 1.0 if open_to_all or piece.may_play[instrument, n] else 0.0
+            weights[n] = 1.0 if n <= most or piece.may_play[instrument, n] else 0.0
     elif field == POSITION:
         same = row[INSTRUMENT] == least[0] and row[INSTANCE] == least[1]
         weights[least[2] if same else 0 : piece.steps] = 1.0
@@ -196,11 +197,14 @@ def weigh_values(field: int, row: Ints, piece: Any, bars: Any, tables: Any, weig
 @compiled
 def _keep_or_change(field: int, piece: Any, bars: Any, weights: Floats, uniform: float) -> float:
     """Decide whether a header's field stays what it was, if that is not left to the model: then that value alone keeps its
-    weight (V,), or all others do. Returns the uniform number with which to go on."""
+    weight (V,), or all others do. Returns the uniform number with which to go on. Whether the time signature of a piece's first
+    bar stays is the model's to say: that bar may be a pickup."""
     which = 0 if field == TIME_SIGNATURE else 1
     before, rate, bar = piece.header[which], piece.header_changes[which], bars[piece.bars_opened]
     given = bar.time_signature if field == TIME_SIGNATURE else bar.tempo
     if rate > 1 or before == ABSENT or given != ABSENT:
+        return uniform
+    if field == TIME_SIGNATURE and piece.bars_before + piece.bars_opened == 1:
         return uniform
     if uniform < rate:
         weights[before] = 0.0

@@ -182,6 +182,7 @@ def _piece_type(vocabulary: Vocabulary) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("n_rows", "i8"),  # so far, those before the new bars too
+            ("bars_before", "i8"),  # bars of the rows before
             ("bars_opened", "i8"),  # new bars so far
             ("notes_in_bar", "i8"),  # new notes of the open bar
             ("new_notes", "i8"),
@@ -222,6 +223,7 @@ def _piece_record(piece: NewBars) -> Any:
     instances = np.arange(1, piece.vocabulary.instances + 1)
     values = {
         "n_rows": len(piece.before),
+        "bars_before": int((piece.before[:, TIME_SIGNATURE] != ABSENT).sum()),
         "empty_bars": piece.empty_bars,
         "last_instance": (record["may_play"] * instances).max(axis=1) - 1,
         "free_parts": piece.room.parts,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.arrays import Floats
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from analysis.midi import read_midi
@@ -22,15 +23,18 @@ from meloctl.generation.plan import GenerationPlan
 from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.sounds import sounds_beside
+from meloctl.generation.steering import SteeredPiece
 from meloctl.machine import computes_in_half
 from meloctl.model.checkpoint import load_model
 from meloctl.model.meloformer.model import MeloFormer
 from meloctl.model.registry import Model
+from meloctl.plans.planned_model import plan_channel
 from meloctl.progress import ProgressReporter, word_on_compiling
-from meloctl.rows.codec import Rows, decode
+from meloctl.rows.attributes import bar_attributes
+from meloctl.rows.codec import Rows, decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary
+from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.playable import playable
 from meloctl.threads import using_threads
@@ -70,24 +74,45 @@ def generate_pieces(space: Workspace, plan: GenerationPlan, reporter: ProgressRe
         reporter.stage("writing bars", plan.new_bars)
         model, _ = load_model(plan.model_folder)
         with using_threads(plan.threads), word_on_compiling(reporter, "what writes rows") as advance:
+            steered, asked = _steered(model, plan)
             if isinstance(plan.source, Infill):
-                pieces, cache_bytes = _infill(model, plan, plan.source, folder, advance)
+                pieces, cache_bytes = _infill(model, plan, plan.source, steered, folder, advance)
             else:
-                pieces, cache_bytes = _compose(model, plan, plan.source, folder, advance)
+                pieces, cache_bytes = _compose(model, plan, plan.source, steered, folder, advance)
         midis = [folder / f"{name}.mid" for name in _names("piece", plan.seeds)]
         facts, files = _write_files(pieces, plan, midis)
-        return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes})
+        return RunOutput(files=files, results={"pieces": facts, "cache_bytes": cache_bytes, **asked})
 
     return space.once(plan.recipe, make)
 
 
+def _steered(model: Model, plan: GenerationPlan) -> tuple[list[SteeredPiece] | None, dict[str, Any]]:
+    """What steers each piece, if something does, and what was asked, for the manifest."""
+    if plan.steering is None:
+        return None, {}
+    where, vocabulary = plan.steered, model.vocabulary
+    pieces = plan.steering.pieces(plan_channel(model), vocabulary, where, plan.seeds)
+    wanted = _json_values(plan.steering.wanted(vocabulary, where))
+    return pieces, {"asked": {**plan.steering.to_json(), "first_bar": where.first + 1, "wanted": wanted}}
+
+
 def _compose(
-    model: Model, plan: GenerationPlan, prompt: Prompt | None, folder: Path, on_bar: Callable[[], None]
+    model: Model,
+    plan: GenerationPlan,
+    prompt: Prompt | None,
+    steered: list[SteeredPiece] | None,
+    folder: Path,
+    on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
     before, room = (prompt.rows, prompt.room) if prompt else (None, None)
-    piece = bars_behind(before, plan.constraints, model.vocabulary, room=room, header_changes=model.header_changes)
-    writers = RowWriters([piece] * len(plan.seeds), [np.random.default_rng(seed) for seed in plan.seeds])
+    tempos = [None] * len(plan.seeds) if steered is None else [piece.tempo for piece in steered]
+    changes = model.header_changes
+    new = [
+        bars_behind(before, plan.constraints, model.vocabulary, room=room, header_changes=changes, tempo=tempo)
+        for tempo in tempos
+    ]
+    writers = RowWriters(new, [np.random.default_rng(seed) for seed in plan.seeds])
 
     def unfinished(piece: int) -> bytes | None:
         rows = writers.complete_bars(piece)
@@ -95,7 +120,9 @@ def _compose(
         return _generated(rows, prompt, model.vocabulary).data if has_new_bars else None
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(i) for i in range(len(writers))]):
-        decoder = generate(model, writers, plan.sampling, half=computes_in_half("cpu"), on_bar=on_bar)
+        half = computes_in_half("cpu")
+        plans = None if steered is None else [piece.plans for piece in steered]
+        decoder = generate(model, writers, plan.sampling, half=half, plans=plans, on_bar=on_bar)
     pieces = [_generated(writers.rows(i), prompt, model.vocabulary) for i in range(len(writers))]
     return pieces, decoder.most_bytes
 
@@ -136,10 +163,16 @@ def _count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
 
 
 def _infill(
-    model: Model, plan: GenerationPlan, infill: Infill, folder: Path, on_bar: Callable[[], None]
+    model: Model,
+    plan: GenerationPlan,
+    infill: Infill,
+    steered: list[SteeredPiece] | None,
+    folder: Path,
+    on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Versions of a piece with its masked bars written, and the most bytes of cache."""
     assert isinstance(model, MeloFormer)  # no other is trained with infill
+    plans = None if steered is None else [piece.plans for piece in steered]
     versions = [InfillProgress(random=np.random.default_rng(seed)) for seed in plan.seeds]
     vocabulary, half = model.vocabulary, computes_in_half("cpu")
 
@@ -150,7 +183,7 @@ def _infill(
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(version) for version in versions]):
         most_bytes = fill_segments(
-            model, infill, versions, plan.sampling, key=plan.constraints.key, half=half, on_bar=on_bar
+            model, infill, versions, plan.sampling, key=plan.constraints.key, half=half, plans=plans, on_bar=on_bar
         )
     kept = int((~infill.masked_notes).sum())
     facts = {"first_bar": infill.bars.start + 1, "last_bar": infill.bars.stop, "kept_notes": kept}
@@ -195,7 +228,7 @@ def _write_files(
         for piece, midi, written, seed in zip(pieces, midis, read, plan.seeds, strict=True):
             title = f"{piece.n_bars} bars, seed {seed}, {plan.model_name}"
             draw_piano_roll(written, midi.with_suffix(".png"), title=title, new=piece.new_bars)
-            facts.append(_facts(piece, written, midi))
+            facts.append({**_facts(piece, written, midi), **_measured(written, plan)})
             files += [midi.name, midi.with_suffix(".png").name]
         for midi, fact, sound in zip(midis, facts, sounds, strict=False):
             if lacking := sound.result():
@@ -217,6 +250,20 @@ def _write_midi(generated: GeneratedPiece, midi: Path, seed: int) -> Piece:
                 f"{n_notes} {errors[:1]}; this is a bug, please report it with the seed {seed}"
             )
     return piece
+
+
+def _measured(piece: Piece, plan: GenerationPlan) -> dict[str, Any]:
+    """The attributes of each new bar of a piece, where something was asked of them."""
+    if plan.steering is None:
+        return {}
+    where, vocabulary = plan.steered, default_vocabulary()
+    measured = bar_attributes(encode(piece, vocabulary)[0], vocabulary)
+    return {"attributes": _json_values(measured[where.first : where.first + where.bars])}
+
+
+def _json_values(attributes: Floats) -> list[list[float | None]]:
+    """Attributes (T, A) as JSON values; null for NaN."""
+    return [[round(x, 4) if np.isfinite(x) else None for x in bar] for bar in attributes.tolist()]
 
 
 def _facts(generated: GeneratedPiece, piece: Piece, midi: Path) -> dict[str, Any]:

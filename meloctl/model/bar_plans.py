@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from analysis.arrays import Bools, Floats32, Ints
+from analysis.arrays import Bools, Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.dataset.packs import Pack
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.rows.bar_features import N_FEATURES, bar_features, piece_features
+from meloctl.rows.bar_features import N_FEATURES, attributes_of_values, bar_features, piece_features
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import Vocabulary
 
@@ -260,6 +260,13 @@ class PlanChannel(nn.Module):
         """(T, D) plans of the bars of a piece of rows (L, F) that opens with a header, without noise."""
         values = torch.from_numpy(piece_features(rows, vocabulary).values).to(self.inner.weight.dtype)
         return np.asarray(self(values).float().numpy())
+
+    @torch.no_grad()
+    def read_out(self, plans: Floats32) -> Floats:
+        """(T, A) the attributes that plans (T, D) say."""
+        return attributes_of_values(
+            self.attributes(torch.from_numpy(plans).to(self.inner.weight.dtype)).double().numpy()
+        )
 
     @torch.no_grad()
     def conditions(self, plans: BarPlans) -> PlanConditions:

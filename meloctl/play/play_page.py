@@ -8,6 +8,8 @@ from analysis.piece import Piece
 from meloctl.formatting import clock, count
 from meloctl.html.document import document, resource
 from meloctl.html.markup import Html, tag
+from meloctl.play.asked import AskedPiece
+from meloctl.play.asked_section import asked_section
 
 COLOURS = 12
 """Colours of parts in player.css; the 13th part has the first one again."""
@@ -28,6 +30,8 @@ class PlayedPiece:
     """Its sound as a data URI."""
 
     audio_seconds: float
+    asked: AskedPiece | None = None
+    """What was asked of its new bars, if anything was."""
 
 
 def play_page(title: str, pieces: Sequence[PlayedPiece]) -> str:
@@ -37,7 +41,12 @@ def play_page(title: str, pieces: Sequence[PlayedPiece]) -> str:
         f"{title}: piano roll",
         tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(pieces)),
         tag("noscript", tag("p", "The piano roll and the sound need JavaScript, which is switched off here.")),
-        tag("main", *(_facts(i, p) for i, p in enumerate(pieces)), _player(pieces)),
+        tag(
+            "main",
+            *(_facts(i, p) for i, p in enumerate(pieces)),
+            _player(pieces),
+            *(asked_section(i, p.asked) for i, p in enumerate(pieces) if p.asked is not None),
+        ),
         style=resource("meloctl.play", "player.css"),
         script=resource("meloctl.play", "player.js"),
         data={"pieces": data},

@@ -1,5 +1,6 @@
 """One `meloctl play`: from MIDI files to a page."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from analysis.midi import read_midi
 from analysis.midi_container import is_midi_name
 from analysis.piece import Piece
 from analysis.reading import READER
+from meloctl.play.asked import AskedPiece, asked_of, asked_values
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import length_in_seconds, piano_roll
 from meloctl.play.sound import audio_data_uri
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import part_names
 from meloctl.score.soundfont import find_soundfont
-from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash
+from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash, text_hash
 
 PAGE = "play.html"
 
@@ -30,6 +32,9 @@ class PlayPlan:
 
     recipe: Recipe
     pieces: dict[Path, Piece]
+    asked: dict[Path, AskedPiece]
+    """What was asked of those of which something was."""
+
     soundfont: Path
 
 
@@ -45,7 +50,7 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
     """
     place = source if source is not None else space.latest("out").folder
     pieces = _read(_files(place))
-    soundfont = find_soundfont()
+    soundfont, asked = find_soundfont(), asked_of(pieces)
     recipe = Recipe(
         stage="play",
         command="play",
@@ -53,11 +58,12 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
             "pieces": {path.name: file_hash(path) for path in pieces},
             "soundfont": file_hash(soundfont),
             "reader": READER,
+            "asked": text_hash(json.dumps(asked_values(asked))),
         },
         options={},
         label=place.name if place.is_dir() else place.stem,
     )
-    return PlayPlan(recipe=recipe, pieces=pieces, soundfont=soundfont)
+    return PlayPlan(recipe=recipe, pieces=pieces, asked=asked, soundfont=soundfont)
 
 
 def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
@@ -67,7 +73,10 @@ def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunO
     for path, piece in plan.pieces.items():
         audio, seconds = audio_data_uri(path, soundfont=plan.soundfont)
         roll = piano_roll(piece)
-        played.append(PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds))
+        asked = plan.asked.get(path)
+        played.append(
+            PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds, asked=asked)
+        )
         reporter.advance()
     atomic_write_text(folder / PAGE, play_page(plan.recipe.label, played))
     entries = [_manifest_entry(path.name, piece) for path, piece in plan.pieces.items()]

@@ -35,6 +35,11 @@ class BarFeatures:
     """(T, A) which attributes there are."""
 
 
+def attributes_of_values(values: Floats) -> Floats:
+    """(…, A) attributes, of the first A values (…, A) of features."""
+    return values * _SPREAD + _USUAL
+
+
 def piece_features(rows: Rows, vocabulary: Vocabulary) -> BarFeatures:
     """Features of each bar of a piece of rows (L, F) that opens with a header."""
     bar = np.cumsum(rows[:, INSTRUMENT] == vocabulary.bar) - 1

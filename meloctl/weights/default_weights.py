@@ -64,6 +64,11 @@ def is_default(folder: Path) -> bool:
     return folder == FOLDER
 
 
+def bridge_beside() -> Path | None:
+    """The folder of the bridge that comes with meloctl; None where this copy has none."""
+    return FOLDER if (FOLDER / "bridge.json").is_file() else None
+
+
 def model_label(folder: Path) -> str:
     """The name of a model for people: that of its folder, and of the weights that come with meloctl "default" and their hash."""
     return f"{DEFAULT}-{file_hash(folder / 'model.safetensors')[:8]}" if is_default(folder) else folder.resolve().name
