@@ -304,7 +304,7 @@ def _sample_instrument(
     choice: tuple[float, float, int],
     uniform: float,
 ) -> int:
-    """An instrument sampled as `_sample_value` does. One of which only a new part may play, since its others are over in this bar,
+    """An instrument sampled as `_sample_value` does. One of which only a new part may play, since its others are over,
     is drawn only where top-p would leave the new one among its instances: mostly the model means a part that is over."""
     while True:
         value = _sample_value(INSTRUMENT, state_C, weights, heads, choice, uniform)
