@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meloctl.bridge.bridge_examples import SpanText, PlannedPiece, measured_wants
+from meloctl.bridge.bridge_examples import PlannedPiece, SpanText, measured_wants
 
 MAP = np.linalg.qr(np.random.default_rng(11).normal(size=(16, 16)))[0].astype(np.float32)
 """(16, 16) orthogonal: rows 0 to 7 are where the eight attributes stand in a plan."""

@@ -8,8 +8,8 @@ from planted_plans import planted_caption, planted_embedding, planted_piece, rea
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions, batch_of
 from meloctl.bridge.bridge_examples import (
-    SpanText,
     PlannedPiece,
+    SpanText,
     bridge_examples,
     distinct_texts,
     make_examples,
