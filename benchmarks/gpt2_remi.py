@@ -4,6 +4,7 @@
     python benchmarks/gpt2_remi.py train TOKENS.npz RUN --minutes 35          (again: goes on where it was stopped)
     python benchmarks/gpt2_remi.py score TOKENS.npz RUN                       (bits a note on held-out pieces, by set)
     python benchmarks/gpt2_remi.py sample RUN OUT --pieces 20 --bars 32
+    python benchmarks/gpt2_remi.py real CORPUS OUT --work MELO --pieces 20 --bars 32     (held-out music to compare with)
 
 It needs the extra: pip install -e '.[bench]'. MELO is the workspace in which `meloctl train` trained on the corpus, so that both
 have the same training, validation and test pieces. Tokens are REMI with programs, time signatures and tempos in one stream for
@@ -28,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from gpt2_sampling import sampled, write_pieces  # noqa: E402
-from gpt2_tokens import TokenCorpus, count_notes, overlapping, training_window, write_tokens  # noqa: E402
+from gpt2_tokens import TokenCorpus, count_notes, overlapping, training_window, write_real, write_tokens  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 from train_contestants import of_size  # noqa: E402
 from train_music import Tokens, remi  # noqa: E402
@@ -191,9 +192,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    of = {name: commands.add_parser(name) for name in ("tokenise", "train", "score", "sample")}
-    of["tokenise"].add_argument("corpus", type=Path)
-    of["tokenise"].add_argument("--work", type=Path, required=True)
+    of = {name: commands.add_parser(name) for name in ("tokenise", "train", "score", "sample", "real")}
+    for name in ("tokenise", "real"):
+        of[name].add_argument("corpus", type=Path)
+        of[name].add_argument("--work", type=Path, required=True)
     of["tokenise"].add_argument("--out", type=Path, required=True)
     for name in ("train", "score"):
         of[name].add_argument("tokens", type=Path)
@@ -202,9 +204,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         of[name].add_argument("--parameters", type=int, default=2_400_000, help="default: 2,400,000, as `tiny`")
         of[name].add_argument("--threads", type=int, default=1)
     of["train"].add_argument("--minutes", type=float, required=True, help="of wall time")
-    of["sample"].add_argument("out", type=Path)
-    of["sample"].add_argument("--pieces", type=int, default=20)
-    of["sample"].add_argument("--bars", type=int, default=32)
+    for name in ("sample", "real"):
+        of[name].add_argument("out", type=Path)
+        of[name].add_argument("--pieces", type=int, default=20)
+        of[name].add_argument("--bars", type=int, default=32)
     of["sample"].add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
@@ -214,6 +217,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
     if given.command == "tokenise":
         write_tokens(given.corpus, given.work, given.out)
+        return
+    if given.command == "real":
+        write_real(given.corpus, given.work, given.out, bars=given.bars, pieces=given.pieces)
         return
     torch.set_num_threads(given.threads)
     run = Gpt2Run(given.run, given.parameters)

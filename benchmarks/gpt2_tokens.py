@@ -10,11 +10,14 @@ from train_music import Tokens, remi
 
 from analysis.atomic_write import atomic_write
 from analysis.corpus import find_files, fingerprint
+from analysis.midi_write import write_midi
 from analysis.reading import AS_IT_STANDS
 from meloctl.dataset.augment import TRANSPOSITIONS, allowed_moves
 from meloctl.dataset.corpus_rows import corpus_rows
+from meloctl.dataset.store import Shard
 from meloctl.progress import SilentReporter
-from meloctl.rows.vocabulary import default_vocabulary
+from meloctl.rows.codec import decode
+from meloctl.rows.vocabulary import INSTRUMENT, default_vocabulary
 
 NO_TOKEN = -100
 """Behind the end of a piece."""
@@ -51,8 +54,8 @@ class TokenCorpus:
             return cls(ids=a["ids"].astype(np.int64), first=a["first"], side=a["side"], set_name=a["set_name"])
 
 
-def write_tokens(corpus: Path, work: Path, out: Path) -> None:
-    """Tokenise all pieces of a corpus, each on the side of the split on which the rows of a workspace have it."""
+def split_rows(corpus: Path, work: Path) -> tuple[list[Path], Shard]:
+    """The files of a corpus, and their rows and sides of the split as a workspace has them."""
     paths = find_files(corpus)
     shard = corpus_rows(
         work / "cache",
@@ -65,6 +68,27 @@ def write_tokens(corpus: Path, work: Path, out: Path) -> None:
     )
     if len(shard) != len(paths):
         raise SystemExit(f"error: {len(paths) - len(shard)} files of {corpus} cannot be read; take them out")
+    return paths, shard
+
+
+def write_real(corpus: Path, work: Path, out: Path, *, bars: int, pieces: int) -> None:
+    """The first bars of all held-out pieces, `bars` or all that they have: `pieces` of them, drawn at random, in out/real, the
+    others in out/reference."""
+    paths, shard = split_rows(corpus, work)
+    held_out = [i for i, side in enumerate(shard.split) if side != "train"]
+    real = np.random.default_rng(0).choice(held_out, pieces, replace=False).tolist()
+    for i in held_out:
+        music, end = shard.piece(i)[:-1], shard.piece(i)[-1:]
+        starts = [*np.flatnonzero(music[:, INSTRUMENT] == shard.vocabulary.bar), len(music)]
+        rows = np.concatenate([music[: starts[min(bars, len(starts) - 1)]], end])
+        folder = out / ("real" if i in real else "reference")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_midi(decode(rows, shard.vocabulary), folder / f"{paths[i].parent.name}-{paths[i].name}")
+
+
+def write_tokens(corpus: Path, work: Path, out: Path) -> None:
+    """Tokenise all pieces of a corpus, each on the side of the split on which the rows of a workspace have it."""
+    paths, shard = split_rows(corpus, work)
     begin, end = ([remi().vocab[name]] for name in ("BOS_None", "EOS_None"))
     pieces = [np.array([*begin, *remi()(path).ids, *end], dtype=np.int16) for path in paths]
     with atomic_write(out) as partial, partial.open("wb") as file:

@@ -286,6 +286,16 @@ class PlainPieceWriter:
         required = self._required_part()
         return allowed & (every <= required[1]) if required and required[0] == instrument else allowed
 
+    def only_new_instance(self, instrument: int) -> int | None:
+        """The instance that the next note of an instrument must have, as its parts so far are over in this bar; None where one of
+        them is not, or it has none."""
+        if instrument in (self.vocabulary.bar, self.vocabulary.end):
+            return None
+        parts = self._playing if self.constraints.parts is None else self.constraints.parts
+        own = [n for i, n in parts if i == instrument]
+        over = [n for n in own if (instrument, n) < tuple(self.state.grammar.least[:2])]
+        return max(own) + 1 if own and over == own else None
+
     @property
     def _playing(self) -> frozenset[PartId]:
         """Parts that may play whatever else does."""
@@ -473,7 +483,19 @@ def plain_row(model, state, writer, sampling):
             weights, number = writer.keep_or_change(of_row, weights, number)
         return plain_choice(model.heads.logits(of_row, state).numpy(), weights, sampling, number)
 
-    row[INSTRUMENT] = writer.bar_end_token(choose(INSTRUMENT, state))
+    def choose_instrument():
+        weights, number = writer.logit_weights(INSTRUMENT, row), uniform[INSTRUMENT]
+        while True:
+            value = plain_choice(model.heads.logits(INSTRUMENT, state).numpy(), weights, sampling, number)
+            new = writer.only_new_instance(value) if isinstance(writer, PlainPieceWriter) else None
+            if new is None:
+                return value
+            meant = model.heads.logits(INSTANCE, model.heads.condition_on(INSTRUMENT, torch.tensor(value), state))
+            if meant.softmax(dim=0)[new] >= 1 - sampling.top_p:
+                return value
+            weights[value], number = 0, number * 2**20 % 1
+
+    row[INSTRUMENT] = writer.bar_end_token(choose_instrument())
     fields = FIELDS_OF[kind_of(row, V)]
     for last, following in zip(fields, fields[1:], strict=False):
         state = model.heads.condition_on(last, torch.tensor(int(row[last])), state)

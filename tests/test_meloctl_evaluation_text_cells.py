@@ -51,7 +51,9 @@ class PlainMusic:
     def __init__(self, deaf=False):
         self.deaf, self.asked = deaf, []
 
-    def of_texts(self, texts, bars, seeds):
+    def of_texts(self, texts, bars, seeds, *, unseen):
+        if unseen:  # it knows no word
+            return [PlannedBars(plans=np.zeros((bars, self.plan_width)))] * len(texts)
         self.asked += texts
         plans = np.zeros((len(texts), bars, self.plan_width))
         for plan, some in zip(plans, texts, strict=True):
@@ -113,7 +115,7 @@ def evaluated(folder, music, *, with_corpus=True):
         "model": "plain",
         "weights_before": "a" * 64,
         "weights_after": "a" * 64,
-        "understood": {"tempo up": "understood: fast"},
+        "understood": {"tempo up": ["understood: fast", "understood: nothing"]},
     }
 
 
@@ -127,6 +129,8 @@ def test_music_that_does_what_is_asked(found):
     for pair in (tempo, register, loudness):
         assert pair["effect"]["value"] > 4
         assert pair["clear"]
+        assert pair["unseen"]["value"] == 0  # the same seeds under the same plans
+        assert not pair["unseen_clear"]
         assert abs(pair["nulls"]["none"]["value"]) < 3
         assert pair["nulls"]["zero"] == pair["nulls"]["none"]  # a plan of zeros is no plan to it
         assert abs(pair["nulls"]["other"]["value"]) < 1e-9
@@ -198,7 +202,7 @@ def test_it_is_shown_in_words(found):
     lines = text_evaluation_lines(found)
     assert any("3 of 4 pairs move the wanted way" in line for line in lines)
     assert any("tempo, en" in line and "yes" in line for line in lines)
-    assert lines[-1] == "  tempo up: understood: fast"
+    assert lines[-1] == "  tempo up: understood: fast. Where its words are new, understood: nothing"
     page = text_evaluation_page(found)
     assert page.count("<table") == 6
     assert "difference in means" in page

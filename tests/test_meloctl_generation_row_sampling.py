@@ -35,11 +35,13 @@ from meloctl.rows.vocabulary import (
     INSTANCE,
     INSTRUMENT,
     PITCH,
+    POSITION,
     TEMPO,
     TIME_SIGNATURE,
     VELOCITY,
 )
 from meloctl.score.key import Key
+from meloctl.score.ranges import pitches_in_range
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,24 @@ def test_a_pickup_gives_way_as_the_model_says():
         changes.append(sum(writers.rows(i)[bars, TIME_SIGNATURE] != header[0, TIME_SIGNATURE] for i in range(9)))
     assert changes[0] > 4
     assert changes[1] == 0
+
+
+def test_a_part_does_not_enter_because_another_is_over():
+    model, piano, signature = small(SEED), V.instruments.index("program 0"), 3
+    highest = int(np.flatnonzero(pitches_in_range(V)[piano])[-1])
+    values = {INSTRUMENT: piano, INSTANCE: 0, POSITION: V.bar_steps[signature] - 1, PITCH: highest}
+    with torch.no_grad():
+        for of_row, value in values.items():
+            model.heads.heads[of_row].outer.bias[value] += 30
+        model.heads.heads[INSTRUMENT].outer.bias[V.end] += 9  # far behind: the piano's part goes on, were it not over
+    task = composition(Constraints(bars=4, time_signature=signature))
+    writers = RowWriters([task.new_bars] * 2, [np.random.default_rng(seed) for seed in range(2)])
+    generate(model, writers, Sampling())
+    for i in range(2):
+        rows = writers.rows(i)
+        notes = rows[rows[:, PITCH] != ABSENT]
+        assert notes[:, list(values)].tolist() == [list(values.values())] * 4
+    assert_equal_pieces(model, [task] * 2, range(2), Sampling())
 
 
 def test_parts_of_an_instrument_enter_in_their_order():

@@ -314,6 +314,8 @@ def test_how_often_signature_and_tempo_change_is_counted():
         rows[::2, [TIME_SIGNATURE, TEMPO]] = headers
         return rows
 
-    pieces = [piece((3, 70), (3, 70), (4, 70), (3, 80)), piece((1, 1)), piece((2, 9), (2, 9))]
-    assert header_changes(pieces, V) == (2 / 4, 1 / 4)
+    often, pickup = piece((3, 7), (3, 7), (4, 7), (3, 8)), piece((4, 1), (3, 1), (3, 1), (3, 2), (3, 3))
+    assert header_changes([often], V) == (1 / 1, 1 / 3)
+    assert header_changes([pickup], V) == (0 / 3, 1 / 3)
+    assert header_changes([often, pickup, piece((1, 1)), piece((2, 9), (2, 9))], V) == (1 / 4, 2 / 7)
     assert header_changes([piece((1, 1))], V) == (0.0, 0.0)

@@ -41,6 +41,8 @@ _LEVEL = 1.3
 _RANDOM_LEVEL = 1.5
 """Random levels lie between minus this and this."""
 
+_RANDOM_CELLS = ("captions", "unseen captions", "random")
+
 _RANDOM = 3
 """Times as many pieces as another cell has, for correlations."""
 
@@ -63,11 +65,14 @@ class PlannedMusic(Protocol):
     def plan_width(self) -> int:
         """D."""
 
-    def understood(self, text: str) -> str:
-        """What a text was taken to ask for, in words."""
+    def of_texts(
+        self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int], *, unseen: bool
+    ) -> list[PlannedBars]:
+        """What steers N pieces, each by a text, or by two texts, one of each half.
 
-    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
-        """What steers N pieces, each by a text, or by two texts, one of each half."""
+        Args:
+            unseen: read by what knows the words of training captions alone; else as in use.
+        """
 
     def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
         """What steers N pieces by levels (N, A), NaN where nothing is said, without words."""
@@ -84,7 +89,8 @@ class TextCell:
     """Pieces under one condition."""
 
     condition: str
-    """ "text", "captions" and "random" (random wants in words, and as levels), or one of NULLS and RIVALS but "other"."""
+    """ "text", "captions" and "random" (random wants in words, and as levels); "unseen" and "unseen captions", read by what knows
+    the words of training captions alone; or one of NULLS and RIVALS but "other"."""
 
     texts: tuple[str, ...] = ()
     """A text, or one of each half."""
@@ -96,11 +102,11 @@ class TextCell:
     def name(self) -> str:
         """Of its files."""
         said = json.dumps([self.texts, self.side], ensure_ascii=False)
-        return f"{self.condition}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        return f"{self.condition.replace(' ', '-')}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
     def size(self, pieces: int) -> int:
         """How many pieces it has where others have so many: what stands for both sides of each pair has twice as many."""
-        return pieces * {"none": 2, "zero": 2, "random": _RANDOM, "captions": _RANDOM}.get(self.condition, 1)
+        return pieces * {"none": 2, "zero": 2, **dict.fromkeys(_RANDOM_CELLS, _RANDOM)}.get(self.condition, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +134,8 @@ def cells_of(cases: TextCases, *, rivals: bool) -> list[TextCell]:
     """
     cells = [TextCell(condition=condition) for condition in ("none", "zero")]
     cells += [TextCell(condition="text", texts=texts) for texts in cases.requests()]
-    cells += [TextCell(condition=condition) for condition in ("random", "captions")]
+    cells += [TextCell(condition=condition) for condition in _RANDOM_CELLS]
+    cells += [TextCell(condition="unseen", texts=texts) for texts in cases.opposites() if len(texts) == 1]
     cells += [TextCell(condition="shuffled", texts=texts) for texts in cases.opposites()]
     for condition in RIVALS if rivals else ("wants",):
         cells += [TextCell(condition=condition, side=side) for side in cases.sides()]
@@ -159,7 +166,7 @@ class CellMaker:
         n = cell.size(self.pieces)
         seeds = range(self.seed, self.seed + n)
         wanted = np.full((n, len(ATTRIBUTES)), np.nan)
-        if cell.condition in ("random", "captions"):
+        if cell.condition in _RANDOM_CELLS:
             columns = [ATTRIBUTES.index(name) for name in RANDOM_WANTED]
             wanted[:, columns] = np.random.default_rng(self.seed).uniform(
                 -_RANDOM_LEVEL, _RANDOM_LEVEL, (n, len(columns))
@@ -186,15 +193,16 @@ class CellMaker:
             return [None] * n
         if condition == "zero":
             return [PlannedBars(plans=np.zeros(shape))] * n
-        if condition == "text":
-            return list(self.music.of_texts([cell.texts] * n, self.bars, seeds))
+        if condition in ("text", "unseen"):
+            return list(self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=condition == "unseen"))
         if condition == "shuffled":
-            plans = [one.plans for one in self.music.of_texts([cell.texts] * n, self.bars, seeds)]
+            plans = [one.plans for one in self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=False)]
             return [PlannedBars(plans=plan[:, random.permutation(shape[1])]) for plan in plans]
-        if condition == "captions":
+        if condition in ("captions", "unseen captions"):
             captions = [self.music.caption(levels, random) for levels in wanted]
             wanted[:] = np.stack([said for _, said in captions])
-            return list(self.music.of_texts([(text,) for text, _ in captions], self.bars, seeds))
+            texts = [(text,) for text, _ in captions]
+            return list(self.music.of_texts(texts, self.bars, seeds, unseen=condition == "unseen captions"))
         if condition == "random":
             return list(self.music.of_wants(wanted, self.bars, seeds))
         return self._rival(cell, seeds)

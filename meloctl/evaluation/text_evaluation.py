@@ -13,11 +13,11 @@ from analysis.reading import AS_IT_STANDS, READER
 from meloctl.bridge.bridge_file import MADE_BY, WEIGHTS
 from meloctl.evaluation.options import EvaluateOptions
 from meloctl.evaluation.plan_rivals import PlannedCorpus
-from meloctl.evaluation.text_cases import text_cases
+from meloctl.evaluation.text_cases import TextCases, text_cases
 from meloctl.evaluation.text_cells import CellMaker, cells_of, measure_cells
 from meloctl.evaluation.text_evaluation_json import FORMAT, TextResults
 from meloctl.evaluation.text_evaluation_tables import text_evaluation_page
-from meloctl.evaluation.text_music import BridgedMusic
+from meloctl.evaluation.text_music import TRAIN_WORDS, BridgedMusic
 from meloctl.generation.steering import bridge_folder
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attributes import bar_attributes
@@ -25,7 +25,7 @@ from meloctl.rows.codec import encode
 from meloctl.text.text_reading import reader
 from meloctl.threads import check_threads, using_threads
 from meloctl.weights.default_weights import latest_or_default, model_label, named_model
-from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash
+from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash, text_hash
 
 TEXT_EVALUATION_JSON, TEXT_EVALUATION_HTML = "text_evaluation.json", "text_evaluation.html"
 
@@ -39,7 +39,7 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
     check_threads(options.threads)
     folder = named_model(str(options.model), field="model") if options.model else latest_or_default(space)
     weights = file_hash(folder / "model.safetensors")
-    bridge = options.bridge or bridge_folder(space, weights, reader(splits=("train",)).encoder.fingerprint)
+    bridge = options.bridge or bridge_folder(space, weights, reader().encoder.fingerprint)
     if not (bridge / WEIGHTS).is_file():
         raise MeloError(f"no {WEIGHTS} in it; make a bridge with: {MADE_BY}", field="bridge", given=bridge)
     files = find_files(options.reference) if options.reference else []
@@ -53,6 +53,7 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
             "model": {"path": str(folder.resolve()), "weights": weights},
             "bridge": file_hash(bridge / WEIGHTS),
             "texts": text_cases().to_json(),
+            "read": text_hash("\n".join(lines for some in _understood(text_cases()).values() for lines in some)),
             "reference": fingerprint(files, options.reference) if options.reference else None,
         },
         options={"text": True, "pieces": pieces, "bars": bars, "seed": options.seed},
@@ -106,7 +107,7 @@ def _evaluate(
         "pieces": pieces,
         "bars": bars,
         "seed": options.seed,
-        "understood": {text: music.understood(text) for texts in cases.requests() for text in texts},
+        "understood": _understood(cases),
         **results,
     }
     atomic_write_text(
@@ -114,6 +115,12 @@ def _evaluate(
     )
     atomic_write_text(run / TEXT_EVALUATION_HTML, text_evaluation_page(found))
     return RunOutput(files=[TEXT_EVALUATION_JSON, TEXT_EVALUATION_HTML], results=found["summary"])
+
+
+def _understood(cases: TextCases) -> dict[str, list[str]]:
+    """{text: what the reader in use takes it to ask for, and what one to which its words are new does}."""
+    readers = reader(), reader(splits=TRAIN_WORDS)
+    return {text: [one.read(text).line() for one in readers] for texts in cases.requests() for text in texts}
 
 
 def _planned_corpus(files: list[Path], music: BridgedMusic, reporter: ProgressReporter) -> PlannedCorpus:

@@ -26,6 +26,9 @@ FORMAT = "meloctl.text_evaluation/1"
 _OTHER = 3
 """How many pairs further on the pair of other texts stands, in the same language."""
 
+_WANTED = ("captions", "unseen captions", "random")
+"""Cells whose pieces are each wanted otherwise."""
+
 Cells = Mapping[TextCell, CellMeasures]
 
 
@@ -49,18 +52,23 @@ class TextResults:
         """
         pairs = [self._pair(pair) for pair in self._cases.pairs]
         scenes = [self._scene(scene) for scene in self._cases.scenes]
-        effects = [pair["effect"]["value"] for pair in pairs if pair["effect"]["value"] is not None]
+        effects = {
+            key: [pair[key]["value"] for pair in pairs if pair[key]["value"] is not None]
+            for key in ("effect", "unseen")
+        }
         return {
             "pairs": pairs,
             "scenes": scenes,
             "courses": [self._course(course) for course in self._cases.courses],
             "correlations": self._correlations(),
-            "tempo": {condition: self._tempo(condition) for condition in ("captions", "random")},
+            "tempo": {condition: self._tempo(condition) for condition in _WANTED},
             "plans": self._plans(real_plans),
             "summary": {
                 "pairs": len(pairs),
                 "clear": sum(pair["clear"] for pair in pairs),
-                "median_effect": float(np.median(effects)) if effects else None,
+                "median_effect": float(np.median(effects["effect"])) if effects["effect"] else None,
+                "unseen_clear": sum(pair["unseen_clear"] for pair in pairs),
+                "unseen_median_effect": float(np.median(effects["unseen"])) if effects["unseen"] else None,
                 "scene_sides": sum(len(scene["attributes"]) for scene in scenes),
                 "scene_sides_right": sum(side["right"] for scene in scenes for side in scene["attributes"]),
             },
@@ -95,7 +103,7 @@ class TextResults:
                 TextCell(condition=condition, texts=(texts.low,)),
             )
 
-        effect = self._effect(*cells("text"), pair.attribute)
+        effect, unseen = (self._effect(*cells(name), pair.attribute) for name in ("text", "unseen"))
         nulls = {name: self._effect(*cells(name), pair.attribute) for name in NULLS if name != "other"}
         nulls["other"] = self._effect(*cells("text", self._other(pair)), pair.attribute)
         rivals = {name: self._effect(*cells(name), pair.attribute) for name in RIVALS}
@@ -105,9 +113,11 @@ class TextResults:
             "high": pair.high,
             "low": pair.low,
             "effect": _json(effect),
+            "unseen": _json(unseen),
             "nulls": {name: _json(one) for name, one in nulls.items()},
             "rivals": {name: _json(one) for name, one in rivals.items()},
             "clear": clear_of(effect, nulls),
+            "unseen_clear": clear_of(unseen, nulls),
             "best": clear_of(effect, rivals) if all(np.isfinite(one.value) for one in rivals.values()) else None,
         }
 
@@ -167,7 +177,7 @@ class TextResults:
         out = []
         for attribute in RANDOM_WANTED:
             column, entry = ATTRIBUTES.index(attribute), dict[str, Any](attribute=attribute)
-            for condition in ("captions", "random"):
+            for condition in _WANTED:
                 cell = TextCell(condition=condition)
                 wanted, levels = self._cells[cell].wanted[:, column], self._levels(cell)
                 assert levels is not None

@@ -15,6 +15,8 @@ Table = list[list[str]]
 NULL_NAMES = dict(zip(NULLS, ("no plan", "zero plan", "shuffled", "another text"), strict=True))
 RIVAL_NAMES = dict(zip(RIVALS, ("nearest piece", "difference in means", "linear map", "levels, no words"), strict=True))
 
+WANTED_NAMES = {"captions": "in words", "unseen captions": "in words new to the reader", "random": "as levels"}
+
 _YES, _NO = "yes", "no"
 
 
@@ -27,13 +29,15 @@ def summary_lines(found: dict[str, Any]) -> list[str]:
         f"{found['weights_after'][:12]}",
         f"{total['clear']} of {total['pairs']} pairs move the wanted way, clear of all nulls; median effect size "
         f"{one_decimal(total['median_effect'])}",
+        f"Where the reader knows the words of training captions alone: {total['unseen_clear']}; median "
+        f"{one_decimal(total['unseen_median_effect'])}",
         f"Scenes: {total['scene_sides_right']} of {total['scene_sides']} attributes on the wanted side of pieces without a plan",
     ]
 
 
 def pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
     """Effect sizes of the texts of each pair, of nulls and of rivals."""
-    head = ["", "effect size", "95 %", *NULL_NAMES.values(), "clear", *RIVAL_NAMES.values()]
+    head = ["", "effect size", "95 %", "words new to the reader", *NULL_NAMES.values(), "clear", *RIVAL_NAMES.values()]
     rows = [head]
     for pair in pairs:
         effect = pair["effect"]
@@ -42,6 +46,7 @@ def pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
                 f"{pair['attribute']}, {pair['language']}",
                 number(effect["value"], sign=True),
                 interval(effect["interval"], sign=True),
+                with_interval(*pair["unseen"].values(), sign=True),
                 *(number(pair["nulls"][name]["value"], sign=True) for name in NULL_NAMES),
                 _YES if pair["clear"] else _NO,
                 *(with_interval(*pair["rivals"][name].values(), sign=True) for name in RIVAL_NAMES),
@@ -87,10 +92,11 @@ def course_table(courses: Sequence[dict[str, Any]]) -> Table:
 
 def correlation_table(correlations: Sequence[dict[str, Any]]) -> Table:
     """Correlation over pieces of random wanted levels with measured ones."""
-    rows = [["", "in words", "95 %", "of other words", "as levels", "95 %", "of other levels"]]
+    head = [[name, "95 %", "by chance"] for name in WANTED_NAMES.values()]
+    rows = [["", *(cell for cells in head for cell in cells)]]
     for entry in correlations:
         cells = [entry["attribute"]]
-        for condition in ("captions", "random"):
+        for condition in WANTED_NAMES:
             found, other = entry[condition], entry[f"{condition}_other"]
             cells += [number(found["value"], sign=True), interval(found["interval"], sign=True)]
             cells.append(number(other["value"], sign=True))
@@ -100,9 +106,8 @@ def correlation_table(correlations: Sequence[dict[str, Any]]) -> Table:
 
 def tempo_table(tempo: dict[str, Any]) -> Table:
     """Share of pieces whose tempo lies in the wanted bin, and in it or beside it."""
-    names = {"captions": "in words", "random": "as levels"}
     rows = [["", "in the bin", "95 %", "by chance", "or beside it", "95 %", "by chance"]]
-    for condition, name in names.items():
+    for condition, name in WANTED_NAMES.items():
         found, cells = tempo[condition], [name]
         for share in ("same", "near"):
             ends = found[share]["interval"]
@@ -123,9 +128,12 @@ def plan_table(plans: dict[str, Any]) -> Table:
     return rows
 
 
-def understood_lines(understood: dict[str, str]) -> list[str]:
-    """What each text was taken to ask for."""
-    return [f"{text}: {line}" for text, line in understood.items()]
+def understood_lines(understood: dict[str, list[str]]) -> list[str]:
+    """What each text was taken to ask for, in use and where its words are new to the reader."""
+    return [
+        f"{text}: {line}" if line == unseen else f"{text}: {line}. Where its words are new, {unseen}"
+        for text, (line, unseen) in understood.items()
+    ]
 
 
 def _tables(found: dict[str, Any]) -> list[tuple[str, str, Table]]:

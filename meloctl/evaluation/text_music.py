@@ -1,7 +1,8 @@
 """The music model, the bridge and the reader that `meloctl evaluate --text` judges, as one `text_cells.PlannedMusic`.
 
-The reader knows the phrases of training captions alone, so that words of the lexicon's test split are words never seen. Shape
-letters: N pieces, T bars, A attributes, D width of a plan, L rows, F fields, E width of an embedding.
+Words of the lexicon's test split are in no training caption, so the bridge never saw them; the reader in use knows them from its
+tables, and a second one, to which they are new, does not. Shape letters: N pieces, T bars, A attributes, D width of a plan, L
+rows, F fields, E width of an embedding.
 """
 
 import hashlib
@@ -30,12 +31,16 @@ from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.text.captions import caption
+from meloctl.text.lexicon import Split
 from meloctl.text.text_reading import reader
 from meloctl.text.texts_over_bars import TextCourse, course_of_texts
 from meloctl.workspace import file_hash
 
 _MOST_TOGETHER = 32
 """Pieces that are written side by side."""
+
+TRAIN_WORDS: tuple[Split, ...] = ("train",)
+"""Splits that a reader knows to whom the words of the lexicon's test split are new."""
 
 _LOUDER = 1.5
 """Levels that no word says are multiplied by this, until one does."""
@@ -62,11 +67,11 @@ class BridgedMusic:
                 given=model,
             )
         self._model, self._channel = loaded, loaded.plans
-        self._reader = reader(splits=("train",))
+        self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
         self._bridge = load_bridge(
             bridge,
             model_weights=file_hash(model / "model.safetensors"),
-            encoder_fingerprint=self._reader.encoder.fingerprint,
+            encoder_fingerprint=self._readers[False].encoder.fingerprint,
         )
         self.vocabulary = loaded.vocabulary
         self.scale = self._bridge.about.scale
@@ -88,17 +93,19 @@ class BridgedMusic:
         """(T, D) plans of a piece of rows (L, F)."""
         return self._channel.of_rows(rows, self.vocabulary)
 
-    def understood(self, text: str) -> str:
-        """What a text was taken to ask for, in words."""
-        return self._reader.read(text).line()
+    def of_texts(
+        self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int], *, unseen: bool
+    ) -> list[PlannedBars]:
+        """What steers N pieces, each by a text, or by two texts, one of each half.
 
-    def of_texts(self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
-        """What steers N pieces, each by a text, or by two texts, one of each half."""
+        Args:
+            unseen: read by what knows the words of training captions alone; else as in use.
+        """
         steered: dict[int, PlannedBars] = {}
         for some in dict.fromkeys(texts):
             its = [n for n, other in enumerate(texts) if other == some]
             lines = [some[0], *(f"{bars // 2 + 1}: {text}" for text in some[1:])]
-            course = course_of_texts(lines, bars, self._reader)
+            course = course_of_texts(lines, bars, self._readers[unseen])
             steered |= zip(its, self._of_course(course, [seeds[n] for n in its]), strict=True)
         return [steered[n] for n in range(len(texts))]
 

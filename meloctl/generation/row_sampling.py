@@ -28,6 +28,9 @@ from meloctl.rows.vocabulary import (
 )
 from meloctl.score.key import PRIOR_QUARTERS
 
+REDRAW = 1 << 20
+"""What a uniform number is multiplied by for another one, of its later digits."""
+
 
 @compiled
 def sample_rows(
@@ -77,7 +80,10 @@ def sample_rows(
             uniform = uniform_GF[g, field]
             if row[INSTRUMENT] == piece.opener and step:
                 uniform = _keep_or_change(field, piece, its_bars, weights, uniform)
-            value = _sample_value(field, state, weights, heads, choice, uniform)
+            if field == INSTRUMENT:
+                value = _sample_instrument(state, weights, piece, tables, heads, choice, uniform)
+            else:
+                value = _sample_value(field, state, weights, heads, choice, uniform)
             if value < 0:
                 return False
             if field == INSTRUMENT and (value == piece.opener or value == tables.end):
@@ -286,6 +292,33 @@ def weigh_by_key(shares: Floats, quarters: Floats, weights: Floats) -> None:
         expected = shares[pitch % 12]
         share = (quarters[pitch % 12] + PRIOR_QUARTERS * expected) / total
         weights[pitch] *= (expected / share) ** 2 if share > 0 else 0.0
+
+
+@compiled
+def _sample_instrument(
+    state_C: Floats32,
+    weights: Floats,
+    piece: Any,
+    tables: Any,
+    heads: Any,
+    choice: tuple[float, float, int],
+    uniform: float,
+) -> int:
+    """An instrument sampled as `_sample_value` does. One of which only a new part may play, since its others are over,
+    is drawn only where top-p would leave the new one among its instances: mostly the model means a part that is over."""
+    while True:
+        value = _sample_value(INSTRUMENT, state_C, weights, heads, choice, uniform)
+        if value < 0 or value == piece.opener or value == tables.end:
+            return value
+        new = piece.last_instance[value] + 1
+        if new == 0 or value != piece.least[0] or new > piece.least[1]:
+            return value
+        state = state_C + heads.known[heads.first[INSTRUMENT] + value]
+        logits = head_logits(INSTANCE, state, heads, 0, tables.sizes[INSTANCE])
+        if np.exp(logits[new] - logits.max()) >= (1 - choice[1]) * np.exp(logits - logits.max()).sum():
+            return value
+        weights[value] = 0.0
+        uniform = uniform * REDRAW % 1.0
 
 
 @compiled

@@ -51,7 +51,7 @@ class ModelJson(
     infill: Annotated[float, Meta(ge=0, le=1)]
     quality: dict[str, Any]
     header_changes: tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]] | None = None
-    """Shares of bars whose time signature, and whose tempo, differ from the bar before; null where that is not known."""
+    """Shares of bars that change a piece's time signature, and its tempo, for the first time; null where that is not known."""
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:

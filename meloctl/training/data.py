@@ -84,13 +84,20 @@ def load_train_data(cache: Path, plan: TrainPlan, vocabulary: Vocabulary, report
 
 
 def header_changes(pieces: Sequence[Rows], vocabulary: Vocabulary) -> tuple[float, float]:
-    """Shares of bars whose time signature, and whose tempo, differ from the bar before; 0 where no piece (L, F) has two bars."""
-    changed, bars = np.zeros(2), 0
+    """Shares of bars that bring the first change of a piece's time signature, and of its tempo, among the bars up to it; 0 where
+    no piece (L, F) has such bars.
+
+    So music of these shares has a change in as many of its pieces as the training music; shares of all changes would be those of
+    the few pieces that change all the time. A piece's second bar is left out for the time signature: the first may be a pickup.
+    """
+    changed, bars = np.zeros(2), np.zeros(2)
     for rows in pieces:
-        headers = rows[rows[:, INSTRUMENT] == vocabulary.bar][:, [TIME_SIGNATURE, TEMPO]]
-        changed += (np.diff(headers, axis=0) != 0).sum(axis=0)
-        bars += len(headers) - 1
-    signature, tempo = (changed / max(bars, 1)).tolist()
+        headers = rows[rows[:, INSTRUMENT] == vocabulary.bar]
+        for which, values in enumerate((headers[1:, TIME_SIGNATURE], headers[:, TEMPO])):
+            moves = np.flatnonzero(np.diff(values))
+            changed[which] += len(moves) > 0
+            bars[which] += moves[0] + 1 if len(moves) else max(len(values) - 1, 0)
+    signature, tempo = (changed / np.maximum(bars, 1)).tolist()
     return signature, tempo
 
 

@@ -79,7 +79,7 @@ class EncoderDecoder(nn.Module):
     """
 
     header_changes: tuple[float, float] | None = None
-    """Shares of bars whose time signature, and whose tempo, differ from the bar before, in the music it was trained on; None
+    """Shares of bars that change a piece's time signature, and its tempo, for the first time, in the training music; None
     where that is not known."""
 
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
