@@ -68,7 +68,7 @@ def test_words_and_charts():
 
 def test_a_line_like_a_file():
     page = section(texts=[], understood=[], like="song.mid")
-    assert page.all("p")[0].text == "AskedBars to be like song.mid, bar by bar"
+    assert page.all("p")[0].text == "Asked to be like song.mid, bar by bar"
 
 
 def test_lines_are_where_the_levels_are():

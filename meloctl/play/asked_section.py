@@ -55,7 +55,7 @@ def _words(piece: AskedPiece) -> list[str]:
     """What was asked, and what was understood of it."""
     asked = piece.asked
     if asked.like is not None:
-        return [f"AskedBars to be like {asked.like}, bar by bar"]
+        return [f"Asked to be like {asked.like}, bar by bar"]
     quoted = [f"“{text.text}”" + (f" from new bar {text.bar} on" if text.bar > 1 else "") for text in asked.texts]
     return [f"Asked: {', '.join(quoted)}", *(line[:1].upper() + line[1:] for line in asked.understood)]
 
