@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meloctl.bridge.bridge_examples import Asked, PlannedPiece, measured_wants
+from meloctl.bridge.bridge_examples import PlannedPiece, SpanText, measured_wants
 
 MAP = np.linalg.qr(np.random.default_rng(11).normal(size=(16, 16)))[0].astype(np.float32)
 """(16, 16) orthogonal: rows 0 to 7 are where the eight attributes stand in a plan."""
@@ -25,10 +25,10 @@ def read_levels(plans: np.ndarray) -> np.ndarray:
     return (plans / 0.3 @ MAP.T)[..., :8]
 
 
-def planted_caption(levels: np.ndarray, generator: np.random.Generator) -> Asked:
+def planted_caption(levels: np.ndarray, generator: np.random.Generator) -> SpanText:
     """Levels of bars (T, 8) as a text: "1.0 nan -0.5 …", the mean over the bars of what is said."""
     wants = measured_wants(levels, generator)
-    return Asked(" ".join(f"{x:.2f}" for x in wants.mean(axis=0)), wants)
+    return SpanText(" ".join(f"{x:.2f}" for x in wants.mean(axis=0)), wants)
 
 
 def planted_embedding(text: str) -> np.ndarray:

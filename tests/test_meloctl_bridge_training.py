@@ -8,8 +8,8 @@ from planted_plans import planted_caption, planted_embedding, planted_piece, rea
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions, batch_of
 from meloctl.bridge.bridge_examples import (
-    Asked,
     PlannedPiece,
+    SpanText,
     bridge_examples,
     distinct_texts,
     make_examples,
@@ -230,7 +230,7 @@ def test_some_spans_have_two_texts_and_some_wants_a_course():
 
 def test_a_span_of_which_nothing_is_said_has_no_text():
     def silent(levels, generator):
-        return Asked("", np.full(levels.shape, np.nan, dtype=np.float32))
+        return SpanText("", np.full(levels.shape, np.nan, dtype=np.float32))
 
     pieces = [planted_piece(9, np.random.default_rng(0))]
     examples = make_examples(pieces, 2, silent, np.random.default_rng(0))

@@ -8,28 +8,30 @@ import warnings
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
-from meloctl.bridge.bridge_examples import Asked, measured_wants
+from meloctl.bridge.bridge_examples import SpanText, measured_wants
 from meloctl.text.captions import caption
 from meloctl.text.described_music import music_caption
 from meloctl.text.lexicon import LANGUAGES
 
-_BY_WORDS = 0.5
-"""Share of the captions whose wants are the levels that their words imply; those of the others are measured."""
+_REMARKS = 0.5
+"""Share of the captions that say what is remarkable of the bars, as captions of music do; the others say any of it."""
 
 
-def span_caption(levels: Floats32, generator: np.random.Generator) -> Asked:
-    """A text that asks for bars with such levels, and what it asks of each bar.
+def span_caption(levels: Floats32, generator: np.random.Generator) -> SpanText:
+    """A text that asks for bars with such levels, and what it asks of each bar: what is measured, where the text tells no course.
+    With the levels that words imply, which stand for many, plans would follow wants by half.
 
     Args:
         levels: (T, A) of each bar, NaN where a bar has none.
         generator: draws the language, what is said, and the words.
     """
     language = LANGUAGES[int(generator.integers(len(LANGUAGES)))]
-    if generator.random() < _BY_WORDS:
-        said = music_caption(
-            mean_levels(levels), levels.astype(np.float64), language=language, split="train", random=generator
-        )
-        return Asked(said.text, said.over_bars(len(levels)).astype(np.float32))
+    if generator.random() < _REMARKS:
+        mean = mean_levels(levels)
+        said = music_caption(mean, levels.astype(np.float64), language=language, split="train", random=generator)
+        implied = said.over_bars(len(levels))
+        measured = np.where(np.isnan(implied), np.nan, mean)
+        return SpanText(said.text, (measured if said.course is None else implied).astype(np.float32))
     wants = measured_wants(levels, generator)
     said = caption(
         mean_levels(wants),
@@ -39,7 +41,7 @@ def span_caption(levels: Floats32, generator: np.random.Generator) -> Asked:
         course_SA=_course(wants),
         music_A=mean_levels(levels),
     )
-    return Asked(said.text, wants)
+    return SpanText(said.text, wants)
 
 
 def mean_levels(levels: Floats32) -> Floats:

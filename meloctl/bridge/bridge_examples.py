@@ -23,7 +23,7 @@ _SECTIONS, _COURSE = 0.25, 0.15
 """Shares of the spans that two texts ask for, one a section, and of the wants that go straight from one level to another."""
 
 
-class Asked(NamedTuple):
+class SpanText(NamedTuple):
     """A text that asks for bars, and what it asks of each."""
 
     text: str
@@ -33,7 +33,7 @@ class Asked(NamedTuple):
     """(T, A) levels, NaN where nothing is said."""
 
 
-Captioner = Callable[[Floats32, np.random.Generator], Asked]
+Captioner = Callable[[Floats32, np.random.Generator], SpanText]
 """Bars as music has them, their levels (T, A) with NaN where they have none → a text that may ask for them."""
 
 
