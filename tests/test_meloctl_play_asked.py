@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from analysis.errors import MeloError
 from meloctl.cli.main import app
-from meloctl.play.asked import Asked, AskedPiece, asked_of
+from meloctl.play.asked import AskedBars, AskedPiece, asked_of
 from meloctl.play.asked_section import asked_section
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.workspace import Recipe, RunOutput, Workspace
@@ -47,7 +47,7 @@ def made_run(work, *, results=None):
 
 
 def section(**changed):
-    asked = Asked.from_json(ASKED | changed)
+    asked = AskedBars.from_json(ASKED | changed)
     return Page(f"<html>{asked_section(0, AskedPiece(asked=asked, measured=MEASURED))}</html>")
 
 
@@ -72,7 +72,7 @@ def test_a_line_like_a_file():
 
 
 def test_lines_are_where_the_levels_are():
-    svg = str(asked_section(0, AskedPiece(asked=Asked.from_json(ASKED), measured=MEASURED))).split("</svg>")[0]
+    svg = str(asked_section(0, AskedPiece(asked=AskedBars.from_json(ASKED), measured=MEASURED))).split("</svg>")[0]
     assert 'aria-label="tempo, quarter notes a minute: asked and measured by bar"' in svg
     x, y = zip(*places(svg, "wanted"), strict=True)
     assert y[0] == y[1] == y[2] == y[3] < y[4] == y[7]  # fast is above slow
@@ -86,7 +86,7 @@ def test_lines_are_where_the_levels_are():
 def test_it_is_read_beside_the_file_as_it_was_written(tmp_path):
     piece = made_run(tmp_path / "melo")
     found = asked_of([piece])[piece]
-    assert found.asked == Asked.from_json(ASKED)
+    assert found.asked == AskedBars.from_json(ASKED)
     assert [list(b) for b in found.measured] == MEASURED
     elsewhere = tmp_path / "piece.mid"
     elsewhere.write_bytes(piece.read_bytes())

@@ -25,7 +25,7 @@ class AskedText(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True)
     text: str
 
 
-class Asked(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AskedBars(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What new bars should be like."""
 
     noun: ClassVar[str] = "record of what was asked"
@@ -47,7 +47,7 @@ class Asked(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class AskedPiece:
     """What was asked of a piece, and what it came to."""
 
-    asked: Asked
+    asked: AskedBars
     measured: tuple[_Bar, ...]
     """(T, A) of the new bars."""
 
@@ -64,7 +64,7 @@ def asked_of(files: Iterable[Path]) -> dict[Path, AskedPiece]:
             continue
         pieces = [p for p in manifest.results.get("pieces", []) if isinstance(p, dict) and p.get("file") == path.name]
         where = str(path.with_name(MANIFEST))
-        asked = Asked.from_json(manifest.results["asked"], where=where)
+        asked = AskedBars.from_json(manifest.results["asked"], where=where)
         measured = _Measured.from_json({"attributes": pieces[0].get("attributes") if pieces else None}, where=where)
         found[path] = AskedPiece(asked=asked, measured=measured.attributes)
     return found
