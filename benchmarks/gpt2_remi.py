@@ -40,7 +40,7 @@ from meloctl.machine import computes_in_half  # noqa: E402
 
 CONTEXT = 1024
 LAYERS, WIDTH, HEADS = 4, 192, 3
-WINDOWS = 4
+WINDOWS = 2
 """Of a step."""
 
 LEARNING_RATE, WARMUP = 1e-3, 0.02
