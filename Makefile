@@ -28,6 +28,7 @@ $(VENV)/developed: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(RUN)/meloctl generate --bars 32 --model default
+	$(RUN)/meloctl generate --bars 32 --model default --text "a thunderstorm"
 	$(RUN)/meloctl corpus chorales
 	$(RUN)/meloctl stats $(WORK)/corpus/chorales
 	$(RUN)/meloctl derive-mask
