@@ -88,7 +88,7 @@ class GenerateOptions:
     """What the new bars should be like, in words: "calm", and "17: storm" from the 17th new bar on."""
 
     text_strength: float | None = None
-    """How far the texts are followed; None: as the bridge was trained, 1."""
+    """How far the texts are followed; None: 1."""
 
     encoder: str | None = None
     """Text encoder by its name or folder; None for the default one."""
