@@ -29,8 +29,8 @@ from meloctl.weights.default_weights import bridge_beside
 from meloctl.workspace import LATEST, Workspace, file_hash, text_hash
 
 _GUIDANCE = 2.0
-"""The bridge's guidance at text strength 1. Music follows a plan by part of what it says: with guidance 2 attributes come nearer to
-what is asked than with 1 (docs/experiments.md). A tempo that is said is set as it is said."""
+"""The bridge's guidance at text strength 1. Music follows a plan by part of what it says: with guidance 2 attributes come nearer
+to what is asked than with 1 (docs/experiments.md). A tempo that is said is set as it is said."""
 
 _MOST_LEVEL = 3.0
 """Of tempo, however strongly a text is followed."""
