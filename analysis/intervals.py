@@ -87,7 +87,7 @@ def ratio_estimates(totals: Floats, sizes: Floats, counts: Floats) -> list[Estim
 
 def _means(values: Floats) -> Floats:
     """(M,) means over pieces."""
-    return resample_means(values, np.ones((1, len(values))))[0]
+    return np.asarray(resample_means(values, np.ones((1, len(values))))[0])
 
 
 def _resampled(values: Floats, random: np.random.Generator) -> Floats:
