@@ -150,7 +150,7 @@ class BridgedMusic:
             new = [self._new_bars(bars, one) for one in some]
             randoms = [np.random.default_rng(seed) for seed in seeds[first : first + _MOST_TOGETHER]]
             writers = RowWriters(new, randoms)
-            plans = [one and one.plans for one in some]
+            plans = [None if one is None else one.plans for one in some]
             generate(self._model, writers, Sampling(), half=computes_in_half("cpu"), plans=plans)
             rows += [writers.rows(n) for n in range(len(some))]
         return rows
@@ -171,5 +171,5 @@ class BridgedMusic:
             Constraints(bars=bars),
             self.vocabulary,
             header_changes=self._model.header_changes,
-            tempo=one and one.tempo,
+            tempo=None if one is None else one.tempo,
         )
