@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_models import EXEMPT, SEED, V, music, pack_of_rows, small
+from small_models import EXEMPT, SEED, V, music, small
 
 from analysis.errors import MeloError
 from meloctl.dataset.infill_windows import infill_window
@@ -219,7 +219,3 @@ def test_a_short_training_learns_to_use_plans(one_thread):
         with_plan, without = (model(model.layout(p))[opening, VELOCITY].mean() for p in (pack, pack_of(pieces)))
     assert with_plan < 0.35
     assert without > with_plan + 0.3
-
-
-def test_pack_of_rows_knows_no_plans():
-    assert pack_of_rows(music(1)[0]).plan_bars is None

@@ -7,9 +7,8 @@ from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
-from meloctl.model.bar_plans import PLAN_NOISE
 from meloctl.model.checkpoint import load_model, read_description
-from meloctl.model.config import PRESETS
+from meloctl.model.config import PLAN_NOISE, PRESETS
 from meloctl.model.registry import Model, ModelName, model_name
 from meloctl.training.options import TrainOptions
 from meloctl.weights.default_weights import model_label, named_model
