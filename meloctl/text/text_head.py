@@ -17,13 +17,12 @@ from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.encoders import Encoder
+from meloctl.text.lexicon import STRONGEST
 
 MAX_BYTES = 8 << 20
 _FORMAT = "meloctl.text_head/1"
 _HEADER_BYTES = 8
 """A safetensors file begins with the length of its JSON header."""
-
-_STRONGEST = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +51,7 @@ class TextHead:
         out = (near @ self.weights_M).astype(np.float64)
         n = len(ATTRIBUTES)
         said = out[:, 1 : 1 + n].clip(0, 1)
-        levels = (out[:, 1 + n :] / np.maximum(said, 0.1)).clip(-_STRONGEST, _STRONGEST)
+        levels = (out[:, 1 + n :] / np.maximum(said, 0.1)).clip(-STRONGEST, STRONGEST)
         return out[:, 0].clip(0, 1), said, levels
 
 
