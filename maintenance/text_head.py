@@ -29,7 +29,7 @@ def main() -> None:
     given = options.parse_args()
     encoder = load_encoder(given.encoder)
     save_head(train_head(encoder), given.out)
-    head = load_head(given.out, encoder)
+    head = load_head(given.out, fingerprint=encoder.fingerprint, width=encoder.width)
     test = plain_examples("test")
     music, _, levels = head(encoder.encode(test.texts))
     said = ~np.isnan(test.levels)

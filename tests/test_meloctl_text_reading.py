@@ -132,7 +132,9 @@ def test_texts_over_bars(known):
     assert (course.wants[16:, LOUDNESS] > 1).all()
     assert [text.bar for text in course.texts] == [1, 17]
     assert course.lines[1] == "from bar 17: understood: low, dense, sustained, very loud (thunderstorm)"
-    np.testing.assert_allclose(course.vectors, known.encoder.encode(["calm", "a thunderstorm"]), atol=1e-5)
+    np.testing.assert_allclose(
+        course.vectors(known.encoder), known.encoder.encode(["calm", "a thunderstorm"]), atol=1e-5
+    )
     assert list(course.text_of_bars) == [0] * 16 + [1] * 16
     assert course_of_texts(["calm"], 4, known).lines == [known.read("calm").line()]
 

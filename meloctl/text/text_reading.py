@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import numpy as np
 
@@ -22,14 +21,13 @@ from analysis.arrays import Floats, Ints
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.checked_text import checked_text
 from meloctl.text.clauses import Source, Statement, TextPart, parts_of
-from meloctl.text.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from meloctl.text.lexicon import STRONGEST, Shape, Split
+from meloctl.text.encoders import Encoder, load_encoder
+from meloctl.text.lexicon import SPLITS, Shape, Split, limited
 from meloctl.text.matching import matched
 from meloctl.text.phrases import phrase_table, reader_words
 from meloctl.text.text_head import TextHead, load_head
 from meloctl.text.text_tokens import shown, tokens_of
 
-ALL_WORDS: tuple[Split, ...] = ("train", "test")
 DEFAULT_HEAD = "text_head.safetensors"
 
 _KNOTS: Mapping[Shape, tuple[float, float, float]] = {
@@ -87,9 +85,6 @@ class TextSection:
     """A stretch of the piece, as long in proportion as `share`, and what is asked of it."""
 
     share: float
-    text: str
-    """The words that speak of it."""
-
     knots: Floats
     """(K, A) levels at its beginning, middle and end, NaN where unsaid."""
 
@@ -133,7 +128,7 @@ class TextReading:
 
     def over_bars(self, bars: int) -> Floats:
         """(T, A) wants of each bar, NaN where unsaid."""
-        sections = self.section_of_bars(bars)
+        sections = self._section_of_bars(bars)
         wants = np.empty((bars, len(ATTRIBUTES)))
         for i, section in enumerate(self.sections):
             rows = np.flatnonzero(sections == i)
@@ -143,7 +138,7 @@ class TextReading:
             wants[rows] = section.knots[before] * (1 - part) + section.knots[before + 1] * part
         return wants
 
-    def section_of_bars(self, bars: int) -> Ints:
+    def _section_of_bars(self, bars: int) -> Ints:
         """(T,) number of the section that each bar lies in."""
         ends = np.cumsum([section.share for section in self.sections])
         return np.searchsorted(ends / ends[-1], (np.arange(bars) + 0.5) / bars).clip(0, len(self.sections) - 1)
@@ -165,7 +160,7 @@ class TextReader:
         splits: of lexicon and scenes; a test on words never seen leaves ("train",).
     """
 
-    def __init__(self, encoder: Encoder, head: TextHead, *, splits: tuple[Split, ...] = ALL_WORDS) -> None:
+    def __init__(self, encoder: Encoder, head: TextHead, *, splits: tuple[Split, ...] = SPLITS) -> None:
         self.encoder, self._head, self._phrases = encoder, head, phrase_table(splits)
 
     def read(self, text: str) -> TextReading:
@@ -198,19 +193,22 @@ class TextReader:
 
 
 @cache
-def reader(
-    encoder: str = DEFAULT_ENCODER, head: Path | None = None, *, splits: tuple[Split, ...] = ALL_WORDS
-) -> TextReader:
-    """A reader with an encoder and a head, by default those that are installed; loaded once.
+def reader(*, splits: tuple[Split, ...] = SPLITS) -> TextReader:
+    """A reader with the default encoder and the head that is installed, both loaded once; the encoder reads its weights for its
+    first text, so texts whose words are all in the tables never need them.
 
     Raises:
         MeloError: the encoder or the head cannot be loaded, or the head is another encoder's.
     """
-    loaded = load_encoder(encoder)
-    if head is not None:
-        return TextReader(loaded, load_head(head, loaded), splits=splits)
+    return TextReader(*_encoder_and_head(), splits=splits)
+
+
+@cache
+def _encoder_and_head() -> tuple[Encoder, TextHead]:
+    """Those that all readers share."""
+    encoder = load_encoder()
     with as_file(files("meloctl.text") / DEFAULT_HEAD) as path:
-        return TextReader(loaded, load_head(path, loaded), splits=splits)
+        return encoder, load_head(path, fingerprint=encoder.fingerprint, width=encoder.width)
 
 
 def _section(part: TextPart, liked: _Liked) -> TextSection:
@@ -236,7 +234,6 @@ def _section(part: TextPart, liked: _Liked) -> TextSection:
     ]
     return TextSection(
         share=part.share,
-        text=shown(part.words),
         knots=knots,
         confidence=confidence,
         understood=tuple(u for u in kept if u.levels),
@@ -248,9 +245,7 @@ def _understood(statement: Statement, liked: _Liked) -> list[Understood]:
     levels, confidence = dict(statement.levels), _CONFIDENCE[statement.source]
     if statement.source == "unknown":
         like = liked[shown(statement.words)]
-        levels = {
-            name: float(np.clip(level * statement.factor, -STRONGEST, STRONGEST)) for name, (level, _) in like.items()
-        }
+        levels = {name: limited(level * statement.factor) for name, (level, _) in like.items()}
         confidence = max((sureness for _, sureness in like.values()), default=0.0)
     if not levels:
         return []
