@@ -39,14 +39,11 @@ _KNOTS: Mapping[Shape, tuple[float, float, float]] = {
 _STEADY = (1.0, 1.0, 1.0)
 _K = 3
 
-_Liked = Mapping[str, Mapping[str, tuple[float, float]]]
-"""Of unknown words: {attribute: (level, confidence)}."""
+_Liked = Mapping[str, Mapping[str, float]]
+"""Of unknown words: {attribute: level}."""
 
 _SOURCES: tuple[Source, ...] = ("word", "scene", "unknown")
 """The first wins."""
-
-_CONFIDENCE = {"word": 1.0, "scene": 0.8, "unknown": 0.0, "instrument": 0.0}
-"""Of unknown words it is the head's."""
 
 _BESIDE_BEST = 0.6
 """An attribute of unknown words counts if it is at least so likely as this share of the likeliest one, …"""
@@ -68,7 +65,6 @@ class Understood:
     """Without those for which other words of the text decide."""
 
     shape: Shape | None
-    confidence: float
     source: Source
     """ "unknown" where no phrase explains the words: the text head found what they are like."""
 
@@ -87,9 +83,6 @@ class TextSection:
     share: float
     knots: Floats
     """(K, A) levels at its beginning, middle and end, NaN where unsaid."""
-
-    confidence: Floats
-    """(A,) 0 to 1, 0 where unsaid."""
 
     understood: tuple[Understood, ...]
 
@@ -115,11 +108,6 @@ class TextReading:
             out=np.full(len(ATTRIBUTES), np.nan),
             where=shares.sum(0) > 0,
         )
-
-    @property
-    def confidence(self) -> Floats:
-        """(A,) 0 to 1, 0 where unsaid."""
-        return np.max([section.confidence for section in self.sections], axis=0)
 
     @property
     def says_something(self) -> bool:
@@ -179,17 +167,14 @@ class TextReader:
             not_understood=tuple(dict.fromkeys(shown(s.words) for s in lost)),
         )
 
-    def _liked(self, unknown: Sequence[str]) -> list[dict[str, tuple[float, float]]]:
-        """{attribute: (level, confidence)} of what unknown words are like; empty where they are like nothing."""
+    def _liked(self, unknown: Sequence[str]) -> list[dict[str, float]]:
+        """{attribute: level} of what unknown words are like; empty where they are like nothing."""
         if not unknown:
             return []
         music, said, levels = self._head(self.encoder.encode(unknown))
         likely = said >= np.maximum(_LIKELY, _BESIDE_BEST * said.max(1, keepdims=True))
         chosen = likely & (np.abs(levels) >= _FAINT) & (music >= self._head.threshold)[:, None]
-        return [
-            {ATTRIBUTES[a]: (float(levels[i, a]), float(said[i, a])) for a in np.flatnonzero(chosen[i])}
-            for i in range(len(unknown))
-        ]
+        return [{ATTRIBUTES[a]: float(levels[i, a]) for a in np.flatnonzero(chosen[i])} for i in range(len(unknown))]
 
 
 @cache
@@ -216,7 +201,7 @@ def _section(part: TextPart, liked: _Liked) -> TextSection:
     own, whole = (
         [u for s in statements for u in _understood(s, liked)] for statements in (part.statements, part.whole)
     )
-    knots, confidence = np.full((_K, len(ATTRIBUTES)), np.nan), np.zeros(len(ATTRIBUTES))
+    knots = np.full((_K, len(ATTRIBUTES)), np.nan)
     used: set[tuple[int, str]] = set()
     for rank in (own, whole):
         for source in _SOURCES:
@@ -228,25 +213,22 @@ def _section(part: TextPart, liked: _Liked) -> TextSection:
                 if np.isnan(knots[0, a]):
                     used |= {(id(u), ATTRIBUTES[a]) for u in sayings}
                     knots[:, a] = np.mean([_moving(u.levels[ATTRIBUTES[a]], u.shape) for u in sayings], axis=0)
-                    confidence[a] = max(u.confidence for u in sayings)
     kept = [
         replace(u, levels={n: level for n, level in u.levels.items() if (id(u), n) in used}) for u in (*own, *whole)
     ]
     return TextSection(
         share=part.share,
         knots=knots,
-        confidence=confidence,
         understood=tuple(u for u in kept if u.levels),
     )
 
 
 def _understood(statement: Statement, liked: _Liked) -> list[Understood]:
     """A statement as it was understood; none where it was not."""
-    levels, confidence = dict(statement.levels), _CONFIDENCE[statement.source]
+    levels = dict(statement.levels)
     if statement.source == "unknown":
         like = liked[shown(statement.words)]
-        levels = {name: limited(level * statement.factor) for name, (level, _) in like.items()}
-        confidence = max((sureness for _, sureness in like.values()), default=0.0)
+        levels = {name: limited(level * statement.factor) for name, level in like.items()}
     if not levels:
         return []
     return [
@@ -254,7 +236,6 @@ def _understood(statement: Statement, liked: _Liked) -> list[Understood]:
             words=shown(statement.words),
             levels=levels,
             shape=statement.shape,
-            confidence=confidence,
             source=statement.source,
         )
     ]
