@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from irrelevant_texts import CHINESE, ENGLISH
 from safetensors.numpy import load, save
 
 from analysis.errors import MeloError
@@ -131,6 +132,14 @@ def test_no_example_for_training_is_a_word_of_the_test_half():
     assert min(map(len, spoken)) > 300
     assert not spoken[0] & spoken[1]
     assert not spoken[1] & set(train.texts)
+
+
+def test_texts_of_other_things_for_tests_are_new_to_the_head():
+    made = plain_examples("train")
+    other = set(np.array(made.texts)[np.isnan(made.levels).all(1)])
+    assert {"invoice", "紫色"} <= other
+    assert [text for text in ENGLISH if other & set(text.lower().split())] == []
+    assert [text for text in CHINESE if any(word in text for word in other)] == []
 
 
 def test_words_for_other_things_are_known_for_nothing():
