@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused_in_one_line(work, options, line):
 def test_a_model_without_plans_is_refused(work):
     refused = meloctl_here("train-bridge", "--model", work.parent / "unplanned", work=work)
     assert refused.returncode == 1
-    assert "a model without bar plans; train one with them: meloctl train --plans" in refused.stderr
+    assert "was trained without bar plans; train a model with them: meloctl train --plans" in refused.stderr
 
 
 class CountingEncoder:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analysis.arrays import Floats, Floats32
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from meloctl.bridge.bridge_captions import span_caption
@@ -30,13 +31,13 @@ from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.store import Shard
 from meloctl.model.bar_plans import PlanChannel
 from meloctl.model.checkpoint import load_model
-from meloctl.model.meloformer.model import MeloFormer
+from meloctl.plans.planned_model import plan_channel, plans_and_attributes
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attribute_scale import AttributeScale, attribute_scale
-from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
+from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.threads import using_threads
-from meloctl.workspace import Run, RunOutput, Workspace
+from meloctl.workspace import RunOutput
 
 LOSSES = "losses.csv"
 _SCRATCH, _TEXTS = "unfinished", "texts.safetensors"
@@ -60,23 +61,24 @@ class BridgeCorpus(NamedTuple):
     """Of the training pieces' bars."""
 
 
-def run_bridge(space: Workspace, plan: BridgePlan, reporter: ProgressReporter) -> Run:
-    """Train the bridge of a plan, measure it and write it, once; a run that was stopped goes on where it was.
+def write_bridge(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Train the bridge of a plan, measure it and write it; a run that was stopped goes on where it was.
+
+    Args:
+        plan: from `plan_bridge`.
+        cache: of rows; rows that training has cached are used again.
+        folder: of the run.
+        reporter: gets the stages.
 
     Raises:
         MeloError: a corpus without pieces to train on or to hold out, damaged files.
     """
-
-    def make(folder: Path) -> RunOutput:
-        with using_threads(1):  # matrices as small as these are not worth sharing
-            return _make(plan, folder, space.cache, reporter)
-
-    return space.once(plan.recipe, make)
+    with using_threads(1):  # matrices as small as these are not worth sharing
+        return _make(plan, cache, folder, reporter)
 
 
-def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporter) -> RunOutput:
-    """Train the bridge, and write the run's files into its folder."""
-    channel = _channel(plan.model_folder)
+def _make(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    channel = plan_channel(load_model(plan.model_folder)[0])
     inputs, vocabulary = plan.recipe.inputs, default_vocabulary()
     shard = corpus_rows(
         cache,
@@ -114,14 +116,6 @@ def _spans(pieces: list[PlannedPiece], most: int, generator: np.random.Generator
     return make_examples(pieces, count, span_caption, generator)
 
 
-def _channel(folder: Path) -> PlanChannel:
-    """The plan channel of the music model in a folder."""
-    model, _ = load_model(folder)
-    assert isinstance(model, MeloFormer)
-    assert model.plans is not None  # the plan of the run has seen to it
-    return model.plans
-
-
 def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> BridgeCorpus:
     """Plans and levels of the pieces of a shard, but those of its test side.
 
@@ -135,26 +129,20 @@ def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporte
             "corpus of more different pieces"
         )
     reporter.stage("making plans", sum(map(len, sides.values())))
-    plans: dict[str, list[Any]] = {side: [] for side in sides}
-    attributes: dict[str, list[Any]] = {side: [] for side in sides}
-    for side, pieces in sides.items():
-        for rows in pieces:
-            plans[side].append(channel.of_rows(rows, shard.vocabulary))
-            attributes[side].append(bar_attributes(rows, shard.vocabulary))
-            reporter.advance()
-    scale = attribute_scale(attributes["train"], constant=1.0)
-    differs = np.nan_to_num(scale.levels(np.concatenate(attributes["train"]))).std(axis=0) > _SAME
+    train, validation = (plans_and_attributes(pieces, channel, shard.vocabulary, reporter) for pieces in sides.values())
+    scale = attribute_scale(train[1], constant=1.0)
+    differs = np.nan_to_num(scale.levels(np.concatenate(train[1]))).std(axis=0) > _SAME
     if not differs.all():
         same = ", ".join(name for name, d in zip(ATTRIBUTES, differs, strict=True) if not d)
         reporter.message(f"Never differs in this corpus, so no text can ask for it: {same}")
 
-    def planned(side: str) -> list[PlannedPiece]:
+    def planned(plans: list[Floats32], attributes: list[Floats]) -> list[PlannedPiece]:
         return [
             PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32))
-            for p, a in zip(plans[side], attributes[side], strict=True)
+            for p, a in zip(plans, attributes, strict=True)
         ]
 
-    return BridgeCorpus(training=planned("train"), held_out=planned("validation"), scale=scale)
+    return BridgeCorpus(training=planned(*train), held_out=planned(*validation), scale=scale)
 
 
 def _description(
