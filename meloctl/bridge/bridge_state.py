@@ -66,7 +66,8 @@ class BridgeState:
 
     def tensors(self) -> dict[str, Tensor]:
         """All by name."""
-        out, averaged = {}, dict(self.averaged.named_parameters())
+        out: dict[str, Tensor] = {}
+        averaged = dict(self.averaged.named_parameters())
         for name, p in self.network.named_parameters():
             out |= {
                 f"weights.{name}": p.detach(),

@@ -22,7 +22,7 @@ from meloctl.bridge.bridge_file import (
     save_bridge,
 )
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
-from meloctl.bridge.bridge_quality import bridge_quality, fit_probe
+from meloctl.bridge.bridge_quality import bridge_quality
 from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.bridge.bridge_training import BridgeTrainConfig, train_bridge
 from meloctl.bridge.plan import BridgePlan
@@ -31,6 +31,7 @@ from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.store import Shard
 from meloctl.model.bar_plans import PlanChannel
 from meloctl.model.checkpoint import load_model
+from meloctl.plans.linear_probes import fit_probe
 from meloctl.plans.planned_model import plan_channel, plans_and_attributes
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attribute_scale import AttributeScale, attribute_scale
@@ -102,7 +103,8 @@ def _make(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporte
     network = BridgeNetwork(sizes, BridgeSchedule())
     config = BridgeTrainConfig(minutes=plan.options.minutes, seed=plan.options.seed)
     progress = train_bridge(network, training, held_out, config, scratch, reporter)
-    quality = bridge_quality(network, held_out, fit_probe(corpus.training), ATTRIBUTES, reporter)
+    plans, levels = (np.concatenate(x) for x in zip(*((p.plans, p.levels) for p in corpus.training), strict=True))
+    quality = bridge_quality(network, held_out, fit_probe(plans, levels), ATTRIBUTES, reporter)
     quality |= {"loss": progress.best, "steps": progress.step}
     save_bridge(network, _description(plan, network, corpus.scale, quality), folder)
     with atomic_write(folder / LOSSES) as partial:
