@@ -1,7 +1,6 @@
 """`meloctl train-bridge` from outside: a bridge of a model with plans, what is reported of it, and refusals."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,14 @@ from masks.spec import MaskSpec
 from meloctl.bridge.bar_conditions import BarConditions
 from meloctl.bridge.bridge_captions import span_caption
 from meloctl.bridge.bridge_file import load_bridge
-from meloctl.bridge.bridge_quality import correlation, course_of, fit_probe
+from meloctl.bridge.bridge_quality import correlation, span_course
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.options import BridgeOptions
 from meloctl.bridge.text_embeddings import text_embeddings
 from meloctl.model.checkpoint import save_model
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import build
+from meloctl.plans.linear_probes import fit_probe
 from meloctl.progress import SilentReporter
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.vocabulary import default_vocabulary
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused_in_one_line(work, options, line):
 def test_a_model_without_plans_is_refused(work):
     refused = meloctl_here("train-bridge", "--model", work.parent / "unplanned", work=work)
     assert refused.returncode == 1
-    assert "a model without bar plans; train one with them: meloctl train --plans" in refused.stderr
+    assert "was trained without bar plans; train a model with them: meloctl train --plans" in refused.stderr
 
 
 class CountingEncoder:
@@ -165,17 +165,18 @@ def test_a_probe_reads_planted_levels():
     pieces = [planted_piece(40, generator) for _ in range(20)]
     gap = pieces[0].levels.copy()
     gap[3:5] = np.nan
-    probe = fit_probe([replace(pieces[0], levels=gap), *pieces[1:]])
+    plans, levels = [p.plans for p in pieces], [gap, *(p.levels for p in pieces[1:])]
+    probe = fit_probe(np.concatenate(plans), np.concatenate(levels))
     other = planted_piece(40, generator)
-    for a, column in enumerate(probe.levels(other.plans).T):
+    for a, column in enumerate(probe.read(other.plans).T):
         assert np.corrcoef(column, read_levels(other.plans)[:, a])[0, 1] > 0.99
 
 
 def test_a_course_is_measured():
     zigzag = np.array([[1.0], [-1.0]] * 4, dtype=np.float32)
-    assert course_of([zigzag]) == (1.0, -7 / 8)
-    assert course_of([zigzag + 5, zigzag]) == (1.0, -7 / 8)
-    assert course_of([np.zeros((3, 2), dtype=np.float32)]) == (0.0, 0.0)
+    assert span_course([zigzag]) == (1.0, -7 / 8)
+    assert span_course([zigzag + 5, zigzag]) == (1.0, -7 / 8)
+    assert span_course([np.zeros((3, 2), dtype=np.float32)]) == (0.0, 0.0)
 
 
 def test_correlation_skips_what_is_unknown():

@@ -18,8 +18,8 @@ from meloctl.bridge.bridge_examples import (
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.bridge_schedule import BridgeSchedule
+from meloctl.bridge.bridge_state import STATE
 from meloctl.bridge.bridge_training import (
-    STATE,
     BridgeTrainConfig,
     bridge_losses,
     dropped,

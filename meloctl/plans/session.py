@@ -17,12 +17,12 @@ from meloctl.model.checkpoint import load_model, read_description
 from meloctl.plans.bar_course import LAGS, BarCourse, bar_course
 from meloctl.plans.linear_probes import probe_scores
 from meloctl.plans.plan_files import FILES, CorpusPlans, PlansJson, read_plans, write_plans
-from meloctl.plans.planned_model import check_planned, plan_channel
+from meloctl.plans.planned_model import check_planned, plan_channel, plans_and_attributes
 from meloctl.plans.principal_components import PrincipalComponents, principal_components
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attribute_scale import AttributeScale, attribute_scale
-from meloctl.rows.attributes import ATTRIBUTES, UNITS, bar_attributes
-from meloctl.weights.default_weights import latest_or_default, model_label, named_model
+from meloctl.rows.attributes import ATTRIBUTES, UNITS
+from meloctl.weights.default_weights import chosen_model, model_label
 from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash
 
 PICTURE = "components.png"
@@ -59,7 +59,7 @@ def plan_plans(space: Workspace, options: PlansOptions) -> PlansPlan:
         MeloError: no such corpus or model, or one that was trained without plans.
     """
     files = find_files(options.corpus)
-    model = named_model(options.model, field="model") if options.model is not None else latest_or_default(space)
+    model = chosen_model(space, options.model)
     check_planned(read_description(model), model, field=None if options.model is None else "model")
     corpus = options.corpus.resolve()
     return PlansPlan(
@@ -107,15 +107,12 @@ def write_corpus_plans(plan: PlansPlan, cache: Path, folder: Path, reporter: Pro
         reading=plan.reading,
     )
     reporter.stage("plans of pieces", len(shard))
-    plans, attributes = [], []
-    for i in range(len(shard)):
-        rows = shard.piece(i)
-        plans.append(channel.of_rows(rows, shard.vocabulary))
-        attributes.append(bar_attributes(rows, shard.vocabulary).astype(np.float32))
-        reporter.advance()
+    pieces = (shard.piece(i) for i in range(len(shard)))
+    plans, measured = plans_and_attributes(pieces, channel, shard.vocabulary, reporter)
+    attributes = [each.astype(np.float32) for each in measured]
     scale, lacking = _scale(attributes)
     bars = np.array([len(x) for x in plans])
-    pieces = zip(_names(plan, shard), shard.split, (np.cumsum(bars) - bars).tolist(), bars.tolist(), strict=True)
+    listed = zip(_names(plan, shard), shard.split, (np.cumsum(bars) - bars).tolist(), bars.tolist(), strict=True)
     write_plans(
         folder,
         np.concatenate(plans),
@@ -127,7 +124,7 @@ def write_corpus_plans(plan: PlansPlan, cache: Path, folder: Path, reporter: Pro
                 "plan_width": model.config.plan_width,
                 "attributes": ATTRIBUTES,
                 "scale": None if scale is None else scale.to_json(),
-                "pieces": [{"file": f, "split": s, "first_bar": b, "bars": n} for f, s, b, n in pieces],
+                "pieces": [{"file": f, "split": s, "first_bar": b, "bars": n} for f, s, b, n in listed],
             }
         ),
     )

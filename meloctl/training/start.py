@@ -84,7 +84,7 @@ def start_weights(options: TrainOptions) -> StartWeights | None:
         return MeloError(what, field="from_", given=options.from_)
 
     sizes = replace(about.config, plan_width=0, plan_noise=PLAN_NOISE)
-    size = next((size for size, config in PRESETS.items() if replace(config, plan_noise=PLAN_NOISE) == sizes), None)
+    size = next((size for size, config in PRESETS.items() if config == sizes), None)
     if size is None:
         raise misfit(f"its sizes are none of {', '.join(PRESETS)}; give a model of this version of meloctl")
     name = ModelName(architecture=about.architecture, size=size)
