@@ -54,6 +54,13 @@ def test_unseen_words_are_taken_for_what_they_are_like_and_it_is_told():
     assert 'slow (taken from "sluggish")' in reading.line()
 
 
+def test_all_readers_share_one_encoder_and_known_words_need_none(known, monkeypatch):
+    unseen = reader(splits=("train",))
+    assert unseen.encoder is known.encoder
+    monkeypatch.setattr(known.encoder, "encode", lambda texts: pytest.fail(f"{texts} were encoded"))
+    assert known.read("slow at first, then a thunderstorm for piano").says_something
+
+
 def test_a_denied_unseen_word_turns_round():
     unseen = reader(splits=("train",))
     assert unseen.read("sluggish").wants[TEMPO] < 0 < unseen.read("not sluggish").wants[TEMPO]
