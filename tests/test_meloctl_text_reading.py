@@ -48,6 +48,11 @@ def test_words_win_over_scenes(known):
     assert reading.line() == "understood: soft (quiet), low, dense, sustained (thunderstorm)"
 
 
+def test_words_that_disagree_meet_in_the_middle(known):
+    assert known.read("fast and slow").wants[TEMPO] == 0
+    np.testing.assert_allclose(known.read("very fast, slow").wants[TEMPO], (1.2 * 1.4 - 1.2) / 2)
+
+
 def test_unseen_words_are_taken_for_what_they_are_like_and_it_is_told():
     reading = reader(splits=("train",)).read("a sluggish tune")  # sluggish stands in the test half
     assert reading.wants[TEMPO] < -0.5
