@@ -99,7 +99,7 @@ def generate(
         float | None,
         typer.Option(
             "--text-strength",
-            help="How far texts are followed: 0 (ignores them) to 5; above 1 the tempo goes further and little else (default: 1).",
+            help="How far texts are followed: 0 (ignores them) to 5; above 1 mostly the tempo goes further (default: 1).",
             show_default=False,
         ),
     ] = None,
