@@ -181,8 +181,8 @@ def _measured(written: CorpusPlans, components: PrincipalComponents, model: str)
         "attributes": {
             name: {
                 "unit": UNITS[a],
-                "mean": _known(np.nanmean(column)) if (column := _finite(attributes[:, a])).size else None,
-                "deviation": _known(np.nanstd(column)) if column.size else None,
+                "mean": _known(column.mean()) if (column := _finite(attributes[:, a])).size else None,
+                "deviation": _known(column.std()) if column.size else None,
                 "probe": _estimate_json(scores[a]) if scores else None,
             }
             for a, name in enumerate(ATTRIBUTES)
