@@ -26,6 +26,7 @@ says neither what was given nor which key of a mapping was at fault, so the line
 
 import json
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
@@ -58,6 +59,12 @@ class JsonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def read(cls, path: Path, *, max_bytes: int = MAX_BYTES) -> Self:
         """A spec from a file. Raises MeloError when it is missing, damaged, or not of this format."""
         return cls.from_json(read_json(path, what=cls.noun, max_bytes=max_bytes), where=str(path))
+
+    @classmethod
+    def installed(cls, package: str, name: str) -> Self:
+        """The spec in the file `name` that is installed with a package of ours."""
+        text = (files(package) / name).read_text(encoding="utf-8")
+        return cls.from_json(parse_json(text, what=cls.noun, where=name), where=name)
 
     @classmethod
     def from_json(cls, data: object, *, where: str | None = None) -> Self:

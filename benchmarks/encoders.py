@@ -8,7 +8,7 @@ of its own, with one thread. For each a text head is trained on the training hal
 - zh to en: of the lexicon's test words, the share of Chinese ones whose nearest English one has the same attribute and side;
 - words: the share of test words whose sign the head alone has right for their attribute (chance .5);
 - captions: whole captions made of test words and test scenes, read with the phrases of the training half: for each
-  attribute that they speak of, the sign; what was said and found, and found and said; texts of other things let through.
+  attribute that they speak of, the share whose sign is right; what was said and found, and what was found and said.
 """
 
 import json
@@ -29,10 +29,9 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 def measure(which: str) -> dict[str, object]:
     """All figures of one encoder, in this process."""
-    begun = time.process_time()
     import numpy as np
 
-    imported, memory = time.process_time(), _peak_mb()
+    begun, memory = time.process_time(), _peak_mb()
     from meloctl.text.encoders import load_encoder
 
     encoder = load_encoder(which)
@@ -41,7 +40,7 @@ def measure(which: str) -> dict[str, object]:
         "encoder": which if len(which) < 20 else Path(which).parent.name,
         "width": encoder.width,
     }
-    figures |= {"load s": round(time.process_time() - imported, 2), "MB": round(_peak_mb() - memory)}
+    figures |= {"load s": round(time.process_time() - begun, 2), "MB": round(_peak_mb() - memory)}
     begun = time.process_time()
     for i in range(TEXTS_TIMED):
         encoder.encode([f"a slow and quiet piece {i}"])

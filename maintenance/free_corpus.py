@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,14 +111,10 @@ def _copy(paths: list[Path], folder: Path) -> None:
 def files_of(folder: Path) -> dict[str, int | str]:
     """Number of MIDI files of a set, and one SHA-256 over their names and bytes."""
     whole, count = hashlib.sha256(), 0
-    for path in _sorted(folder):
+    for path in sorted(folder.rglob("*.mid")):
         whole.update(path.relative_to(folder).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
         count += 1
     return {"files": count, "sha256": whole.hexdigest()}
-
-
-def _sorted(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.rglob("*.mid"))
 
 
 if __name__ == "__main__":

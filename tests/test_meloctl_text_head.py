@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from irrelevant_texts import CHINESE, ENGLISH
 from safetensors.numpy import load, save
 
 from analysis.errors import MeloError
@@ -16,13 +17,13 @@ from meloctl.text.text_tokens import tokens_of
 WIDTH = 12
 
 
-class PlantedEncoder:
-    """Its vectors are the attributes that a text speaks of, and one number for none."""
+FINGERPRINT = "0123456789abcdef"
+"""Of an encoder whose vectors are the attributes that a text speaks of, and one number for none."""
 
-    name, fingerprint, width = "planted", "0123456789abcdef", WIDTH
 
-    def encode(self, texts):
-        raise NotImplementedError
+def loaded(path):
+    """The head of that encoder in a file."""
+    return load_head(path, fingerprint=FINGERPRINT, width=WIDTH)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def planted(n, random):
 @pytest.fixture
 def head(small):
     vectors, levels = planted(900, np.random.default_rng(0))
-    return fit_head(vectors, levels, PlantedEncoder.fingerprint, np.random.default_rng(1), threshold=0.5)
+    return fit_head(vectors, levels, FINGERPRINT, np.random.default_rng(1), threshold=0.5)
 
 
 def test_training_finds_what_is_planted(head):
@@ -62,14 +63,14 @@ def test_training_finds_what_is_planted(head):
 
 def test_the_file_gives_the_head_again(head, tmp_path):
     save_head(head, tmp_path / "head.safetensors")
-    again = load_head(tmp_path / "head.safetensors", PlantedEncoder())
+    again = loaded(tmp_path / "head.safetensors")
     vectors, _ = planted(30, np.random.default_rng(3))
     for one, other in zip(head(vectors), again(vectors), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def damaged(raw, change):
-    tensors, about = load(raw), {"format": "meloctl.text_head/1", "encoder": PlantedEncoder.fingerprint}
+    tensors, about = load(raw), {"format": "meloctl.text_head/1", "encoder": FINGERPRINT}
     about |= {"attributes": ",".join(ATTRIBUTES), "sharpness": "4.0", "threshold": "0.5"}
     change(tensors, about)
     return save(tensors, metadata=about)
@@ -97,22 +98,22 @@ def test_damaged_heads_are_refused(head, tmp_path, change, message):
     save_head(head, path)
     path.write_bytes(damaged(path.read_bytes(), change))
     with pytest.raises(MeloError, match=message):
-        load_head(path, PlantedEncoder())
+        loaded(path)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff" * 64, b"\x10" + b"\0" * 7 + b"[" * 16, b"PK\x03\x04" * 9])
 def test_other_files_are_refused(tmp_path, raw):
     (tmp_path / "head.safetensors").write_bytes(raw)
     with pytest.raises(MeloError, match="damaged, it is not a text head"):
-        load_head(tmp_path / "head.safetensors", PlantedEncoder())
+        loaded(tmp_path / "head.safetensors")
 
 
 def test_a_missing_and_a_huge_file_are_refused(tmp_path):
     with pytest.raises(MeloError, match="cannot read the text head: no such file"):
-        load_head(tmp_path / "none", PlantedEncoder())
+        loaded(tmp_path / "none")
     (tmp_path / "huge").write_bytes(bytes((8 << 20) + 1))
     with pytest.raises(MeloError, match="larger than a text head can be"):
-        load_head(tmp_path / "huge", PlantedEncoder())
+        loaded(tmp_path / "huge")
 
 
 def test_examples_come_again_for_the_same_seed_and_speak_of_everything():
@@ -131,6 +132,14 @@ def test_no_example_for_training_is_a_word_of_the_test_half():
     assert min(map(len, spoken)) > 300
     assert not spoken[0] & spoken[1]
     assert not spoken[1] & set(train.texts)
+
+
+def test_texts_of_other_things_for_tests_are_new_to_the_head():
+    made = plain_examples("train")
+    other = set(np.array(made.texts)[np.isnan(made.levels).all(1)])
+    assert {"invoice", "紫色"} <= other
+    assert [text for text in ENGLISH if other & set(text.lower().split())] == []
+    assert [text for text in CHINESE if any(word in text for word in other)] == []
 
 
 def test_words_for_other_things_are_known_for_nothing():

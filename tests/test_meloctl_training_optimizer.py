@@ -118,11 +118,12 @@ def test_muon_takes_the_layers_matrices_and_the_first_of_each_head(architecture)
 
 @pytest.mark.parametrize(("architecture", "gated"), [*((a, False) for a in ARCHITECTURES), ("meloformer", True)])
 def test_every_weight_is_trained_once(architecture, gated):
-    model = fresh(architecture, gated=gated)
+    model = fresh(architecture, gated=gated, plan_width=5 if gated else 0)
     found = sorted_weights(model)
-    each = [id(weight) for weight in (*found.muon, *found.embeddings, *found.matrices, *found.vectors, *found.gates)]
+    each = [id(weight) for weights in vars(found).values() for weight in weights]
     assert sorted(each) == sorted(id(weight) for weight in model.parameters())
     assert names(model, found.gates) == ({"gates.value"} if gated else set())
+    assert names(model, found.plans) == {name for name, _ in model.named_parameters() if name.startswith("plans.")}
 
 
 # how far
@@ -143,7 +144,7 @@ def stepped(rate, width, **change):
 
 
 def test_a_step_goes_as_far_as_the_rate_says():
-    moved, _, _ = stepped(LEARNING_RATE, 32, hidden=96)
+    moved, _, _ = stepped(LEARNING_RATE, 32, hidden=96, plan_width=5)
     adamw = ADAMW_TIMES_WIDTH / 32  # the first step of Adam is the rate, whatever the gradient
     for name, rate in (
         ("embed.tables.0.weight", 4 * adamw),
@@ -152,6 +153,8 @@ def test_a_step_goes_as_far_as_the_rate_says():
         ("norm.weight", adamw),
         ("start", adamw),
         ("gates.value", 1.2 * adamw),
+        ("plans.own.weight", 0.25 * adamw),
+        ("plans.inner.bias", 0.25 * adamw),
     ):
         torch.testing.assert_close(moved[name].abs(), torch.full_like(moved[name], rate), rtol=1e-3, atol=0)
     for name, scale in (("layers.0.q", 1.0), ("layers.1.mlp.outer", 1.0), ("layers.0.mlp.gate", math.sqrt(96 / 32))):
@@ -167,7 +170,7 @@ def test_halving_the_rate_halves_every_step_and_doubling_the_width_halves_adamws
 
 
 def test_matrices_decay_and_vectors_do_not():
-    model = fresh(gated=True)
+    model = fresh(gated=True, plan_width=5)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     optimizer = RunOptimizer(model, config(weight_decay=0.5), width=24, half=False)
     for weight in model.parameters():
@@ -176,7 +179,7 @@ def test_matrices_decay_and_vectors_do_not():
     after = dict(model.named_parameters())
     for name, rate in (("layers.0.q.weight", LEARNING_RATE), ("embed.tables.0.weight", 4 * ADAMW_TIMES_WIDTH / 24)):
         torch.testing.assert_close(after[name].detach(), before[name] * (1 - 0.5 * rate))
-    for name in ("norm.weight", "heads.heads.0.inner.bias", "gates.value"):
+    for name in ("norm.weight", "heads.heads.0.inner.bias", "gates.value", "plans.own.weight"):
         assert torch.equal(after[name], before[name])
 
 

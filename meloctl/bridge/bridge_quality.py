@@ -10,55 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
-from meloctl.bridge.bridge_examples import BridgeExamples, PlannedPiece
+from meloctl.bridge.bridge_examples import BridgeExamples
 from meloctl.bridge.bridge_network import BridgeNetwork
 from meloctl.bridge.bridge_sampler import sample_plans
+from meloctl.plans.linear_probes import LinearProbe
 from meloctl.progress import ProgressReporter
 
 _LEAST_BARS = 8
-_RIDGE = 1e-3
 
 
-class Probe(NamedTuple):
-    """Reads levels off plans."""
-
-    weights: Floats
-    """(D + 1, A); the last row is the constant."""
-
-    def levels(self, plans: Floats32) -> Floats:
-        """(…, D) plans → (…, A) levels."""
-        return np.asarray(plans @ self.weights[:-1] + self.weights[-1])
-
-
-class Course(NamedTuple):
-    """How plans of bars in a row move."""
+class SpanCourse(NamedTuple):
+    """How plans move within spans of bars. `meloctl plans` gives the same of whole pieces as a `BarCourse`, in other units: its
+    variance is summed over the D numbers, its autocorrelation a mean over pairs of bars. Here it is a ratio of sums, which a span
+    of T bars can bring to (T − 1) / T at most."""
 
     variance: float
-    """Between bars, mean over the numbers of a plan."""
+    """Mean square distance of a number of a plan from its mean over the span."""
 
     autocorrelation: float
-    """From a bar to the next, of what lies around the mean."""
+    """Sum of the products of such distances of successive bars, over the sum of their squares; 0 where nothing moves."""
 
 
-def fit_probe(pieces: Sequence[PlannedPiece]) -> Probe:
-    """A linear map from plans to levels by least squares, each attribute over the bars that have it."""
-    plans = np.concatenate([piece.plans for piece in pieces]).astype(np.float64)
-    levels = np.concatenate([piece.levels for piece in pieces])
-    x = np.concatenate([plans, np.ones((len(plans), 1))], axis=1)
-    weights = np.zeros((x.shape[1], levels.shape[1]))
-    for a, column in enumerate(levels.T):
-        known = ~np.isnan(column)  # of none, the weights are 0
-        gram = x[known].T @ x[known] + _RIDGE * max(known.sum(), 1) * np.eye(x.shape[1])
-        weights[:, a] = np.linalg.solve(gram, x[known].T @ column[known])
-    return Probe(weights)
-
-
-def course_of(plans: Sequence[Floats32]) -> Course:
-    """How plans (T, D) of several spans move around their means, summed over all of them."""
+def span_course(plans: Sequence[Floats32]) -> SpanCourse:
+    """The course of plans (T, D) of several spans, with sums over all of them."""
     centred = [p - p.mean(axis=0) for p in plans]
     square = sum(float((c**2).sum()) for c in centred)
     successive = sum(float((c[1:] * c[:-1]).sum()) for c in centred)
-    return Course(
+    return SpanCourse(
         variance=square / sum(c.size for c in centred), autocorrelation=successive / square if square else 0.0
     )
 
@@ -80,7 +58,7 @@ def correlation(x: Floats, y: Floats) -> float | None:
 def bridge_quality(
     network: BridgeNetwork,
     examples: BridgeExamples,
-    probe: Probe,
+    probe: LinearProbe,
     attributes: Sequence[str],
     reporter: ProgressReporter,
 ) -> dict[str, Any]:
@@ -88,7 +66,7 @@ def bridge_quality(
 
     Returns:
         JSON values, by attribute `correlation` of what is wanted of a span with what its sampled plans say, and `of_music` of
-        what is wanted with what the music's own plans say; of all spans the between-bar `variance` and `autocorrelation` of both,
+        what is wanted with what the music's own plans say; of all spans `variance` and `autocorrelation` (`SpanCourse`) of both,
         and `between_seeds`: how far two samples of one span lie apart, as a share of how far two spans of music do.
     """
     chosen = [i for i, plans in enumerate(examples.plans) if len(plans) >= _LEAST_BARS]
@@ -100,9 +78,9 @@ def bridge_quality(
     music = [examples.plans[i] for i in chosen]
     wanted = np.array([_mean_wants(examples.conditions[i].wants) for i in chosen])
     said, of_music = (
-        np.array([probe.levels(p).mean(axis=0) for p in plans]) for plans in ([s[0] for s in sampled], music)
+        np.array([probe.read(p).mean(axis=0) for p in plans]) for plans in ([s[0] for s in sampled], music)
     )
-    ours, theirs = course_of([s[0] for s in sampled]), course_of(music)
+    ours, theirs = span_course([s[0] for s in sampled]), span_course(music)
     apart = np.mean([((s[0] - s[1]) ** 2).mean() for s in sampled])
     spread = 2 * np.concatenate(music).var(axis=0).mean()
     return {

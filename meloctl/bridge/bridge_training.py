@@ -4,14 +4,12 @@ not been killed.
 Shape letters: B examples, T bars, D width of a plan.
 """
 
-import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,11 +19,8 @@ from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import ConditionBatch, batch_of
 from meloctl.bridge.bridge_examples import BridgeExamples
 from meloctl.bridge.bridge_network import BridgeNetwork
-from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
+from meloctl.bridge.bridge_state import BridgeProgress, BridgeState, resume_state, save_state
 from meloctl.progress import ProgressReporter
-
-STATE = "bridge-state.safetensors"
-"""The state of an unfinished run, in its folder."""
 
 EVALUATIONS = 20
 _WARM_UP = 0.05
@@ -58,59 +53,6 @@ class BridgeTrainConfig:
     """Standard deviation of noise on levels, which are read off words and so not exact."""
 
 
-class BridgeProgress(msgspec.Struct, kw_only=True):
-    """How far a run is, beside its tensors."""
-
-    step: int = 0
-    seconds: float = 0.0
-    evaluations: int = 0
-    best: float | None = None
-    """The lowest validation loss."""
-
-    history: list[dict[str, float]] = msgspec.field(default_factory=list)
-
-
-class _State:
-    """Weights, their moving average, the best of the latter, and the optimizer."""
-
-    def __init__(self, network: BridgeNetwork, config: BridgeTrainConfig) -> None:
-        self.network = network
-        self.parameters = dict(network.named_parameters())
-        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
-        )
-        for p in network.parameters():  # so that moments are there before the first step, to be restored into
-            self.optimizer.state[p] = {
-                "step": torch.tensor(0.0),
-                "exp_avg": p.new_zeros(p.shape),
-                "exp_avg_sq": p.new_zeros(p.shape),
-            }
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All by name."""
-        out: dict[str, Tensor] = {}
-        for name, p in self.parameters.items():
-            out |= {
-                f"weights.{name}": p.detach(),
-                f"average.{name}": self.average[name],
-                f"best.{name}": self.best[name],
-            }
-            out |= {f"{key}.{name}": value for key, value in self.optimizer.state[p].items()}
-        return {name: tensor.contiguous() for name, tensor in out.items()}
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Load what `tensors` gave. Raises KeyError or ValueError where one is missing or of another shape."""
-        own = self.tensors()
-        for name, tensor in own.items():
-            if tensors[name].shape != tensor.shape or tensors[name].dtype != tensor.dtype:
-                raise ValueError(name)
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(tensors[name])
-
-
 def train_bridge(
     network: BridgeNetwork,
     training: BridgeExamples,
@@ -130,11 +72,9 @@ def train_bridge(
         plans = torch.from_numpy(np.concatenate(training.plans))
         network.plan_mean.copy_(plans.mean(0))
         network.plan_deviation.copy_(plans.std(0).clamp(min=1e-3))
-    state = _State(network, config)
-    progress = _resumed(state, folder) or BridgeProgress()
-    seconds = math.isfinite(config.minutes)
-    total = math.ceil(config.minutes * 60) if seconds else config.steps or 0
-    shown = min(int(progress.seconds if seconds else progress.step), total)
+    state = BridgeState(network)
+    progress = resume_state(state, folder) or BridgeProgress()
+    shown, total = _shown(progress, config)
     reporter.stage("training the bridge", total, done=shown)
     began, saved = time.monotonic() - progress.seconds, time.monotonic()
     while (share := _share(progress, config)) < 1:
@@ -148,18 +88,25 @@ def train_bridge(
         if _share(progress, config) >= (progress.evaluations + 1) / EVALUATIONS:
             _evaluate(state, validation, config, progress)
             progress.seconds = time.monotonic() - began
-        now = min(int(progress.seconds if seconds else progress.step), total)
+        now, _ = _shown(progress, config)
         reporter.advance(now - shown, status=_status(progress, loss))
         shown = now
         if time.monotonic() - saved > _SAVE_SECONDS:
-            _save(state, progress, folder)
+            save_state(state, progress, folder)
             saved = time.monotonic()
-    _save(state, progress, folder)
-    with torch.no_grad():
-        for name, p in state.parameters.items():
-            p.copy_(state.best[name])
+    save_state(state, progress, folder)
+    state.load_best()
     network.eval()
     return progress
+
+
+def _shown(progress: BridgeProgress, config: BridgeTrainConfig) -> tuple[int, int]:
+    """(done, total) of the progress bar: seconds where time is limited, else steps."""
+    if math.isfinite(config.minutes):
+        done, total = progress.seconds, math.ceil(config.minutes * 60)
+    else:
+        done, total = progress.step, config.steps or 0
+    return min(int(done), total), total
 
 
 def _share(progress: BridgeProgress, config: BridgeTrainConfig) -> float:
@@ -168,7 +115,7 @@ def _share(progress: BridgeProgress, config: BridgeTrainConfig) -> float:
     return max(of_steps, progress.seconds / (60 * config.minutes))
 
 
-def _step(state: _State, training: BridgeExamples, config: BridgeTrainConfig, step: int, share: float) -> float:
+def _step(state: BridgeState, training: BridgeExamples, config: BridgeTrainConfig, step: int, share: float) -> float:
     """One step; its loss."""
     rng = np.random.default_rng([config.seed, step])
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
@@ -187,9 +134,7 @@ def _step(state: _State, training: BridgeExamples, config: BridgeTrainConfig, st
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), _CLIP)
     state.optimizer.step()
-    decay = min(_EMA, (step + 1) / (step + 10))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.average.values()), list(state.parameters.values()), 1 - decay)
+    state.average(min(_EMA, (step + 1) / (step + 10)))
     return float(noise.detach())
 
 
@@ -243,21 +188,16 @@ def dropped(conditions: ConditionBatch, config: BridgeTrainConfig, generator: to
     )
 
 
-@torch.no_grad()
-def _evaluate(state: _State, validation: BridgeExamples, config: BridgeTrainConfig, progress: BridgeProgress) -> None:
+def _evaluate(
+    state: BridgeState, validation: BridgeExamples, config: BridgeTrainConfig, progress: BridgeProgress
+) -> None:
     """Measure the averaged weights on the validation examples, always at the same times; keep them if they are best."""
-    network = state.network
-    own = {name: p.detach().clone() for name, p in state.parameters.items()}
-    for name, p in state.parameters.items():
-        p.copy_(state.average[name])
-    noise, text = validation_losses(network, validation, config.seed)
-    for name, p in state.parameters.items():
-        p.copy_(own[name])
+    noise, text = validation_losses(state.averaged, validation, config.seed)
     progress.evaluations = int(_share(progress, config) * EVALUATIONS)
     progress.history.append({"step": progress.step, "seconds": progress.seconds, "loss": noise, "text_loss": text})
     if progress.best is None or noise < progress.best:
         progress.best = noise
-        state.best = {name: tensor.clone() for name, tensor in state.average.items()}
+        state.keep_as_best()
 
 
 @torch.no_grad()
@@ -279,26 +219,6 @@ def validation_losses(network: BridgeNetwork, examples: BridgeExamples, seed: in
 def _padded(plans: Sequence[Floats32]) -> Tensor:
     """(B, T, D) plans side by side, 0 behind the end of each."""
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in plans], batch_first=True)
-
-
-def _save(state: _State, progress: BridgeProgress, folder: Path) -> None:
-    save_tensors(state.tensors(), folder / STATE, {"progress": json.dumps(msgspec.to_builtins(progress))})
-
-
-def _resumed(state: _State, folder: Path) -> BridgeProgress | None:
-    """The progress of the run in a folder, its tensors loaded into `state`; None where none was begun."""
-    path = folder / STATE
-    if not path.exists():
-        return None
-    try:
-        tensors, metadata = load_tensors(path), load_metadata(path)
-        progress = msgspec.convert(json.loads(metadata["progress"]), BridgeProgress)
-        state.restore(tensors)
-    except (MeloError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise MeloError(
-            f"{path}: a damaged training state, or another bridge's; delete {folder} and run meloctl train-bridge again"
-        ) from error
-    return progress
 
 
 def _status(progress: BridgeProgress, loss: float) -> str:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.corpus import find_files, fingerprint
-from analysis.errors import MeloError
 from analysis.reading import Reading
 from meloctl.bridge.options import BridgeOptions
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
 from meloctl.model.checkpoint import read_description
+from meloctl.plans.planned_model import check_planned
 from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
 from meloctl.text.encoders import Encoder, load_encoder
-from meloctl.weights.default_weights import latest_or_default, model_label, named_model
+from meloctl.weights.default_weights import chosen_model, model_label
 from meloctl.workspace import Recipe, Workspace, file_hash
 
 
@@ -36,9 +36,8 @@ def plan_bridge(space: Workspace, options: BridgeOptions) -> BridgePlan:
     Raises:
         MeloError: no statistics yet, a corpus that is gone, no model, or one without plans, no such encoder.
     """
-    folder = latest_or_default(space) if options.model is None else named_model(options.model, field="model")
-    if not read_description(folder).config.plan_width:
-        raise MeloError(f"{folder}: a model without bar plans; train one with them: meloctl train --plans 0.5")
+    folder = chosen_model(space, options.model)
+    check_planned(read_description(folder), folder, field=None if options.model is None else "model")
     stats = space.latest("stats")
     corpus = Path(stats.manifest_value("inputs", "corpus"))
     reading = Reading.from_json(stats.manifest.options, where=stats.folder.name)

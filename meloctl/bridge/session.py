@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analysis.arrays import Floats, Floats32
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from meloctl.bridge.bridge_captions import span_caption
@@ -21,7 +22,7 @@ from meloctl.bridge.bridge_file import (
     save_bridge,
 )
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
-from meloctl.bridge.bridge_quality import bridge_quality, fit_probe
+from meloctl.bridge.bridge_quality import bridge_quality
 from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.bridge.bridge_training import BridgeTrainConfig, train_bridge
 from meloctl.bridge.plan import BridgePlan
@@ -30,13 +31,14 @@ from meloctl.dataset.corpus_rows import corpus_rows
 from meloctl.dataset.store import Shard
 from meloctl.model.bar_plans import PlanChannel
 from meloctl.model.checkpoint import load_model
-from meloctl.model.meloformer.model import MeloFormer
+from meloctl.plans.linear_probes import fit_probe
+from meloctl.plans.planned_model import plan_channel, plans_and_attributes
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attribute_scale import AttributeScale, attribute_scale
-from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
+from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.threads import using_threads
-from meloctl.workspace import Run, RunOutput, Workspace
+from meloctl.workspace import RunOutput
 
 LOSSES = "losses.csv"
 _SCRATCH, _TEXTS = "unfinished", "texts.safetensors"
@@ -60,23 +62,24 @@ class BridgeCorpus(NamedTuple):
     """Of the training pieces' bars."""
 
 
-def run_bridge(space: Workspace, plan: BridgePlan, reporter: ProgressReporter) -> Run:
-    """Train the bridge of a plan, measure it and write it, once; a run that was stopped goes on where it was.
+def write_bridge(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    """Train the bridge of a plan, measure it and write it; a run that was stopped goes on where it was.
+
+    Args:
+        plan: from `plan_bridge`.
+        cache: of rows; rows that training has cached are used again.
+        folder: of the run.
+        reporter: gets the stages.
 
     Raises:
         MeloError: a corpus without pieces to train on or to hold out, damaged files.
     """
-
-    def make(folder: Path) -> RunOutput:
-        with using_threads(1):  # matrices as small as these are not worth sharing
-            return _make(plan, folder, space.cache, reporter)
-
-    return space.once(plan.recipe, make)
+    with using_threads(1):  # matrices as small as these are not worth sharing
+        return _make(plan, cache, folder, reporter)
 
 
-def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporter) -> RunOutput:
-    """Train the bridge, and write the run's files into its folder."""
-    channel = _channel(plan.model_folder)
+def _make(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporter) -> RunOutput:
+    channel = plan_channel(load_model(plan.model_folder)[0])
     inputs, vocabulary = plan.recipe.inputs, default_vocabulary()
     shard = corpus_rows(
         cache,
@@ -100,7 +103,8 @@ def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporte
     network = BridgeNetwork(sizes, BridgeSchedule())
     config = BridgeTrainConfig(minutes=plan.options.minutes, seed=plan.options.seed)
     progress = train_bridge(network, training, held_out, config, scratch, reporter)
-    quality = bridge_quality(network, held_out, fit_probe(corpus.training), ATTRIBUTES, reporter)
+    plans, levels = (np.concatenate(x) for x in zip(*((p.plans, p.levels) for p in corpus.training), strict=True))
+    quality = bridge_quality(network, held_out, fit_probe(plans, levels), ATTRIBUTES, reporter)
     quality |= {"loss": progress.best, "steps": progress.step}
     save_bridge(network, _description(plan, network, corpus.scale, quality), folder)
     with atomic_write(folder / LOSSES) as partial:
@@ -112,14 +116,6 @@ def _make(plan: BridgePlan, folder: Path, cache: Path, reporter: ProgressReporte
 def _spans(pieces: list[PlannedPiece], most: int, generator: np.random.Generator) -> list[BridgeExample]:
     count = min(most, math.ceil(sum(map(len, pieces)) / _BARS_A_SPAN))
     return make_examples(pieces, count, span_caption, generator)
-
-
-def _channel(folder: Path) -> PlanChannel:
-    """The plan channel of the music model in a folder."""
-    model, _ = load_model(folder)
-    assert isinstance(model, MeloFormer)
-    assert model.plans is not None  # the plan of the run has seen to it
-    return model.plans
 
 
 def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> BridgeCorpus:
@@ -135,26 +131,20 @@ def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporte
             "corpus of more different pieces"
         )
     reporter.stage("making plans", sum(map(len, sides.values())))
-    plans: dict[str, list[Any]] = {side: [] for side in sides}
-    attributes: dict[str, list[Any]] = {side: [] for side in sides}
-    for side, pieces in sides.items():
-        for rows in pieces:
-            plans[side].append(channel.of_rows(rows, shard.vocabulary))
-            attributes[side].append(bar_attributes(rows, shard.vocabulary))
-            reporter.advance()
-    scale = attribute_scale(attributes["train"], constant=1.0)
-    differs = np.nan_to_num(scale.levels(np.concatenate(attributes["train"]))).std(axis=0) > _SAME
+    train, validation = (plans_and_attributes(pieces, channel, shard.vocabulary, reporter) for pieces in sides.values())
+    scale = attribute_scale(train[1], constant=1.0)
+    differs = np.nan_to_num(scale.levels(np.concatenate(train[1]))).std(axis=0) > _SAME
     if not differs.all():
         same = ", ".join(name for name, d in zip(ATTRIBUTES, differs, strict=True) if not d)
         reporter.message(f"Never differs in this corpus, so no text can ask for it: {same}")
 
-    def planned(side: str) -> list[PlannedPiece]:
+    def planned(plans: list[Floats32], attributes: list[Floats]) -> list[PlannedPiece]:
         return [
             PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32))
-            for p, a in zip(plans[side], attributes[side], strict=True)
+            for p, a in zip(plans, attributes, strict=True)
         ]
 
-    return BridgeCorpus(training=planned("train"), held_out=planned("validation"), scale=scale)
+    return BridgeCorpus(training=planned(*train), held_out=planned(*validation), scale=scale)
 
 
 def _description(

@@ -1,21 +1,15 @@
 """meloctl train-bridge: fit the bridge from texts to the bar plans of a music model."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, following, importing, outcome, progress, report, workspace
+from meloctl.cli.common import Json, PlannedModel, Work, following, importing, outcome, report, run_once, workspace
 
 
 def train_bridge(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help='A folder of meloctl train --plans, or "default" (default: the latest model, else the default weights).',
-            show_default=False,
-        ),
-    ] = None,
+    model: PlannedModel = None,
     encoder: Annotated[
         str,
         typer.Option("--encoder", help="Text encoder: use, e5, or the folder of a sentence-transformers model."),
@@ -34,12 +28,11 @@ def train_bridge(
     with importing():
         from meloctl.bridge.options import BridgeOptions
         from meloctl.bridge.plan import plan_bridge
-        from meloctl.bridge.session import bridge_lines, run_bridge
+        from meloctl.bridge.session import bridge_lines, write_bridge
 
     space = workspace(work)
     plan = plan_bridge(space, BridgeOptions(model=model, encoder=encoder, minutes=minutes, seed=seed))
-    with progress() as reporter:
-        run = run_bridge(space, plan, reporter)
+    run = run_once(space, plan.recipe, partial(write_bridge, plan, space.cache))
     results = run.manifest_value("results", "bridge")
     lines = [*bridge_lines(results), outcome(run), following("generate", "--bars", "32", "--text", "calm", work=work)]
     report(lines, {**results, "path": str(run.folder)}, as_json=as_json)

@@ -4,7 +4,6 @@ None of their words stands in a training caption (the lexicon's `train` split), 
 """
 
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -12,10 +11,8 @@ import numpy as np
 
 from analysis.arrays import Floats
 from analysis.errors import MeloError
-from analysis.json_spec import JsonSpec, parse_json
+from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
-
-_FILE = "text_cases.json"
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -100,5 +97,4 @@ class TextCases(
 @cache
 def text_cases() -> TextCases:
     """The texts that are installed with the package."""
-    text = (files("meloctl.evaluation") / _FILE).read_text(encoding="utf-8")
-    return TextCases.from_json(parse_json(text, what="list of texts", where=_FILE), where=_FILE)
+    return TextCases.installed("meloctl.evaluation", "text_cases.json")

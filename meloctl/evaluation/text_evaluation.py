@@ -24,7 +24,7 @@ from meloctl.rows.attributes import bar_attributes
 from meloctl.rows.codec import encode
 from meloctl.text.text_reading import reader
 from meloctl.threads import check_threads, using_threads
-from meloctl.weights.default_weights import latest_or_default, model_label, named_model
+from meloctl.weights.default_weights import chosen_model, model_label
 from meloctl.workspace import Recipe, Run, RunOutput, Workspace, file_hash, text_hash
 
 TEXT_EVALUATION_JSON, TEXT_EVALUATION_HTML = "text_evaluation.json", "text_evaluation.html"
@@ -37,7 +37,7 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
         MeloError: a model without plans or without a bridge, a reference without MIDI; another command at work on the same run.
     """
     check_threads(options.threads)
-    folder = named_model(str(options.model), field="model") if options.model else latest_or_default(space)
+    folder = chosen_model(space, None if options.model is None else str(options.model))
     weights = file_hash(folder / "model.safetensors")
     bridge = options.bridge or bridge_folder(space, weights, reader().encoder.fingerprint)
     if not (bridge / WEIGHTS).is_file():

@@ -68,10 +68,11 @@ class BridgedMusic:
             )
         self._model, self._channel = loaded, loaded.plans
         self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
+        self._encoder = reader().encoder
         self._bridge = load_bridge(
             bridge,
             model_weights=file_hash(model / "model.safetensors"),
-            encoder_fingerprint=self._readers[False].encoder.fingerprint,
+            encoder_fingerprint=self._encoder.fingerprint,
         )
         self.vocabulary = loaded.vocabulary
         self.scale = self._bridge.about.scale
@@ -106,23 +107,25 @@ class BridgedMusic:
             its = [n for n, other in enumerate(texts) if other == some]
             lines = [some[0], *(f"{bars // 2 + 1}: {text}" for text in some[1:])]
             course = course_of_texts(lines, bars, self._readers[unseen])
-            steered |= zip(its, self._of_course(course, [seeds[n] for n in its]), strict=True)
+            vectors = course.vectors(self._encoder)
+            steered |= zip(its, self._of_course(course, vectors, [seeds[n] for n in its]), strict=True)
         return [steered[n] for n in range(len(texts))]
 
     def of_wants(self, wants: Floats, bars: int, seeds: Sequence[int]) -> list[PlannedBars]:
         """What steers N pieces by levels (N, A), NaN where nothing is said, without words."""
         nothing = np.zeros((1, self._bridge.about.sizes.text_width), dtype=np.float32)
         courses = [
-            TextCourse(wants=np.tile(levels, (bars, 1)), vectors=nothing, text_of_bars=np.full(bars, -1), texts=())
-            for levels in wants
+            TextCourse(wants=np.tile(levels, (bars, 1)), text_of_bars=np.full(bars, -1), texts=()) for levels in wants
         ]
-        return [one for course, seed in zip(courses, seeds, strict=True) for one in self._of_course(course, [seed])]
+        return [
+            one for course, seed in zip(courses, seeds, strict=True) for one in self._of_course(course, nothing, [seed])
+        ]
 
-    def _of_course(self, course: TextCourse, seeds: Sequence[int]) -> list[PlannedBars]:
-        """What steers pieces by one course, made as `meloctl generate --text` makes it."""
+    def _of_course(self, course: TextCourse, vectors: Floats32, seeds: Sequence[int]) -> list[PlannedBars]:
+        """What steers pieces by one course, and the vectors (K, E) of its texts, made as `meloctl generate --text` makes it."""
         asked = AskedMusic(
             course=course,
-            vectors=course.vectors,
+            vectors=vectors,
             bridge=self._bridge,
             scale=self.scale,
             bridge_weights="",

@@ -26,7 +26,7 @@ from meloctl.score.editing import with_new_parts
 from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
 from meloctl.threads import DECODING_THREADS
-from meloctl.weights.default_weights import CARD, is_default, latest_or_default, model_label, named_model
+from meloctl.weights.default_weights import CARD, chosen_model, is_default, model_label
 from meloctl.workspace import Recipe, Workspace, file_hash
 
 
@@ -88,7 +88,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     source = _read_source(options, constraints, vocabulary)
     if isinstance(source, Prompt):
         check_bars(constraints.bars, source.row_bars)
-    model = named_model(options.model, field="model") if options.model is not None else latest_or_default(space)
+    model = chosen_model(space, options.model)
     if options.infill and not read_description(model).infill:
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"

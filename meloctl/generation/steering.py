@@ -220,12 +220,13 @@ def asked_music(
                 field="text",
                 given=text.reading.text,
             )
-    used = read_by.encoder if encoder in (None, DEFAULT_ENCODER) else load_encoder(encoder or DEFAULT_ENCODER)
+    wanted = encoder or DEFAULT_ENCODER
+    used = read_by.encoder if wanted == DEFAULT_ENCODER else load_encoder(wanted)
     folder = bridge_folder(space, model_weights, used.fingerprint)
     bridge = load_bridge(folder, model_weights=model_weights, encoder_fingerprint=used.fingerprint)
     return AskedMusic(
         course=course,
-        vectors=course.vectors if used is read_by.encoder else used.encode([t.reading.text for t in course.texts]),
+        vectors=course.vectors(used),
         bridge=bridge,
         scale=bridge.about.scale,
         bridge_weights=file_hash(folder / WEIGHTS),

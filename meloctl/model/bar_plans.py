@@ -32,9 +32,6 @@ from meloctl.rows.vocabulary import Vocabulary
 PLAN_WIDTH = 16
 """Default D."""
 
-PLAN_NOISE = 0.3
-"""Default σ: 28.8 bits a bar at most."""
-
 _HIDDEN = 96
 """Inner width of the network that reads a plan off a bar's features."""
 
@@ -240,17 +237,14 @@ class PlanChannel(nn.Module):
             plans = self(values)
             if self.training:
                 plans = plans + self.noise * torch.randn_like(plans)
-            given = features.given[:, None]
-            own, following = self.own(plans) * given, self.next(plans) * given
-            rows_TE = own + following.roll(-1, dims=0) * features.has_next[:, None]
-            start_WC = (self.opening(plans) * given)[features.first_bar_W]
+            bars_TVC, start_TC = self._additions(plans, features.given, features.has_next)
             n_attributes = features.known.shape[1]
             missed = (self.attributes(plans) - values[:, :n_attributes]) ** 2
             loss = _ATTRIBUTE_WEIGHT / 2 * (missed * features.known).sum()
         return PlanAdditions(
-            bars_VTC=rows_TE.unflatten(1, (self._places, -1)).transpose(0, 1),
+            bars_VTC=bars_TVC.transpose(0, 1),
             bar_N=features.bar_N,
-            start_WC=start_WC,
+            start_WC=start_TC[features.first_bar_W],
             first_row_W=features.first_row_W,
             loss=loss,
         )
@@ -280,14 +274,24 @@ class PlanChannel(nn.Module):
                 f"plans of {plans.vectors.shape[1]} numbers a bar, and the model has {self.own.in_features}; "
                 "they are of another model"
             )
-        vectors = torch.from_numpy(plans.vectors).to(self.inner.weight.dtype)
-        given = torch.from_numpy(plans.given)[:, None]
-        own, following = self.own(vectors) * given, self.next(vectors) * given
-        rows = own + torch.cat([following[1:], torch.zeros_like(following[:1])])
-        start = (self.opening(vectors) * given)[:1].sum(dim=0)
-        return PlanConditions(
-            rows=rows.float().unflatten(1, (self._places, -1)).contiguous().numpy(), start=start.float().numpy()
-        )
+        vectors, given = torch.from_numpy(plans.vectors).to(self.inner.weight.dtype), torch.from_numpy(plans.given)
+        has_next = torch.arange(len(given)) < len(given) - 1
+        bars_TVC, start_TC = self._additions(vectors, given, has_next)
+        return PlanConditions(rows=bars_TVC.float().contiguous().numpy(), start=start_TC[:1].sum(dim=0).float().numpy())
+
+    def _additions(self, plans: Tensor, given: Tensor, has_next: Tensor) -> tuple[Tensor, Tensor]:
+        """What the plans of bars add to their rows (T, V, C), and would add to the state before each if it were a piece's first
+        (T, C).
+
+        Args:
+            plans: (T, D)
+            given: (T,) bool, bars whose plan is seen.
+            has_next: (T,) bool, bars behind which the next one of the same piece stands.
+        """
+        seen = given[:, None]
+        following = (self.next(plans) * seen).roll(-1, dims=0) * has_next[:, None]
+        rows = self.own(plans) * seen + following
+        return rows.unflatten(1, (self._places, -1)), self.opening(plans) * seen
 
 
 class WithLoss(torch.autograd.Function):

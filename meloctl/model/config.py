@@ -7,6 +7,9 @@ from msgspec import Meta
 from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 
+PLAN_NOISE = 0.3
+"""Default of `ModelConfig.plan_noise`: a bar's plan of 16 numbers carries at most 28.8 bits."""
+
 Size = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
@@ -47,7 +50,7 @@ class ModelConfig(
     plan_width: Annotated[int, Meta(ge=0, le=1 << 10)] = 0
     """Numbers of a bar plan (D), see `meloctl.model.bar_plans`; 0: the model knows no plans."""
 
-    plan_noise: Annotated[float, Meta(gt=0, le=1000)] = 0.3
+    plan_noise: Annotated[float, Meta(gt=0, le=1000)] = PLAN_NOISE
     """Standard deviation of the noise that is added to each number of a plan in training."""
 
     def __post_init__(self) -> None:

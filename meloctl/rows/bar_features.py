@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.arrays import Floats, Floats32, Ints
+from analysis.families import DRUMS, FAMILIES
 from meloctl.rows.attributes import ATTRIBUTES, bar_sums
 from meloctl.rows.codec import Rows
 from meloctl.rows.vocabulary import DURATION, INSTRUMENT, PITCH, POSITION, VELOCITY, Vocabulary
@@ -17,10 +18,7 @@ _USUAL = np.array([6.85, 1.5, 0.0, 0.62, -0.3, 3.5, 0.0, 1.6])
 _SPREAD = np.array([0.5, 1.2, 0.7, 0.15, 0.6, 2.5, 0.2, 0.9])
 """Of each attribute over bars of music of many kinds, roughly: what is usual, and how far others are from it."""
 
-_FAMILIES = 17
-"""Sixteen families of programs, and drums."""
-
-N_FEATURES = len(ATTRIBUTES) + 3 + _FAMILIES + 5 + 12 + 7
+N_FEATURES = len(ATTRIBUTES) + 3 + len(FAMILIES) + 5 + 12 + 7
 """K."""
 
 
@@ -77,7 +75,7 @@ def bar_features(rows: Rows, bar: Ints, n_bars: int, vocabulary: Vocabulary) -> 
     columns = [
         np.clip(np.where(known, attributes, 0), -4, 4),
         np.stack([sums.notes > 0, sums.pitched > 0, sums.quarters / 4 - 1], axis=1),
-        np.log2(1 + counts(_families(note[:, INSTRUMENT], vocabulary), _FAMILIES)) / 3,
+        np.log2(1 + counts(_families(note[:, INSTRUMENT], vocabulary), len(FAMILIES))) / 3,
         counts(_beat_places(note[:, POSITION], vocabulary), 5) / notes,
         3 * sums.chroma / np.maximum(sums.chroma.sum(axis=1, keepdims=True), 1),
         np.stack(
@@ -97,11 +95,10 @@ def bar_features(rows: Rows, bar: Ints, n_bars: int, vocabulary: Vocabulary) -> 
 
 
 def _families(instrument: Ints, vocabulary: Vocabulary) -> Ints:
-    """(N,) family of each note's program, 16 for drums."""
-    family = np.full(len(vocabulary.instruments), _FAMILIES - 1)
-    for i, name in enumerate(vocabulary.instruments):
-        if name.startswith("program "):
-            family[i] = int(name.removeprefix("program ")) // 8
+    """(N,) index into FAMILIES of each note's instrument."""
+    family = np.full(len(vocabulary.instruments), DRUMS)
+    for program in range(128):
+        family[vocabulary.instrument_of(program, is_drum=False)] = program // 8
     return family[instrument]
 
 

@@ -102,7 +102,7 @@ def caption(
     return Caption(
         text=_text(sayings, sections, language, random),
         language=language,
-        wants=np.array(levels_of(sayings)),
+        wants=levels_of(sayings),
         course=course_wants,
         sayings=tuple(sayings),
         section_sayings=tuple(tuple(s) for s in sections),

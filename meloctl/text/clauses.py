@@ -16,9 +16,8 @@ from meloctl.text.text_tokens import STRONG, Tokens
 Source = Literal["word", "scene", "unknown", "instrument"]
 """What explains a statement: the lexicon, the table of scenes, nothing; or it names an instrument and asks for nothing."""
 
-_GRADE_GOES_ON = {("or",), ("nor",), ("或",), ("或者",), tuple("或者")}
+_GRADE_GOES_ON = {("or",), ("nor",), ("或",), ("或", "者")}
 """Fillers behind a negated word that negate the next one too: "not fast or loud"."""
-
 
 _END_SHARE = 0.5
 """What is said of the end holds for half as long as what is said of another section."""
@@ -45,8 +44,6 @@ class Clause:
 
     place: Place | None
     statements: tuple[Statement, ...]
-    words: Tokens
-    """All of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +56,6 @@ class TextPart:
 
     whole: tuple[Statement, ...]
     """Of the whole piece, where there are several sections."""
-
-    words: Tokens
 
 
 def parts_of(items: Sequence[Item]) -> list[TextPart]:
@@ -76,7 +71,6 @@ def _part(clauses: Sequence[Clause], *, whole: Sequence[Clause] = (), share: flo
         share=share,
         statements=tuple(s for clause in clauses for s in clause.statements),
         whole=tuple(s for clause in whole for s in clause.statements),
-        words=sum((clause.words for clause in (*whole, *clauses)), ()),
     )
 
 
@@ -86,7 +80,7 @@ def _with_first_section(clauses: list[Clause]) -> list[Clause]:
     if clauses[placed[0]].place != "next" or placed[0] == 0:
         return clauses
     first = _part(clauses[: placed[0]])
-    return [Clause(place="start", statements=first.statements, words=first.words), *clauses[placed[0] :]]
+    return [Clause(place="start", statements=first.statements), *clauses[placed[0] :]]
 
 
 def _sections(clauses: list[Clause]) -> list[TextPart]:
@@ -140,42 +134,38 @@ def _sentence(items: Sequence[Item]) -> list[Clause]:
     run: list[Item] = []
     started = False
     for item in items:
-        link = item.phrase is not None and item.phrase.kind == "link"
-        if item.separates or (link and item.phrase is not None and _opens(item, run, started)):
+        if item.separates or _opens(item, run, started=started):
             clauses += _clauses_of_run(run)
             run = []
         if not item.separates:
             run.append(item)
-            started = started or link
-    return [clause for clause in [*clauses, *_clauses_of_run(run)] if clause.words]
+            started = started or item.kind == "link"
+    return [*clauses, *_clauses_of_run(run)]
 
 
-def _opens(item: Item, run: list[Item], started: bool) -> bool:
-    """Whether a link begins a clause where no mark stands: "then" does, 再 and 后 only behind 先."""
-    assert item.phrase is not None
-    if item.phrase.place != "next" or not run:
+def _opens(item: Item, run: list[Item], *, started: bool) -> bool:
+    """Whether an item begins a clause where no mark stands: "then" does, 再 and 后 only behind another link such as 先."""
+    if item.phrase is None or item.phrase.place != "next" or not run:
         return False
     return started or item.tokens not in {("再",), ("后",)}
 
 
 def _clauses_of_run(run: list[Item]) -> list[Clause]:
-    if any(item.phrase is not None and item.phrase.kind == "link" for item in run):
-        breaks = [i for i, item in enumerate(run) if item.phrase is not None and item.phrase.kind == "break"]
+    """Of items without a mark: one clause, or where one has a place, clauses that each begin with a "with" or "but"."""
+    if any(item.kind == "link" for item in run):
+        breaks = [i for i, item in enumerate(run) if item.kind == "break"]
         edges = [0, *breaks, len(run)]
         return [_clause(run[a:b]) for a, b in zip(edges, edges[1:], strict=False) if b > a]
     return [_clause(run)] if run else []
 
 
 def _clause(run: list[Item]) -> Clause:
-    places = [item.phrase.place for item in run if item.phrase is not None and item.phrase.kind == "link"]
-    return Clause(
-        place=places[0] if places else None,
-        statements=tuple(_statements(run)),
-        words=sum((item.tokens for item in run), ()),
-    )
+    places = (item.phrase.place for item in run if item.phrase is not None and item.phrase.place is not None)
+    return Clause(place=next(places, None), statements=tuple(_statements(run)))
 
 
 def _statements(run: list[Item]) -> list[Statement]:
+    """What the items of a clause ask for, each with the grades before and behind it."""
     statements: list[Statement] = []
     factor, last, grows = 1.0, 1.0, False
     grading: Tokens = ()
@@ -183,12 +173,12 @@ def _statements(run: list[Item]) -> list[Statement]:
         phrase = item.phrase
         if phrase is not None and phrase.kind == "grade":
             factor, grading = factor * phrase.factor, grading + item.tokens
-        elif phrase is not None and phrase.kind == "grows":
+        elif item.kind == "grows":
             grows = True
-        elif phrase is not None and phrase.kind == "filler":
+        elif item.kind == "filler":
             if item.tokens in _GRADE_GOES_ON and last < 0:
                 factor = last
-        elif phrase is None or phrase.kind in ("word", "scene", "course", "instrument"):
+        elif item.kind in (None, "word", "scene", "course", "instrument"):
             behind = run[i + 1].phrase if i + 1 < len(run) else None
             if behind is not None and behind.kind == "suffix grade":
                 factor *= behind.factor
@@ -198,6 +188,13 @@ def _statements(run: list[Item]) -> list[Statement]:
 
 
 def _statement(item: Item, factor: float, grading: Tokens, *, grows: bool) -> Statement:
+    """What one item asks for.
+
+    Args:
+        factor: what the grades round it multiply its levels by.
+        grading: the words of the grades before it.
+        grows: whether a "more and more" stands before it.
+    """
     phrase = item.phrase
     shape: Shape | None = "rising" if grows else None
     if phrase is None or (phrase.kind == "scene" and factor < 0):  # what is no storm is not thereby calm

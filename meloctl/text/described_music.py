@@ -7,12 +7,12 @@ from analysis.arrays import Floats
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.captions import Caption, caption
 from meloctl.text.courses import SHAPES, shape_levels
-from meloctl.text.facts import NamedFacts, random_facts
-from meloctl.text.lexicon import STRONGEST, Language, Split
+from meloctl.text.facts import random_facts
+from meloctl.text.lexicon import STRONGEST, Language, Split, lexicon
 from meloctl.text.sayings import pick
 from meloctl.text.scenes import scene_levels, scenes_of
 
-REMARKABLE = 0.5
+_REMARKABLE = 0.5
 """Levels beyond this on either side are mentioned more often than others."""
 
 _MENTIONED, _MENTIONED_SMALL = 0.65, 0.1
@@ -24,14 +24,11 @@ _MOVES = 0.8
 _COURSE = 0.35
 """The share of captions that tell a course where there is one."""
 
-_TOLD_ATTRIBUTES = ("tempo", "density", "register", "loudness", "parts")
-"""Attributes with phrases for their course."""
-
 
 def remarkable(levels_A: Floats, random: np.random.Generator) -> Floats:
     """(A,) levels with NaN where a caption will not mention them; at least one stays, the strongest, if any is known."""
     size = np.abs(levels_A)
-    share = np.where(size > REMARKABLE, _MENTIONED, _MENTIONED_SMALL)
+    share = np.where(size > _REMARKABLE, _MENTIONED, _MENTIONED_SMALL)
     chosen = random.random(len(levels_A)) < share
     if not (chosen & ~np.isnan(levels_A)).any() and not np.isnan(size).all():
         chosen[np.nanargmax(size)] = True
@@ -66,7 +63,6 @@ def music_caption(
     language: Language,
     split: Split,
     random: np.random.Generator,
-    facts: NamedFacts | None = None,
 ) -> Caption:
     """A caption of measured music, which may mention but some of what is measured.
 
@@ -76,7 +72,6 @@ def music_caption(
         language: of the text.
         split: whether words of training captions or of tests are used.
         random: all that is drawn comes from it.
-        facts: named facts that may stand in the text.
     """
     music_A = np.clip(levels_A, -STRONGEST, STRONGEST)
     music_SA = course = None
@@ -91,7 +86,6 @@ def music_caption(
         course_SA=course,
         music_A=music_A,
         music_SA=music_SA,
-        facts=facts,
     )
 
 
@@ -120,9 +114,10 @@ def random_caption(language: Language, split: Split, random: np.random.Generator
 def _random_course(split: Split, random: np.random.Generator) -> Floats:
     """(S, A): a shape of one attribute, levels that jump, or scenes that follow each other."""
     sections, draw = int(random.integers(2, 5)), random.random()
+    told = {group.attribute for group in lexicon().courses}
     course = np.full((sections, len(ATTRIBUTES)), np.nan)
     if draw < 0.5:
-        name = pick(_TOLD_ATTRIBUTES, random)
+        name = pick([name for name in ATTRIBUTES if name in told], random)
         shape = pick(SHAPES if sections > 2 else SHAPES[:2], random)
         course[:, ATTRIBUTES.index(name)] = shape_levels(shape, sections)
     elif draw < 0.8:

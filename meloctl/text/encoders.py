@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from analysis.arrays import Floats32
+from meloctl.text.folder_encoder import FolderEncoder
+from meloctl.text.packaged_encoders import E5Encoder, UseEncoder
 
 DEFAULT_ENCODER = "use"
 
@@ -42,13 +44,7 @@ def load_encoder(which: str = DEFAULT_ENCODER) -> Encoder:
         MeloError: there is no such encoder, it is not installed, or its weights are not those that were tested.
     """
     if which == "use":
-        from meloctl.text.use_encoder import UseEncoder
-
         return UseEncoder()
     if which == "e5":
-        from meloctl.text.e5_encoder import E5Encoder
-
         return E5Encoder()
-    from meloctl.text.folder_encoder import FolderEncoder
-
     return FolderEncoder(Path(which))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meloctl.rows.codec import Rows
-from meloctl.rows.vocabulary import INSTRUMENT, PITCH, TIME_SIGNATURE, Vocabulary
 from meloctl.text.chinese_sentences import chinese_fact
 from meloctl.text.english_sentences import english_fact
 from meloctl.text.lexicon import Language
@@ -67,20 +65,6 @@ class NamedFacts:
     meter: tuple[int, int] | None = None
 
 
-def row_facts(rows: Rows, vocabulary: Vocabulary) -> NamedFacts:
-    """Facts that rows (L, F) show: instruments, those with most notes first, bars, and the one time signature."""
-    notes = rows[:, PITCH] >= 0
-    instruments, counts = np.unique(rows[notes, INSTRUMENT], return_counts=True)
-    parts = [vocabulary.program_of(int(i)) for i in instruments[np.argsort(-counts, kind="stable")]]
-    headers = rows[rows[:, INSTRUMENT] == vocabulary.bar]
-    signatures = np.unique(headers[:, TIME_SIGNATURE])
-    return NamedFacts(
-        programs=tuple(program for program, is_drum in parts if not is_drum),
-        bars=len(headers) or None,
-        meter=vocabulary.signatures[int(signatures[0])] if len(signatures) == 1 else None,
-    )
-
-
 def random_facts(random: np.random.Generator) -> NamedFacts:
     """Facts of no piece, for captions of no piece."""
     return NamedFacts(
@@ -96,7 +80,7 @@ def fact_sayings(facts: NamedFacts, language: Language, taken: Set[str], random:
     """Some of the facts, in words; those only of which `taken`, the attributes that a caption speaks of, says nothing."""
     english = language == "en"
     texts: dict[str, str] = {}
-    names = instrument_names(facts.programs, language)[:3]
+    names = _instrument_names(facts.programs, language)[:3]
     if names and "parts" not in taken:
         texts["instruments"] = _listed(names, english=english)
     if facts.tonic is not None and "mode" not in taken:
@@ -114,7 +98,7 @@ def fact_sayings(facts: NamedFacts, language: Language, taken: Set[str], random:
     ]
 
 
-def instrument_names(programs: tuple[int, ...], language: Language) -> list[str]:
+def _instrument_names(programs: tuple[int, ...], language: Language) -> list[str]:
     """The names of programs without repeats, those that have one."""
     named = [(en if language == "en" else zh) for p in programs for numbers, en, zh in _INSTRUMENTS if p in numbers]
     return list(dict.fromkeys(named))

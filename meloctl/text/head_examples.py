@@ -14,7 +14,17 @@ from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.captions import caption
 from meloctl.text.facts import random_facts
-from meloctl.text.lexicon import LANGUAGES, Language, Split, all_words, graders, installed_json, limited, words_for
+from meloctl.text.lexicon import (
+    LANGUAGES,
+    STRONGEST,
+    Language,
+    Split,
+    all_words,
+    graders,
+    levels_array,
+    limited,
+    words_for,
+)
 from meloctl.text.sayings import pick
 from meloctl.text.scenes import scenes_of
 
@@ -73,7 +83,7 @@ class OtherTexts(
 @cache
 def _other(language: Language) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(words, sentences with places for them)"""
-    table = OtherTexts.from_json(installed_json("other_texts.json", what=OtherTexts.noun), where="other_texts.json")
+    table = OtherTexts.installed("meloctl.text", "other_texts.json")
     half = table.en if language == "en" else table.zh
     return tuple(" ".join(half["words"]).split()), half["frames"]
 
@@ -89,7 +99,7 @@ def plain_examples(split: Split) -> Examples:
     other = [word for language in LANGUAGES for word in _other(language)[0]]
     return Examples(
         texts=[*(text for text, _ in said), *other],
-        levels=np.array([_levels(levels) for _, levels in said] + [_levels({}) for _ in other]),
+        levels=np.array([levels_array(levels) for _, levels in said] + [levels_array({}) for _ in other]),
         held_out=np.array([False] * len(said) + [_set_aside(word) for word in other]),
     )
 
@@ -120,13 +130,13 @@ def _word(language: Language, split: Split, random: np.random.Generator) -> _Mad
         grader = pick([g for g in graders(language) if g.factor > 0], random)
         text, level = grader.text.replace("{}", text), limited(level * grader.factor)
     framed = pick(_FRAMES[language], random).replace("{}", text) if word.kind in ("gradable", "adjective") else text
-    return framed, _levels({attribute: level}), False
+    return framed, levels_array({attribute: level}), False
 
 
 def _scene(language: Language, split: Split, random: np.random.Generator) -> _Made:
     scene = pick(scenes_of(split), random)
     text = pick(scene.phrasings(language), random)
-    return pick(_SCENE_FRAMES[language], random).replace("{}", text), _levels(scene.levels), False
+    return pick(_SCENE_FRAMES[language], random).replace("{}", text), levels_array(scene.levels), False
 
 
 def _caption(language: Language, split: Split, random: np.random.Generator) -> _Made:
@@ -134,25 +144,21 @@ def _caption(language: Language, split: Split, random: np.random.Generator) -> _
     if np.isnan(levels).all():
         levels[random.integers(len(levels))] = random.choice([-1.3, 1.3])
     facts = random_facts(random) if random.random() < 0.3 else None
-    made = caption(levels.clip(-2, 2), language=language, split=split, random=random, facts=facts)
+    made = caption(levels.clip(-STRONGEST, STRONGEST), language=language, split=split, random=random, facts=facts)
     return (made.text, made.wants, False) if made.text else _word(language, split, random)
 
 
 def _other_text(language: Language, _: Split, random: np.random.Generator) -> _Made:
     if random.random() < _MADE_UP:
         made_up = ["".join(random.choice(_LETTERS, size=random.integers(3, 10))) for _ in range(random.integers(1, 4))]
-        return " ".join(made_up), _levels({}), False
+        return " ".join(made_up), levels_array({}), False
     words, frames = _other(language)
     held_out = bool(random.random() < 0.2)
     words = tuple(word for word in words if _set_aside(word) == held_out)
     text = "{}" if random.random() < 0.4 else pick(frames, random)
     while "{}" in text:
         text = text.replace("{}", pick(words, random), 1)
-    return text, _levels({}), held_out
-
-
-def _levels(said: Mapping[str, float]) -> Floats:
-    return np.array([said.get(name, np.nan) for name in ATTRIBUTES])
+    return text, levels_array({}), held_out
 
 
 _MAKERS = {"word": _word, "scene": _scene, "caption": _caption, "other": _other_text}

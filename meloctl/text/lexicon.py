@@ -4,15 +4,17 @@ Half of the work of understanding a text is done by variety here, not by an enco
 (`train`) or for tests alone (`test`), so that a test can ask for words that no training caption holds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 
+from analysis.arrays import Floats
 from analysis.errors import MeloError
-from analysis.json_spec import JsonSpec, parse_json
+from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
 
 Language = Literal["en", "zh"]
@@ -27,20 +29,30 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 Level = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
+SPLITS: tuple[Split, ...] = ("train", "test")
 STRONGEST = 2.0
 """Levels end here on both sides: two standard deviations."""
 
 
-class WordGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Words of one meaning: one attribute, one level, one language, one kind."""
+class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Texts of one meaning in one language."""
 
     attribute: str
-    side: Side
     language: Language
-    kind: Kind
-    level: Level
     train: tuple[Text, ...]
     test: tuple[Text, ...]
+
+    def texts(self, split: Split) -> tuple[str, ...]:
+        """Those of a split."""
+        return self.train if split == "train" else self.test
+
+
+class WordGroup(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Words for one level of an attribute, all of one kind."""
+
+    side: Side
+    kind: Kind
+    level: Level
 
 
 class Grader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,14 +65,10 @@ class Grader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether the graded adjective may stand before a noun."""
 
 
-class CourseGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CourseGroup(_Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Phrases for a course of one attribute over a piece, such as "getting faster"."""
 
-    attribute: str
     shape: Shape
-    language: Language
-    train: tuple[Text, ...]
-    test: tuple[Text, ...]
 
 
 class Lexicon(
@@ -96,18 +104,12 @@ class Word:
 @cache
 def lexicon() -> Lexicon:
     """The lexicon that is installed with the package."""
-    return Lexicon.from_json(installed_json("lexicon.json", what="lexicon"), where="lexicon.json")
-
-
-def installed_json(name: str, *, what: str) -> object:
-    """Parsed JSON of a file that is installed beside this module."""
-    return parse_json((files("meloctl.text") / name).read_text(encoding="utf-8"), what=what, where=name)
+    return Lexicon.installed("meloctl.text", "lexicon.json")
 
 
 @cache
 def all_words() -> tuple[Word, ...]:
     """Every entry of the lexicon, in its order."""
-    splits: tuple[Split, ...] = ("train", "test")
     return tuple(
         Word(
             text=text,
@@ -119,8 +121,8 @@ def all_words() -> tuple[Word, ...]:
             level=group.level,
         )
         for group in lexicon().words
-        for split in splits
-        for text in (group.train if split == "train" else group.test)
+        for split in SPLITS
+        for text in group.texts(split)
     )
 
 
@@ -141,9 +143,14 @@ def graders(language: Language) -> tuple[Grader, ...]:
 def course_phrases(attribute: str, shape: Shape, language: Language, split: Split) -> tuple[str, ...]:
     """Phrases for a course of an attribute; () where there are none."""
     groups = (g for g in lexicon().courses if (g.attribute, g.shape, g.language) == (attribute, shape, language))
-    return tuple(text for group in groups for text in (group.train if split == "train" else group.test))
+    return tuple(text for group in groups for text in group.texts(split))
 
 
 def limited(level: float) -> float:
     """A level within the strongest ones."""
     return min(max(level, -STRONGEST), STRONGEST)
+
+
+def levels_array(levels: Mapping[str, float]) -> Floats:
+    """(A,) levels by attribute, NaN for those that `levels` says nothing of."""
+    return np.array([levels.get(name, np.nan) for name in ATTRIBUTES])

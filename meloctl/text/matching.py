@@ -7,7 +7,7 @@ counts only where no unknown character touches it, so that 高尔夫 is not high
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from meloctl.text.phrases import Phrase
+from meloctl.text.phrases import Phrase, PhraseKind
 from meloctl.text.text_tokens import SEPARATORS, Tokens, is_han
 
 _COST = {"filler": 0.15, "word": 0.10, "scene": 0.10, "course": 0.10}
@@ -15,27 +15,24 @@ _COST_ELSE = 0.12
 _STEM_COST = 0.3
 """Of a word that is known only without its ending."""
 
-_ENDINGS = tuple(
-    ending.split(":")
-    for ending in [
-        "ily:y",
-        "ly:",
-        "iest:y",
-        "ier:y",
-        "est:",
-        "est:e",
-        "er:",
-        "er:e",
-        "ies:y",
-        "es:",
-        "s:",
-        "ing:",
-        "ing:e",
-        "ish:",
-        "ness:",
-        "iness:y",
-        "y:",
-    ]
+_ENDINGS = (
+    ("ily", "y"),
+    ("ly", ""),
+    ("iest", "y"),
+    ("ier", "y"),
+    ("est", ""),
+    ("est", "e"),
+    ("er", ""),
+    ("er", "e"),
+    ("ies", "y"),
+    ("es", ""),
+    ("s", ""),
+    ("ing", ""),
+    ("ing", "e"),
+    ("ish", ""),
+    ("ness", ""),
+    ("iness", "y"),
+    ("y", ""),
 )
 """Endings of English words, and what stands instead where the word has none."""
 
@@ -62,6 +59,11 @@ class Item:
     phrase: Phrase | None = None
 
     @property
+    def kind(self) -> PhraseKind | None:
+        """What kind of phrase it is; None without one."""
+        return None if self.phrase is None else self.phrase.kind
+
+    @property
     def separates(self) -> bool:
         """Whether it is a mark between clauses."""
         return self.phrase is None and self.tokens[0] in SEPARATORS
@@ -74,7 +76,7 @@ class Item:
     @property
     def filler(self) -> bool:
         """Whether it says nothing by itself."""
-        return self.phrase is not None and self.phrase.kind in ("filler", "break")
+        return self.kind in ("filler", "break")
 
 
 def matched(tokens: Tokens, table: Mapping[Tokens, Phrase]) -> list[Item]:
@@ -87,12 +89,8 @@ def _cheapest(tokens: Tokens, table: Mapping[Tokens, Phrase]) -> list[Item]:
     longest = max(map(len, table))
     best: list[tuple[float, Item | None]] = [(0.0, None)] * (len(tokens) + 1)
     for i in reversed(range(len(tokens))):
-        options = [
-            (cost + best[i + len(item.tokens)][0], -len(item.tokens), n, item)
-            for n, (cost, item) in enumerate(_items_at(tokens, i, table, longest))
-        ]
-        cost, _, _, cheapest = min(options, key=lambda option: option[:3])
-        best[i] = (cost, cheapest)
+        options = [(cost + best[i + len(item.tokens)][0], item) for cost, item in _items_at(tokens, i, table, longest)]
+        best[i] = min(options, key=lambda option: (option[0], -len(option[1].tokens)))
     items: list[Item] = []
     i = 0
     while (chosen := best[i][1]) is not None:
@@ -134,14 +132,14 @@ def _by_stem(token: str, table: Mapping[Tokens, Phrase]) -> Phrase | None:
 def _without_touched(items: list[Item]) -> list[Item]:
     """Known single characters that touch an unknown one become unknown, until none is left."""
     items, changed = list(items), True
-    links = sum(item.phrase is not None and item.phrase.kind == "link" for item in items)
+    links = sum(item.kind == "link" for item in items)
     while changed:
         changed = False
         for i, item in enumerate(items):
             if item.phrase is None or len(item.tokens) > 1 or not is_han(item.tokens[0]):
                 continue
             before, behind = _touches_unknown(items, i)
-            begins = item.phrase.kind == "link" and links > 1 and (i == 0 or items[i - 1].separates)
+            begins = item.kind == "link" and links > 1 and (i == 0 or items[i - 1].separates)
             if item.tokens[0] in _SMALL or begins:
                 stays = True
             elif item.tokens[0] in _STANDING_ALONE:

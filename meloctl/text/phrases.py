@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from analysis.json_spec import JsonSpec
-from meloctl.text.lexicon import Level, Shape, Split, all_words, installed_json, lexicon
+from meloctl.text.lexicon import Level, Shape, Split, all_words, lexicon
 from meloctl.text.scenes import all_scenes
 from meloctl.text.text_tokens import Tokens, tokens_of
 
@@ -69,7 +69,7 @@ class ReaderWords(
 @cache
 def reader_words() -> ReaderWords:
     """The words that are installed with the package."""
-    return ReaderWords.from_json(installed_json("reader_words.json", what=ReaderWords.noun), where="reader_words.json")
+    return ReaderWords.installed("meloctl.text", "reader_words.json")
 
 
 @cache
@@ -93,7 +93,7 @@ def _saying(splits: tuple[Split, ...]) -> Iterator[tuple[str, Phrase]]:
             yield word.text, Phrase(kind="word", levels={word.attribute: word.level})
     for group in lexicon().courses:
         for split in splits:
-            for text in group.train if split == "train" else group.test:
+            for text in group.texts(split):
                 yield text, Phrase(kind="course", levels={group.attribute: 1.0}, shape=group.shape)
     for scene in all_scenes():
         if scene.split in splits:

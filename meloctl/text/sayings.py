@@ -6,8 +6,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.text.lexicon import Kind, Language, Side, Split, graders, limited, words_for
+from analysis.arrays import Floats
+from meloctl.text.lexicon import Kind, Language, Side, Split, graders, levels_array, limited, words_for
 from meloctl.text.scenes import Scene
 
 _T = TypeVar("_T")
@@ -75,9 +75,8 @@ def scene_saying(scene: Scene, language: Language, random: np.random.Generator) 
     return Saying(text=pick(scene.phrasings(language), random), kind="scene", levels=scene.levels)
 
 
-def levels_of(sayings: Sequence[Saying]) -> list[float]:
-    """The levels of all attributes that sayings imply, NaN where they say nothing; no two may speak of one attribute."""
+def levels_of(sayings: Sequence[Saying]) -> Floats:
+    """(A,) levels that sayings imply, NaN where they say nothing; no two may speak of one attribute."""
     said = [name for saying in sayings for name in saying.levels]
     assert len(said) == len(set(said)), said
-    merged = {name: level for saying in sayings for name, level in saying.levels.items()}
-    return [merged.get(name, float("nan")) for name in ATTRIBUTES]
+    return levels_array({name: level for saying in sayings for name, level in saying.levels.items()})

@@ -13,7 +13,7 @@ from analysis.arrays import Floats
 from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.text.lexicon import Language, Level, Split, Text, installed_json
+from meloctl.text.lexicon import Language, Level, Split, Text, levels_array
 
 _FAINT = 0.3
 """A level below this agrees with no scene."""
@@ -50,7 +50,7 @@ class SceneTable(
 @cache
 def all_scenes() -> tuple[Scene, ...]:
     """Every scene that is installed with the package, in the table's order."""
-    return SceneTable.from_json(installed_json("scenes.json", what="table of scenes"), where="scenes.json").scenes
+    return SceneTable.installed("meloctl.text", "scenes.json").scenes
 
 
 @cache
@@ -62,7 +62,7 @@ def scenes_of(split: Split) -> tuple[Scene, ...]:
 @cache
 def scene_levels(split: Split) -> Floats:
     """(N, A) levels of the scenes of a split, NaN where a scene says nothing."""
-    return np.array([[scene.levels.get(name, np.nan) for name in ATTRIBUTES] for scene in scenes_of(split)])
+    return np.array([levels_array(scene.levels) for scene in scenes_of(split)])
 
 
 def agreeing_scenes(levels_A: Floats, split: Split) -> list[Scene]:

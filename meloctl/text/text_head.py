@@ -4,26 +4,21 @@ It says whether the words speak of music at all, of which attributes, and at whi
 an encoder's vector, D of its projection, M landmarks, A attributes.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from analysis.arrays import Floats, Floats32
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.text.encoders import Encoder
+from meloctl.text.lexicon import STRONGEST
 
 MAX_BYTES = 8 << 20
 _FORMAT = "meloctl.text_head/1"
-_HEADER_BYTES = 8
-"""A safetensors file begins with the length of its JSON header."""
-
-_STRONGEST = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +47,7 @@ class TextHead:
         out = (near @ self.weights_M).astype(np.float64)
         n = len(ATTRIBUTES)
         said = out[:, 1 : 1 + n].clip(0, 1)
-        levels = (out[:, 1 + n :] / np.maximum(said, 0.1)).clip(-_STRONGEST, _STRONGEST)
+        levels = (out[:, 1 + n :] / np.maximum(said, 0.1)).clip(-STRONGEST, STRONGEST)
         return out[:, 0].clip(0, 1), said, levels
 
 
@@ -87,29 +82,32 @@ def save_head(head: TextHead, path: Path) -> None:
         partial.write_bytes(save(tensors, metadata=about))
 
 
-def load_head(path: Path, encoder: Encoder) -> TextHead:
-    """A head that `save_head` wrote, for the encoder that it was trained on.
+def load_head(path: Path, *, fingerprint: str, width: int) -> TextHead:
+    """A head that `save_head` wrote, for the encoder that it was trained on: with this fingerprint, and E = `width`.
 
     Raises:
         MeloError: no such file, a damaged one, or one of another encoder or version.
     """
-    raw = _bytes(path)
     again = "make it again with: python maintenance/text_head.py"
     try:
-        about = json.loads(raw[_HEADER_BYTES : _HEADER_BYTES + int.from_bytes(raw[:_HEADER_BYTES], "little")])[
-            "__metadata__"
-        ]
+        if path.stat().st_size > MAX_BYTES:
+            raise MeloError(f"{path}: larger than a text head can be ({MAX_BYTES >> 20} MiB)")
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
         same = about["format"] == _FORMAT and about["attributes"] == ",".join(ATTRIBUTES)
-        tensors = {name: tensor.astype(np.float32) for name, tensor in load(raw).items()}
         numbers = {name: float(about[name]) for name in ("sharpness", "threshold")}
-        made_for = str(about["encoder"])
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        made_for = about["encoder"]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MeloError(f"{path}: cannot read the text head: {reason}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise MeloError(f"{path}: damaged, it is not a text head; {again}") from error
     if not same:
         raise MeloError(f"{path}: a text head of another version of meloctl; {again}")
-    if made_for != encoder.fingerprint:
-        raise MeloError(f"{path}: made for another text encoder ({made_for[:16]}, not {encoder.fingerprint}); {again}")
-    if not _whole(tensors, encoder.width) or not all(map(np.isfinite, numbers.values())):
+    if made_for != fingerprint:
+        raise MeloError(f"{path}: made for another text encoder ({made_for[:16]}, not {fingerprint}); {again}")
+    if not _whole(tensors, width) or not all(map(np.isfinite, numbers.values())):
         raise MeloError(f"{path}: damaged, its numbers are not those of a text head; {again}")
     return TextHead(
         encoder=made_for,
@@ -132,15 +130,3 @@ def _whole(tensors: dict[str, Floats32], width: int) -> bool:
         "weights_M": (landmarks, outputs),
     }
     return all(tensors[name].shape == shape and np.isfinite(tensors[name]).all() for name, shape in shapes.items())
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
-        raise MeloError(f"{path}: cannot read the text head: {reason}") from error
-    if len(raw) > MAX_BYTES:
-        raise MeloError(f"{path}: larger than a text head can be ({MAX_BYTES >> 20} MiB)")
-    return raw

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import numpy as np
 
@@ -22,14 +21,13 @@ from analysis.arrays import Floats, Ints
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.checked_text import checked_text
 from meloctl.text.clauses import Source, Statement, TextPart, parts_of
-from meloctl.text.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from meloctl.text.lexicon import STRONGEST, Shape, Split
+from meloctl.text.encoders import Encoder, load_encoder
+from meloctl.text.lexicon import SPLITS, Shape, Split, limited
 from meloctl.text.matching import matched
 from meloctl.text.phrases import phrase_table, reader_words
 from meloctl.text.text_head import TextHead, load_head
 from meloctl.text.text_tokens import shown, tokens_of
 
-ALL_WORDS: tuple[Split, ...] = ("train", "test")
 DEFAULT_HEAD = "text_head.safetensors"
 
 _KNOTS: Mapping[Shape, tuple[float, float, float]] = {
@@ -41,14 +39,11 @@ _KNOTS: Mapping[Shape, tuple[float, float, float]] = {
 _STEADY = (1.0, 1.0, 1.0)
 _K = 3
 
-_Liked = Mapping[str, Mapping[str, tuple[float, float]]]
-"""Of unknown words: {attribute: (level, confidence)}."""
+_Liked = Mapping[str, Mapping[str, float]]
+"""Of unknown words: {attribute: level}."""
 
 _SOURCES: tuple[Source, ...] = ("word", "scene", "unknown")
 """The first wins."""
-
-_CONFIDENCE = {"word": 1.0, "scene": 0.8, "unknown": 0.0, "instrument": 0.0}
-"""Of unknown words it is the head's."""
 
 _BESIDE_BEST = 0.6
 """An attribute of unknown words counts if it is at least so likely as this share of the likeliest one, …"""
@@ -70,7 +65,6 @@ class Understood:
     """Without those for which other words of the text decide."""
 
     shape: Shape | None
-    confidence: float
     source: Source
     """ "unknown" where no phrase explains the words: the text head found what they are like."""
 
@@ -87,14 +81,8 @@ class TextSection:
     """A stretch of the piece, as long in proportion as `share`, and what is asked of it."""
 
     share: float
-    text: str
-    """The words that speak of it."""
-
     knots: Floats
     """(K, A) levels at its beginning, middle and end, NaN where unsaid."""
-
-    confidence: Floats
-    """(A,) 0 to 1, 0 where unsaid."""
 
     understood: tuple[Understood, ...]
 
@@ -122,18 +110,13 @@ class TextReading:
         )
 
     @property
-    def confidence(self) -> Floats:
-        """(A,) 0 to 1, 0 where unsaid."""
-        return np.max([section.confidence for section in self.sections], axis=0)
-
-    @property
     def says_something(self) -> bool:
         """Whether anything was understood."""
         return any(section.understood for section in self.sections)
 
     def over_bars(self, bars: int) -> Floats:
         """(T, A) wants of each bar, NaN where unsaid."""
-        sections = self.section_of_bars(bars)
+        sections = self._section_of_bars(bars)
         wants = np.empty((bars, len(ATTRIBUTES)))
         for i, section in enumerate(self.sections):
             rows = np.flatnonzero(sections == i)
@@ -143,7 +126,7 @@ class TextReading:
             wants[rows] = section.knots[before] * (1 - part) + section.knots[before + 1] * part
         return wants
 
-    def section_of_bars(self, bars: int) -> Ints:
+    def _section_of_bars(self, bars: int) -> Ints:
         """(T,) number of the section that each bar lies in."""
         ends = np.cumsum([section.share for section in self.sections])
         return np.searchsorted(ends / ends[-1], (np.arange(bars) + 0.5) / bars).clip(0, len(self.sections) - 1)
@@ -165,7 +148,7 @@ class TextReader:
         splits: of lexicon and scenes; a test on words never seen leaves ("train",).
     """
 
-    def __init__(self, encoder: Encoder, head: TextHead, *, splits: tuple[Split, ...] = ALL_WORDS) -> None:
+    def __init__(self, encoder: Encoder, head: TextHead, *, splits: tuple[Split, ...] = SPLITS) -> None:
         self.encoder, self._head, self._phrases = encoder, head, phrase_table(splits)
 
     def read(self, text: str) -> TextReading:
@@ -184,33 +167,33 @@ class TextReader:
             not_understood=tuple(dict.fromkeys(shown(s.words) for s in lost)),
         )
 
-    def _liked(self, unknown: Sequence[str]) -> list[dict[str, tuple[float, float]]]:
-        """{attribute: (level, confidence)} of what unknown words are like; empty where they are like nothing."""
+    def _liked(self, unknown: Sequence[str]) -> list[dict[str, float]]:
+        """{attribute: level} of what unknown words are like; empty where they are like nothing."""
         if not unknown:
             return []
         music, said, levels = self._head(self.encoder.encode(unknown))
         likely = said >= np.maximum(_LIKELY, _BESIDE_BEST * said.max(1, keepdims=True))
         chosen = likely & (np.abs(levels) >= _FAINT) & (music >= self._head.threshold)[:, None]
-        return [
-            {ATTRIBUTES[a]: (float(levels[i, a]), float(said[i, a])) for a in np.flatnonzero(chosen[i])}
-            for i in range(len(unknown))
-        ]
+        return [{ATTRIBUTES[a]: float(levels[i, a]) for a in np.flatnonzero(chosen[i])} for i in range(len(unknown))]
 
 
 @cache
-def reader(
-    encoder: str = DEFAULT_ENCODER, head: Path | None = None, *, splits: tuple[Split, ...] = ALL_WORDS
-) -> TextReader:
-    """A reader with an encoder and a head, by default those that are installed; loaded once.
+def reader(*, splits: tuple[Split, ...] = SPLITS) -> TextReader:
+    """A reader with the default encoder and the head that is installed, both loaded once; the encoder reads its weights for its
+    first text, so texts whose words are all in the tables never need them.
 
     Raises:
         MeloError: the encoder or the head cannot be loaded, or the head is another encoder's.
     """
-    loaded = load_encoder(encoder)
-    if head is not None:
-        return TextReader(loaded, load_head(head, loaded), splits=splits)
+    return TextReader(*_encoder_and_head(), splits=splits)
+
+
+@cache
+def _encoder_and_head() -> tuple[Encoder, TextHead]:
+    """Those that all readers share."""
+    encoder = load_encoder()
     with as_file(files("meloctl.text") / DEFAULT_HEAD) as path:
-        return TextReader(loaded, load_head(path, loaded), splits=splits)
+        return encoder, load_head(path, fingerprint=encoder.fingerprint, width=encoder.width)
 
 
 def _section(part: TextPart, liked: _Liked) -> TextSection:
@@ -218,7 +201,7 @@ def _section(part: TextPart, liked: _Liked) -> TextSection:
     own, whole = (
         [u for s in statements for u in _understood(s, liked)] for statements in (part.statements, part.whole)
     )
-    knots, confidence = np.full((_K, len(ATTRIBUTES)), np.nan), np.zeros(len(ATTRIBUTES))
+    knots = np.full((_K, len(ATTRIBUTES)), np.nan)
     used: set[tuple[int, str]] = set()
     for rank in (own, whole):
         for source in _SOURCES:
@@ -230,28 +213,22 @@ def _section(part: TextPart, liked: _Liked) -> TextSection:
                 if np.isnan(knots[0, a]):
                     used |= {(id(u), ATTRIBUTES[a]) for u in sayings}
                     knots[:, a] = np.mean([_moving(u.levels[ATTRIBUTES[a]], u.shape) for u in sayings], axis=0)
-                    confidence[a] = max(u.confidence for u in sayings)
     kept = [
         replace(u, levels={n: level for n, level in u.levels.items() if (id(u), n) in used}) for u in (*own, *whole)
     ]
     return TextSection(
         share=part.share,
-        text=shown(part.words),
         knots=knots,
-        confidence=confidence,
         understood=tuple(u for u in kept if u.levels),
     )
 
 
 def _understood(statement: Statement, liked: _Liked) -> list[Understood]:
     """A statement as it was understood; none where it was not."""
-    levels, confidence = dict(statement.levels), _CONFIDENCE[statement.source]
+    levels = dict(statement.levels)
     if statement.source == "unknown":
         like = liked[shown(statement.words)]
-        levels = {
-            name: float(np.clip(level * statement.factor, -STRONGEST, STRONGEST)) for name, (level, _) in like.items()
-        }
-        confidence = max((sureness for _, sureness in like.values()), default=0.0)
+        levels = {name: limited(level * statement.factor) for name, level in like.items()}
     if not levels:
         return []
     return [
@@ -259,7 +236,6 @@ def _understood(statement: Statement, liked: _Liked) -> list[Understood]:
             words=shown(statement.words),
             levels=levels,
             shape=statement.shape,
-            confidence=confidence,
             source=statement.source,
         )
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from analysis.arrays import Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.text.encoders import Encoder
 from meloctl.text.text_reading import TextReader, TextReading
 
 _FROM_BAR = re.compile(r"\s*([0-9]{1,9})\s*[:\uff1a](.*)", re.DOTALL)
@@ -34,14 +35,15 @@ class TextCourse:
     wants: Floats
     """(T, A) levels, NaN where unsaid."""
 
-    vectors: Floats32
-    """(K, E) the encoder's vector of each text."""
-
     text_of_bars: Ints
     """(T,) which of the texts each bar lies under, from 0."""
 
     texts: tuple[ReadFrom, ...]
     """K of them, in order of their bars."""
+
+    def vectors(self, encoder: Encoder) -> Floats32:
+        """(K, E) an encoder's vector of each text."""
+        return encoder.encode([text.reading.text for text in self.texts])
 
     @property
     def lines(self) -> list[str]:
@@ -70,8 +72,7 @@ def course_of_texts(texts: Sequence[str], bars: int, reader: TextReader) -> Text
         wants[first - 1 : end - 1] = reading.over_bars(end - first)
         text_of_bars[first - 1 : end - 1] = len(read)
         read.append(ReadFrom(bar=first, reading=reading))
-    vectors = reader.encoder.encode([text.reading.text for text in read])
-    return TextCourse(wants=wants, vectors=vectors, text_of_bars=text_of_bars, texts=tuple(read))
+    return TextCourse(wants=wants, text_of_bars=text_of_bars, texts=tuple(read))
 
 
 def _from_bars(texts: Sequence[str], bars: int) -> dict[int, str]:

@@ -20,7 +20,7 @@ from masks.rules.baselines import with_priors
 from masks.spec import MaskSpec
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT as SHARD_FORMAT
-from meloctl.model.bar_plans import PLAN_NOISE, PLAN_WIDTH
+from meloctl.model.bar_plans import PLAN_WIDTH
 from meloctl.model.config import ModelConfig
 from meloctl.model.registry import ModelName, infills, model_name, own_mask, takes_mask
 from meloctl.rows.vocabulary import FORMAT as VOCABULARY_FORMAT
@@ -70,7 +70,7 @@ class TrainPlan:
     @property
     def model_config(self) -> ModelConfig:
         """Sizes of the model, of its plans too."""
-        return replace(self.name.config, plan_width=PLAN_WIDTH if self.config.plans else 0, plan_noise=PLAN_NOISE)
+        return replace(self.name.config, plan_width=PLAN_WIDTH if self.config.plans else 0)
 
 
 def plan_training(space: Workspace, options: TrainOptions) -> TrainPlan:

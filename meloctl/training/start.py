@@ -7,9 +7,8 @@ from msgspec.structs import replace
 
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
-from meloctl.model.bar_plans import PLAN_NOISE
 from meloctl.model.checkpoint import load_model, read_description
-from meloctl.model.config import PRESETS
+from meloctl.model.config import PLAN_NOISE, PRESETS
 from meloctl.model.registry import Model, ModelName, model_name
 from meloctl.training.options import TrainOptions
 from meloctl.weights.default_weights import model_label, named_model
@@ -85,7 +84,7 @@ def start_weights(options: TrainOptions) -> StartWeights | None:
         return MeloError(what, field="from_", given=options.from_)
 
     sizes = replace(about.config, plan_width=0, plan_noise=PLAN_NOISE)
-    size = next((size for size, config in PRESETS.items() if replace(config, plan_noise=PLAN_NOISE) == sizes), None)
+    size = next((size for size, config in PRESETS.items() if config == sizes), None)
     if size is None:
         raise misfit(f"its sizes are none of {', '.join(PRESETS)}; give a model of this version of meloctl")
     name = ModelName(architecture=about.architecture, size=size)

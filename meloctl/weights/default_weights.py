@@ -48,12 +48,15 @@ def named_model(name: str, *, field: str) -> Path:
     return folder
 
 
-def latest_or_default(space: Workspace) -> Path:
-    """The folder of the latest finished model of a workspace; where it has none, of the weights that come with meloctl.
+def chosen_model(space: Workspace, name: str | None) -> Path:
+    """The folder of the model that a command's `model` names; for None that of the latest finished model of the workspace, and
+    where it has none, of the weights that come with meloctl.
 
     Raises:
-        MeloError: neither is there, or the workspace's is damaged.
+        MeloError: no such model, none at all, or the workspace's latest is damaged.
     """
+    if name is not None:
+        return named_model(name, field="model")
     if (space.root / "model" / LATEST).is_file() or not _is_model(FOLDER):
         return space.latest("model").folder
     return FOLDER
