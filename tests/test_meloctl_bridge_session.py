@@ -10,6 +10,7 @@ from command_line import facts, meloctl_here, write_corpus
 from msgspec import structs
 from planted_plans import planted_piece, read_levels
 
+from analysis.corpus import find_files
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
 from meloctl.bridge.bar_conditions import BarConditions
@@ -18,13 +19,17 @@ from meloctl.bridge.bridge_file import load_bridge
 from meloctl.bridge.bridge_quality import correlation, span_course
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.options import BridgeOptions
+from meloctl.bridge.session import planned_corpus
 from meloctl.bridge.text_embeddings import text_embeddings
-from meloctl.model.checkpoint import save_model
+from meloctl.dataset.store import make_shard
+from meloctl.model.checkpoint import load_model, save_model
 from meloctl.model.config import PRESETS
 from meloctl.model.registry import build
 from meloctl.plans.linear_probes import fit_probe
+from meloctl.plans.planned_model import plan_channel
 from meloctl.progress import SilentReporter
-from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.rows.attribute_scale import attribute_scale
+from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
 from meloctl.rows.vocabulary import default_vocabulary
 from meloctl.text.encoders import load_encoder
 from meloctl.workspace import file_hash
@@ -90,6 +95,23 @@ def test_what_never_differs_in_the_corpus_is_said_and_never_matters(work, traine
         wants[:, ATTRIBUTES.index("loudness")] = level
         plans.append(sample_plans(bridge.network, BarConditions.of_text(wants, np.ones(512, dtype=np.float32)), [0]))
     assert (plans[0] == plans[1]).all()
+
+
+def test_the_bridge_trains_on_training_pieces_and_holds_out_those_of_validation(work):
+    shard = make_shard(find_files(work.parent / "corpus"), default_vocabulary(), work.parent / "rows")
+    channel = plan_channel(load_model(work.parent / "planned")[0])
+    corpus = planned_corpus(shard, channel, SilentReporter())
+    train, validation = shard.of_split("train"), shard.of_split("validation")
+    measured = [bar_attributes(rows, shard.vocabulary) for rows in train]
+    assert corpus.scale == attribute_scale(measured, constant=1.0)
+    for pieces, planned in ((train, corpus.training), (validation, corpus.held_out)):
+        assert len(pieces) == len(planned) > 0
+        for rows, piece in zip(pieces, planned, strict=True):
+            assert np.array_equal(piece.plans, channel.of_rows(rows, shard.vocabulary))
+    register = ATTRIBUTES.index("register")
+    expected = corpus.scale.levels(measured[0])[:, register].astype(np.float32)
+    assert np.array_equal(corpus.training[0].levels[:, register], expected)
+    assert np.isnan(corpus.training[0].levels[:, ATTRIBUTES.index("loudness")]).all()  # it never differs
 
 
 def test_a_finished_bridge_is_not_trained_again(work, trained):

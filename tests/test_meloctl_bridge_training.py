@@ -24,6 +24,7 @@ from meloctl.bridge.bridge_training import (
     bridge_losses,
     dropped,
     train_bridge,
+    validation_losses,
 )
 from meloctl.progress import SilentReporter
 
@@ -81,6 +82,11 @@ def test_it_learns(trained):
     losses = [entry["loss"] for entry in trained[1].history]
     assert len(losses) == 20
     assert trained[1].best == min(losses) < 0.95 * losses[0]
+
+
+def test_it_ends_with_the_weights_whose_loss_was_best(trained):
+    network, progress = trained
+    assert validation_losses(network, planted(1, 30, 60), BridgeTrainConfig.seed)[0] == progress.best
 
 
 def test_samples_follow_wants_alone(trained):

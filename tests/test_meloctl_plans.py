@@ -118,11 +118,6 @@ def test_damaged_files_are_one_line(made, tmp_path, name, change, match):
         read_plans(changed(made, tmp_path, name, change))
 
 
-def test_plans_of_another_model_are_refused(made):
-    with pytest.raises(MeloError, match="plans of another model"):
-        read_plans(made[2] / "melo" / "plans" / made[3]["path"].rpartition("/")[2], model_weights="0" * 16)
-
-
 # statistics
 
 

@@ -3,12 +3,11 @@
 Shape letters: T bars, A attributes.
 """
 
-import warnings
-
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
 from meloctl.bridge.bridge_examples import SpanText, measured_wants
+from meloctl.rows.attribute_scale import mean_levels
 from meloctl.text.captions import caption
 from meloctl.text.described_music import music_caption
 from meloctl.text.lexicon import LANGUAGES
@@ -42,14 +41,6 @@ def span_caption(levels: Floats32, generator: np.random.Generator) -> SpanText:
         music_A=mean_levels(levels),
     )
     return SpanText(said.text, wants)
-
-
-def mean_levels(levels: Floats32) -> Floats:
-    """(A,) means over bars (T, A), NaN where no bar has a level."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing
-        mean: Floats = np.nanmean(levels, axis=0, dtype=np.float64)
-    return mean
 
 
 def _course(wants: Floats32) -> Floats | None:

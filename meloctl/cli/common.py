@@ -40,6 +40,16 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+PlannedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="RUN",
+        help="A run of meloctl train with --plans, as melo/model/NAME, or default: the weights that came with meloctl "
+        "(default: the latest run; without one, these weights).",
+        show_default=False,
+    ),
+]
 FixBars = Annotated[
     bool,
     typer.Option(

@@ -1,9 +1,6 @@
 """meloctl plans: the plan and the attributes of every bar of a corpus."""
 
 from functools import partial
-from typing import Annotated
-
-import typer
 
 from meloctl.cli.common import (
     Corpus,
@@ -11,6 +8,7 @@ from meloctl.cli.common import (
     Json,
     Meter,
     Pedal,
+    PlannedModel,
     Work,
     importing,
     outcome,
@@ -23,15 +21,7 @@ from meloctl.cli.common import (
 
 def plans(
     corpus: Corpus,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="RUN",
-            help="A run of meloctl train with --plans, as melo/model/NAME, or default: the weights that came with meloctl "
-            "(default: the latest run; without one, these weights).",
-        ),
-    ] = None,
+    model: PlannedModel = None,
     meter: Meter = None,
     pedal: Pedal = False,
     fix_bars: FixBars = False,

@@ -5,18 +5,11 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, following, importing, outcome, report, run_once, workspace
+from meloctl.cli.common import Json, PlannedModel, Work, following, importing, outcome, report, run_once, workspace
 
 
 def train_bridge(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help='A folder of meloctl train --plans, or "default" (default: the latest model, else the default weights).',
-            show_default=False,
-        ),
-    ] = None,
+    model: PlannedModel = None,
     encoder: Annotated[
         str,
         typer.Option("--encoder", help="Text encoder: use, e5, or the folder of a sentence-transformers model."),

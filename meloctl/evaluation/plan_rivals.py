@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.arrays import Floats, Ints
 from analysis.errors import MeloError
+from meloctl.rows.attribute_scale import mean_levels
 
 _APART = 0.5
 """Bars so many levels above and below the usual one are high and low."""
@@ -58,7 +59,7 @@ def nearest_plans(corpus: PlannedCorpus, wants: Floats, bars: int, count: int) -
         count: how many.
     """
     spans, said = corpus.spans(bars), np.flatnonzero(np.isfinite(wants))
-    means = np.stack([_means(corpus.levels[span : span + bars, said]) for span in spans])
+    means = np.stack([mean_levels(corpus.levels[span : span + bars, said]) for span in spans])
     distance = np.nan_to_num(((means - wants[said]) ** 2).sum(axis=1), nan=np.inf)
     nearest = spans[np.argsort(distance, kind="stable")][np.arange(count) % len(spans)]
     return [corpus.plans[span : span + bars] for span in nearest]
@@ -87,7 +88,7 @@ def linear_plan(corpus: PlannedCorpus, wants: Floats) -> Floats:
     Args:
         wants: (A,) levels, NaN where nothing is said.
     """
-    usual = np.nan_to_num(_means(corpus.levels))
+    usual = np.nan_to_num(mean_levels(corpus.levels))
     levels = np.where(np.isfinite(corpus.levels), corpus.levels, usual) - usual
     mean = corpus.plans.mean(axis=0)
     products = levels.T @ levels
@@ -96,10 +97,3 @@ def linear_plan(corpus: PlannedCorpus, wants: Floats) -> Floats:
     )
     asked = np.where(np.isfinite(wants), wants - usual, 0.0)
     return np.clip(mean + asked @ weights, -1, 1)
-
-
-def _means(levels: Floats) -> Floats:
-    """(A,) means over bars without NaN; NaN where there is nothing else."""
-    known = np.isfinite(levels)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, levels, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)

@@ -122,22 +122,16 @@ def write_plans(folder: Path, plans: Floats32, attributes: Floats32, about: Plan
     atomic_write_text(folder / DESCRIPTION, about.to_text())
 
 
-def read_plans(folder: Path, *, model_weights: str | None = None) -> CorpusPlans:
-    """What `write_plans` wrote, memory-mapped: the pairs that a bridge is trained on.
+def read_plans(folder: Path) -> CorpusPlans:
+    """What `write_plans` wrote, memory-mapped.
 
     Args:
         folder: a run of `meloctl plans`.
-        model_weights: hash of the model whose plans are wanted; None for any.
 
     Raises:
-        MeloError: a file is missing or damaged, or the plans are another model's.
+        MeloError: a file is missing or damaged.
     """
     about = PlansJson.read(folder / DESCRIPTION, max_bytes=1 << 30)
-    if model_weights is not None and about.weights != model_weights:
-        raise MeloError(
-            f"{folder / DESCRIPTION}: plans of another model (weights {about.weights}, these are {model_weights}); make those "
-            f"of this one: {MADE_BY} CORPUS"
-        )
     bars = sum(piece.bars for piece in about.pieces)
     return CorpusPlans(
         plans=_mapped(folder / PLANS, (bars, about.plan_width)),

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from meloctl.dataset.store import Shard
 from meloctl.model.checkpoint import load_model, read_description
 from meloctl.plans.bar_course import LAGS, BarCourse, bar_course
 from meloctl.plans.linear_probes import probe_scores
-from meloctl.plans.plan_files import FILES, CorpusPlans, PlansJson, read_plans, write_plans
+from meloctl.plans.plan_files import FILES, CorpusPlans, PlannedFile, PlansJson, Side, read_plans, write_plans
 from meloctl.plans.planned_model import check_planned, plan_channel, plans_and_attributes
 from meloctl.plans.principal_components import PrincipalComponents, principal_components
 from meloctl.progress import ProgressReporter
@@ -111,28 +111,28 @@ def write_corpus_plans(plan: PlansPlan, cache: Path, folder: Path, reporter: Pro
     plans, measured = plans_and_attributes(pieces, channel, shard.vocabulary, reporter)
     attributes = [each.astype(np.float32) for each in measured]
     scale, lacking = _scale(attributes)
-    bars = np.array([len(x) for x in plans])
-    listed = zip(_names(plan, shard), shard.split, (np.cumsum(bars) - bars).tolist(), bars.tolist(), strict=True)
-    write_plans(
-        folder,
-        np.concatenate(plans),
-        np.concatenate(attributes),
-        PlansJson.from_json(
-            {
-                "format": "meloctl.plans/1",
-                "weights": inputs["weights"],
-                "plan_width": model.config.plan_width,
-                "attributes": ATTRIBUTES,
-                "scale": None if scale is None else scale.to_json(),
-                "pieces": [{"file": f, "split": s, "first_bar": b, "bars": n} for f, s, b, n in listed],
-            }
-        ),
+    about = PlansJson(
+        weights=inputs["weights"],
+        plan_width=model.config.plan_width,
+        attributes=ATTRIBUTES,
+        scale=scale,
+        pieces=_planned_files(plan, shard, [len(x) for x in plans]),
     )
+    write_plans(folder, np.concatenate(plans), np.concatenate(attributes), about)
     written = read_plans(folder)
     components = _draw(written, folder, title=f"Bars of {plan.recipe.label}: plans of {plan.model_name}")
     return RunOutput(
         files=[*FILES, PICTURE],
         results={"plans": _measured(written, components, plan.model_name), "messages": lacking},
+    )
+
+
+def _planned_files(plan: PlansPlan, shard: Shard, bars: list[int]) -> tuple[PlannedFile, ...]:
+    """The pieces of a shard, and which rows of the arrays are their bars."""
+    first = (np.cumsum(bars) - bars).tolist()
+    return tuple(
+        PlannedFile(file=name, split=cast(Side, side), first_bar=at, bars=n)
+        for name, side, at, n in zip(_names(plan, shard), shard.split, first, bars, strict=True)
     )
 
 
@@ -181,13 +181,13 @@ def _measured(written: CorpusPlans, components: PrincipalComponents, model: str)
         "attributes": {
             name: {
                 "unit": UNITS[a],
-                "mean": _known(np.nanmean(column)) if (column := _finite(attributes[:, a])).size else None,
-                "deviation": _known(np.nanstd(column)) if column.size else None,
-                "probe": estimate_json(scores[a]) if scores else None,
+                "mean": _known(column.mean()) if (column := _finite(attributes[:, a])).size else None,
+                "deviation": _known(column.std()) if column.size else None,
+                "probe": _estimate_json(scores[a]) if scores else None,
             }
             for a, name in enumerate(ATTRIBUTES)
         },
-        "course": course_json(bar_course([piece.plans for piece in every], random)),
+        "course": _course_json(bar_course([piece.plans for piece in every], random)),
     }
 
 
@@ -195,15 +195,15 @@ def _finite(column: np.ndarray) -> np.ndarray:
     return column[np.isfinite(column)]
 
 
-def course_json(course: BarCourse) -> dict[str, Any]:
+def _course_json(course: BarCourse) -> dict[str, Any]:
     """A course as JSON values."""
     return {
-        "variance": estimate_json(course.variance),
-        "autocorrelation": {str(k): estimate_json(e) for k, e in zip(LAGS, course.autocorrelation, strict=True)},
+        "variance": _estimate_json(course.variance),
+        "autocorrelation": {str(k): _estimate_json(e) for k, e in zip(LAGS, course.autocorrelation, strict=True)},
     }
 
 
-def estimate_json(e: Estimate) -> dict[str, float | None]:
+def _estimate_json(e: Estimate) -> dict[str, float | None]:
     """A number with its interval as JSON values; null where it is not known."""
     return {name: _known(value) for name, value in asdict(e).items()}
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from msgspec import Meta
 
-from analysis.arrays import Floats
+from analysis.arrays import Floats, Floats32
 from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
@@ -45,6 +45,13 @@ class AttributeScale(
     def attributes(self, levels: Floats) -> Floats:
         """(…, A) levels → attributes; NaN stays."""
         return np.asarray(levels * np.array(self.deviation) + np.array(self.mean))
+
+
+def mean_levels(levels: Floats | Floats32) -> Floats:
+    """(A,) means over bars of levels (T, A), without NaN; NaN where there is nothing else."""
+    known = np.isfinite(levels)
+    total = np.where(known, levels, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / np.where(known.any(axis=0), known.sum(axis=0), np.nan))
 
 
 def attribute_scale(pieces: Iterable[Floats], *, constant: float | None = None) -> AttributeScale:
