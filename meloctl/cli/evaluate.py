@@ -44,7 +44,8 @@ def evaluate(
         Path | None,
         typer.Option(
             "--model",
-            help="A run of meloctl train whose loss on held-out pieces to compute (default: none if MIDI is given).",
+            help="A run of meloctl train whose loss on held-out pieces to compute (default: none if MIDI is given); with --text "
+            "also default: the weights that came with meloctl.",
             show_default=False,
         ),
     ] = None,
@@ -72,7 +73,9 @@ def evaluate(
     meter: Meter = None,
     pedal: Pedal = False,
     fix_bars: FixBars = False,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the bootstrap.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed of the bootstrap; with --text also of the pieces.", min=0)
+    ] = 0,
     threads: Threads = None,
     work: Work = None,
     as_json: Json = False,

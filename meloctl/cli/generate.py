@@ -29,7 +29,8 @@ def generate(
     tempo: Annotated[
         float | None,
         typer.Option(
-            "--tempo", help="Tempo of all new bars, in quarter notes per minute (default: the model chooses)."
+            "--tempo",
+            help="Tempo of all new bars, in quarter notes per minute (default: by --like or --text, else the model chooses).",
         ),
     ] = None,
     key: Annotated[
@@ -98,7 +99,7 @@ def generate(
         float | None,
         typer.Option(
             "--text-strength",
-            help="How far texts are followed: 0 ignores them, above 1 exaggerates (default: 1).",
+            help="How far texts are followed: 0 (ignores them) to 5; above 1 mostly the tempo goes further (default: 1).",
             show_default=False,
         ),
     ] = None,

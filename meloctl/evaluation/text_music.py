@@ -8,14 +8,12 @@ rows, F fields, E width of an embedding.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
 from analysis.errors import MeloError
 from meloctl.bridge.bridge_file import load_bridge
-from meloctl.evaluation.text_cases import Language
 from meloctl.evaluation.text_cells import PlannedBars
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.new_bars import NewBars, bars_behind
@@ -31,7 +29,7 @@ from meloctl.model.meloformer.model import MeloFormer
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.text.captions import caption
-from meloctl.text.lexicon import Split
+from meloctl.text.lexicon import LANGUAGES, Split
 from meloctl.text.text_reading import reader
 from meloctl.text.texts_over_bars import TextCourse, course_of_texts
 from meloctl.workspace import file_hash
@@ -137,7 +135,7 @@ class BridgedMusic:
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
         """Words of the test split for levels (A,), in a random language, and the levels (A,) that they say."""
-        language = get_args(Language)[int(random.integers(2))]
+        language = LANGUAGES[int(random.integers(len(LANGUAGES)))]
         while True:
             nowhere = np.zeros(len(ATTRIBUTES))  # music that agrees with no scene
             found = caption(levels, language=language, split="test", random=random, music_A=nowhere)
