@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
-from analysis.errors import MeloError
 from meloctl.bridge.bridge_file import load_bridge
 from meloctl.evaluation.text_cells import PlannedBars
 from meloctl.generation.constraints import Constraints
@@ -24,8 +23,8 @@ from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.generation.steering import AskedMusic, SteeredBars, SteeredPiece
 from meloctl.machine import computes_in_half
 from meloctl.model.bar_plans import BarPlans
-from meloctl.model.checkpoint import load_model
-from meloctl.model.meloformer.model import MeloFormer
+from meloctl.model.checkpoint import load_model, read_description
+from meloctl.plans.planned_model import check_planned, plan_channel
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.text.captions import caption
@@ -57,14 +56,9 @@ class BridgedMusic:
         Raises:
             MeloError: a model without plans; one of the three is missing, damaged, or not made for the others.
         """
+        check_planned(read_description(model), model, field="model")
         loaded, _ = load_model(model)
-        if not isinstance(loaded, MeloFormer) or loaded.plans is None:
-            raise MeloError(
-                "it was trained without bar plans, so words cannot steer it; train one with them: meloctl train --plans 0.5",
-                field="model",
-                given=model,
-            )
-        self._model, self._channel = loaded, loaded.plans
+        self._model, self._channel = loaded, plan_channel(loaded)
         self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
         self._encoder = reader().encoder
         self._bridge = load_bridge(
