@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 CAPTIONS = 150
 EXAMPLES = 2_000
@@ -36,10 +35,7 @@ def measure(which: str) -> dict[str, object]:
 
     encoder = load_encoder(which)
     encoder.encode(["calm"])
-    figures: dict[str, object] = {
-        "encoder": which if len(which) < 20 else Path(which).parent.name,
-        "width": encoder.width,
-    }
+    figures: dict[str, object] = {"encoder": encoder.name, "width": encoder.width}
     figures |= {"load s": round(time.process_time() - begun, 2), "MB": round(_peak_mb() - memory)}
     begun = time.process_time()
     for i in range(TEXTS_TIMED):

@@ -17,8 +17,9 @@ from analysis.piece import Part
 from meloctl.bridge.bridge_file import BridgeJson, FrozenEncoder, PlannedModel, save_bridge
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_schedule import BridgeSchedule
+from meloctl.generation import steering
 from meloctl.generation.steady_tempo import steady_tempo
-from meloctl.generation.steering import SteeredBars
+from meloctl.generation.steering import SteeredBars, asked_music
 from meloctl.model.checkpoint import save_model
 from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
@@ -248,6 +249,30 @@ def test_replaced_bars_are_steered(root, how):
 )
 def test_a_mistake_is_one_line(root, words, line):
     assert line in mistake("generate", *words, *QUICK, work=root / "melo")
+
+
+def test_another_encoder_makes_the_vectors_of_texts(root, monkeypatch):
+    plain = load_encoder()
+
+    class Reversed:
+        """The default encoder with its numbers in the opposite order."""
+
+        name, fingerprint, width = "reversed", plain.fingerprint, plain.width
+
+        def encode(self, texts):
+            return plain.encode(texts)[:, ::-1]
+
+    monkeypatch.setattr(steering, "load_encoder", lambda which: {"reversed": Reversed()}[which])
+    weights = file_hash(only(root / "melo" / "model") / "model.safetensors")
+    where = SteeredBars(first=0, bars=4, piece_bars=4)
+    usual, other = (
+        asked_music(
+            Workspace(root / "melo"), ["calm", "3: loud"], where, model_weights=weights, encoder=encoder, strength=1.0
+        )
+        for encoder in (None, "reversed")
+    )
+    assert np.allclose(usual.vectors, plain.encode(["calm", "loud"]), atol=1e-5)
+    assert np.allclose(other.vectors, usual.vectors[:, ::-1], atol=1e-5)
 
 
 def test_a_short_piece_cannot_lead_bars_behind_its_end(root, tmp_path):

@@ -7,10 +7,11 @@ import pytest
 
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.text.captions import caption
-from meloctl.text.courses import shape_levels
+from meloctl.text.courses import course_saying, shape_levels
 from meloctl.text.described_music import music_caption, random_caption, remarkable, section_means, told_course
 from meloctl.text.facts import NamedFacts, fact_sayings
 from meloctl.text.lexicon import LANGUAGES, all_words
+from meloctl.text.sayings import word_for
 from meloctl.text.scenes import agreeing_scenes, all_scenes, scenes_of
 
 A = len(ATTRIBUTES)
@@ -114,6 +115,15 @@ def test_strong_levels_get_strong_words():
     assert means[0] + 0.3 < means[1] < means[2] - 0.3
 
 
+def test_a_negation_says_the_other_side():
+    random = np.random.default_rng(0)
+    drawn = [word_for("tempo", 0.6, "en", "train", random) for _ in range(300)]
+    denied = [word for word in drawn if word.text.startswith("not ")]
+    assert len(denied) > 20
+    assert all(word.levels["tempo"] > 0 for word in denied)
+    assert "not at all slow" in {word.text for word in denied}
+
+
 def test_small_levels_are_moderate():
     random = np.random.default_rng(0)
     texts = {
@@ -150,6 +160,17 @@ def test_shapes():
     np.testing.assert_allclose(shape_levels("falling", 2), [1.2, -1.2])
     np.testing.assert_allclose(shape_levels("arch", 3), [-1.2, 1.2, -1.2])
     np.testing.assert_allclose(shape_levels("valley", 4), [1.2, -1.2, -1.2, 1.2])
+
+
+def test_levels_that_jump_are_no_shape():
+    random, course = np.random.default_rng(0), np.full((4, A), NAN)
+    course[:, 0] = [1.2, -1.2, 1.2, -1.2]
+    assert [course_saying(course, "en", "train", random) for _ in range(30)] == [None] * 30
+    course[:, 0] = [-0.5, -0.1, 0.2, 0.6]
+    told = [told for _ in range(30) if (told := course_saying(course, "en", "train", random)) is not None]
+    assert len(told) > 10
+    for one in told:
+        np.testing.assert_array_equal(one.course_SA[:, 0], shape_levels("rising", 4))
 
 
 def test_a_course_over_bars():

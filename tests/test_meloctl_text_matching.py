@@ -76,6 +76,11 @@ def test_a_longer_phrase_wins_over_its_words():
     assert said("neither fast nor slow") == [[("neither fast nor slow", {"tempo": 0.0})]]
 
 
+def test_of_equal_splits_the_one_with_the_longer_first_phrase_holds():
+    assert [shown(item.tokens) for item in matched(tokens_of("声音高"), TABLE)] == ["声音", "高"]  # not 声, 音高
+    assert said("to begin with soft dynamics, then loud")[0][0][0] == "soft"
+
+
 def test_a_scene_that_is_denied_is_not_its_opposite():
     assert said("not a thunderstorm")[0][0][1] is None
 

@@ -6,6 +6,7 @@ from irrelevant_texts import CHINESE, ENGLISH
 
 from analysis.errors import MeloError
 from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.text.lexicon import all_words
 from meloctl.text.text_reading import reader
 from meloctl.text.texts_over_bars import course_of_texts
 
@@ -48,10 +49,36 @@ def test_words_win_over_scenes(known):
     assert reading.line() == "understood: soft (quiet), low, dense, sustained (thunderstorm)"
 
 
+def test_words_that_disagree_meet_in_the_middle(known):
+    assert known.read("fast and slow").wants[TEMPO] == 0
+    np.testing.assert_allclose(known.read("very fast, slow").wants[TEMPO], (1.2 * 1.4 - 1.2) / 2)
+
+
+@pytest.mark.parametrize("text", ["very pianissimo", "very very very quiet", "非常非常非常安静"])
+def test_levels_end_at_two_standard_deviations(known, text):
+    assert known.read(text).wants[LOUDNESS] == -2
+
+
+def test_likeness_says_nothing_faint():
+    unseen = reader(splits=("train",))
+    texts = [word.text for word in all_words() if word.split == "test"]
+    found = [(text, saying) for text in texts for saying in unseen.read(text).sections[0].understood]
+    levels = [abs(level) for text, saying in found if saying.words == text for level in saying.levels.values()]
+    assert len(levels) > 50
+    assert min(levels) >= 0.4
+
+
 def test_unseen_words_are_taken_for_what_they_are_like_and_it_is_told():
     reading = reader(splits=("train",)).read("a sluggish tune")  # sluggish stands in the test half
     assert reading.wants[TEMPO] < -0.5
     assert 'slow (taken from "sluggish")' in reading.line()
+
+
+def test_all_readers_share_one_encoder_and_known_words_need_none(known, monkeypatch):
+    unseen = reader(splits=("train",))
+    assert unseen.encoder is known.encoder
+    monkeypatch.setattr(known.encoder, "encode", lambda texts: pytest.fail(f"{texts} were encoded"))
+    assert known.read("slow at first, then a thunderstorm for piano").says_something
 
 
 def test_a_denied_unseen_word_turns_round():

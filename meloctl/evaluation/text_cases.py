@@ -4,7 +4,7 @@ None of their words stands in a training caption (the lexicon's `train` split), 
 """
 
 from functools import cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -13,8 +13,8 @@ from analysis.arrays import Floats
 from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.text.lexicon import Language
 
-Language = Literal["en", "zh"]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

@@ -8,14 +8,11 @@ rows, F fields, E width of an embedding.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from analysis.arrays import Floats, Floats32
-from analysis.errors import MeloError
 from meloctl.bridge.bridge_file import load_bridge
-from meloctl.evaluation.text_cases import Language
 from meloctl.evaluation.text_cells import PlannedBars
 from meloctl.generation.constraints import Constraints
 from meloctl.generation.new_bars import NewBars, bars_behind
@@ -26,12 +23,12 @@ from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.generation.steering import AskedMusic, SteeredBars, SteeredPiece
 from meloctl.machine import computes_in_half
 from meloctl.model.bar_plans import BarPlans
-from meloctl.model.checkpoint import load_model
-from meloctl.model.meloformer.model import MeloFormer
+from meloctl.model.checkpoint import load_model, read_description
+from meloctl.plans.planned_model import check_planned, plan_channel
 from meloctl.rows.attributes import ATTRIBUTES
 from meloctl.rows.codec import Rows, nearest_tempo
 from meloctl.text.captions import caption
-from meloctl.text.lexicon import Split
+from meloctl.text.lexicon import LANGUAGES, Split
 from meloctl.text.text_reading import reader
 from meloctl.text.texts_over_bars import TextCourse, course_of_texts
 from meloctl.workspace import file_hash
@@ -59,14 +56,9 @@ class BridgedMusic:
         Raises:
             MeloError: a model without plans; one of the three is missing, damaged, or not made for the others.
         """
+        check_planned(read_description(model), model, field="model")
         loaded, _ = load_model(model)
-        if not isinstance(loaded, MeloFormer) or loaded.plans is None:
-            raise MeloError(
-                "it was trained without bar plans, so words cannot steer it; train one with them: meloctl train --plans 0.5",
-                field="model",
-                given=model,
-            )
-        self._model, self._channel = loaded, loaded.plans
+        self._model, self._channel = loaded, plan_channel(loaded)
         self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
         self._encoder = reader().encoder
         self._bridge = load_bridge(
@@ -137,7 +129,7 @@ class BridgedMusic:
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
         """Words of the test split for levels (A,), in a random language, and the levels (A,) that they say."""
-        language = get_args(Language)[int(random.integers(2))]
+        language = LANGUAGES[int(random.integers(len(LANGUAGES)))]
         while True:
             nowhere = np.zeros(len(ATTRIBUTES))  # music that agrees with no scene
             found = caption(levels, language=language, split="test", random=random, music_A=nowhere)

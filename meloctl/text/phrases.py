@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from analysis.json_spec import JsonSpec
-from meloctl.text.lexicon import Level, Shape, Split, all_words, lexicon
+from meloctl.text.lexicon import Language, Level, Shape, Split, all_words, lexicon
 from meloctl.text.scenes import all_scenes
 from meloctl.text.text_tokens import Tokens, tokens_of
 
@@ -63,7 +63,7 @@ class ReaderWords(
     instruments: tuple[str, ...]
     """A text does not choose instruments: they are named as not understood, and nothing is made of them."""
 
-    fillers: dict[Literal["en", "zh"], tuple[str, ...]]
+    fillers: dict[Language, tuple[str, ...]]
 
 
 @cache
