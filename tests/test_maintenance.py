@@ -84,7 +84,8 @@ def test_weights_are_shipped_with_a_card(tmp_path, monkeypatch, capsys):
     rows = [line.split(" | ") for line in card.splitlines() if line.startswith(("| one |", "| two |", "| all |"))][2:]
     assert [row[0] for row in rows] == ["| one", "| two", "| all"]
     pieces, notes = ([int(row[k].replace(",", "")) for row in rows] for k in (1, 2))
-    assert pieces[0] + pieces[1] == pieces[2] > 0
+    sides = run.manifest_value("results", "training")["pieces"]
+    assert pieces[0] + pieces[1] == pieces[2] == sides["validation"] + sides["test"] > 0
     assert notes[0] + notes[1] == notes[2] == 40 * pieces[2]  # every piece has 40 notes
     bits = [[float(x.strip(" |")) for x in row[3:]] for row in rows]
     assert all(abs(all_of - sum(parts)) < 0.03 for all_of, *parts in bits)
