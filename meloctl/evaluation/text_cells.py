@@ -165,13 +165,8 @@ class CellMaker:
             return load_cell(path)
         n = cell.size(self.pieces)
         seeds = range(self.seed, self.seed + n)
-        wanted = np.full((n, len(ATTRIBUTES)), np.nan)
-        if cell.condition in _RANDOM_CELLS:
-            columns = [ATTRIBUTES.index(name) for name in RANDOM_WANTED]
-            wanted[:, columns] = np.random.default_rng(self.seed).uniform(
-                -_RANDOM_LEVEL, _RANDOM_LEVEL, (n, len(columns))
-            )
-        steered = self._steered(cell, wanted, seeds)
+        wanted, texts = self._asked(cell, n)
+        steered = self._steered(cell, wanted, texts, seeds)
         rows = self.music.write(steered, self.bars, seeds)
         written = folder / "pieces" / cell.name
         written.mkdir(parents=True, exist_ok=True)
@@ -185,24 +180,35 @@ class CellMaker:
         save_cell(measures, path)
         return measures
 
-    def _steered(self, cell: TextCell, wanted: Floats, seeds: Sequence[int]) -> list[PlannedBars | None]:
-        """What steers each piece; None for no plan. What captions say replaces what was to be said in `wanted` (N, A)."""
+    def _asked(self, cell: TextCell, n: int) -> tuple[Floats, list[tuple[str, ...]]]:
+        """(N, A) the levels that each piece is asked for, NaN where none is drawn at random; and its texts, if there are any."""
+        wanted = np.full((n, len(ATTRIBUTES)), np.nan)
+        if cell.condition not in _RANDOM_CELLS:
+            return wanted, [cell.texts] * n
+        columns = [ATTRIBUTES.index(name) for name in RANDOM_WANTED]
+        drawn = np.random.default_rng(self.seed).uniform(-_RANDOM_LEVEL, _RANDOM_LEVEL, (n, len(columns)))
+        wanted[:, columns] = drawn
+        if cell.condition == "random":
+            return wanted, [()] * n
+        random = np.random.default_rng(self.seed)
+        captions = [self.music.caption(levels, random) for levels in wanted]
+        return np.stack([said for _, said in captions]), [(text,) for text, _ in captions]
+
+    def _steered(
+        self, cell: TextCell, wanted: Floats, texts: Sequence[tuple[str, ...]], seeds: Sequence[int]
+    ) -> list[PlannedBars | None]:
+        """What steers each piece, by its texts or by wanted levels (N, A); None for no plan."""
         n, random = len(seeds), np.random.default_rng(self.seed)
         condition, shape = cell.condition, (self.bars, self.music.plan_width)
         if condition == "none":
             return [None] * n
         if condition == "zero":
             return [PlannedBars(plans=np.zeros(shape))] * n
-        if condition in ("text", "unseen"):
-            return list(self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=condition == "unseen"))
+        if condition in ("text", "captions", "unseen", "unseen captions"):
+            return list(self.music.of_texts(texts, self.bars, seeds, unseen=condition.startswith("unseen")))
         if condition == "shuffled":
-            plans = [one.plans for one in self.music.of_texts([cell.texts] * n, self.bars, seeds, unseen=False)]
+            plans = [one.plans for one in self.music.of_texts(texts, self.bars, seeds, unseen=False)]
             return [PlannedBars(plans=plan[:, random.permutation(shape[1])]) for plan in plans]
-        if condition in ("captions", "unseen captions"):
-            captions = [self.music.caption(levels, random) for levels in wanted]
-            wanted[:] = np.stack([said for _, said in captions])
-            texts = [(text,) for text, _ in captions]
-            return list(self.music.of_texts(texts, self.bars, seeds, unseen=condition == "unseen captions"))
         if condition == "random":
             return list(self.music.of_wants(wanted, self.bars, seeds))
         return self._rival(cell, seeds)

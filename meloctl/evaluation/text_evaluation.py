@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.atomic_write import atomic_write_text
-from analysis.corpus import SkippedFile, find_files, fingerprint, read_files
+from analysis.corpus import ReadFile, find_files, fingerprint, read_files
 from analysis.errors import MeloError
 from analysis.reading import AS_IT_STANDS, READER
 from meloctl.bridge.bridge_file import DESCRIPTION, MADE_BY, WEIGHTS
@@ -21,8 +21,8 @@ from meloctl.evaluation.text_evaluation_tables import text_evaluation_page
 from meloctl.evaluation.text_music import TRAIN_WORDS, BridgedMusic
 from meloctl.generation.options import Sampling
 from meloctl.generation.steering import bridge_folder, bridge_inputs
+from meloctl.plans.planned_model import plans_and_attributes
 from meloctl.progress import ProgressReporter
-from meloctl.rows.attributes import bar_attributes
 from meloctl.rows.codec import encode
 from meloctl.text.text_reading import reader
 from meloctl.threads import check_threads, using_threads
@@ -132,13 +132,13 @@ def _understood(cases: TextCases) -> dict[str, list[str]]:
 def _planned_corpus(files: list[Path], music: BridgedMusic, reporter: ProgressReporter) -> PlannedCorpus:
     """Plans and levels of every bar of real pieces. Raises MeloError where no file can be read."""
     reporter.stage("plans of the reference", len(files))
-    plans, levels = [], []
-    for found in read_files(files, reading=AS_IT_STANDS, on_file=reporter.advance):
-        if not isinstance(found, SkippedFile):
-            rows, _ = encode(found.piece, music.vocabulary)
-            plans.append(music.plans_of(rows))
-            levels.append(music.scale.levels(bar_attributes(rows, music.vocabulary)))
+    read = (found for found in read_files(files, reading=AS_IT_STANDS) if isinstance(found, ReadFile))
+    pieces = (encode(found.piece, music.vocabulary)[0] for found in read)
+    plans, attributes = plans_and_attributes(pieces, music.channel, music.vocabulary, reporter)
     if not plans:
         raise MeloError("no file of it could be read; run meloctl corpus check on it to see why", field="reference")
-    first = np.cumsum([0, *map(len, plans)])
-    return PlannedCorpus(plans=np.concatenate(plans).astype(np.float64), levels=np.concatenate(levels), first=first)
+    return PlannedCorpus(
+        plans=np.concatenate(plans).astype(np.float64),
+        levels=music.scale.levels(np.concatenate(attributes)),
+        first=np.cumsum([0, *map(len, plans)]),
+    )

@@ -57,7 +57,7 @@ class BridgedMusic:
         """
         check_planned(read_description(model), model, field="model")
         self._model, _ = load_model(model)
-        self._channel = plan_channel(self._model)
+        self.channel = plan_channel(self._model)
         self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
         self._encoder, self._bridge_folder = reader().encoder, bridge
         self._bridge = load_bridge(
@@ -80,10 +80,6 @@ class BridgedMusic:
             digest.update(name.encode())
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-    def plans_of(self, rows: Rows) -> Floats32:
-        """(T, D) plans of a piece of rows (L, F)."""
-        return self._channel.of_rows(rows, self.vocabulary)
 
     def of_texts(
         self, texts: Sequence[tuple[str, ...]], bars: int, seeds: Sequence[int], *, unseen: bool
@@ -122,7 +118,7 @@ class BridgedMusic:
             strength=1.0,
         )
         where = SteeredBars(first=0, bars=len(course.wants), piece_bars=len(course.wants))
-        pieces = asked.pieces(self._channel, self.vocabulary, where, seeds)
+        pieces = asked.pieces(self.channel, self.vocabulary, where, seeds)
         return [PlannedBars(plans=one.plans.vectors.astype(np.float64), tempo=one.tempo) for one in pieces]
 
     def caption(self, levels: Floats, random: np.random.Generator) -> tuple[str, Floats]:
@@ -153,6 +149,6 @@ class BridgedMusic:
             return None
         vectors, tempo = one.plans.astype(np.float32), one.tempo
         if tempo is None:
-            planned = steady_tempo(self._channel.read_out(vectors)[:, 0])
+            planned = steady_tempo(self.channel.read_out(vectors)[:, 0])
             tempo = nearest_tempo(np.exp2(planned), self.vocabulary)
         return SteeredPiece(plans=BarPlans(vectors=vectors, given=np.ones(len(vectors), dtype=np.bool_)), tempo=tempo)

@@ -3,7 +3,7 @@ said."""
 
 from collections.abc import Sequence
 
-from meloctl.formatting import number
+from meloctl.formatting import capitalised, number
 from meloctl.html.axes import LEFT, RIGHT, Frame, path_of, svg_chart
 from meloctl.html.markup import Html, tag
 from meloctl.html.offset_chart import consecutive
@@ -57,7 +57,7 @@ def _words(piece: AskedPiece) -> list[str]:
     if asked.like is not None:
         return [f"Asked to be like {asked.like}, bar by bar"]
     quoted = [f"“{text.text}”" + (f" from new bar {text.bar} on" if text.bar > 1 else "") for text in asked.texts]
-    return [f"Asked: {', '.join(quoted)}", *(line[:1].upper() + line[1:] for line in asked.understood)]
+    return [f"Asked: {', '.join(quoted)}", *map(capitalised, asked.understood)]
 
 
 def _chart(a: int, piece: AskedPiece) -> Html:
