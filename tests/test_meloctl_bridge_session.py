@@ -14,10 +14,9 @@ from analysis.corpus import find_files
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
 from meloctl.bridge.bar_conditions import BarConditions
-from meloctl.bridge.bridge_captions import span_caption
+from meloctl.bridge.bridge_captions import span_caption, written_caption
 from meloctl.bridge.bridge_file import load_bridge
 from meloctl.bridge.bridge_quality import correlation, span_course
-from meloctl.bridge.bridge_captions import written_caption
 from meloctl.bridge.bridge_sampler import sample_plans
 from meloctl.bridge.options import BridgeOptions
 from meloctl.bridge.session import planned_corpus

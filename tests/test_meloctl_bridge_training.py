@@ -255,7 +255,10 @@ def test_a_span_of_which_nothing_is_said_has_no_text():
 
 def test_half_of_the_spans_of_a_piece_with_captions_have_one_of_these():
     plans, levels = np.zeros((40, 16), dtype=np.float32), np.ones((40, 8), dtype=np.float32)
-    pieces = [PlannedPiece(plans=plans, levels=levels, captions=("one", "two")), PlannedPiece(plans=plans, levels=levels)]
+    pieces = [
+        PlannedPiece(plans=plans, levels=levels, captions=("one", "two")),
+        PlannedPiece(plans=plans, levels=levels),
+    ]
 
     def read(text, levels):
         return SpanText(text, np.full(levels.shape, 0.5, dtype=np.float32))

@@ -54,7 +54,8 @@ def plan_bridge(space: Workspace, options: BridgeOptions) -> BridgePlan:
     reading = Reading.from_json(stats.manifest.options, where=stats.folder.name)
     paths = find_files(corpus)
     weights, encoder = file_hash(folder / "model.safetensors"), load_encoder(options.encoder)
-    captions, notes = {}, []
+    captions: dict[Path, tuple[str, ...]] = {}
+    notes: list[str] = []
     if options.captions is not None:
         captions, notes = _written_captions(options.captions, paths, corpus)
     recipe = Recipe(

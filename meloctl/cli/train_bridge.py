@@ -19,8 +19,8 @@ def train_bridge(
         Path | None,
         typer.Option(
             "--captions",
-            help='JSON lines {"location": "a.mid", "caption": "…"}, as MidiCaps has them: captions that were written for files of '
-            "the corpus, beside those that are made.",
+            help='JSON lines {"location": "a.mid", "caption": "…"}, as MidiCaps has them: captions that were written for files '
+            "of the corpus, beside those that are made.",
             show_default=False,
         ),
     ] = None,
