@@ -18,9 +18,8 @@ from analysis.corpus import ReadFile, find_files, read_files
 from analysis.intervals import mean_estimates
 from meloctl.formatting import text_table, with_interval
 from meloctl.generation.constraints import Constraints
-from meloctl.generation.new_bars import bars_behind
+from meloctl.generation.new_pieces import new_piece_writers
 from meloctl.generation.options import Sampling
-from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.steering import SteeredBars
 from meloctl.machine import computes_in_half
@@ -52,10 +51,10 @@ def rows_of_files(folder: str, count: int, bars: int, model: Model) -> list[Rows
 def written(model: Model, plans: list[BarPlans | None], bars: int, seed: int) -> list[Rows]:
     """(L, F) a piece under each of the plans."""
     rows: list[Rows] = []
-    fresh = bars_behind(None, Constraints(bars=bars), model.vocabulary, header_changes=model.header_changes)
     for first in range(0, len(plans), TOGETHER):
         some = plans[first : first + TOGETHER]
-        writers = RowWriters([fresh] * len(some), [np.random.default_rng(seed + first + i) for i in range(len(some))])
+        seeds = range(seed + first, seed + first + len(some))
+        writers = new_piece_writers(model, Constraints(bars=bars), [None] * len(some), seeds)
         generate(model, writers, Sampling(), half=computes_in_half("cpu"), plans=some)
         rows += [writers.rows(i) for i in range(len(some))]
     return rows

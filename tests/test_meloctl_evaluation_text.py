@@ -16,6 +16,7 @@ from meloctl.evaluation.options import EvaluateOptions
 from meloctl.evaluation.text_cases import CourseCase, SceneCase, TextCases, TextPair
 from meloctl.evaluation.text_evaluation import TEXT_EVALUATION_JSON, evaluate_texts
 from meloctl.evaluation.text_music import BridgedMusic
+from meloctl.generation import steering
 from meloctl.model.checkpoint import save_model
 from meloctl.progress import SilentReporter
 from meloctl.rows.attribute_scale import AttributeScale
@@ -79,6 +80,21 @@ def test_a_whole_evaluation(model, tmp_path, monkeypatch):
     assert len(list(run.folder.glob("pieces/text-*/*.mid"))) == 2 * len(CASES.requests())
     assert (run.folder / "text_evaluation.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert evaluate_texts(Workspace(tmp_path), options, SilentReporter()).folder == run.folder
+
+
+@pytest.mark.parametrize("setting", ["_GUIDANCE", "_MOST_LEVEL", "STEPS"])
+def test_other_plans_of_texts_are_another_evaluation(model, tmp_path, monkeypatch, setting):
+    keys = []
+
+    def once(_, recipe, make):
+        keys.append(recipe.key)
+
+    monkeypatch.setattr(Workspace, "once", once)
+    options = EvaluateOptions(text=True, model=model, bridge=model, pieces=2, bars=4)
+    for value in (2, 2, 3):
+        monkeypatch.setattr(steering, setting, value)
+        evaluate_texts(Workspace(tmp_path), options, SilentReporter())
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_plans_and_pieces_follow_their_seeds_alone(model):

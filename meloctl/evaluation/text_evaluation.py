@@ -1,6 +1,7 @@
 """One `meloctl evaluate --text`: which model is judged by which texts, and the files of the run."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from analysis.atomic_write import atomic_write_text
 from analysis.corpus import SkippedFile, find_files, fingerprint, read_files
 from analysis.errors import MeloError
 from analysis.reading import AS_IT_STANDS, READER
-from meloctl.bridge.bridge_file import MADE_BY, WEIGHTS
+from meloctl.bridge.bridge_file import DESCRIPTION, MADE_BY, WEIGHTS
 from meloctl.evaluation.options import EvaluateOptions
 from meloctl.evaluation.plan_rivals import PlannedCorpus
 from meloctl.evaluation.text_cases import TextCases, text_cases
@@ -18,7 +19,8 @@ from meloctl.evaluation.text_cells import CellMaker, cells_of, measure_cells
 from meloctl.evaluation.text_evaluation_json import FORMAT, TextResults
 from meloctl.evaluation.text_evaluation_tables import text_evaluation_page
 from meloctl.evaluation.text_music import TRAIN_WORDS, BridgedMusic
-from meloctl.generation.steering import bridge_folder
+from meloctl.generation.options import Sampling
+from meloctl.generation.steering import bridge_folder, bridge_inputs
 from meloctl.progress import ProgressReporter
 from meloctl.rows.attributes import bar_attributes
 from meloctl.rows.codec import encode
@@ -40,10 +42,12 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
     folder = chosen_model(space, None if options.model is None else str(options.model))
     weights = file_hash(folder / "model.safetensors")
     bridge = options.bridge or bridge_folder(space, weights, reader().encoder.fingerprint)
-    if not (bridge / WEIGHTS).is_file():
-        raise MeloError(f"no {WEIGHTS} in it; make a bridge with: {MADE_BY}", field="bridge", given=bridge)
+    for name in (WEIGHTS, DESCRIPTION):
+        if not (bridge / name).is_file():
+            raise MeloError(f"no {name} in it; make a bridge with: {MADE_BY}", field="bridge", given=bridge)
     files = find_files(options.reference) if options.reference else []
-    pieces, bars = options.text_size
+    (pieces, bars), cases = options.text_size, text_cases()
+    understood = _understood(cases)
     recipe = Recipe(
         stage="eval",
         command="evaluate",
@@ -51,9 +55,10 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
             "format": FORMAT,
             "reader": READER,
             "model": {"path": str(folder.resolve()), "weights": weights},
-            "bridge": file_hash(bridge / WEIGHTS),
-            "texts": text_cases().to_json(),
-            "read": text_hash("\n".join(lines for some in _understood(text_cases()).values() for lines in some)),
+            **bridge_inputs(bridge),
+            "sampling": asdict(Sampling()),
+            "texts": cases.to_json(),
+            "read": text_hash("\n".join(line for lines in understood.values() for line in lines)),
             "reference": fingerprint(files, options.reference) if options.reference else None,
         },
         options={"text": True, "pieces": pieces, "bars": bars, "seed": options.seed},
@@ -62,7 +67,8 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
 
     def make(run: Path) -> RunOutput:
         with using_threads(options.threads or 1):
-            return _evaluate(run, BridgedMusic(folder, bridge), model_label(folder), files, options, reporter)
+            found = _evaluate(run, BridgedMusic(folder, bridge), cases, files, options, reporter)
+        return _write(run, {"format": FORMAT, "model": model_label(folder), "understood": understood, **found})
 
     return space.once(recipe, make)
 
@@ -70,18 +76,17 @@ def evaluate_texts(space: Workspace, options: EvaluateOptions, reporter: Progres
 def _evaluate(
     run: Path,
     music: BridgedMusic,
-    label: str,
+    cases: TextCases,
     files: list[Path],
     options: EvaluateOptions,
     reporter: ProgressReporter,
-) -> RunOutput:
-    """Every cell, then the files of the run.
+) -> dict[str, Any]:
+    """What was found in all cells of the cases, and of how many pieces.
 
     Args:
-        label: the model's name.
         files: of the reference.
     """
-    cases, (pieces, bars) = text_cases(), options.text_size
+    pieces, bars = options.text_size
     before = music.weights_hash()
     corpus = _planned_corpus(files, music, reporter) if files else None
     maker = CellMaker(
@@ -99,17 +104,18 @@ def _evaluate(
     if corpus is not None:
         real = np.stack([corpus.plans[first : first + bars] for first in corpus.spans(bars)])
     results = TextResults(cases, measured, music.scale, options.seed).to_json(real)
-    found: dict[str, Any] = {
-        "format": FORMAT,
-        "model": label,
+    return {
         "weights_before": before,
         "weights_after": music.weights_hash(),
         "pieces": pieces,
         "bars": bars,
         "seed": options.seed,
-        "understood": _understood(cases),
         **results,
     }
+
+
+def _write(run: Path, found: dict[str, Any]) -> RunOutput:
+    """The files of the run."""
     atomic_write_text(
         run / TEXT_EVALUATION_JSON, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )

@@ -15,9 +15,8 @@ from analysis.arrays import Floats, Floats32
 from meloctl.bridge.bridge_file import load_bridge
 from meloctl.evaluation.text_cells import PlannedBars
 from meloctl.generation.constraints import Constraints
-from meloctl.generation.new_bars import NewBars, bars_behind
+from meloctl.generation.new_pieces import new_piece_writers
 from meloctl.generation.options import Sampling
-from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.generation.steering import AskedMusic, SteeredBars, SteeredPiece
@@ -57,16 +56,16 @@ class BridgedMusic:
             MeloError: a model without plans; one of the three is missing, damaged, or not made for the others.
         """
         check_planned(read_description(model), model, field="model")
-        loaded, _ = load_model(model)
-        self._model, self._channel = loaded, plan_channel(loaded)
+        self._model, _ = load_model(model)
+        self._channel = plan_channel(self._model)
         self._readers = {False: reader(), True: reader(splits=TRAIN_WORDS)}
-        self._encoder = reader().encoder
+        self._encoder, self._bridge_folder = reader().encoder, bridge
         self._bridge = load_bridge(
             bridge,
             model_weights=file_hash(model / "model.safetensors"),
             encoder_fingerprint=self._encoder.fingerprint,
         )
-        self.vocabulary = loaded.vocabulary
+        self.vocabulary = self._model.vocabulary
         self.scale = self._bridge.about.scale
 
     @property
@@ -119,8 +118,7 @@ class BridgedMusic:
             course=course,
             vectors=vectors,
             bridge=self._bridge,
-            scale=self.scale,
-            bridge_weights="",
+            bridge_folder=self._bridge_folder,
             strength=1.0,
         )
         where = SteeredBars(first=0, bars=len(course.wants), piece_bars=len(course.wants))
@@ -141,10 +139,9 @@ class BridgedMusic:
         """Pieces (L, F) under plans, or without."""
         rows: list[Rows] = []
         for first in range(0, len(seeds), _MOST_TOGETHER):
-            some = [self._steering(one) for one in steered[first : first + _MOST_TOGETHER]]
-            new = [self._new_bars(bars, one) for one in some]
-            randoms = [np.random.default_rng(seed) for seed in seeds[first : first + _MOST_TOGETHER]]
-            writers = RowWriters(new, randoms)
+            together = slice(first, first + _MOST_TOGETHER)
+            some = [self._steering(one) for one in steered[together]]
+            writers = new_piece_writers(self._model, Constraints(bars=bars), some, seeds[together])
             plans = [None if one is None else one.plans for one in some]
             generate(self._model, writers, Sampling(), half=computes_in_half("cpu"), plans=plans)
             rows += [writers.rows(n) for n in range(len(some))]
@@ -159,12 +156,3 @@ class BridgedMusic:
             planned = steady_tempo(self._channel.read_out(vectors)[:, 0])
             tempo = nearest_tempo(np.exp2(planned), self.vocabulary)
         return SteeredPiece(plans=BarPlans(vectors=vectors, given=np.ones(len(vectors), dtype=np.bool_)), tempo=tempo)
-
-    def _new_bars(self, bars: int, one: SteeredPiece | None) -> NewBars:
-        return bars_behind(
-            None,
-            Constraints(bars=bars),
-            self.vocabulary,
-            header_changes=self._model.header_changes,
-            tempo=None if one is None else one.tempo,
-        )

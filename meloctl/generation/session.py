@@ -18,9 +18,8 @@ from meloctl.generation.continuation import Prompt, continued
 from meloctl.generation.edit_messages import edited_messages
 from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
-from meloctl.generation.new_bars import bars_behind
+from meloctl.generation.new_pieces import new_piece_writers
 from meloctl.generation.plan import GenerationPlan
-from meloctl.generation.row_writers import RowWriters
 from meloctl.generation.sampler import generate
 from meloctl.generation.sounds import sounds_beside
 from meloctl.generation.steering import SteeredPiece
@@ -105,14 +104,7 @@ def _compose(
     on_bar: Callable[[], None],
 ) -> tuple[list[GeneratedPiece], int]:
     """Pieces of new bars, behind a prompt if there is one, and the most bytes of cache."""
-    before, room = (prompt.rows, prompt.room) if prompt else (None, None)
-    tempos = [None] * len(plan.seeds) if steered is None else [piece.tempo for piece in steered]
-    changes = model.header_changes
-    new = [
-        bars_behind(before, plan.constraints, model.vocabulary, room=room, header_changes=changes, tempo=tempo)
-        for tempo in tempos
-    ]
-    writers = RowWriters(new, [np.random.default_rng(seed) for seed in plan.seeds])
+    writers = new_piece_writers(model, plan.constraints, steered or [None] * len(plan.seeds), plan.seeds, prompt=prompt)
 
     def unfinished(piece: int) -> bytes | None:
         rows = writers.complete_bars(piece)

@@ -14,7 +14,7 @@ from analysis.arrays import Floats, Floats32, Ints
 from analysis.errors import MeloError
 from meloctl.bridge.bar_conditions import BarConditions
 from meloctl.bridge.bridge_file import DESCRIPTION, WEIGHTS, Bridge, BridgeJson, load_bridge
-from meloctl.bridge.bridge_sampler import MOST_STRENGTH, sample_plans
+from meloctl.bridge.bridge_sampler import MOST_STRENGTH, STEPS, sample_plans
 from meloctl.formatting import count
 from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.model.bar_plans import BarPlans, PlanChannel
@@ -109,11 +109,13 @@ class AskedMusic:
     """(K, E) of the texts, by the bridge's encoder."""
 
     bridge: Bridge
-    scale: AttributeScale
-    bridge_weights: str
-    """Hash of them."""
-
+    bridge_folder: Path
     strength: float
+
+    @property
+    def scale(self) -> AttributeScale:
+        """From levels to attributes."""
+        return self.bridge.about.scale
 
     def pieces(
         self, channel: PlanChannel, vocabulary: Vocabulary, where: SteeredBars, seeds: Sequence[int]
@@ -150,8 +152,8 @@ class AskedMusic:
         wants = np.round(np.nan_to_num(self.course.wants, nan=99.0), 4).tolist()
         return {
             "encoder": self.bridge.about.encoder.fingerprint,
-            "bridge": self.bridge_weights,
             "wants": text_hash(str(wants)),
+            **bridge_inputs(self.bridge_folder),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -228,10 +230,17 @@ def asked_music(
         course=course,
         vectors=course.vectors(used),
         bridge=bridge,
-        scale=bridge.about.scale,
-        bridge_weights=file_hash(folder / WEIGHTS),
+        bridge_folder=folder,
         strength=strength,
     )
+
+
+def bridge_inputs(folder: Path) -> dict[str, Any]:
+    """For recipes: the bridge of a folder, with its scale, and the numbers with which texts become plans and tempos."""
+    return {
+        "bridge": {name: file_hash(folder / name) for name in (WEIGHTS, DESCRIPTION)},
+        "text_plans": {"guidance": _GUIDANCE, "steps": STEPS, "most_level": _MOST_LEVEL},
+    }
 
 
 def bridge_folder(space: Workspace, model_weights: str, encoder: str) -> Path:
