@@ -14,7 +14,7 @@ from analysis.corpus import find_files
 from analysis.errors import MeloError
 from masks.spec import MaskSpec
 from meloctl.bridge.bar_conditions import BarConditions
-from meloctl.bridge.bridge_captions import span_caption
+from meloctl.bridge.bridge_captions import span_caption, written_caption
 from meloctl.bridge.bridge_file import load_bridge
 from meloctl.bridge.bridge_quality import correlation, span_course
 from meloctl.bridge.bridge_sampler import sample_plans
@@ -127,6 +127,7 @@ def test_a_finished_bridge_is_not_trained_again(work, trained):
         (("--seed", "-1"), "--seed -1: give 0 to 4,294,967,295"),
         (("--encoder", "nowhere"), "nowhere"),
         (("--model", "nowhere"), "--model nowhere: no model.json"),
+        (("--captions", "nowhere"), "nowhere: cannot read these captions: no such file or directory"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(work, options, line):
@@ -211,3 +212,37 @@ def test_correlation_skips_what_is_unknown():
 def test_options_know_their_ranges():
     with pytest.raises(MeloError, match=r"minutes nan: give more than 0"):
         BridgeOptions(minutes=float("nan"))
+
+
+def test_captions_that_were_written_for_files_are_trained_on(work, tmp_path):
+    files, captions = find_files(work.parent / "corpus"), tmp_path / "captions.jsonl"
+    said = [(file.name, "a slow purple song") for file in files] + [("other.mid", "x"), (files[0].name, "y" * 501)]
+    captions.write_text("".join(json.dumps({"location": a, "caption": b}) + "\n" for a, b in said))
+    given = ("train-bridge", "--model", work.parent / "planned", "--minutes", "0.05", "--captions", captions)
+    done = meloctl_here(*given, work=work)
+    assert done.returncode == 0, done.stderr
+    n = len(files)
+    assert (
+        f"{n} captions of {n} files; left out: 1 caption of no file of the corpus, 1 longer than 500 characters or without words"
+        in done.stderr + done.stdout
+    )
+    plain = json.loads(meloctl_here(*given[:-2], "--json", work=work).stdout)
+    assert facts(*given, work=work)["texts"] != plain["texts"]
+
+
+def test_what_a_written_caption_asks_for_is_what_is_measured():
+    levels = np.tile(np.arange(8, dtype=np.float32), (12, 1))
+    text, wants = written_caption("a slow purple song", levels)
+    tempo = ATTRIBUTES.index("tempo")
+    assert text == "a slow purple song"
+    assert (wants[:, tempo] == levels[:, tempo]).all()
+    assert np.isnan(np.delete(wants, tempo, axis=1)).all()
+
+
+def test_captions_belong_to_their_pieces(work):
+    shard = make_shard(find_files(work.parent / "corpus"), default_vocabulary(), work.parent / "rows2")
+    written = [(str(n),) for n in range(len(shard))]
+    corpus = planned_corpus(shard, plan_channel(load_model(work.parent / "planned")[0]), SilentReporter(), written)
+    for side, pieces in (("train", corpus.training), ("validation", corpus.held_out)):
+        expected = [(str(n),) for n, of_side in enumerate(shard.split) if of_side == side]
+        assert [piece.captions for piece in pieces] == expected

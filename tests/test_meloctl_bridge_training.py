@@ -32,11 +32,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = BridgeSizes(plan_width=16, attributes=8, text_width=32, width=64, layers=2, heads=2, hidden=128)
 
 
+def unread(text, levels):
+    raise AssertionError("these pieces have no captions of their own")
+
+
 def planted(seed, pieces, count):
     """Examples of planted pieces."""
     generator = np.random.default_rng(seed)
     made = [planted_piece(int(generator.integers(8, 80)), generator) for _ in range(pieces)]
-    examples = make_examples(made, count, planted_caption, generator)
+    examples = make_examples(made, count, planted_caption, generator, read=unread)
     texts = distinct_texts(examples)
     return bridge_examples(made, examples, texts, np.stack([planted_embedding(text) for text in texts]))
 
@@ -223,7 +227,11 @@ def test_some_spans_have_two_texts_and_some_wants_a_course():
     generator = np.random.default_rng(0)
     levels = np.linspace(-1, 1, 40, dtype=np.float32)[:, None] + np.zeros((1, 8), dtype=np.float32)
     examples = make_examples(
-        [PlannedPiece(plans=np.zeros((40, 16), dtype=np.float32), levels=levels)], 300, planted_caption, generator
+        [PlannedPiece(plans=np.zeros((40, 16), dtype=np.float32), levels=levels)],
+        300,
+        planted_caption,
+        generator,
+        read=unread,
     )
     two = [e for e in examples if len(e.texts) == 2]
     assert 20 < len(two) < 100
@@ -239,7 +247,25 @@ def test_a_span_of_which_nothing_is_said_has_no_text():
         return SpanText("", np.full(levels.shape, np.nan, dtype=np.float32))
 
     pieces = [planted_piece(9, np.random.default_rng(0))]
-    examples = make_examples(pieces, 2, silent, np.random.default_rng(0))
+    examples = make_examples(pieces, 2, silent, np.random.default_rng(0), read=unread)
     assert distinct_texts(examples) == []
     made = bridge_examples(pieces, examples, ["other"], np.ones((1, 32), dtype=np.float32))
     assert (made.conditions[0].text == -1).all()
+
+
+def test_half_of_the_spans_of_a_piece_with_captions_have_one_of_these():
+    plans, levels = np.zeros((40, 16), dtype=np.float32), np.ones((40, 8), dtype=np.float32)
+    pieces = [
+        PlannedPiece(plans=plans, levels=levels, captions=("one", "two")),
+        PlannedPiece(plans=plans, levels=levels),
+    ]
+
+    def read(text, levels):
+        return SpanText(text, np.full(levels.shape, 0.5, dtype=np.float32))
+
+    examples = make_examples(pieces, 400, planted_caption, np.random.default_rng(0), read=read)
+    written = [e for e in examples if e.texts[0] in ("one", "two")]
+    assert {e.piece for e in written} == {0}
+    assert 0.4 < len(written) / sum(e.piece == 0 for e in examples) < 0.6
+    assert {e.texts for e in written} == {("one",), ("two",)}
+    assert all((e.wants == 0.5).all() and (e.section == 0).all() for e in written)

@@ -11,6 +11,7 @@ from meloctl.rows.attribute_scale import mean_levels
 from meloctl.text.captions import caption
 from meloctl.text.described_music import music_caption
 from meloctl.text.lexicon import LANGUAGES
+from meloctl.text.text_reading import reader
 
 _REMARKS = 0.5
 """Share of the captions that say what is remarkable of the bars, as captions of music do; the others say any of it."""
@@ -41,6 +42,18 @@ def span_caption(levels: Floats32, generator: np.random.Generator) -> SpanText:
         music_A=mean_levels(levels),
     )
     return SpanText(said.text, wants)
+
+
+def written_caption(text: str, levels: Floats32) -> SpanText:
+    """A caption that was written for a piece, and what it asks of bars of it: where the reader understands it, what is measured.
+    Words that it does not understand reach the bridge by their embedding alone.
+
+    Args:
+        text: the caption.
+        levels: (T, A) of each bar, NaN where a bar has none.
+    """
+    read = reader().read(text).over_bars(len(levels))
+    return SpanText(text, np.where(np.isnan(read), np.nan, mean_levels(levels)).astype(np.float32))
 
 
 def _course(wants: Floats32) -> Floats | None:

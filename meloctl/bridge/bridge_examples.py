@@ -22,6 +22,9 @@ MOST_LEVEL = 2.0
 _SECTIONS, _COURSE = 0.25, 0.15
 """Shares of the spans that two texts ask for, one a section, and of the wants that go straight from one level to another."""
 
+_WRITTEN = 0.5
+"""Share of the spans of a piece with captions of its own that have one of these."""
+
 
 class SpanText(NamedTuple):
     """A text that asks for bars, and what it asks of each."""
@@ -36,6 +39,9 @@ class SpanText(NamedTuple):
 Captioner = Callable[[Floats32, np.random.Generator], SpanText]
 """Bars as music has them, their levels (T, A) with NaN where they have none → a text that may ask for them."""
 
+CaptionReader = Callable[[str, Floats32], SpanText]
+"""A caption that was written for a piece, and the levels (T, A) of bars of it → the caption, and what it asks of these bars."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlannedPiece:
@@ -46,6 +52,9 @@ class PlannedPiece:
 
     levels: Floats32
     """(T, A) of each bar, NaN where a bar has none."""
+
+    captions: tuple[str, ...] = ()
+    """That were written for it."""
 
     def __len__(self) -> int:
         return len(self.plans)
@@ -85,22 +94,40 @@ class BridgeExamples:
 
 
 def make_examples(
-    pieces: Sequence[PlannedPiece], count: int, caption: Captioner, generator: np.random.Generator
+    pieces: Sequence[PlannedPiece],
+    count: int,
+    caption: Captioner,
+    generator: np.random.Generator,
+    *,
+    read: CaptionReader,
 ) -> list[BridgeExample]:
-    """Spans of pieces with captions, each piece as often as its number of bars says."""
+    """Spans of pieces with captions, each piece as often as its number of bars says.
+
+    Args:
+        pieces: to take spans of.
+        count: number of spans.
+        caption: makes a text for bars.
+        generator: draws all of it.
+        read: says what captions that pieces have of their own ask for.
+    """
     bars = np.array([len(piece) for piece in pieces])
     chosen = generator.choice(len(pieces), size=count, p=bars / bars.sum())
-    return [_example(pieces[piece], int(piece), caption, generator) for piece in chosen]
+    return [_example(pieces[piece], int(piece), caption, generator, read) for piece in chosen]
 
 
-def _example(piece: PlannedPiece, index: int, caption: Captioner, generator: np.random.Generator) -> BridgeExample:
+def _example(
+    piece: PlannedPiece, index: int, caption: Captioner, generator: np.random.Generator, read: CaptionReader
+) -> BridgeExample:
     least, most = min(LEAST_BARS, len(piece)), min(WINDOW, len(piece))
     length = round(math.exp(generator.uniform(math.log(least), math.log(most))))
     first = int(generator.integers(len(piece) - length + 1)) if generator.random() < 0.75 else 0
     levels, section = piece.levels[first : first + length], np.zeros(length, dtype=np.int64)
-    if length >= 2 * LEAST_BARS and generator.random() < _SECTIONS:
-        section[int(generator.integers(LEAST_BARS // 2, length - LEAST_BARS // 2 + 1)) :] = 1
-    asked = [caption(levels[section == k], generator) for k in range(section[-1] + 1)]
+    if piece.captions and generator.random() < _WRITTEN:
+        asked = [read(piece.captions[int(generator.integers(len(piece.captions)))], levels)]
+    else:
+        if length >= 2 * LEAST_BARS and generator.random() < _SECTIONS:
+            section[int(generator.integers(LEAST_BARS // 2, length - LEAST_BARS // 2 + 1)) :] = 1
+        asked = [caption(levels[section == k], generator) for k in range(section[-1] + 1)]
     wants = np.concatenate([np.clip(a.wants, -MOST_LEVEL, MOST_LEVEL) for a in asked])
     return BridgeExample(
         piece=index, first=first, wants=wants.astype(np.float32), section=section, texts=tuple(a.text for a in asked)

@@ -1,6 +1,7 @@
 """The options of `meloctl train-bridge`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.errors import MeloError
 from meloctl.text.encoders import DEFAULT_ENCODER
@@ -20,6 +21,9 @@ class BridgeOptions:
     """A run of meloctl train, or "default"; None for the latest run, else the default weights."""
 
     encoder: str = DEFAULT_ENCODER
+    captions: Path | None = None
+    """JSON lines of captions that were written for files of the corpus; None for none."""
+
     minutes: float = 10.0
     seed: int = 0
 

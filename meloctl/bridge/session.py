@@ -1,6 +1,7 @@
 """One `meloctl train-bridge`: from a music model with plans and a corpus to a bridge."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from analysis.arrays import Floats, Floats32
 from analysis.atomic_write import atomic_write
 from analysis.errors import MeloError
-from meloctl.bridge.bridge_captions import span_caption
+from meloctl.bridge.bridge_captions import span_caption, written_caption
 from meloctl.bridge.bridge_examples import BridgeExample, PlannedPiece, bridge_examples, distinct_texts, make_examples
 from meloctl.bridge.bridge_file import (
     DESCRIPTION,
@@ -27,7 +28,7 @@ from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.bridge.bridge_training import BridgeTrainConfig, train_bridge
 from meloctl.bridge.plan import BridgePlan
 from meloctl.bridge.text_embeddings import text_embeddings
-from meloctl.dataset.corpus_rows import corpus_rows
+from meloctl.dataset.corpus_rows import corpus_rows, encoded_files
 from meloctl.dataset.store import Shard
 from meloctl.model.bar_plans import PlanChannel
 from meloctl.model.checkpoint import load_model
@@ -90,7 +91,11 @@ def _make(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporte
         fingerprint=inputs["fingerprint"],
         reading=plan.reading,
     )
-    corpus = planned_corpus(shard, channel, reporter)
+    written = None
+    if plan.captions:
+        files = encoded_files(plan.paths, shard, plan.reading)
+        written = [plan.captions.get(path, ()) for path in files]
+    corpus = planned_corpus(shard, channel, reporter, written)
     generator = np.random.default_rng(plan.options.seed)
     spans = _spans(corpus.training, _TRAINING_SPANS, generator)
     held_out_spans = _spans(corpus.held_out, _HELD_OUT_SPANS, generator)
@@ -115,11 +120,22 @@ def _make(plan: BridgePlan, cache: Path, folder: Path, reporter: ProgressReporte
 
 def _spans(pieces: list[PlannedPiece], most: int, generator: np.random.Generator) -> list[BridgeExample]:
     count = min(most, math.ceil(sum(map(len, pieces)) / _BARS_A_SPAN))
-    return make_examples(pieces, count, span_caption, generator)
+    return make_examples(pieces, count, span_caption, generator, read=written_caption)
 
 
-def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporter) -> BridgeCorpus:
+def planned_corpus(
+    shard: Shard,
+    channel: PlanChannel,
+    reporter: ProgressReporter,
+    captions: Sequence[tuple[str, ...]] | None = None,
+) -> BridgeCorpus:
     """Plans and levels of the pieces of a shard, but those of its test side.
+
+    Args:
+        shard: of P pieces.
+        channel: of the model whose plans they are.
+        reporter: gets a stage.
+        captions: (P,) those that were written for each piece; None where there are none.
 
     Raises:
         MeloError: no pieces on the training or on the validation side.
@@ -138,13 +154,14 @@ def planned_corpus(shard: Shard, channel: PlanChannel, reporter: ProgressReporte
         same = ", ".join(name for name, d in zip(ATTRIBUTES, differs, strict=True) if not d)
         reporter.message(f"Never differs in this corpus, so no text can ask for it: {same}")
 
-    def planned(plans: list[Floats32], attributes: list[Floats]) -> list[PlannedPiece]:
+    def planned(side: str, plans: list[Floats32], attributes: list[Floats]) -> list[PlannedPiece]:
+        written = [c for c, s in zip(captions or [()] * len(shard), shard.split, strict=True) if s == side]
         return [
-            PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32))
-            for p, a in zip(plans, attributes, strict=True)
+            PlannedPiece(plans=p, levels=np.where(differs, scale.levels(a), np.nan).astype(np.float32), captions=c)
+            for p, a, c in zip(plans, attributes, written, strict=True)
         ]
 
-    return BridgeCorpus(training=planned(*train), held_out=planned(*validation), scale=scale)
+    return BridgeCorpus(training=planned("train", *train), held_out=planned("validation", *validation), scale=scale)
 
 
 def _description(

@@ -1,11 +1,12 @@
 """meloctl train-bridge: fit the bridge from texts to the bar plans of a music model."""
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, PlannedModel, Work, following, importing, outcome, report, run_once, workspace
+from meloctl.cli.common import Json, PlannedModel, Work, following, importing, outcome, report, run_once, say, workspace
 
 
 def train_bridge(
@@ -14,6 +15,15 @@ def train_bridge(
         str,
         typer.Option("--encoder", help="Text encoder: use, e5, or the folder of a sentence-transformers model."),
     ] = "use",
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            "--captions",
+            help='JSON lines {"location": "a.mid", "caption": "…"}, as MidiCaps has them: captions that were written for files '
+            "of the corpus, beside those that are made.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[float, typer.Option("--minutes", help="Time of training, in minutes.")] = 10.0,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of captions, weights and noise.")] = 0,
     work: Work = None,
@@ -31,7 +41,10 @@ def train_bridge(
         from meloctl.bridge.session import bridge_lines, write_bridge
 
     space = workspace(work)
-    plan = plan_bridge(space, BridgeOptions(model=model, encoder=encoder, minutes=minutes, seed=seed))
+    options = BridgeOptions(model=model, encoder=encoder, captions=captions, minutes=minutes, seed=seed)
+    plan = plan_bridge(space, options)
+    for note in plan.notes:
+        say(note)
     run = run_once(space, plan.recipe, partial(write_bridge, plan, space.cache))
     results = run.manifest_value("results", "bridge")
     lines = [*bridge_lines(results), outcome(run), following("generate", "--bars", "32", "--text", "calm", work=work)]

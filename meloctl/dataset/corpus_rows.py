@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from analysis.corpus import ReadFile, read_files
 from analysis.reading import READER, Reading
 from meloctl import __version__
 from meloctl.dataset.store import FORMAT, Shard, make_shard, read_shard
@@ -46,3 +47,17 @@ def corpus_rows(
             return read_shard(stem)
         reporter.stage("encoding", len(paths))
         return make_shard(paths, vocabulary, stem, reading=reading, on_file=reporter.advance)
+
+
+def encoded_files(paths: Sequence[Path], shard: Shard, reading: Reading) -> list[Path]:
+    """The file of each piece of a shard, among those that it was made of. Files are read again where some of them could not be:
+    rows keep no names.
+
+    Args:
+        paths: of the corpus.
+        shard: from `corpus_rows`.
+        reading: as there.
+    """
+    if len(paths) == len(shard):
+        return list(paths)
+    return [read.path for read in read_files(paths, reading=reading) if isinstance(read, ReadFile)]

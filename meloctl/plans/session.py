@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 
 from analysis.arrays import Floats32
-from analysis.corpus import ReadFile, find_files, fingerprint, read_files
+from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.intervals import Estimate
 from analysis.reading import AS_IT_STANDS, READER, Reading
-from meloctl.dataset.corpus_rows import corpus_rows
+from meloctl.dataset.corpus_rows import corpus_rows, encoded_files
 from meloctl.dataset.store import Shard
 from meloctl.model.checkpoint import load_model, read_description
 from meloctl.plans.bar_course import LAGS, BarCourse, bar_course
@@ -137,14 +137,11 @@ def _planned_files(plan: PlansPlan, shard: Shard, bars: list[int]) -> tuple[Plan
 
 
 def _names(plan: PlansPlan, shard: Shard) -> list[str]:
-    """Paths of the shard's pieces below the corpus. Files are read again where some of them could not be: rows keep no names."""
+    """Paths of the shard's pieces below the corpus."""
     root = Path(plan.recipe.inputs["corpus"])
     root = root if root.is_dir() else root.parent
-    found = plan.files
-    if len(found) != len(shard):
-        found = [read.path for read in read_files(plan.files, reading=plan.reading) if isinstance(read, ReadFile)]
-    names = [path.resolve() for path in found]
-    return [str(p.relative_to(root)) if p.is_relative_to(root) else str(p) for p in names]
+    paths = [path.resolve() for path in encoded_files(plan.files, shard, plan.reading)]
+    return [str(p.relative_to(root)) if p.is_relative_to(root) else str(p) for p in paths]
 
 
 def _scale(attributes: list[Floats32]) -> tuple[AttributeScale | None, list[str]]:

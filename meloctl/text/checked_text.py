@@ -36,3 +36,12 @@ def checked_text(text: str) -> str:
     if not any(character.isalpha() for character in text):
         raise MeloError("has no letters; say how the music should be, as in 'calm and slow'", field="text", given=text)
     return shown_line(text)
+
+
+def is_text(text: str) -> bool:
+    """Whether `checked_text` takes a text."""
+    try:
+        checked_text(text)
+    except MeloError:
+        return False
+    return True
