@@ -1,12 +1,16 @@
 """meloctl generate: write new music with a trained model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meloctl.cli.common import Json, Work, importing, outcome, progress, report, say, workspace
 from meloctl.formatting import byte_size, piece_line
+
+if TYPE_CHECKING:
+    from meloctl.generation.options import GenerateOptions
+    from meloctl.workspace import Workspace
 
 
 def generate(
@@ -167,8 +171,6 @@ def generate(
     """
     with importing():
         from meloctl.generation.options import GenerateOptions, Sampling
-        from meloctl.generation.plan import plan_generation
-        from meloctl.generation.session import generate_pieces
 
     options = GenerateOptions(
         model=model,
@@ -192,7 +194,14 @@ def generate(
         sound=sound,
         threads=threads,
     )
-    space = workspace(work)
+    _write_pieces(workspace(work), options, as_json=as_json)
+
+
+def _write_pieces(space: "Workspace", options: "GenerateOptions", *, as_json: bool) -> None:
+    with importing():
+        from meloctl.generation.plan import plan_generation
+        from meloctl.generation.session import generate_pieces
+
     plan = plan_generation(space, options)
     for message in plan.messages:
         say(message)
@@ -208,5 +217,5 @@ def generate(
             say(f"{piece['file']}: {message}")
     cache_bytes = run.manifest_value("results", "cache_bytes")
     say(f"Cached keys and values took {byte_size(cache_bytes)} at most")
-    facts = {**(pieces[0] if count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}
+    facts = {**(pieces[0] if options.count == 1 else {"pieces": pieces}), "cache_bytes": cache_bytes}
     report([*map(piece_line, pieces), outcome(run)], facts, as_json=as_json)

@@ -118,6 +118,11 @@ def bars_behind(
     )
 
 
+def count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
+    """How many bars rows (L, F) open."""
+    return int((rows[:, INSTRUMENT] == vocabulary.bar).sum())
+
+
 def masked_bars(
     context: Rows,
     first: int,

@@ -13,6 +13,7 @@ from meloctl.generation.constraints import Constraints, check_bars
 from meloctl.generation.continuation import Prompt, encode_prompt
 from meloctl.generation.edit_messages import container_messages, kept_messages
 from meloctl.generation.infill import Infill, encode_infill
+from meloctl.generation.new_bars import count_bars
 from meloctl.generation.options import GenerateOptions, Sampling
 from meloctl.generation.parse_options import parse_bars_range, parse_constraints, parse_infill_parts
 from meloctl.generation.steering import AskedMusic, SteeredBars, Steering, asked_music, like_music
@@ -21,7 +22,7 @@ from meloctl.plans.planned_model import check_planned
 from meloctl.rows.codec import Rows, encode
 from meloctl.rows.general_midi import instrument_name
 from meloctl.rows.parts import PartId, part_ids
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
+from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 from meloctl.score.editing import with_new_parts
 from meloctl.score.note_channels import check_new_parts
 from meloctl.score.soundfont import find_soundfont
@@ -83,7 +84,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
     vocabulary = default_vocabulary()
     like = None if options.like is None else _read_like(options.like, vocabulary)
     if like is not None and options.infill is None and options.bars is None:
-        options = replace(options, bars=int((like[:, INSTRUMENT] == vocabulary.bar).sum()))
+        options = replace(options, bars=count_bars(like, vocabulary))
     constraints = parse_constraints(options, vocabulary)
     source = _read_source(options, constraints, vocabulary)
     if isinstance(source, Prompt):
@@ -93,9 +94,10 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         raise MeloError(
             f"{model} was not trained with infill; train one that is: meloctl train, without `infill 0`", field="infill"
         )
-    steering = _steering(space, options, model, like, _new_bars(source, constraints), vocabulary)
+    where, weights = _new_bars(source, constraints), file_hash(model / "model.safetensors")
+    steering = _steering(space, options, model, weights, like, where, vocabulary)
     return GenerationPlan(
-        recipe=_recipe(options, model, steering),
+        recipe=_recipe(options, model, weights, steering),
         model_folder=model,
         model_name=model_label(model),
         source=source,
@@ -109,7 +111,7 @@ def plan_generation(space: Workspace, options: GenerateOptions) -> GenerationPla
         messages=(
             *_model_messages(space, options, model),
             *_messages(source, vocabulary),
-            *_steering_messages(steering, _new_bars(source, constraints), vocabulary),
+            *_steering_messages(steering, where, vocabulary),
         ),
     )
 
@@ -132,6 +134,7 @@ def _steering(
     space: Workspace,
     options: GenerateOptions,
     model: Path,
+    weights: str,
     like: Rows | None,
     where: SteeredBars,
     vocabulary: Vocabulary,
@@ -147,7 +150,7 @@ def _steering(
         space,
         options.text,
         where,
-        model_weights=file_hash(model / "model.safetensors"),
+        model_weights=weights,
         encoder=options.encoder,
         strength=1.0 if options.text_strength is None else options.text_strength,
     )
@@ -159,7 +162,7 @@ def _steering_messages(steering: Steering | None, where: SteeredBars, vocabulary
         return tuple(capitalised(line) for line in steering.course.lines)
     if steering is None:
         return ()
-    bars = int((steering.rows[:, INSTRUMENT] == vocabulary.bar).sum())
+    bars = count_bars(steering.rows, vocabulary)
     if bars < where.bars:
         return (f"{steering.file} ends after {count(bars, 'bar')} of the {where.bars} to write; those behind are free",)
     return (f"{steering.file} has {bars - where.bars:,} more, left out",) if bars > where.bars else ()
@@ -206,7 +209,7 @@ def _check_channels(source: MidiSource, ids: Sequence[PartId], vocabulary: Vocab
     check_new_parts(source, parts[len(source.piece.parts) :])
 
 
-def _recipe(options: GenerateOptions, model: Path, steering: Steering | None) -> Recipe:
+def _recipe(options: GenerateOptions, model: Path, weights: str, steering: Steering | None) -> Recipe:
     files = {"prompt": options.prompt, "infill": options.infill, "like": options.like}
     given = asdict(options if options.infill else replace(options, bars=options.new_bars))
     del given["model"]  # its weights are an input
@@ -218,7 +221,7 @@ def _recipe(options: GenerateOptions, model: Path, steering: Steering | None) ->
         command="generate",
         inputs={
             "model": model_label(model),
-            "weights": file_hash(model / "model.safetensors"),
+            "weights": weights,
             "reader": READER,
             **{name: file_hash(path) for name, path in files.items() if path},
             **({} if steering is None else steering.inputs()),

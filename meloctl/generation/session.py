@@ -18,6 +18,7 @@ from meloctl.generation.continuation import Prompt, continued
 from meloctl.generation.edit_messages import edited_messages
 from meloctl.generation.infill import Infill, infilled
 from meloctl.generation.infill_pieces import InfillProgress, fill_segments
+from meloctl.generation.new_bars import count_bars
 from meloctl.generation.new_pieces import new_piece_writers
 from meloctl.generation.plan import GenerationPlan
 from meloctl.generation.sampler import generate
@@ -33,7 +34,7 @@ from meloctl.rows.attributes import bar_attributes
 from meloctl.rows.codec import Rows, decode, encode
 from meloctl.rows.grammar import check_rows
 from meloctl.rows.parts import part_names
-from meloctl.rows.vocabulary import INSTRUMENT, Vocabulary, default_vocabulary
+from meloctl.rows.vocabulary import Vocabulary, default_vocabulary
 from meloctl.score.join_notes import EditedMidi
 from meloctl.score.playable import playable
 from meloctl.threads import using_threads
@@ -108,7 +109,7 @@ def _compose(
 
     def unfinished(piece: int) -> bytes | None:
         rows = writers.complete_bars(piece)
-        has_new_bars = _count_bars(rows, model.vocabulary) > (prompt.row_bars if prompt else 0)
+        has_new_bars = count_bars(rows, model.vocabulary) > (prompt.row_bars if prompt else 0)
         return _generated(rows, prompt, model.vocabulary).data if has_new_bars else None
 
     with _saving_unfinished(folder, plan.seeds, lambda: [unfinished(i) for i in range(len(writers))]):
@@ -121,7 +122,7 @@ def _compose(
 
 def _generated(rows: Rows, prompt: Prompt | None, vocabulary: Vocabulary) -> GeneratedPiece:
     """The piece of generated rows (L, F), behind the bars of the prompt with which they begin."""
-    new_bars = _count_bars(rows, vocabulary) - (prompt.row_bars if prompt else 0)
+    new_bars = count_bars(rows, vocabulary) - (prompt.row_bars if prompt else 0)
     errors = check_rows(rows, vocabulary)
     if prompt:
         n_bars = prompt.bars + new_bars
@@ -148,10 +149,6 @@ def _edited(
         facts={**facts, "messages": edited_messages(edited)},
         grammar_errors=errors,
     )
-
-
-def _count_bars(rows: Rows, vocabulary: Vocabulary) -> int:
-    return int((rows[:, INSTRUMENT] == vocabulary.bar).sum())
 
 
 def _infill(
