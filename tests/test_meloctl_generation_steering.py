@@ -20,7 +20,8 @@ from meloctl.bridge.bridge_schedule import BridgeSchedule
 from meloctl.generation import steering
 from meloctl.generation.steady_tempo import steady_tempo
 from meloctl.generation.steering import SteeredBars, asked_music
-from meloctl.model.checkpoint import save_model
+from meloctl.model.checkpoint import load_model, save_model
+from meloctl.plans.planned_model import plan_channel
 from meloctl.rows.attribute_scale import AttributeScale
 from meloctl.rows.attributes import ATTRIBUTES, bar_attributes
 from meloctl.rows.codec import encode
@@ -273,6 +274,23 @@ def test_another_encoder_makes_the_vectors_of_texts(root, monkeypatch):
     )
     assert np.allclose(usual.vectors, plain.encode(["calm", "loud"]), atol=1e-5)
     assert np.allclose(other.vectors, usual.vectors[:, ::-1], atol=1e-5)
+
+
+def test_the_bridge_is_told_which_bars_and_how_strongly(root, monkeypatch):
+    told = []
+
+    def sample_plans(_, conditions, seeds, *, text_strength):
+        told.append((conditions.first_bar, conditions.piece_bars, len(conditions), list(seeds), text_strength))
+        return np.zeros((len(seeds), 4, D), dtype=np.float32)
+
+    monkeypatch.setattr(steering, "sample_plans", sample_plans)
+    space, where = Workspace(root / "melo"), SteeredBars(first=2, bars=4, piece_bars=7)
+    model, _ = load_model(folder := space.latest("model").folder)
+    weights = file_hash(folder / "model.safetensors")
+    asked = asked_music(space, ["fast"], where, model_weights=weights, encoder=None, strength=1.5)
+    pieces = asked.pieces(plan_channel(model), V, where, range(3, 5))
+    assert told == [(2, 7, 4, [3, 4], 3.0)]  # guidance 2 at strength 1
+    assert [np.flatnonzero(piece.plans.given).tolist() for piece in pieces] == [[2, 3, 4, 5]] * 2
 
 
 def test_a_short_piece_cannot_lead_bars_behind_its_end(root, tmp_path):
