@@ -1,0 +1,1 @@
+"""Transcription: from the sound of a recording to notes, and from notes to parts."""
