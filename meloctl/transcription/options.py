@@ -36,9 +36,7 @@ class TranscribeOptions:
         if self.parts is not None and not 1 <= self.parts <= MOST_PARTS:
             raise MeloError(f"give how many parts play, 1 to {MOST_PARTS}", field="parts", given=self.parts)
         if self.tempo is not None and not SLOWEST <= self.tempo <= FASTEST:
-            raise MeloError(
-                f"give quarter notes a minute, {SLOWEST:g} to {FASTEST:g}", field="tempo", given=self.tempo
-            )
+            raise MeloError(f"give quarter notes a minute, {SLOWEST:g} to {FASTEST:g}", field="tempo", given=self.tempo)
         _ = self.signature
 
     @cached_property
