@@ -17,9 +17,7 @@ def beats(times, downbeats=(), metre=(4, 4)):
 
 def signatures(ticks):
     bars = ticks.bars
-    return list(
-        zip(bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True)
-    )
+    return list(zip(bars.signature_tick.tolist(), bars.numerator.tolist(), bars.denominator.tolist(), strict=True))
 
 
 def test_steady_beats_have_one_round_tempo():

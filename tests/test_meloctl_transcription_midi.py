@@ -72,10 +72,15 @@ def test_what_was_written_is_what_is_read(tmp_path_factory, seed, count, parts):
     random = np.random.default_rng(seed)
     onset = random.uniform(0, 5, count)
     notes = NoteTable.of(
-        onset, onset + random.uniform(0, 2, count), random.integers(58, 62, count), part=random.integers(0, parts, count)
+        onset,
+        onset + random.uniform(0, 2, count),
+        random.integers(58, 62, count),
+        part=random.integers(0, parts, count),
     )
     drums = random.integers(0, parts + 1)
-    kinds = [TranscribedPart(program=int(random.integers(128)) * (i != drums), is_drum=i == drums) for i in range(parts)]
+    kinds = [
+        TranscribedPart(program=int(random.integers(128)) * (i != drums), is_drum=i == drums) for i in range(parts)
+    ]
     piece = piece_of(transcription(notes, kinds), tempo=97.0)
     path = tmp_path_factory.mktemp("midi") / "a.mid"
     write_midi(piece, path)

@@ -57,5 +57,3 @@ def _one_at_a_time(notes: NoteTable, onset: Ints, offset: Ints) -> tuple[Ints, I
     out = offset.copy()
     out[order[:-1][same]] = np.minimum(offset[order[:-1][same]], onset[order[1:][same]])
     return np.sort(order), out
-
-
