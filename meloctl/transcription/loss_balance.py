@@ -27,8 +27,8 @@ def parallel_weights(losses: Sequence[float]) -> list[float]:
 def dwa_weights(last: Sequence[float], before: Sequence[float], temperature: float) -> list[float]:
     """Weights that sum to 1 and are larger for losses that fall slowly: softmax((last / before) / temperature).
 
-    Source: Liu, Johns and Davison (2019), "End-to-end multi-task learning with attention": dynamic weight average. There the weights
-    sum to the number of losses.
+    Source: dynamic weight average of Liu, Johns and Davison (2019), "End-to-end multi-task learning with attention", where the
+    weights sum to the number of losses.
 
     Args:
         last: the losses of the last span of training.

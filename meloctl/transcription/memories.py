@@ -28,7 +28,14 @@ class HebbianMemory(nn.Module):
         self.maps = _Maps(width)
 
     def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        return cells + hebbian_readout(*self.maps(cells), mask).transpose(1, 2)
+        """Cells with what they recall.
+
+        Args:
+            cells: (B, D, N).
+            mask: (B, N) from 0 to 1.
+        """
+        queries, keys, values = self.maps(cells)
+        return cells + hebbian_readout(queries, keys, values, mask).transpose(1, 2)
 
 
 class LinearMemory(nn.Module):
@@ -39,7 +46,14 @@ class LinearMemory(nn.Module):
         self.maps = _Maps(width)
 
     def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        return cells + linear_attention(*self.maps(cells), mask).transpose(1, 2)
+        """Cells with what they recall.
+
+        Args:
+            cells: (B, D, N).
+            mask: (B, N) from 0 to 1.
+        """
+        queries, keys, values = self.maps(cells)
+        return cells + linear_attention(queries, keys, values, mask).transpose(1, 2)
 
 
 class FlowMemory(nn.Module):
@@ -50,7 +64,14 @@ class FlowMemory(nn.Module):
         self.maps = _Maps(width)
 
     def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        return cells + flow_attention(*self.maps(cells), mask).transpose(1, 2)
+        """Cells with what they recall.
+
+        Args:
+            cells: (B, D, N).
+            mask: (B, N) from 0 to 1.
+        """
+        queries, keys, values = self.maps(cells)
+        return cells + flow_attention(queries, keys, values, mask).transpose(1, 2)
 
 
 def timbre_memory(name: str, width: int) -> nn.Module | None:
