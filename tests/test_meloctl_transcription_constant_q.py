@@ -47,7 +47,9 @@ def test_a_sine_at_the_centre_of_a_bin_gives_half_its_amplitude(k):
 def test_tones_are_as_librosa_has_them():
     librosa = pytest.importorskip("librosa")
     time = np.arange(SAMPLE_RATE * 4) / SAMPLE_RATE
-    samples = sum(np.sin(2 * np.pi * f * time + f) / (1 + i) for i, f in enumerate([110.3, 221.0, 440.0, 659.3, 1760.0, 3200.0]))
+    samples = sum(
+        np.sin(2 * np.pi * f * time + f) / (1 + i) for i, f in enumerate([110.3, 221.0, 440.0, 659.3, 1760.0, 3200.0])
+    )
     samples[len(samples) // 2 :] = 0
     ours = magnitudes(samples)
     theirs = np.abs(
@@ -62,7 +64,9 @@ def test_tones_are_as_librosa_has_them():
             scale=False,
         )
     )
-    lengths, _ = librosa.filters.wavelet_lengths(freqs=FIRST_FREQUENCY * 2 ** (np.arange(288) / 36), sr=SAMPLE_RATE, gamma=0)
+    lengths, _ = librosa.filters.wavelet_lengths(
+        freqs=FIRST_FREQUENCY * 2 ** (np.arange(288) / 36), sr=SAMPLE_RATE, gamma=0
+    )
     theirs = theirs / lengths[:, None]
     inside = slice(90, 250)
     assert ours.shape == theirs.shape

@@ -63,12 +63,16 @@ class ConstantQ(nn.Module):
             _kernels(top / 2**octave, sample_rate / 2**octave, bins_an_octave, filter_scale, gamma)
             for octave in range(octaves if gamma else 1)
         ]
-        self.half_band = torch.from_numpy(firwin(_HALF_BAND_TAPS, 0.5, window=("kaiser", _HALF_BAND_KAISER)).astype(np.float32))
+        self.half_band = torch.from_numpy(
+            firwin(_HALF_BAND_TAPS, 0.5, window=("kaiser", _HALF_BAND_KAISER)).astype(np.float32)
+        )
 
     @property
     def reach(self) -> int:
         """Samples on each side of a frame's centre that the frame depends on."""
-        widest = max(len(bank) * 2 ** (i if len(self.banks) > 1 else self.octaves - 1) for i, bank in enumerate(self.banks))
+        widest = max(
+            len(bank) * 2 ** (i if len(self.banks) > 1 else self.octaves - 1) for i, bank in enumerate(self.banks)
+        )
         return widest // 2 + (_HALF_BAND_TAPS // 2) * 2**self.octaves
 
     def forward(self, samples: Tensor) -> Tensor:

@@ -91,10 +91,18 @@ class _Block(nn.Module):
         super().__init__()
         reach = dilation * (time_kernel // 2)
         self.along_time = nn.Conv2d(
-            channels, channels, (1, time_kernel), padding=(0, reach), dilation=(1, dilation), groups=channels, bias=False
+            channels,
+            channels,
+            (1, time_kernel),
+            padding=(0, reach),
+            dilation=(1, dilation),
+            groups=channels,
+            bias=False,
         )
         self.along_pitch = (
-            nn.Conv2d(channels, channels, (pitch_kernel, 1), padding=(pitch_kernel // 2, 0), groups=channels, bias=False)
+            nn.Conv2d(
+                channels, channels, (pitch_kernel, 1), padding=(pitch_kernel // 2, 0), groups=channels, bias=False
+            )
             if pitch_kernel
             else None
         )
@@ -125,7 +133,9 @@ class Transcriber(nn.Module):
             _Block(channels, dilation, config.time_kernel, config.pitch_kernel if i % 2 == 0 else None)
             for i, dilation in enumerate(config.dilations)
         )
-        self.timbre_blocks = nn.ModuleList(_Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations)
+        self.timbre_blocks = nn.ModuleList(
+            _Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations
+        )
         self.note_norm, self.timbre_norm = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
         self.note = _Channelwise(channels, 1)
         self.onset = nn.Conv2d(channels, 1, (1, 3), padding=(0, 1))
