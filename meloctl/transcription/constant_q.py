@@ -76,6 +76,7 @@ class ConstantQ(nn.Module):
         return widest // 2 + (_HALF_BAND_TAPS // 2) * 2**self.octaves
 
     def forward(self, samples: Tensor) -> Tensor:
+        """Samples (batch, n) → complex (batch, bins, 1 + n // hop), low bins first."""
         frames = 1 + samples.shape[1] // self.hop
         hop, octaves = self.hop, []
         for octave in range(self.octaves):

@@ -153,6 +153,7 @@ class Transcriber(nn.Module):
         return self.config.level_frames // 2 + 2 + 2 + TIME_STRIDE * after_stride
 
     def forward(self, magnitudes: Tensor) -> Posteriors:
+        """Magnitudes (batch, 288, frames) of sound → Posteriors, each tensor with ⌈frames / 2⌉ frames."""
         shared = self._at_pitches(_level_and_contrast(magnitudes, self.config.level_frames))
         for block in self.shared:
             shared = block(shared)
@@ -167,7 +168,7 @@ class Transcriber(nn.Module):
         return Posteriors(note, self.onset(heads)[:, 0], functional.normalize(timbre, dim=1))
 
     def _at_pitches(self, features: Tensor) -> Tensor:
-        """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then what lies at each pitch's harmonics."""
+        """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then read at the harmonics of each pitch."""
         x = functional.gelu(self.bins(features.contiguous(memory_format=torch.channels_last)), approximate="tanh")
         x = functional.gelu(self.halved(x), approximate="tanh")
         batch, channels, bins, frames = x.shape
