@@ -168,7 +168,7 @@ class Transcriber(nn.Module):
         return Posteriors(note, self.onset(heads)[:, 0], functional.normalize(timbre, dim=1))
 
     def _at_pitches(self, features: Tensor) -> Tensor:
-        """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then read at the harmonics of each pitch."""
+        """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then read at each pitch's harmonics."""
         x = functional.gelu(self.bins(features.contiguous(memory_format=torch.channels_last)), approximate="tanh")
         x = functional.gelu(self.halved(x), approximate="tanh")
         batch, channels, bins, frames = x.shape
