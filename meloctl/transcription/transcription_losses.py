@@ -30,7 +30,7 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 1.5, alpha: fl
 
 
 def affinity_loss(directions: Tensor, part: Tensor, weight: Tensor, *, slope: float = _NEGATIVE_SLOPE) -> Tensor:
-    """Weighted mean over pairs of cells of (LeakyReLU(v_i · v_j) − [one part])²: ‖LeakyReLU(VVᵀ) − YYᵀ‖² of equal weights over M².
+    """Weighted mean over pairs of cells of (LeakyReLU(v_i · v_j) − [one part])²; of equal weights, ‖LeakyReLU(VVᵀ) − YYᵀ‖² / M².
 
     What is opposed, not only what is at right angles, counts as apart. Time and memory go with M².
 
