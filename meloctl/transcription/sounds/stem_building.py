@@ -15,10 +15,10 @@ from meloctl.score.soundfont import read_soundfont
 from meloctl.transcription.notes import NoteTable
 from meloctl.transcription.sounds.additive import additive_instrument
 from meloctl.transcription.sounds.drum_patterns import drum_track
+from meloctl.transcription.sounds.note_player import RATE, drawn_style, play
 from meloctl.transcription.sounds.note_samples import SampledInstrument, Samples
 from meloctl.transcription.sounds.performing import performed, played_lines
 from meloctl.transcription.sounds.sample_packs import SamplePack, pack_notes
-from meloctl.transcription.sounds.sampler import RATE, drawn_style, play
 from meloctl.transcription.sounds.sound_codecs import coded
 from meloctl.transcription.sounds.sound_sources import SoundFontSource, SoundSources
 from meloctl.transcription.sounds.soundfont_notes import PROGRAM_USES, drum_sounds, program_name, program_notes

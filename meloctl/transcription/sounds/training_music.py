@@ -48,7 +48,13 @@ class Line:
 
 
 def sorted_line(onset: Floats, offset: Floats, pitch: Integers) -> Line:
-    """The line of these notes (N,), in seconds and MIDI pitch, sorted by onset, then pitch."""
+    """The line of these notes, sorted by onset, then pitch.
+
+    Args:
+        onset: (N,) seconds.
+        offset: (N,) seconds.
+        pitch: (N,) MIDI pitch.
+    """
     line = Line(np.asarray(onset, float), np.asarray(offset, float), np.asarray(pitch, np.int64))
     return line.take(np.lexsort((line.pitch, line.onset)))
 
