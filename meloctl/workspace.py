@@ -40,6 +40,7 @@ COMMAND_OF_STAGE = {
     "compare": "meloctl compare",
     "report": "meloctl report",
     "play": "meloctl play",
+    "transcription": "meloctl transcribe FILE",
 }
 """The command that fills each stage."""
 
