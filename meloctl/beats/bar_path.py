@@ -46,5 +46,5 @@ def bar_path(odds: Floats) -> tuple[Bools, int]:
     path[-1] = best.argmax()
     for b in range(beats - 1, 0, -1):
         path[b - 1] = came[b, path[b]]
-    length = np.bincount([states[s][0] for s in path.tolist()]).argmax()
-    return opens[path], int(length)
+    lengths = [states[s][0] for s in path.tolist()]
+    return opens[path], max(BAR_LENGTHS, key=lengths.count)

@@ -1,6 +1,7 @@
 """The likeliest beats: a path through time whose intervals change slowly, by dynamic programming."""
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
 from analysis.compiled import compiled
@@ -23,37 +24,37 @@ _USUAL_PERIOD, _SPREAD = 0.6, 0.55
 
 
 def beat_path(odds: Floats) -> Ints:
-    """Frames of the likeliest beats, ascending, at least two.
+    """Frames of the likeliest beats, ascending, at least one.
 
     A path scores the log odds of its frames, the prior of its intervals, and a cost for each change of interval.
 
     Args:
         odds: (T,) natural logarithm of p / (1 − p), p the probability that a beat falls in the frame.
     """
-    period = np.arange(SHORTEST, LONGEST + 1)
-    frames = len(odds)
-    log = np.log(period)
-    change = -np.minimum(_STIFFNESS * (log[:, None] - log[None, :]) ** 2, _JUMP)
+    log = np.log(np.arange(SHORTEST, LONGEST + 1))
     prior = -0.5 * ((log - np.log(_USUAL_PERIOD * FRAMES_A_SECOND)) / _SPREAD) ** 2
-    best = np.empty((frames, len(period)))
-    came = np.empty((frames, len(period)), dtype=np.int32)
-    onward = np.empty((LONGEST + 1, len(period)))
-    source = np.empty((LONGEST + 1, len(period)), dtype=np.int32)
-    _fill(odds + _BONUS, change, prior, best, came, onward, source)
+    change = -_STIFFNESS * (log[:, None] - log[None, :]) ** 2
+    first = np.array([np.flatnonzero(row > -_JUMP)[0] for row in change])
+    last = np.array([np.flatnonzero(row > -_JUMP)[-1] for row in change])
+    came = np.empty((len(odds), len(log)), dtype=np.int8)
+    best = np.empty((LONGEST + 1, len(log)))
+    onward, source = np.empty_like(best), np.empty(best.shape, dtype=np.int8)
+    _fill(odds + _BONUS, change, first, last, prior, _JUMP, best, came, onward, source)
     return _walk_back(best, came)
 
 
-def _walk_back(best: Floats, came: Ints) -> Ints:
-    """Frames of the best path, which ends in the last interval's room.
+def _walk_back(best: Floats, came: npt.NDArray[np.int8]) -> Ints:
+    """Frames of the best path, which ends among the last frames.
 
     Args:
-        best: (T, P) score of the best path with a beat at each frame after each interval.
+        best: (LONGEST + 1, P) score of the best path with a beat at each of the last frames after each interval, frame t in row
+            t modulo LONGEST + 1.
         came: (T, P) index of the interval before; −1 where the path begins.
     """
-    frames = len(best)
-    first = max(frames - LONGEST, 0)
-    at, p = divmod(int(best[first:].argmax()), best.shape[1])
-    at += first
+    frames, rows = len(came), len(best)
+    ends = range(max(frames - LONGEST, 0), frames)
+    at = max(ends, key=lambda t: best[t % rows].max())
+    p = int(best[at % rows].argmax())
     found = [at]
     while p >= 0 and at - (p + SHORTEST) >= 0:
         before = int(came[at, p])
@@ -65,34 +66,48 @@ def _walk_back(best: Floats, came: Ints) -> Ints:
 
 @compiled
 def _fill(
-    odds: Floats, change: Floats, prior: Floats, best: Floats, came: Ints, onward: Floats, source: Ints
+    odds: Floats,
+    change: Floats,
+    first: Ints,
+    last: Ints,
+    prior: Floats,
+    jump: float,
+    best: Floats,
+    came: npt.NDArray[np.int8],
+    onward: Floats,
+    source: npt.NDArray[np.int8],
 ) -> None:
     """Fill the table of best paths.
 
     Args:
         odds: (T,) log odds of a beat.
         change: (P, P) score of one interval after another.
+        first, last: (P,) the intervals from which a change costs less than `jump`.
         prior: (P,) score of each interval.
-        best, came: (T, P) to be filled: score, and the index of the interval before.
-        onward, source: (LONGEST + 1, P) room for the last frames: the best way on with each interval, and where it comes from.
+        jump: cost of any greater change.
+        best: (LONGEST + 1, P) to be filled: scores of the last frames, frame t in row t modulo LONGEST + 1.
+        came: (T, P) to be filled: index of the interval before.
+        onward, source: (LONGEST + 1, P) room: the best way on with each interval, and where it comes from.
     """
-    frames, count = best.shape
+    frames, count = came.shape
     ring = onward.shape[0]
     for t in range(frames):
+        row, top, arg = t % ring, -1e30, -1
         for p in range(count):
             s = t - (p + SHORTEST)
             if s >= 0:
-                best[t, p] = odds[t] + prior[p] + onward[s % ring, p]
+                best[row, p] = odds[t] + prior[p] + onward[s % ring, p]
                 came[t, p] = source[s % ring, p]
             else:  # the first beat
-                best[t, p] = odds[t]
+                best[row, p] = odds[t]
                 came[t, p] = -1
-        row = t % ring
+            if best[row, p] > top:
+                top, arg = best[row, p], p
         for p in range(count):
-            top, arg = -1e30, -1
-            for q in range(count):
-                score = best[t, q] + change[q, p]
-                if score > top:
-                    top, arg = score, q
-            onward[row, p] = top
-            source[row, p] = arg
+            high, came_from = top - jump, arg
+            for q in range(first[p], last[p] + 1):
+                score = best[row, q] + change[q, p]
+                if score > high:
+                    high, came_from = score, q
+            onward[row, p] = high
+            source[row, p] = came_from
