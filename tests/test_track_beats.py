@@ -32,7 +32,11 @@ def played(bars, metre, period, *, eighths=2, first=0, seed=0):
         ]
     onset, offset, pitch, velocity = (np.array(c, dtype=float) for c in zip(*notes, strict=True))
     onset += rng.normal(0, 0.008, len(onset))
-    return (np.maximum(onset, 0), offset, pitch.astype(int), velocity), times[:-1], (np.arange(count) + first) % metre == 0
+    return (
+        (np.maximum(onset, 0), offset, pitch.astype(int), velocity),
+        times[:-1],
+        (np.arange(count) + first) % metre == 0,
+    )
 
 
 def share_found(true, found):
@@ -83,7 +87,12 @@ def test_few_notes_have_no_beats():
 
 @pytest.mark.parametrize(
     ("onset", "message"),
-    [([0.0, 1.0], "one length"), ([-1.0] * 9, "seconds from 0 on"), ([float("nan")] * 9, "seconds"), ([1e6] * 9, "at most")],
+    [
+        ([0.0, 1.0], "one length"),
+        ([-1.0] * 9, "seconds from 0 on"),
+        ([float("nan")] * 9, "seconds"),
+        ([1e6] * 9, "at most"),
+    ],
 )
 def test_bad_columns_are_refused(onset, message):
     with pytest.raises(MeloError, match=message):

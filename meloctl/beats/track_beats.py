@@ -75,7 +75,9 @@ def _columns(
         shapes = ", ".join(str(c.shape) for c in (onset, offset, tone, force))
         raise MeloError(f"onsets, offsets, pitches and velocities must be columns of one length, not {shapes}")
     if len(onset) and not (np.isfinite(onset).all() and np.isfinite(offset).all() and onset.min() >= 0):
-        raise MeloError("onsets and offsets must be seconds from 0 on; were they given in ticks, or before the beginning?")
+        raise MeloError(
+            "onsets and offsets must be seconds from 0 on; were they given in ticks, or before the beginning?"
+        )
     if len(onset) and onset.max() > LONGEST_S:
         raise MeloError(f"an onset at {onset.max():,.0f} s; beats are sought in at most {LONGEST_S:,.0f} s")
     order = np.argsort(onset, kind="stable")
@@ -133,5 +135,3 @@ def _is_compound(times: Floats, onset: Floats) -> bool:
         for places in ((1 / 3, 2 / 3), (1 / 2,), (1 / 4, 3 / 4))
     )
     return thirds > halves + quarters
-
-
