@@ -27,7 +27,7 @@ _LONGEST = 4.0
 def note_frames(onset: Floats, offset: Floats, pitch: Ints, velocity: Floats) -> Floats:
     """(T, FEATURES) float32 features of N notes at 50 frames a second; frame t lies at t / 50 s.
 
-    Onsets by band of pitch, onsets in all, of the lowest and of the highest notes, the lengths of the notes that begin, the time to
+    Onsets by band of pitch, in all, of the lowest and of the highest notes, the lengths of the notes that begin, the time to
     the next onset, the greatest velocity, notes that sound, and how new the pitch classes are after three spans of time.
 
     Args:
