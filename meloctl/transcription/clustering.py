@@ -1,0 +1,121 @@
+"""Notes divided among parts: clusters of timbre and pitch, refined by what else a part has: a register, mostly one note at a time."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.arrays import Floats, Ints
+from meloctl.transcription.notes import NoteTable
+from meloctl.transcription.part_refinement import note_costs, note_weights, refined
+from meloctl.transcription.part_weights import CostWeights, PartWeights
+
+_STARTS = 4
+_SAMPLED = 3000
+"""Notes at most from which clusters are first sought."""
+
+
+def part_notes(notes: NoteTable, parts: int | None, weights: PartWeights) -> NoteTable:
+    """The notes with their parts, the highest first.
+
+    Args:
+        notes: with embeddings (N, D).
+        parts: how many; None: as many as are found.
+        weights: of the cost of a division, and of a number of parts.
+    """
+    from meloctl.transcription.number_of_parts import number_of_parts
+
+    wanted = number_of_parts(notes, weights) if parts is None else parts
+    return replace(notes, part=divided(notes, wanted, weights.cost))
+
+
+def part_confidences(notes: NoteTable, weights: PartWeights) -> list[float]:
+    """For each part the mean probability that a note of it is right and belongs to it, 0 to 1.
+
+    Args:
+        notes: with parts and embeddings.
+        weights: with the calibration.
+    """
+    right, count = note_probabilities(notes, weights), np.bincount(notes.part)
+    return [float(value) for value in np.bincount(notes.part, right) / np.maximum(count, 1)]
+
+
+def note_probabilities(notes: NoteTable, weights: PartWeights) -> Floats:
+    """(N,) the probability that each note is right and in the right part.
+
+    Args:
+        notes: with parts and embeddings.
+        weights: with the calibration.
+    """
+    fitted = weights.calibration
+    margin = np.clip(margins(notes, notes.part, weights.cost), 0.0, fitted.margin_limit)
+    odds = fitted.constant + fitted.margin * margin + fitted.posterior * notes.confidence
+    return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def divided(notes: NoteTable, parts: int, weights: CostWeights) -> Ints:
+    """(N,) the part of each note, 0 to `parts` − 1, the part of the highest mean pitch first.
+
+    The cheaper of two divisions is taken: from clusters of timbre alone, and of timbre and pitch, each refined.
+
+    Args:
+        notes: with embeddings (N, D).
+        parts: how many; no more are used than there are notes.
+        weights: of the cost.
+    """
+    parts = min(parts, len(notes))
+    if parts <= 1:
+        return np.zeros(len(notes), np.int64)
+    found, counted = [], note_weights(notes)
+    for octaves in (0.0, weights.start_octave):
+        start = _clusters(np.column_stack([notes.embedding, octaves * notes.pitch / 12.0]), parts)
+        part = refined(notes, start, parts, weights)
+        cost = note_costs(notes, part, parts, weights)[np.arange(len(notes)), part]
+        found.append((float(cost @ counted), part))
+    return _highest_first(notes, min(found, key=lambda one: one[0])[1], parts)
+
+
+def margins(notes: NoteTable, part: Ints, weights: CostWeights) -> Floats:
+    """(N,) by how much the next best part costs a note more than its own; infinite where there is one part.
+
+    Args:
+        notes: with embeddings (N, D).
+        part: (N,) from 0.
+        weights: of the cost.
+    """
+    parts, rows = int(part.max(initial=-1)) + 1, np.arange(len(notes))
+    if parts < 2:
+        return np.full(len(notes), np.inf)
+    costs = note_costs(notes, part, parts, weights)
+    own = costs[rows, part]
+    costs[rows, part] = np.inf
+    return np.asarray(costs.min(1) - own)
+
+
+def _clusters(points: Floats, parts: int) -> Ints:
+    """(N,) clusters of points (N, D) by k-means, the best of some starts; some of many points stand for all."""
+    from scipy.cluster.vq import vq
+
+    rng = np.random.default_rng(0)
+    sample = points if len(points) <= _SAMPLED else points[rng.choice(len(points), _SAMPLED, replace=False)]
+    tried = [_centres(sample, parts, rng) for _ in range(_STARTS)]
+    best = min(tried, key=lambda centres: float(np.square(vq(sample, centres)[1]).sum()))
+    return np.asarray(vq(points, best)[0], np.int64)
+
+
+def _centres(points: Floats, parts: int, rng: np.random.Generator) -> Floats:
+    """(parts, D) centres of clusters of points (N, D) from one random start; a cluster that loses its points keeps its centre."""
+    from scipy.cluster.vq import kmeans2
+
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
+        return np.asarray(kmeans2(points, parts, minit="++", rng=rng)[0])
+
+
+def _highest_first(notes: NoteTable, part: Ints, parts: int) -> Ints:
+    """(N,) the same parts, those without notes left out, numbered by falling mean pitch."""
+    count = np.bincount(part, minlength=parts)
+    mean = np.where(count > 0, np.bincount(part, notes.pitch, parts) / np.maximum(count, 1), -1.0)
+    place = np.empty(parts, np.int64)
+    place[np.argsort(-mean, kind="stable")] = np.arange(parts)
+    return place[part]
