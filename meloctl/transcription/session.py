@@ -121,7 +121,7 @@ def _write(
         piece = transcribed_piece(found, velocities(found.notes), options)
         midi = folder / f"{folder.name.rpartition('-')[0]}.mid"
         write_midi(piece, midi)
-        draw_transcription(found, piece, midi.with_suffix(".png"), title=recording.path.name)
+        draw_transcription(found, piece, midi.with_suffix(".png"))
         facts = {"file": midi.name, "sound": str(recording.path.resolve()), **transcription_facts(found, piece)}
         return RunOutput(files=[midi.name, midi.with_suffix(".png").name], results=facts)
 
