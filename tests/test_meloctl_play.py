@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from analysis.errors import MeloError
 from analysis.midi import parse_midi
 from meloctl.cli.main import app
+from meloctl.play import sound
 from meloctl.play.original import originals_of
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import piano_roll
@@ -121,9 +122,9 @@ def test_facts_and_legend(markup):
 def test_the_sound_is_in_time_with_the_roll(markup):
     """The claves are struck at 0 and, after the change of tempo, at 5 seconds, and the lead is silent from 3 on."""
     (piece,) = pieces_of(markup)
-    head, sound = piece["audio"].split(",")
+    head, encoded = piece["audio"].split(",")
     assert head == "data:audio/mpeg;base64"
-    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound)))
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(encoded)))
     loud = np.abs(samples).max(axis=1)
     assert loud.max() < 1
     assert len(samples) / rate == pytest.approx(piece["audio_seconds"], abs=0.01)
@@ -152,9 +153,9 @@ def test_hostile_names_are_text(tmp_path):
 @pytest.fixture
 def transcribed(tmp_path):
     """A run of `meloctl transcribe`: the small piece, made from a stereo recording of 8 seconds at 96 kHz with a click at 5."""
-    sound = np.zeros((8 * 96_000, 2), np.float32)
-    sound[5 * 96_000 : 5 * 96_000 + 4000] = 0.5
-    soundfile.write(tmp_path / "song.flac", sound, 96_000, subtype="PCM_24")
+    samples = np.zeros((8 * 96_000, 2), np.float32)
+    samples[5 * 96_000 : 5 * 96_000 + 4000] = 0.5
+    soundfile.write(tmp_path / "song.flac", samples, 96_000, subtype="PCM_24")
     space = Workspace(tmp_path / "melo")
     recipe = Recipe(
         stage="transcription",
@@ -190,6 +191,17 @@ def test_a_transcription_is_played_beside_its_recording(transcribed, tmp_path, b
     body_tag, _ = body(page, "t=3.5")
     assert 'data-sound="audio"' in body_tag
     assert number(body_tag, "time") == 3.5
+
+
+def test_an_mp3_in_blocks_is_the_mp3_at_once(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100)
+    soundfile.write(tmp_path / "a.mp3", noise, 44_100)
+    encoded = []
+    for block in (4096, 1 << 20):
+        monkeypatch.setattr(sound, "_BLOCK", block)
+        encoded.append(sound.recording_data_uri(tmp_path / "a.mp3"))
+    samples = [soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))[0] for uri, _ in encoded]
+    np.testing.assert_allclose(samples[0], samples[1], atol=1e-6)
 
 
 def test_a_recording_that_is_gone_or_another_is_left_out(transcribed, tmp_path):

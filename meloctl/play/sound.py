@@ -37,10 +37,12 @@ def recording_data_uri(recording: Path) -> tuple[str, float]:
     """
     import soundfile
 
+    from meloctl.transcription.sequential_sound import SequentialSound
+
     with TemporaryDirectory() as folder:
         mp3 = Path(folder) / "piece.mp3"
         try:
-            with soundfile.SoundFile(recording) as source:
+            with SequentialSound(recording) as source:
                 seconds = _encode(source, mp3)
         except soundfile.LibsndfileError as error:
             raise MeloError(f"{recording}: no sound that can be read") from error

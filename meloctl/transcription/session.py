@@ -91,7 +91,7 @@ def _outcome(space: Workspace, recording: PlannedRecording, error: MeloError | N
     """What became of a recording whose work ended with an error, or None."""
     if error is not None:
         space.remove_empty(recording.recipe)
-        return UnreadRecording(path=recording.path, reason=str(error))
+        return UnreadRecording(path=recording.path, reason=str(error).removeprefix(f"{recording.path}: "))
     run = space.finished(recording.recipe)
     assert run is not None  # it was just made
     return _copied(recording, replace(run, reused=False))
