@@ -68,9 +68,8 @@ def _encode(source: Any, mp3: Path) -> float:
         compression_level=_COMPRESSION,
         bitrate_mode="CONSTANT",
     ) as out:
-        for block in source.blocks(
-            blocksize=_BLOCK, dtype="float32", always_2d=True
-        ):  # libsndfile 1.2 makes noise of 16-bit stereo
+        # float32, as libsndfile 1.2 makes noise of 16-bit stereo
+        while len(block := source.read(_BLOCK, dtype="float32", always_2d=True)):
             frames += len(block)
             sound = np.ascontiguousarray(block[:, :channels])
             out.write(resample.resample_chunk(sound) if resample else sound)
