@@ -12,11 +12,9 @@ import soxr
 from analysis.errors import MeloError
 from meloctl.transcription.constant_q import SAMPLE_RATE
 from meloctl.transcription.notes import Singles
+from meloctl.transcription.sequential_sound import SequentialSound
 
 FORMATS = "WAV, FLAC, OGG, MP3 or AIFF"
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
-"""Names of files that a folder of sound is searched for."""
 
 MOST_CHANNELS = 64
 LOWEST_RATE, HIGHEST_RATE = 2_000, 768_000
@@ -24,14 +22,6 @@ MOST_HOURS = 24
 
 _BLOCK_SAMPLES = 1 << 18
 """Numbers that are read at a time, over all channels."""
-
-
-class _Sequential(soundfile.SoundFile):
-    """A file that is read from its beginning to its end. soundfile 0.14.0 seeks after each block to where it is; libsndfile then
-    loses what follows in an MP3: blocks of 4,096 frames keep 6 dB of signal over noise."""
-
-    def seekable(self) -> bool:
-        return False
 
 
 class AudioFile:
@@ -51,7 +41,7 @@ class AudioFile:
         if not path.is_file():
             raise MeloError(f"{path}: give a file of sound ({FORMATS})")
         try:
-            self._file = _Sequential(path)
+            self._file = SequentialSound(path)
         except PermissionError:
             raise MeloError(f"{path}: may not be read; change its permissions") from None
         except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError):

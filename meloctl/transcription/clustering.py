@@ -33,7 +33,11 @@ def part_notes(notes: NoteTable, parts: int | None, weights: PartWeights) -> Not
         if wanted == 1
         else KMeans(wanted, n_init=10, random_state=0).fit_predict(places).astype(np.int64)
     )
-    order = np.argsort([-np.median(notes.pitch[labels == label]) for label in range(wanted)]) if len(notes) else np.zeros(1, int)
+    order = (
+        np.argsort([-np.median(notes.pitch[labels == label]) for label in range(wanted)])
+        if len(notes)
+        else np.zeros(1, int)
+    )
     return NoteTable(**{**notes.columns(), "part": np.argsort(order)[labels]})
 
 

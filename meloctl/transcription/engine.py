@@ -1,5 +1,7 @@
-"""From a recording to its transcription, chunk by chunk: magnitudes → posteriors → notes → parts → beats. Memory does not grow with
-the length of the recording but by its notes."""
+"""From a recording to its transcription, chunk by chunk: magnitudes → posteriors → notes → parts.
+
+Memory grows with the notes of a recording, not with its length.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -57,7 +59,7 @@ def weights_file(model: Path | None) -> Path:
 
 
 def transcribe_audio(
-    path: Path, options: TranscribeOptions, on_seconds: Callable[[float], None] = lambda seconds: None
+    path: Path, options: TranscribeOptions, on_seconds: Callable[[float], None] = lambda _: None
 ) -> Transcription:
     """The transcription of a file of sound.
 
