@@ -50,8 +50,15 @@ def test_nothing_gives_zero():
 
 def test_parts_may_be_numbered_otherwise():
     reference = NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[0, 0, 1, 1])
-    assert separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[5, 5, 2, 2])).f == 1
+    assert (
+        separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[5, 5, 2, 2])).f == 1
+    )
     # one of four in the wrong part
-    assert separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[1, 1, 1, 0])).f == 3 / 4
+    assert (
+        separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[1, 1, 1, 0])).f
+        == 3 / 4
+    )
     # all in one part: half of them right
-    assert separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[0] * 4)).f == 1 / 2
+    assert (
+        separated_score(reference, NoteTable.of([0, 1, 2, 3], [1, 2, 3, 4], [60, 61, 62, 63], part=[0] * 4)).f == 1 / 2
+    )

@@ -53,6 +53,6 @@ def _of_timbre(directions: Tensor, weight: Tensor, targets: Targets, loss: Timbr
     terms = [
         affinity(directions[own], part[own], weight[own])
         for mix in targets.mix.unique()
-        if len((own := (targets.mix == mix).nonzero()[:, 0])) > 1
+        if len(own := (targets.mix == mix).nonzero()[:, 0]) > 1
     ]
     return torch.stack(terms).mean() if terms else directions.sum() * 0.0

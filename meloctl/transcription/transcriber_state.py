@@ -55,9 +55,7 @@ class TranscriberState:
     @torch.no_grad()
     def average(self, decay: float) -> None:
         """Move the averaged weights and statistics towards the network's, and keep `decay` of what they were."""
-        for averaged, own in zip(
-            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-        ):
+        for averaged, own in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
             if averaged.is_floating_point():
                 averaged.lerp_(own, 1 - decay)
             else:

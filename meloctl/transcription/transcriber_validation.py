@@ -71,7 +71,9 @@ def posteriors_of(network: Transcriber, mixes: Iterable[ValidationMix]) -> list[
     found = []
     for mix in mixes:
         note, onset, timbre = network(mix.magnitudes[None])
-        found.append(FoundPosteriors(torch.sigmoid(note)[0].numpy(), torch.sigmoid(onset)[0].numpy(), timbre[0].numpy()))
+        found.append(
+            FoundPosteriors(torch.sigmoid(note)[0].numpy(), torch.sigmoid(onset)[0].numpy(), timbre[0].numpy())
+        )
     return found
 
 
