@@ -1,4 +1,4 @@
-"""Batches of mixes to train on, made ahead in a thread of their own. What a batch holds depends on the seed and its number alone."""
+"""Batches of mixes to train on, made ahead in a thread of their own; what one holds depends on the seed and its number alone."""
 
 import copy
 from collections import deque
@@ -20,14 +20,7 @@ from meloctl.transcription.sounds.stem_library import StemLibrary
 from meloctl.transcription.transcription_targets import Targets, batch_targets
 
 SoundName = Literal["all", "synthetic", "soundfonts", "additive"]
-
-_FAMILIES: dict[SoundName, Callable[[str], bool]] = {
-    "all": lambda family: True,
-    "synthetic": lambda family: family != "packs",
-    "soundfonts": lambda family: family not in ("packs", "additive"),
-    "additive": lambda family: family == "additive",
-}
-"""Which families of stems each choice of sound keeps; "synthetic" is all but real single notes."""
+"""Which stems mixes are drawn from; "synthetic" leaves out real single notes."""
 
 _AHEAD = 4
 """Batches that are made before they are wanted."""
@@ -62,12 +55,26 @@ def chosen_stems(library: StemLibrary, sounds: SoundName) -> StemLibrary:
         MeloError: it has none.
     """
     chosen = copy.copy(library)
-    chosen.places = [place for place in library.places if _FAMILIES[sounds](place.family)]
+    chosen.places = [place for place in library.places if _is_of(sounds, place.family)]
     if not any(not place.drums for place in chosen.places):
         raise MeloError(f"{library.folder}: no stems of such sound", field="sounds", given=sounds)
     for name in ("groups", "melodic", "drums"):
         chosen.__dict__.pop(name, None)  # cached of the whole library
     return chosen
+
+
+def _is_of(sounds: SoundName, family: str) -> bool:
+    """Whether a choice of sound takes a family of stems."""
+    is_real, is_additive = family == "packs", family == "additive"
+    match sounds:
+        case "all":
+            return True
+        case "synthetic":
+            return not is_real
+        case "soundfonts":
+            return not (is_real or is_additive)
+        case "additive":
+            return is_additive
 
 
 def as_batch(mixes: list[Mix], transform: ConstantQ) -> TrainingBatch:
