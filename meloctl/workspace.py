@@ -294,6 +294,19 @@ def read_run(folder: Path, *, made_by: str) -> Run:
         raise MeloError(f"{error}; make such a run again: {made_by}") from error
 
 
+def manifest_beside(path: Path, *, command: str) -> Manifest | None:
+    """The manifest of the run of a command in the folder of a file that it wrote and nobody changed; else None."""
+    beside = path.with_name(MANIFEST)
+    if not beside.is_file():
+        return None
+    try:
+        manifest = Manifest.read(beside)
+    except MeloError:  # other programs have files of this name too
+        return None
+    written = manifest.files.get(path.name)
+    return manifest if manifest.command == command and written is not None and written == file_hash(path) else None
+
+
 def text_hash(text: str) -> str:
     """16 hex digits of the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,6 +9,8 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from meloctl.transcription.memories import timbre_memory
+
 PITCHES = 88
 """Pitches that can be found, from `LOWEST_PITCH` up by semitones."""
 
@@ -140,7 +142,7 @@ class Transcriber(nn.Module):
         self.note = _Channelwise(channels, 1)
         self.onset = nn.Conv2d(channels, 1, (1, 3), padding=(0, 1))
         self.timbre = _Channelwise(channels, config.timbre_width)
-        self.memory: nn.Module | None = None
+        self.memory = timbre_memory(config.memory, config.timbre_width)
         nn.init.constant_(self.note.bias, -3.0)
         assert self.onset.bias is not None
         nn.init.constant_(self.onset.bias, -4.0)
@@ -164,7 +166,8 @@ class Transcriber(nn.Module):
         note = self.note(heads)[:, 0]
         timbre = self.timbre(self.timbre_norm(timbre))
         if self.memory is not None:
-            timbre = self.memory(timbre, torch.sigmoid(note))
+            mask = torch.sigmoid(note).detach()
+            timbre = self.memory(timbre.flatten(2), mask.flatten(1)).unflatten(2, mask.shape[1:])
         return Posteriors(note, self.onset(heads)[:, 0], functional.normalize(timbre, dim=1))
 
     def _at_pitches(self, features: Tensor) -> Tensor:
