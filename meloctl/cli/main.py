@@ -11,7 +11,20 @@ import typer
 from analysis.errors import MeloError
 from analysis.shown_text import escaped
 from meloctl import __version__
-from meloctl.cli import compare, corpus, evaluate, generate, mask, plans, play, report, stats, train, train_bridge, train_transcriber
+from meloctl.cli import (
+    compare,
+    corpus,
+    evaluate,
+    generate,
+    mask,
+    plans,
+    play,
+    report,
+    stats,
+    train,
+    train_bridge,
+    train_transcriber,
+)
 from meloctl.openmp import limit_spinning
 
 UsageError: Any = typer.BadParameter.__mro__[1]

@@ -51,12 +51,15 @@ def train_transcriber(
     train_on: Annotated[
         str,
         typer.Option(
-            "--train-on", help="all, synthetic (without real single notes), soundfonts or additive: which stems are mixed."
+            "--train-on",
+            help="all, synthetic (without real single notes), soundfonts or additive: which stems are mixed.",
         ),
     ] = "all",
     augment: Annotated[
         bool,
-        typer.Option("--augment/--no-augment", help="Mixes in rooms, under noise, out of tune, through bands of all widths."),
+        typer.Option(
+            "--augment/--no-augment", help="Mixes in rooms, under noise, out of tune, through bands of all widths."
+        ),
     ] = True,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of stems, mixes and weights.")] = 0,
     work: Work = None,

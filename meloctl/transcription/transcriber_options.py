@@ -63,7 +63,9 @@ class TranscriberOptions:
             if getattr(self, field) not in get_args(names):
                 raise MeloError(f"give {' or '.join(get_args(names))}", field=field, given=getattr(self, field))
         if self.stems is not None and (self.sounds or self.music is not None):
-            raise MeloError("stems are built already: leave out sounds and music, or stems", field="stems", given=self.stems)
+            raise MeloError(
+                "stems are built already: leave out sounds and music, or stems", field="stems", given=self.stems
+            )
 
     def of_training(self) -> dict[str, Any]:
         """{option: value} of those that change the training."""
