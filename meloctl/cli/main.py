@@ -89,8 +89,8 @@ def run() -> None:
         _fail(f"meloctl: {where}{(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
-            "meloctl: stopped. Give the command again: stats, train, train-bridge, train-transcriber and evaluate --text resume where they were, "
-            "others start over",
+            "meloctl: stopped. Give the command again: stats, train, train-bridge, train-transcriber and evaluate --text resume "
+            "where they were, others start over",
             status,
         )
     sys.exit(status if isinstance(status, int) else 0)
