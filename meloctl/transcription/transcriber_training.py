@@ -65,7 +65,7 @@ def train_transcriber(
     Args:
         network: with its first weights.
         library: of stems to train on.
-        validation: mixes whose F is reported on the way.
+        validation: at least one mix; their F is reported on the way.
         config: of the run.
         folder: for the state.
         reporter: gets a stage.
