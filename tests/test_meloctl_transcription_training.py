@@ -146,7 +146,9 @@ def test_a_damaged_state_is_refused(library, held_out, tmp_path):
 def test_thresholds_are_fitted_to_what_the_network_says():
     notes = NoteTable.of([0.2, 0.7, 1.2], [0.6, 1.1, 1.9], [60, 60, 64], part=[0, 0, 0])
     targets = batch_targets([notes], round(2.2 / FRAME_S))
-    quiet = FoundPosteriors(0.3 * targets.note[0].numpy(), 0.3 * targets.onset[0].numpy(), np.ones((1, 88, 95), np.float32))
+    quiet = FoundPosteriors(
+        0.3 * targets.note[0].numpy(), 0.3 * targets.onset[0].numpy(), np.ones((1, 88, 95), np.float32)
+    )
     mixes = [ValidationMix(torch.zeros(288, 1), notes, 1)]
     assert mean_f([quiet], mixes, DecodingThresholds()) == 0
     fitted = fitted_thresholds([quiet], mixes)
@@ -156,7 +158,19 @@ def test_thresholds_are_fitted_to_what_the_network_says():
 
 
 def test_the_command_trains_and_repeats_nothing(stems, tmp_path):
-    arguments = ("train-transcriber", "--stems", stems, "--steps", 1, "--minutes", 5, "--memory", "flow", "--loss", "affinity")
+    arguments = (
+        "train-transcriber",
+        "--stems",
+        stems,
+        "--steps",
+        1,
+        "--minutes",
+        5,
+        "--memory",
+        "flow",
+        "--loss",
+        "affinity",
+    )
     result = facts(*arguments, work=tmp_path)
     assert result["steps"] == 1
     assert result["stems"] == 4
@@ -175,4 +189,12 @@ def test_mistakes_of_the_command(tmp_path):
 
 
 def test_what_changes_training_is_in_the_recipe():
-    assert set(TranscriberOptions().of_training()) >= {"minutes", "steps", "memory", "loss", "balance", "train_on", "seed"}
+    assert set(TranscriberOptions().of_training()) >= {
+        "minutes",
+        "steps",
+        "memory",
+        "loss",
+        "balance",
+        "train_on",
+        "seed",
+    }
