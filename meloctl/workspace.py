@@ -35,6 +35,7 @@ COMMAND_OF_STAGE = {
     "model": "meloctl train",
     "plans": "meloctl plans FOLDER",
     "bridge": "meloctl train-bridge",
+    "transcriber": "meloctl train-transcriber",
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
     "compare": "meloctl compare",
@@ -292,6 +293,19 @@ def read_run(folder: Path, *, made_by: str) -> Run:
         return Run(folder=folder, manifest=Manifest.read(path))
     except MeloError as error:
         raise MeloError(f"{error}; make such a run again: {made_by}") from error
+
+
+def manifest_beside(path: Path, *, command: str) -> Manifest | None:
+    """The manifest of the run of a command in the folder of a file that it wrote and nobody changed; else None."""
+    beside = path.with_name(MANIFEST)
+    if not beside.is_file():
+        return None
+    try:
+        manifest = Manifest.read(beside)
+    except MeloError:  # other programs have files of this name too
+        return None
+    written = manifest.files.get(path.name)
+    return manifest if manifest.command == command and written is not None and written == file_hash(path) else None
 
 
 def text_hash(text: str) -> str:

@@ -12,11 +12,9 @@ import soxr
 from analysis.errors import MeloError
 from meloctl.transcription.constant_q import SAMPLE_RATE
 from meloctl.transcription.notes import Singles
+from meloctl.transcription.sequential_sound import SequentialSound
 
 FORMATS = "WAV, FLAC, OGG, MP3 or AIFF"
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
-"""Names of files that a folder of sound is searched for."""
 
 MOST_CHANNELS = 64
 LOWEST_RATE, HIGHEST_RATE = 2_000, 768_000
@@ -43,7 +41,7 @@ class AudioFile:
         if not path.is_file():
             raise MeloError(f"{path}: give a file of sound ({FORMATS})")
         try:
-            self._file = soundfile.SoundFile(path)
+            self._file = SequentialSound(path)
         except PermissionError:
             raise MeloError(f"{path}: may not be read; change its permissions") from None
         except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError):

@@ -86,6 +86,11 @@ def note_costs(notes: NoteTable, part: Ints, parts: int, weights: CostWeights) -
     return out
 
 
+def own_costs(notes: NoteTable, part: Ints, parts: int, weights: CostWeights) -> Floats:
+    """(N,) what each note costs in its own part; arguments as those of `note_costs`."""
+    return np.asarray(note_costs(notes, part, parts, weights)[np.arange(len(notes)), part])
+
+
 def overlap_shares(notes: NoteTable, part: Ints) -> Floats:
     """(N,) the largest share, 0 to 1, in which a note sounds together with another of its part.
 

@@ -15,17 +15,17 @@ COUNT_FEATURES = 9
 class CostWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The cost of a note in a part, beside 1 − the cosine of its timbre and the part's."""
 
-    octave: Weight = 0.15
+    octave: Weight = 0.12
     """A note an octave from the part's register at that time."""
 
     register_s: Annotated[float, Meta(gt=0.0, le=120.0)] = 2.0
     """Seconds in which the weight of a neighbour in the register falls to 1/e."""
 
-    overlap: Weight = 0.25
+    overlap: Weight = 0.3
     """A note that sounds wholly together with another of the part. It is small beside a strange timbre, so that a part of like
     chords stays one part."""
 
-    start_octave: Weight = 0.5
+    start_octave: Weight = 0.3
     """Octaves of pitch beside directions of timbre when clusters are first sought."""
 
 
@@ -43,9 +43,11 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CountRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Log odds of a number of parts: these weights times its standardised features."""
+    """Log odds of a number of parts: the sum of its features times these weights."""
 
-    weights: Annotated[tuple[Number, ...], Meta(min_length=COUNT_FEATURES, max_length=COUNT_FEATURES)] = (0.0,) * COUNT_FEATURES
+    weights: Annotated[tuple[Number, ...], Meta(min_length=COUNT_FEATURES, max_length=COUNT_FEATURES)] = (
+        1.3, -4.1, 0.2, -0.9, -1.3, -6.1, 3.7, 1.0, -1.5,
+    )  # fmt: skip
 
 
 class PartWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -91,7 +91,7 @@ def _outcome(space: Workspace, recording: PlannedRecording, error: MeloError | N
     """What became of a recording whose work ended with an error, or None."""
     if error is not None:
         space.remove_empty(recording.recipe)
-        return UnreadRecording(path=recording.path, reason=str(error))
+        return UnreadRecording(path=recording.path, reason=str(error).removeprefix(f"{recording.path}: "))
     run = space.finished(recording.recipe)
     assert run is not None  # it was just made
     return _copied(recording, replace(run, reused=False))
@@ -117,11 +117,11 @@ def _write(
         from meloctl.transcription.transcription_picture import draw_transcription
 
         found = transcribe(recording.path, options, on_seconds)
-        check_sound(found)
+        found = replace(found, messages=(*check_sound(found), *found.messages))
         piece = transcribed_piece(found, velocities(found.notes), options)
         midi = folder / f"{folder.name.rpartition('-')[0]}.mid"
         write_midi(piece, midi)
-        draw_transcription(found, piece, midi.with_suffix(".png"), title=recording.path.name)
+        draw_transcription(found, piece, midi.with_suffix(".png"))
         facts = {"file": midi.name, "sound": str(recording.path.resolve()), **transcription_facts(found, piece)}
         return RunOutput(files=[midi.name, midi.with_suffix(".png").name], results=facts)
 
