@@ -130,5 +130,7 @@ def test_one_steady_timbre_is_one_part_and_distinct_ones_that_overlap_are_as_man
 def test_the_number_of_parts_of_no_note_is_one_and_never_more_than_can_be_found():
     assert number_of_parts(_table(_line([], np.zeros(3))), PartWeights()) == 1
     rng = np.random.default_rng(2)
-    notes = NoteTable.of(np.arange(200.0), np.arange(200.0) + 1, rng.integers(30, 90, 200), embedding=_near((0, 0, 0), 200, rng))
+    notes = NoteTable.of(
+        np.arange(200.0), np.arange(200.0) + 1, rng.integers(30, 90, 200), embedding=_near((0, 0, 0), 200, rng)
+    )
     assert count_features(notes, CostWeights()).shape == (MOST_FOUND, COUNT_FEATURES)
