@@ -1,6 +1,5 @@
 """What a transcriber finds in validation mixes: scores of notes, and the thresholds that score best."""
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ _GRID = {
     "gap_frames": (1, 3, 5),
     "merged_frames": (1, 2, 3),
 }
-"""Values that are tried of each threshold, one threshold after the other, twice around."""
+"""Values that are tried of each threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,16 +89,18 @@ def mean_f(found: Sequence[FoundPosteriors], mixes: Sequence[ValidationMix], thr
 
 
 def fitted_thresholds(found: Sequence[FoundPosteriors], mixes: Sequence[ValidationMix]) -> DecodingThresholds:
-    """The thresholds of the highest mean F, found one at a time; equal ones stay as they are.
+    """The thresholds of the highest mean F: first those of notes and onsets together, coarsely, then one at a time.
 
     Args:
         found: one a mix.
         mixes: with their notes.
     """
+    together = [{"onset": onset, "note": note} for onset in _GRID["onset"][::2] for note in _GRID["note"][::3]]
+    single = [{name: value} for name, values in _GRID.items() for value in values]
     best = DecodingThresholds()
     score = mean_f(found, mixes, best)
-    for name, value in itertools.chain.from_iterable([(n, v) for n, vs in _GRID.items() for v in vs] for _ in range(2)):
-        tried = msgspec.structs.replace(best, **{name: value})
+    for change in [*together, *single, *single]:
+        tried = msgspec.structs.replace(best, **change)
         if tried != best and (of_tried := mean_f(found, mixes, tried)) > score:
             best, score = tried, of_tried
     return best
