@@ -24,6 +24,7 @@ from meloctl.cli import (
     train,
     train_bridge,
     train_transcriber,
+    transcribe,
 )
 from meloctl.openmp import limit_spinning
 
@@ -50,6 +51,7 @@ app.command("plans")(plans.plans)
 app.command("train-bridge")(train_bridge.train_bridge)
 app.command("train-transcriber")(train_transcriber.train_transcriber)
 app.command("generate")(generate.generate)
+app.command("transcribe")(transcribe.transcribe)
 app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
@@ -89,8 +91,8 @@ def run() -> None:
         _fail(f"meloctl: {where}{(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
-            "meloctl: stopped. Give the command again: stats, train, train-bridge, train-transcriber and evaluate --text resume "
-            "where they were, others start over",
+            "meloctl: stopped. Give the command again: stats, train, train-bridge, train-transcriber, transcribe and "
+            "evaluate --text resume where they were, others start over",
             status,
         )
     sys.exit(status if isinstance(status, int) else 0)
