@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -81,8 +83,14 @@ def _of_patch(patch: PatchFile) -> Callable[[], SampledInstrument]:
 
 
 def _of_font(font: SoundFontSource, program: int, velocity: int) -> Callable[[], SampledInstrument]:
-    return lambda: program_notes(read_soundfont(font.path), font.family, program, velocity)
+    return lambda: program_notes(_soundfont(font.path), font.family, program, velocity)
 
 
 def _of_seed(seed: int) -> Callable[[], SampledInstrument]:
     return lambda: additive_instrument(seed)
+
+
+@lru_cache(maxsize=3)
+def _soundfont(path: Path) -> bytes:
+    """A soundfont's bytes, which each of its programs needs."""
+    return read_soundfont(path)
