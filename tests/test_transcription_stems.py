@@ -46,6 +46,16 @@ def test_a_library_holds_stems_with_notes_and_drums_without(library):
     assert len(library.read(library.drums[0]).notes) == 0
 
 
+def test_families_can_be_chosen(folder, library):
+    chosen = StemLibrary(folder, "train", families={"additive"})
+    assert {place.family for place in chosen.places} == {"additive"}
+    assert 0 < len(chosen) < len(library)
+    index = next(i for i, place in enumerate(library.places) if place.family == "additive")
+    assert np.array_equal(chosen.read(0).audio, library.read(index).audio)
+    with pytest.raises(MeloError, match="no stems of these families"):
+        StemLibrary(folder, "train", families={"packs"})
+
+
 def test_part_of_a_stem_has_its_notes_moved(library):
     whole, later = library.read(library.melodic[0]), library.read(library.melodic[0], 5.0, 4.0)
     assert np.array_equal(later.audio, whole.audio[5 * STEM_RATE : 9 * STEM_RATE])
