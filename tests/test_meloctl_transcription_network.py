@@ -64,6 +64,7 @@ def test_loudness_changes_little(network):
 
 
 @pytest.mark.parametrize("memory", ["hebbian", "linear", "flow"])
+@torch.no_grad()
 def test_a_memory_changes_timbre_alone(memory):
     torch.manual_seed(3)
     network = Transcriber(NetworkConfig(level_frames=21, memory=memory)).eval()
