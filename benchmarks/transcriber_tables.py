@@ -95,9 +95,10 @@ def main() -> None:
     print("\n\n".join(tables(finished(arguments.out), arguments.steps)))
 
 
-def cells() -> list[Cell]:
-    """All different cells, those that several tables share once."""
-    return list(dict.fromkeys(cell for table in TABLES.values() for cell in table.values()))
+def runs() -> list[tuple[int, Cell]]:
+    """(seed, cell) of all trainings, those that several tables share once: memories and losses first."""
+    orders = [(seed, names) for names in (("memory", "loss"), ("training sound",)) for seed in SEEDS]
+    return list(dict.fromkeys((seed, cell) for seed, names in orders for n in names for cell in TABLES[n].values()))
 
 
 def key_of(cell: Cell, seed: int, steps: int) -> str:
@@ -118,20 +119,19 @@ def finished(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def run(stems: Path, out: Path, steps: int) -> None:
-    """Train and judge the cells that `out` lacks: every cell from the first seed, then from the second."""
+    """Train and judge the cells that `out` lacks."""
     torch.set_num_threads(1)
     library, mixes = StemLibrary(stems, "train"), validation_mixes(StemLibrary(stems, "validation"), _MIXES)
-    for seed in SEEDS:
-        for cell in cells():
-            key = key_of(cell, seed, steps)
-            if key in finished(out):
-                continue
-            began = time.process_time()
-            result = judged(trained(cell, seed, steps, library, mixes), mixes)
-            row = {"key": key, **result, "cpu_s": round(time.process_time() - began, 1)}
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    for seed, cell in runs():
+        key = key_of(cell, seed, steps)
+        if key in finished(out):
+            continue
+        began = time.process_time()
+        result = judged(trained(cell, seed, steps, library, mixes), mixes)
+        row = {"key": key, **result, "cpu_s": round(time.process_time() - began, 1)}
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
 
 
 def trained(cell: Cell, seed: int, steps: int, library: StemLibrary, mixes: list[ValidationMix]) -> Transcriber:
