@@ -12,9 +12,10 @@ from meloctl.score.soundfont import read_soundfont
 from meloctl.transcription.sounds.additive import additive_instrument
 from meloctl.transcription.sounds.gus_patches import PatchFile, patch_notes
 from meloctl.transcription.sounds.note_samples import SampledInstrument
+from meloctl.transcription.sounds.program_uses import PROGRAM_USES
 from meloctl.transcription.sounds.sample_packs import SamplePack, pack_notes, sustains
 from meloctl.transcription.sounds.sound_sources import SoundFontSource, SoundSources
-from meloctl.transcription.sounds.soundfont_notes import PROGRAM_USES, program_name, program_notes
+from meloctl.transcription.sounds.soundfont_notes import program_name, program_notes
 
 _PACKS, _FONTS, _ADDITIVE, _PATCHES = 0.42, 0.44, 0.14, 0.4
 """Shares of the stems, as far as a split has such sources."""
