@@ -83,7 +83,7 @@ def drawn_style(instrument: SampledInstrument, rng: np.random.Generator) -> Styl
         return float(rng.uniform(low, high)) if rng.random() < chance else 0.0
 
     return Style(
-        detune=float(np.clip(rng.normal(0, 12 if rng.random() < 0.85 else 25), -50, 50)),
+        detune=float(np.clip(rng.normal(0, 11 if rng.random() < 0.85 else 20), -35, 35)),
         note_detune=rng.uniform(0, 7) if blown else rng.uniform(0, 2),
         vibrato_cents=at(0.6 if blown else 0.08, 5, 45 if blown else 20),
         vibrato_hz=rng.uniform(4.2, 7.0),
