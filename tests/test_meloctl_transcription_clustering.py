@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meloctl.transcription.clustering import divided, margins, note_probabilities, part_confidences, part_notes
+from meloctl.transcription.clustering import divided, margins
+from meloctl.transcription.note_parts import note_probabilities, part_confidences, part_notes
 from meloctl.transcription.notes import NoteTable
 from meloctl.transcription.number_of_parts import MOST_FOUND, count_features, number_of_parts
 from meloctl.transcription.part_refinement import note_costs, overlap_shares
@@ -59,7 +60,7 @@ def test_chords_of_one_timbre_stay_one_part_beside_another_timbre():
 def test_the_cost_of_a_note_is_timbre_and_register_and_overlap():
     notes = _table(_line([60], BRIGHT), _line([72], BRIGHT))
     costs = note_costs(notes, np.array([0, 0]), 1, CostWeights(octave=0.5, register_s=1.0, overlap=0.25))
-    # the register of each: the other note with weight 1, the part's mean, half an octave away, with 1/2: (1 + ½ · ½) / 1.5 octaves
+    # the register of each: the other note with weight 1, the part's mean, half an octave away, with ½
     assert costs[:, 0].tolist() == pytest.approx([0.5 * 1.25 / 1.5 + 0.25] * 2, abs=1e-6)
 
 

@@ -1,56 +1,17 @@
-"""Notes divided among parts: clusters of timbre and pitch, refined by what else a part has: a register, mostly one note at a time."""
+"""Notes divided among parts: clusters of timbre and pitch, refined by what else a part has."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 
 from analysis.arrays import Floats, Ints
 from meloctl.transcription.notes import NoteTable
 from meloctl.transcription.part_refinement import note_costs, note_weights, own_costs, refined
-from meloctl.transcription.part_weights import CostWeights, PartWeights
+from meloctl.transcription.part_weights import CostWeights
 
 _STARTS = 4
 _SAMPLED = 3000
 """Notes at most from which clusters are first sought."""
-
-
-def part_notes(notes: NoteTable, parts: int | None, weights: PartWeights) -> NoteTable:
-    """The notes with their parts, the highest first.
-
-    Args:
-        notes: with embeddings (N, D).
-        parts: how many; None: as many as are found.
-        weights: of the cost of a division, and of a number of parts.
-    """
-    from meloctl.transcription.number_of_parts import number_of_parts
-
-    wanted = number_of_parts(notes, weights) if parts is None else parts
-    return replace(notes, part=divided(notes, wanted, weights.cost))
-
-
-def part_confidences(notes: NoteTable, weights: PartWeights) -> list[float]:
-    """For each part the mean probability that a note of it is right and belongs to it, 0 to 1.
-
-    Args:
-        notes: with parts and embeddings.
-        weights: with the calibration.
-    """
-    right, count = note_probabilities(notes, weights), np.bincount(notes.part)
-    return [float(value) for value in np.bincount(notes.part, right) / np.maximum(count, 1)]
-
-
-def note_probabilities(notes: NoteTable, weights: PartWeights) -> Floats:
-    """(N,) the probability that each note is right and in the right part.
-
-    Args:
-        notes: with parts and embeddings.
-        weights: with the calibration.
-    """
-    fitted = weights.calibration
-    margin = np.clip(margins(notes, notes.part, weights.cost), 0.0, fitted.margin_limit)
-    odds = fitted.constant + fitted.margin * margin + fitted.posterior * notes.confidence
-    return np.asarray(1 / (1 + np.exp(-odds)))
 
 
 def divided(notes: NoteTable, parts: int, weights: CostWeights) -> Ints:

@@ -99,7 +99,7 @@ def overlap_shares(notes: NoteTable, part: Ints) -> Floats:
         part: (N,) from 0.
     """
     columns = _columns(notes, CostWeights())
-    return np.asarray(_overlaps(*columns, part))
+    return np.asarray(_overlaps(columns.onset, columns.offset, columns.first, columns.last, part))
 
 
 def _columns(notes: NoteTable, weights: CostWeights) -> _Columns:
@@ -126,7 +126,7 @@ def _together(onset, offset, n, m):  # type: ignore[no-untyped-def]  # compiled 
 
 
 @compiled
-def _overlaps(onset, offset, octave, first, last, part):  # type: ignore[no-untyped-def]  # compiled by numba
+def _overlaps(onset, offset, first, last, part):  # type: ignore[no-untyped-def]  # compiled by numba
     """(N,) the largest share in which a note sounds together with another of its part."""
     out = np.zeros(len(onset))
     for n in range(len(onset)):
@@ -143,7 +143,7 @@ def _cost(  # type: ignore[no-untyped-def]  # compiled by numba
     """What note n costs in part k, as if `without` (a note, or −1) were not there."""
     total, weight, together = _ALWAYS * part_octave[k], _ALWAYS, 0.0
     for m in range(first[n], last[n]):
-        if m == n or m == without or part[m] != k:
+        if m in (n, without) or part[m] != k:
             continue
         near = np.exp(-abs(onset[m] - onset[n]) / register_s)
         total += near * octave[m]
