@@ -24,10 +24,8 @@ from sklearn.cluster import KMeans
 from meloctl.progress import SilentReporter
 from meloctl.transcription.loss_balance import BalanceName
 from meloctl.transcription.network import MemoryName, NetworkConfig, Transcriber
-from meloctl.transcription.note_parts import part_notes
 from meloctl.transcription.note_scores import note_score, separated_score
 from meloctl.transcription.notes import NoteTable
-from meloctl.transcription.part_weights import PartWeights
 from meloctl.transcription.sounds.stem_library import StemLibrary
 from meloctl.transcription.training_batches import BatchOptions, SoundName
 from meloctl.transcription.transcriber_loss import TimbreLossName
