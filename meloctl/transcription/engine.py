@@ -13,10 +13,10 @@ from torch import Tensor
 
 from analysis.errors import MeloError
 from meloctl.transcription.audio_file import AudioFile
-from meloctl.transcription.clustering import part_confidences, part_notes
 from meloctl.transcription.constant_q import FIRST_FREQUENCY, HOP, SAMPLE_RATE, ConstantQ
 from meloctl.transcription.network import BINS, PITCHES, TIME_STRIDE
 from meloctl.transcription.note_decoding import NoteDecoder
+from meloctl.transcription.note_parts import part_confidences, part_notes
 from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.overview import OverviewBuilder
