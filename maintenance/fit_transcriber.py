@@ -30,7 +30,10 @@ def main() -> None:
     stems = [StemLibrary(given.stems, split) for split in ("validation", "train")]
     reading = fitted_reading(trained.network, stems[0], stems[1], given.mixes)
     about = msgspec.structs.replace(
-        trained.about, thresholds=reading.thresholds, parts=reading.parts, quality=trained.about.quality | reading.quality
+        trained.about,
+        thresholds=reading.thresholds,
+        parts=reading.parts,
+        quality=trained.about.quality | reading.quality,
     )
     save_transcriber(trained.network, about, given.out or given.weights)
     print(json.dumps(about.to_json(), indent=1))

@@ -62,7 +62,9 @@ class DrumHits:
         frame, share, flatness, energy = np.concatenate(self._rows).T
         before, after = np.append(-1.0, share[:-1]), np.append(share[1:], -1.0)
         least = 10 ** (_AUDIBLE_DB / 10) * self._energy / self._frames
-        found = (share >= before) & (share > after) & (share > _RISING_SHARE) & (flatness > _FLATNESS) & (energy > least)
+        found = (
+            (share >= before) & (share > after) & (share > _RISING_SHARE) & (flatness > _FLATNESS) & (energy > least)
+        )
         return np.asarray(frame[found] * self._frame_s)
 
 
@@ -91,7 +93,7 @@ def drums_sentence(hits: Floats, notes: NoteTable, duration_s: float) -> str | N
     apart = len(hits_apart(hits, notes))
     if apart < max(DRUMS_FROM * duration_s, _LEAST_HITS):
         return None
-    return f"Drums seem to play ({apart:,} hits without a note in {duration_s:,.0f} s): they are not written, only the notes beside them."
+    return f"Drums seem to play ({apart:,} hits without a note in {duration_s:,.0f} s); they are not written."
 
 
 def _rows(top: Singles, first: int) -> Floats:

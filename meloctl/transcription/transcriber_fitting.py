@@ -1,4 +1,4 @@
-"""Everything in the header of a transcriber but its network's sizes, fitted on mixes: how posteriors are read, and notes divided."""
+"""Everything in a transcriber's header but its network's sizes, fitted on mixes: how posteriors are read and notes divided."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -59,7 +59,9 @@ def fitted_reading(network: Transcriber, held_out: StemLibrary, library: StemLib
     others = _examples(posteriors_of(network, drawn), drawn, thresholds, 1.0)
     parts = fitted_parts(examples + others)
     quality = {
-        "validation_f": _by_parts(mixes, [note_score(m.notes, e.notes).f for m, e in zip(mixes, examples, strict=True)]),
+        "validation_f": _by_parts(
+            mixes, [note_score(m.notes, e.notes).f for m, e in zip(mixes, examples, strict=True)]
+        ),
         "validation_separated_f": {
             str(k): round(mean_separated_f([e for e in examples if e.parts == k], parts.cost), 4)
             for k in sorted({e.parts for e in examples})
