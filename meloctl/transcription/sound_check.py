@@ -14,9 +14,9 @@ SHORTEST_S = 0.1
 """Shortest recording, in seconds."""
 
 _SHORT_S, _SPARSE, _UNSURE, _FEW_NOTES = 0.18, 0.5, 0.7, 8
-"""Speech has so many notes or more, half of them shorter and half less sure than this, which sound for less than this share of the
-time. Three spoken memos have 0.10 to 0.12 s, 0.55 to 0.61 and 28 to 39 %; ten staccato solos 0.11 to 0.44 s, 0.72 to 0.88 and 54 to
-85 % (docs/transcription.md)."""
+"""Speech has so many notes or more, half of them shorter and half less sure than this, which sound for less than this share of
+the time. Three spoken memos have 0.10 to 0.12 s, 0.55 to 0.61 and 28 to 39 %; nine staccato solos 0.11 to 0.44 s, 0.72 to 0.88
+and 54 to 85 % (docs/transcription.md)."""
 
 
 def check_sound(transcription: Transcription) -> list[str]:
