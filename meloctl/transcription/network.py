@@ -23,11 +23,12 @@ BINS = 288
 TIME_STRIDE = 2
 """Frames of the transform for one frame of posteriors."""
 
-HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36, 38, 40, 43)
-"""Semitones above a pitch at which its harmonics ½, 1, 2, … 10 and 12 lie, to the nearest semitone."""
+HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
+"""Semitones above a pitch at which its harmonics ½, 1, 2, … 8 lie, to the nearest semitone."""
 
-_BINS_A_PITCH = 3
+BINS_A_PITCH = 3
 _LEVEL_GAIN = 200.0
+_LEAST_LEVEL = 1e-4
 _WHITENING_BINS = 36
 
 Width = Annotated[int, Meta(ge=1, le=512)]
@@ -47,10 +48,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timbre_width: Width = 16
     """Dimensions of a direction of timbre."""
 
-    dilations: Dilations = (1, 2, 4, 8, 1, 2)
+    dilations: Dilations = (1, 2, 4, 8)
     """Dilation in time of each shared block; every other one, from the first, also looks along the pitches."""
 
-    timbre_dilations: Dilations = (1, 4)
+    timbre_dilations: Dilations = (1,)
     """Dilation in time of each block of the timbre branch."""
 
     time_kernel: Annotated[int, Meta(ge=1, le=15)] = 5
@@ -86,7 +87,7 @@ class _Channelwise(nn.Linear):
         return functional.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Residual block: depthwise filters along time and, where asked for, along pitch; then two linear maps of the channels."""
 
     def __init__(self, channels: int, dilation: int, time_kernel: int, pitch_kernel: int | None):
@@ -117,7 +118,7 @@ class _Block(nn.Module):
         y = self.along_time(x)
         if self.along_pitch is not None:
             y = y + self.along_pitch(x)
-        return x + self.outer(functional.gelu(self.inner(self.norm(y)), approximate="tanh"))
+        return x + self.outer(functional.relu(self.inner(self.norm(y))))
 
 
 class Transcriber(nn.Module):
@@ -127,16 +128,16 @@ class Transcriber(nn.Module):
         super().__init__()
         self.config = config
         first, channels = config.bin_channels, config.channels
-        self.bins = nn.Conv2d(2, first, (5, 5), padding=2)
+        self.bins = nn.Conv2d(2, first, (3, 5), padding=(1, 2))
         self.halved = nn.Conv2d(first, first, (3, 5), padding=(1, 2), stride=(1, TIME_STRIDE))
-        self.harmonics = nn.Linear(_BINS_A_PITCH * first * len(HARMONIC_TAPS), channels)
+        self.harmonics = nn.Linear(BINS_A_PITCH * first * len(HARMONIC_TAPS), channels)
         self.register = nn.Parameter(torch.zeros(1, channels, PITCHES, 1))
         self.shared = nn.ModuleList(
-            _Block(channels, dilation, config.time_kernel, config.pitch_kernel if i % 2 == 0 else None)
+            Block(channels, dilation, config.time_kernel, config.pitch_kernel if i % 2 == 0 else None)
             for i, dilation in enumerate(config.dilations)
         )
         self.timbre_blocks = nn.ModuleList(
-            _Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations
+            Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations
         )
         self.note_norm, self.timbre_norm = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
         self.note = _Channelwise(channels, 1)
@@ -156,7 +157,7 @@ class Transcriber(nn.Module):
 
     def forward(self, magnitudes: Tensor) -> Posteriors:
         """Magnitudes (batch, 288, frames) of sound → Posteriors, each tensor with ⌈frames / 2⌉ frames."""
-        shared = self._at_pitches(_level_and_contrast(magnitudes, self.config.level_frames))
+        shared = self._at_pitches(level_and_contrast(magnitudes, level(magnitudes, self.config.level_frames)))
         for block in self.shared:
             shared = block(shared)
         timbre = shared
@@ -172,12 +173,12 @@ class Transcriber(nn.Module):
 
     def _at_pitches(self, features: Tensor) -> Tensor:
         """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then read at each pitch's harmonics."""
-        x = functional.gelu(self.bins(features.contiguous(memory_format=torch.channels_last)), approximate="tanh")
-        x = functional.gelu(self.halved(x), approximate="tanh")
+        x = functional.relu(self.bins(features.contiguous(memory_format=torch.channels_last)))
+        x = functional.relu(self.halved(x))
         batch, channels, bins, frames = x.shape
-        semitones = bins // _BINS_A_PITCH
-        x = x.permute(0, 2, 3, 1).reshape(batch, semitones, _BINS_A_PITCH, frames, channels)
-        x = x.permute(0, 1, 3, 2, 4).reshape(batch, semitones, frames, _BINS_A_PITCH * channels)
+        semitones = bins // BINS_A_PITCH
+        x = x.permute(0, 2, 3, 1).reshape(batch, semitones, BINS_A_PITCH, frames, channels)
+        x = x.permute(0, 1, 3, 2, 4).reshape(batch, semitones, frames, BINS_A_PITCH * channels)
         below = -min(HARMONIC_TAPS)
         above = max(HARMONIC_TAPS) + PITCHES - semitones
         x = functional.pad(x, (0, 0, 0, 0, below, above))
@@ -185,11 +186,16 @@ class Transcriber(nn.Module):
         return self.harmonics(x).permute(0, 3, 1, 2) + self.register
 
 
-def _level_and_contrast(magnitudes: Tensor, level_frames: int) -> Tensor:
-    """Magnitudes (batch, bins, frames) → (batch, 2, bins, frames): the logarithm of what stands above the level of the seconds
-    around, and how far that stands out of the two octaves around."""
+def level(magnitudes: Tensor, level_frames: int) -> Tensor:
+    """Magnitudes (batch, bins, frames) → (batch, 1, frames): the root of the mean energy over `level_frames` frames around."""
     energy = magnitudes.square().sum(1, keepdim=True)
-    level = functional.avg_pool1d(energy, level_frames, 1, level_frames // 2, count_include_pad=False).sqrt() + 1e-4
+    around = functional.avg_pool1d(energy, level_frames, 1, level_frames // 2, count_include_pad=False)
+    return around.sqrt() + _LEAST_LEVEL
+
+
+def level_and_contrast(magnitudes: Tensor, level: Tensor) -> Tensor:
+    """Magnitudes (batch, bins, frames) and their level (batch, 1, frames) → (batch, 2, bins, frames): the logarithm of what stands
+    above the level, and how far that stands out of the two octaves around."""
     x = torch.log1p(magnitudes * (_LEVEL_GAIN / level)) / 3.0
     bins = x.shape[1]
     sums = functional.pad(x.cumsum(1), (0, 0, 1, 0))
