@@ -3,6 +3,7 @@ so nothing is computed twice, tiles stay in the cache of a processor, and memory
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, Linear, functional
@@ -19,6 +20,8 @@ from meloctl.transcription.network import (
     level,
     level_and_contrast,
 )
+from meloctl.transcription.notes import Singles
+from meloctl.transcription.streamed_filters import filter_bins, filter_block
 from meloctl.transcription.spectrogram import SpectrogramChunk, spectrogram_chunks
 
 TILE_FRAMES = 64
@@ -43,10 +46,10 @@ class StreamedTranscriber:
         if network.memory is not None:
             raise ValueError("a network with a memory cannot run tile by tile")
         self._frames, self._level_frames = frames, config.level_frames
-        self._bins, self._halved = network.bins, network.halved
-        self._feature_line = _Line(BINS, 2 * _REACH, TIME_STRIDE * frames, 2)
-        self._bin_line = _Line(BINS, 2 * _REACH, TIME_STRIDE * frames, config.bin_channels)
+        self._bins = _StreamedBins(network.bins, TIME_STRIDE * frames)
+        self._halved = _StreamedBins(network.halved, frames)
         self._taps = network.harmonics.weight.T.reshape(len(HARMONIC_TAPS), -1, config.channels).contiguous()
+        self._pitches = torch.empty(PITCHES, frames, config.channels)
         self._register = network.register[0].permute(1, 2, 0) + network.harmonics.bias
         self._shared = [_StreamedBlock(block, frames) for block in network.shared]
         self._timbre_blocks = [_StreamedBlock(block, frames) for block in network.timbre_blocks]
@@ -70,7 +73,7 @@ class StreamedTranscriber:
             yield from self._tile(self._features(chunk), start // TIME_STRIDE, end)
             start += step
         end = min(end, start)
-        silent = torch.zeros(BINS, step, 2)
+        silent = torch.zeros(BINS, 2, step)
         while start < end + step + TIME_STRIDE * self._delay:
             yield from self._tile(silent, start // TIME_STRIDE, end)
             start += step
@@ -81,24 +84,23 @@ class StreamedTranscriber:
         return _REACH + sum(block.reach for block in self._shared) + self._lag
 
     def _features(self, chunk: SpectrogramChunk) -> Tensor:
-        """(288, step, 2), zero after the end."""
+        """(288, 2, 2T), zero after the end."""
         stretch = slice(chunk.before, chunk.before + chunk.frames)
         loudness = level(chunk.magnitudes[None], self._level_frames)[..., stretch]
-        features = level_and_contrast(chunk.magnitudes[None, :, stretch], loudness)[0].permute(1, 2, 0)
-        return functional.pad(features, (0, 0, 0, TIME_STRIDE * self._frames - chunk.frames))
+        features = level_and_contrast(chunk.magnitudes[None, :, stretch], loudness)[0].transpose(0, 1)
+        return functional.pad(features, (0, TIME_STRIDE * self._frames - chunk.frames))
 
     def _tile(self, features: Tensor, first: int, end: int) -> Iterator[Posteriors]:
         """The next posteriors, if any are complete.
 
         Args:
-            features: (288, 2T, 2).
+            features: (288, 2, 2T).
             first: frame of posteriors at which they begin.
             end: frames of the transform in all.
         """
         last = -(-end // TIME_STRIDE)
-        bins = functional.relu_(_along_rows(self._feature_line.push(features), self._bins))
-        bins = _inside(bins, TIME_STRIDE * first - _REACH, end)
-        halved = functional.relu_(_along_rows(self._bin_line.push(bins), self._halved))
+        bins = _inside(self._bins(features), TIME_STRIDE * first - _REACH, end, axis=2)
+        halved = self._halved(bins)
         first -= _REACH
         shared = _inside(self._at_pitches(halved), first, last)
         for block in self._shared:
@@ -125,10 +127,9 @@ class StreamedTranscriber:
             )
 
     def _at_pitches(self, bins: Tensor) -> Tensor:
-        """Bins (288, T, channels) → pitches (88, T, C), each from the rows in which its harmonics lie."""
-        rows = bins.reshape(BINS // BINS_A_PITCH, BINS_A_PITCH, *bins.shape[1:]).transpose(1, 2)
-        rows = rows.reshape(len(rows), bins.shape[1], -1)
-        found = self._register.expand(-1, bins.shape[1], -1).contiguous()
+        """Bins (288, channels, T) → pitches (88, T, C), each from the rows in which its harmonics lie."""
+        rows = bins.reshape(BINS // BINS_A_PITCH, -1, self._frames).transpose(1, 2).contiguous()
+        found = self._pitches.copy_(self._register)
         for tap, weight in zip(HARMONIC_TAPS, self._taps, strict=True):
             low, high = max(-tap, 0), min(PITCHES, len(rows) - tap)
             found[low:high].flatten(0, 1).addmm_(rows[low + tap : high + tap].flatten(0, 1), weight)
@@ -138,64 +139,75 @@ class StreamedTranscriber:
 class _Line:
     """The newest `frames` frames of a layer's input and the `held` ones before them, (rows, held + frames, channels)."""
 
-    def __init__(self, rows: int, held: int, frames: int, channels: int):
-        self._held, self._window = held, torch.zeros(rows, held + frames, channels)
+    def __init__(self, rows: int, held: int, frames: int, channels: int, edge: int = 0):
+        self._held, self._edge = held, edge
+        self.window = torch.zeros(edge + rows + edge, held + frames, channels)
+        """With `edge` more rows of zeros at each end."""
 
     def push(self, frames: Tensor) -> Tensor:
         """The window (rows, held + frames, channels) that ends with these frames (rows, frames, channels); it changes by the next."""
-        self._window[:, : self._held] = self._window[:, frames.shape[1] :].clone()
-        self._window[:, self._held :] = frames
-        return self._window
+        window = self.window[self._edge : self._edge + len(frames)]
+        window[:, : self._held] = window[:, frames.shape[1] :].clone()
+        window[:, self._held :] = frames
+        return window
+
+
+class _StreamedBins:
+    """One of the first two layers, rectified: (288, in, frames) → (288, out, frames / stride), two of these frames earlier."""
+
+    def __init__(self, layer: Conv2d, frames: int):
+        stride = layer.stride[1]
+        self._weight, self._bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        self._window = torch.zeros(BINS, layer.in_channels, stride, 4 // stride + frames)
+        self._found = torch.empty(BINS, layer.out_channels, frames)
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """(288, in, frames) → (288, out, frames / stride), which change by the next call."""
+        phases = self._window.shape[2]
+        held = 4 // phases
+        self._window[..., :held] = self._window[..., -held:].clone()
+        self._window[..., held:] = frames.unflatten(2, (-1, phases)).transpose(2, 3)
+        filter_bins(self._window.numpy(), self._weight, self._bias, self._found.numpy())
+        return self._found
 
 
 class _StreamedBlock:
     """A residual block: its output for the frames that lie `reach` before those that came in."""
 
     def __init__(self, block: Block, frames: int):
-        dilation, taps = block.along_time.dilation[1], block.along_time.kernel_size[1]
-        channels = block.along_time.in_channels
-        if frames % dilation:
-            raise ValueError(f"tiles of {frames} frames cannot be cut by a dilation of {dilation}")
-        self.reach = dilation * (taps // 2)
-        self._dilation = dilation
-        self._line = _Line(PITCHES, 2 * self.reach, frames, channels)
-        self._along_time = block.along_time.weight.transpose(2, 3).contiguous()
-        self._along_pitch = block.along_pitch
+        dilation, channels = block.along_time.dilation[1], block.along_time.in_channels
+        along_time = block.along_time.weight[:, 0, 0].T
+        along_pitch = torch.zeros(0, channels) if block.along_pitch is None else block.along_pitch.weight[:, 0, :, 0].T
+        self.reach = dilation * (len(along_time) // 2)
+        self._line = _Line(PITCHES, 2 * self.reach, frames, channels, edge=len(along_pitch) // 2)
+        self._filters = (_in_fives(along_time), _in_fives(along_pitch), len(along_time), len(along_pitch), dilation)
         self._inner, self._inner_bias = _after_norm(block.norm, block.inner.weight, block.inner.bias)
-        self._outer, self._outer_bias = block.outer.weight, block.outer.bias
+        self._outer, self._outer_bias = block.outer.weight, block.outer.bias.detach().numpy()
+        self._filtered, self._hidden, self._found = torch.empty(3, PITCHES, frames, channels)
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """(88, T, C) → (88, T, C), `reach` frames earlier."""
-        window = self._line.push(frames)
-        here = window[:, self.reach : self.reach + frames.shape[1]].contiguous()
-        phases = window.unflatten(1, (-1, self._dilation)).permute(0, 3, 1, 2)  # each phase of the dilation is a column
-        y = functional.conv2d(phases, self._along_time, groups=phases.shape[1]).permute(0, 2, 3, 1).flatten(1, 2)
-        if self._along_pitch is not None:
-            y += _along_rows(here, self._along_pitch)
-        y = functional.relu_(_linear(y, self._inner, self._inner_bias))
-        return _linear(y, self._outer, self._outer_bias).add_(here)
+        """(88, T, C) → (88, T, C), `reach` frames earlier; it changes by the next call."""
+        self._line.push(frames)
+        filter_block(
+            self._line.window.numpy(), *self._filters, self._outer_bias, self._filtered.numpy(), self._found.numpy()
+        )
+        hidden, found = self._hidden.flatten(0, 1), self._found.flatten(0, 1)
+        torch.addmm(self._inner_bias, self._filtered.flatten(0, 1), self._inner.T, out=hidden).relu_()
+        found.addmm_(hidden, self._outer.T)
+        return self._found
 
 
-def _along_rows(window: Tensor, filters: Conv2d) -> Tensor:
-    """(rows, frames, channels) → filtered, with as many rows and without the frames at the ends that lack neighbours."""
-    x = functional.conv2d(
-        window.permute(2, 0, 1)[None],
-        filters.weight,
-        filters.bias,
-        stride=filters.stride,
-        padding=(filters.padding[0], 0),
-        groups=filters.groups,
-    )
-    return x[0].permute(1, 2, 0)
-
-
-def _inside(x: Tensor, first: int, end: int) -> Tensor:
-    """Frames (rows, frames, channels), of which the first is frame `first`; those before frame 0 and from `end` on are made 0."""
-    if first < 0:
-        x[:, :-first] = 0
-    if first + x.shape[1] > end:
-        x[:, max(end - first, 0) :] = 0
+def _inside(x: Tensor, first: int, end: int, axis: int = 1) -> Tensor:
+    """Frames along an axis, of which the first is frame `first`; those before frame 0 and from `end` on are made 0."""
+    before, after = max(-first, 0), max(first + x.shape[axis] - end, 0)
+    x.narrow(axis, 0, min(before, x.shape[axis])).zero_()
+    x.narrow(axis, x.shape[axis] - min(after, x.shape[axis]), min(after, x.shape[axis])).zero_()
     return x
+
+
+def _in_fives(taps: Tensor) -> Singles:
+    """Taps (n, channels) → as many and up to four more of zero, so that they can be taken by fives."""
+    return np.ascontiguousarray(functional.pad(taps, (0, 0, 0, -len(taps) % 5)).detach().numpy())
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
