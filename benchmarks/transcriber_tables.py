@@ -6,22 +6,22 @@
 `run` appends a line a cell and leaves out those that are there, so it may be stopped and given again. All cells take the same
 number of steps on as many mixes, whatever else the machine does. Everything is judged on validation mixes, whose instruments no
 cell trains on, with thresholds fitted to them: F of notes, and F of notes in the right part with the number of parts given, from
-timbre alone and as `meloctl transcribe` divides notes.
+timbre alone and from timbre and pitch, by k-means.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
 
 from meloctl.progress import SilentReporter
-from meloctl.transcription.clustering import PartWeights, part_notes
 from meloctl.transcription.loss_balance import BalanceName
 from meloctl.transcription.network import MemoryName, NetworkConfig, Transcriber
 from meloctl.transcription.note_scores import note_score, separated_score
@@ -39,7 +39,10 @@ from meloctl.transcription.transcriber_validation import (
 )
 
 SEEDS = (0, 1)
-SCORES = ("agnostic", "timbre alone", "parts")
+SCORES = ("agnostic", "timbre alone", "timbre and pitch")
+_OCTAVE = 0.8
+"""Distance of two notes an octave apart, where pitch counts; opposite timbres are 2 apart."""
+
 _MIXES = 6
 """Validation mixes of each number of parts."""
 
@@ -95,9 +98,10 @@ def main() -> None:
     print("\n\n".join(tables(finished(arguments.out), arguments.steps)))
 
 
-def cells() -> list[Cell]:
-    """All different cells, those that several tables share once."""
-    return list(dict.fromkeys(cell for table in TABLES.values() for cell in table.values()))
+def runs() -> list[tuple[int, Cell]]:
+    """(seed, cell) of all trainings, those that several tables share once: memories and losses first."""
+    orders = [(seed, names) for names in (("memory", "loss"), ("training sound",)) for seed in SEEDS]
+    return list(dict.fromkeys((seed, cell) for seed, names in orders for n in names for cell in TABLES[n].values()))
 
 
 def key_of(cell: Cell, seed: int, steps: int) -> str:
@@ -118,20 +122,19 @@ def finished(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def run(stems: Path, out: Path, steps: int) -> None:
-    """Train and judge the cells that `out` lacks: every cell from the first seed, then from the second."""
+    """Train and judge the cells that `out` lacks."""
     torch.set_num_threads(1)
     library, mixes = StemLibrary(stems, "train"), validation_mixes(StemLibrary(stems, "validation"), _MIXES)
-    for seed in SEEDS:
-        for cell in cells():
-            key = key_of(cell, seed, steps)
-            if key in finished(out):
-                continue
-            began = time.process_time()
-            result = judged(trained(cell, seed, steps, library, mixes), mixes)
-            row = {"key": key, **result, "cpu_s": round(time.process_time() - began, 1)}
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    for seed, cell in runs():
+        key = key_of(cell, seed, steps)
+        if key in finished(out):
+            continue
+        began = time.process_time()
+        result = judged(trained(cell, seed, steps, library, mixes), mixes)
+        row = {"key": key, **result, "cpu_s": round(time.process_time() - began, 1)}
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
 
 
 def trained(cell: Cell, seed: int, steps: int, library: StemLibrary, mixes: list[ValidationMix]) -> Transcriber:
@@ -158,17 +161,21 @@ def judged(network: Transcriber, mixes: list[ValidationMix]) -> dict[str, Any]:
         of_parts = scores.setdefault(str(mix.parts), {name: [] for name in SCORES})
         notes = posteriors.decoded(thresholds)
         of_parts["agnostic"].append(note_score(mix.notes, notes).f)
-        of_parts["timbre alone"].append(separated_f(mix, notes, PartWeights(octave=0.0)))
-        of_parts["parts"].append(separated_f(mix, notes, PartWeights()))
+        of_parts["timbre alone"].append(separated_f(mix, notes, 0.0))
+        of_parts["timbre and pitch"].append(separated_f(mix, notes, _OCTAVE))
     return {
         "scores": {parts: {n: round(float(np.mean(v)), 4) for n, v in own.items()} for parts, own in scores.items()},
         "thresholds": [thresholds.onset, thresholds.note],
     }
 
 
-def separated_f(mix: ValidationMix, notes: NoteTable, weights: PartWeights) -> float:
-    """F of notes in the right part, the number of parts given."""
-    return separated_score(mix.notes, part_notes(notes, mix.parts, weights)).f if len(notes) else 0.0
+def separated_f(mix: ValidationMix, notes: NoteTable, octave: float) -> float:
+    """F of notes in the right part, of the number of parts that there are."""
+    if len(notes) < mix.parts:
+        return 0.0
+    places = np.concatenate([notes.embedding, octave * notes.pitch[:, None] / 12], 1)
+    labels = KMeans(mix.parts, n_init=10, random_state=0).fit_predict(places)
+    return separated_score(mix.notes, replace(notes, part=labels.astype(np.int64))).f
 
 
 def tables(rows: dict[str, dict[str, Any]], steps: int) -> list[str]:

@@ -16,10 +16,10 @@ def row(cell, seed, *values):
 
 
 def test_what_tables_share_is_trained_once():
-    cells = tables.cells()
-    assert len(cells) == len(set(cells)) == 13
-    assert cells[0] == tables.Cell()
-    assert len({tables.key_of(c, s, 9) for c in cells for s in tables.SEEDS}) == 26
+    runs = tables.runs()
+    assert len(runs) == len(set(runs)) == 26
+    assert runs[0] == (0, tables.Cell())
+    assert len({tables.key_of(cell, seed, 9) for seed, cell in runs}) == 26
 
 
 def test_a_line_that_was_cut_short_is_done_again(tmp_path):

@@ -66,3 +66,9 @@ def test_few_notes_have_no_beats():
 def test_bad_columns_are_refused(onset, message):
     with pytest.raises(MeloError, match=message):
         track_beats(onset, np.full(9, 2e6), np.full(9, 60))
+
+
+def test_music_shorter_than_the_reach_of_the_network():
+    onset = 0.5 * np.arange(12)
+    found = track_beats(onset, onset + 0.4, np.full(12, 60))
+    assert found is None or len(found.times_s) >= 2

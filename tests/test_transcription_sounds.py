@@ -25,6 +25,7 @@ from meloctl.transcription.sounds.note_samples import (
     transposed,
 )
 from meloctl.transcription.sounds.performing import performed
+from meloctl.transcription.sounds.program_uses import PROGRAM_USES
 from meloctl.transcription.sounds.sample_packs import SamplePack, find_packs, pack_notes
 from meloctl.transcription.sounds.sound_codecs import CODECS, coded
 from meloctl.transcription.sounds.soundfont_notes import program_notes
@@ -312,3 +313,13 @@ def test_lines_are_sorted():
     line = sorted_line(np.array([1.0, 0.0, 0.0]), np.array([2.0, 1.0, 1.0]), np.array([60, 62, 61]))
     assert isinstance(line, Line)
     assert line.pitch.tolist() == [61, 62, 60]
+
+
+def test_programs_have_ranges_that_instruments_have():
+    assert len(PROGRAM_USES) > 80
+    for use in PROGRAM_USES.values():
+        assert 20 < use.low < use.high - 15
+        assert use.high < 108
+        assert use.weight > 0
+    assert (PROGRAM_USES[40].low, PROGRAM_USES[40].monophonic, PROGRAM_USES[40].sustained) == (55, True, True)
+    assert (PROGRAM_USES[0].monophonic, PROGRAM_USES[0].sustained) == (False, False)

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.errors import MeloError
 from meloctl.rows.general_midi import PROGRAMS
 from meloctl.transcription.sounds.note_samples import NoteSample, SampledInstrument, Samples, checked_note
-from meloctl.transcription.sounds.soundfont_notes import PROGRAM_USES
+from meloctl.transcription.sounds.program_uses import PROGRAM_USES
 
 RATE = 44_100
 

@@ -5,7 +5,6 @@ its header, who plays which line of which group. Lines of one group belong to on
 """
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,24 +106,17 @@ def write_stems(path: Path, stems: InstrumentStems, audio: npt.NDArray[np.int16]
 class StemLibrary:
     """The stems of one split, which are read when they are wanted.
 
-    Args:
-        folder: of all splits.
-        split: which one.
-        families: stems of these families alone; None for all.
-
     Raises:
         MeloError: the folder holds none, or a file is damaged.
     """
 
-    def __init__(self, folder: Path, split: Split, *, families: Collection[str] | None = None) -> None:
+    def __init__(self, folder: Path, split: Split) -> None:
         self.folder, self.split = folder / split, split
         self._audio: list[npt.NDArray[np.int16]] = []
         self._notes: list[list[NoteTable]] = []
         self.places: list[StemPlace] = []
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             stems, notes = _read_notes(path)
-            if families is not None and stems.family not in families:
-                continue
             self.places += [
                 StemPlace(
                     file=len(self._audio),
@@ -140,9 +132,7 @@ class StemLibrary:
             self._audio.append(_mapped(path.with_suffix(".npy"), len(stems.stems)))
             self._notes.append(notes)
         if not self.places:
-            raise MeloError(
-                f"{self.folder}: no stems{'' if families is None else ' of these families'}; build them first"
-            )
+            raise MeloError(f"{self.folder}: no stems; build them first")
 
     @cached_property
     def groups(self) -> dict[int, dict[int, list[int]]]:

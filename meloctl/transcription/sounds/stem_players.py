@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -10,9 +12,10 @@ from meloctl.score.soundfont import read_soundfont
 from meloctl.transcription.sounds.additive import additive_instrument
 from meloctl.transcription.sounds.gus_patches import PatchFile, patch_notes
 from meloctl.transcription.sounds.note_samples import SampledInstrument
+from meloctl.transcription.sounds.program_uses import PROGRAM_USES
 from meloctl.transcription.sounds.sample_packs import SamplePack, pack_notes, sustains
 from meloctl.transcription.sounds.sound_sources import SoundFontSource, SoundSources
-from meloctl.transcription.sounds.soundfont_notes import PROGRAM_USES, program_name, program_notes
+from meloctl.transcription.sounds.soundfont_notes import program_name, program_notes
 
 _PACKS, _FONTS, _ADDITIVE, _PATCHES = 0.42, 0.44, 0.14, 0.4
 """Shares of the stems, as far as a split has such sources."""
@@ -81,8 +84,14 @@ def _of_patch(patch: PatchFile) -> Callable[[], SampledInstrument]:
 
 
 def _of_font(font: SoundFontSource, program: int, velocity: int) -> Callable[[], SampledInstrument]:
-    return lambda: program_notes(read_soundfont(font.path), font.family, program, velocity)
+    return lambda: program_notes(_soundfont(font.path), font.family, program, velocity)
 
 
 def _of_seed(seed: int) -> Callable[[], SampledInstrument]:
     return lambda: additive_instrument(seed)
+
+
+@lru_cache(maxsize=3)
+def _soundfont(path: Path) -> bytes:
+    """A soundfont's bytes, which each of its programs needs."""
+    return read_soundfont(path)
