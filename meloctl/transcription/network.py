@@ -9,6 +9,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from meloctl.transcription.constant_q import HOP, SAMPLE_RATE
 from meloctl.transcription.memories import timbre_memory
 
 PITCHES = 88
@@ -22,6 +23,9 @@ BINS = 288
 
 TIME_STRIDE = 2
 """Frames of the transform for one frame of posteriors."""
+
+FRAME_S = HOP * TIME_STRIDE / SAMPLE_RATE
+"""Seconds from one frame of posteriors to the next."""
 
 HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
 """Semitones above a pitch at which its harmonics ½, 1, 2, … 8 lie, to the nearest semitone."""

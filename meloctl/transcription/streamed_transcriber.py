@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import BatchNorm2d, Conv2d, Linear, functional
+from torch import Tensor, nn
+from torch.nn import BatchNorm2d, Conv2d, functional
 
 from meloctl.transcription.network import (
     BINS,
@@ -41,6 +41,7 @@ class StreamedTranscriber:
         frames: of posteriors that are computed at a time, divisible by each of the network's dilations.
     """
 
+    @torch.inference_mode()
     def __init__(self, network: Transcriber, frames: int = TILE_FRAMES):
         config = network.config
         if network.memory is not None:
@@ -54,6 +55,7 @@ class StreamedTranscriber:
         self._shared = [_StreamedBlock(block, frames) for block in network.shared]
         self._timbre_blocks = [_StreamedBlock(block, frames) for block in network.timbre_blocks]
         self._heads, self._head_bias = _heads(network)
+        assert network.onset.bias is not None
         self._onset_bias = network.onset.bias
         self._timbre, self._timbre_bias = _after_norm(network.timbre_norm, network.timbre.weight, network.timbre.bias)
         reach = sum(block.reach for block in self._timbre_blocks)
@@ -61,6 +63,7 @@ class StreamedTranscriber:
         self._head_line = _Line(PITCHES, self._lag + 1, frames, len(self._head_bias))
         self._timbre_line = _Line(PITCHES, self._lag - reach, frames, config.timbre_width)
 
+    @torch.inference_mode()
     def posteriors(self, magnitudes: Iterable[Tensor]) -> Iterator[Posteriors]:
         """Posteriors of a batch of 1 that hold every frame once, in order, as the network gives them for the whole.
 
@@ -156,8 +159,9 @@ class _StreamedBins:
     """One of the first two layers, rectified: (288, in, frames) → (288, out, frames / stride), two of these frames earlier."""
 
     def __init__(self, layer: Conv2d, frames: int):
+        assert layer.bias is not None
         stride = layer.stride[1]
-        self._weight, self._bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        self._weight, self._bias = layer.weight.numpy(), layer.bias.numpy()
         self._window = torch.zeros(BINS, layer.in_channels, stride, 4 // stride + frames)
         self._found = torch.empty(BINS, layer.out_channels, frames)
 
@@ -174,7 +178,8 @@ class _StreamedBins:
 class _StreamedBlock:
     """A residual block: its output for the frames that lie `reach` before those that came in."""
 
-    def __init__(self, block: Block, frames: int):
+    def __init__(self, block: nn.Module, frames: int):
+        assert isinstance(block, Block)
         dilation, channels = block.along_time.dilation[1], block.along_time.in_channels
         along_time = block.along_time.weight[:, 0, 0].T
         along_pitch = torch.zeros(0, channels) if block.along_pitch is None else block.along_pitch.weight[:, 0, :, 0].T
@@ -182,7 +187,7 @@ class _StreamedBlock:
         self._line = _Line(PITCHES, 2 * self.reach, frames, channels, edge=len(along_pitch) // 2)
         self._filters = (_in_fives(along_time), _in_fives(along_pitch), len(along_time), len(along_pitch), dilation)
         self._inner, self._inner_bias = _after_norm(block.norm, block.inner.weight, block.inner.bias)
-        self._outer, self._outer_bias = block.outer.weight, block.outer.bias.detach().numpy()
+        self._outer, self._outer_bias = block.outer.weight, block.outer.bias.numpy()
         self._filtered, self._hidden, self._found = torch.empty(3, PITCHES, frames, channels)
 
     def __call__(self, frames: Tensor) -> Tensor:
@@ -207,7 +212,7 @@ def _inside(x: Tensor, first: int, end: int, axis: int = 1) -> Tensor:
 
 def _in_fives(taps: Tensor) -> Singles:
     """Taps (n, channels) → as many and up to four more of zero, so that they can be taken by fives."""
-    return np.ascontiguousarray(functional.pad(taps, (0, 0, 0, -len(taps) % 5)).detach().numpy())
+    return np.ascontiguousarray(functional.pad(taps, (0, 0, 0, -len(taps) % 5)).numpy())
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
