@@ -119,6 +119,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, 88, T) → the same."""
         y = self.along_time(x)
         if self.along_pitch is not None:
             y = y + self.along_pitch(x)
@@ -198,8 +199,13 @@ def level(magnitudes: Tensor, level_frames: int) -> Tensor:
 
 
 def level_and_contrast(magnitudes: Tensor, level: Tensor) -> Tensor:
-    """Magnitudes (batch, bins, frames) and their level (batch, 1, frames) → (batch, 2, bins, frames): the logarithm of what stands
-    above the level, and how far that stands out of the two octaves around."""
+    """Features (batch, 2, bins, frames): the logarithm of what stands above the level, and how far that stands out of the two
+    octaves around.
+
+    Args:
+        magnitudes: (batch, bins, frames).
+        level: (batch, 1, frames).
+    """
     x = torch.log1p(magnitudes * (_LEVEL_GAIN / level)) / 3.0
     bins = x.shape[1]
     sums = functional.pad(x.cumsum(1), (0, 0, 1, 0))

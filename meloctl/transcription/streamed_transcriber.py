@@ -109,25 +109,32 @@ class StreamedTranscriber:
         for block in self._shared:
             first -= block.reach
             shared = _inside(block(shared), first, last)
-        heads = self._head_line.push(
-            _inside(_linear(shared, self._heads, self._head_bias), first, last)
-        )
-        timbre, at = shared, first
-        for block in self._timbre_blocks:
-            at -= block.reach
-            timbre = _inside(block(timbre), at, last)
-        timbre = self._timbre_line.push(_linear(timbre, self._timbre, self._timbre_bias))
+        found = self._heads_and_timbre(shared, first, last)
         first -= self._lag
         inside = slice(max(-first, 0), max(min(last - first, self._frames), 0))
         if inside.start < inside.stop:
-            note, before, here, after = heads.unbind(2)
-            count = self._frames
-            onset = before[:, :count] + here[:, 1 : count + 1] + after[:, 2 : count + 2] + self._onset_bias
-            yield Posteriors(
-                note[:, 1 : count + 1][None, :, inside].clone(),
-                onset[None, :, inside],
-                functional.normalize(timbre[:, :count][:, inside], dim=2).permute(2, 0, 1)[None],
-            )
+            yield Posteriors(*(some[None, ..., inside] for some in found))
+
+    def _heads_and_timbre(self, shared: Tensor, first: int, last: int) -> Posteriors:
+        """Posteriors without a batch, `_lag` frames earlier.
+
+        Args:
+            shared: (88, T, C).
+            first: their first frame.
+            last: frames in all.
+        """
+        heads = _inside(functional.linear(shared, self._heads, self._head_bias), first, last)
+        note, before, here, after = self._head_line.push(heads).unbind(2)
+        for block in self._timbre_blocks:
+            first -= block.reach
+            shared = _inside(block(shared), first, last)
+        timbre = self._timbre_line.push(functional.linear(shared, self._timbre, self._timbre_bias))
+        count = self._frames
+        return Posteriors(
+            note[:, 1 : count + 1].clone(),
+            before[:, :count] + here[:, 1 : count + 1] + after[:, 2 : count + 2] + self._onset_bias,
+            functional.normalize(timbre[:, :count], dim=2).permute(2, 0, 1),
+        )
 
     def _at_pitches(self, bins: Tensor) -> Tensor:
         """Bins (288, channels, T) → pitches (88, T, C), each from the rows in which its harmonics lie."""
@@ -213,11 +220,6 @@ def _inside(x: Tensor, first: int, end: int, axis: int = 1) -> Tensor:
 def _in_fives(taps: Tensor) -> Singles:
     """Taps (n, channels) → as many and up to four more of zero, so that they can be taken by fives."""
     return np.ascontiguousarray(functional.pad(taps, (0, 0, 0, -len(taps) % 5)).numpy())
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(88, T, channels in) → (88, T, channels out)."""
-    return functional.linear(x, weight, bias)
 
 
 def _after_norm(norm: BatchNorm2d, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
