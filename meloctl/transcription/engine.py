@@ -13,6 +13,7 @@ import torch
 from analysis.errors import MeloError
 from meloctl.transcription.audio_file import AudioFile
 from meloctl.transcription.constant_q import HOP, SAMPLE_RATE, ConstantQ
+from meloctl.transcription.drum_hits import DrumHits, drums_sentence
 from meloctl.transcription.network import BINS, FRAME_S
 from meloctl.transcription.note_decoding import NoteDecoder
 from meloctl.transcription.note_parts import part_confidences, part_notes
@@ -72,14 +73,22 @@ def transcribe_audio(
             field="model",
             given=options.model,
         )
-    overview = OverviewBuilder(BINS, HOP / SAMPLE_RATE)
+    overview, drums = OverviewBuilder(BINS, HOP / SAMPLE_RATE), DrumHits(HOP / SAMPLE_RATE)
+
+    def on_magnitudes(magnitudes: Singles) -> None:
+        overview.add(magnitudes)
+        drums.add(magnitudes)
+        on_seconds(magnitudes.shape[1] * HOP / SAMPLE_RATE)
+
     with AudioFile(path) as sound, torch.inference_mode():
         cents, blocks = _tuned(sound)
-        notes = _notes(blocks, trained, cents, overview, on_seconds)
+        notes = _notes(blocks, trained, cents, on_magnitudes)
     parts = part_notes(notes, options.parts, trained.about.parts)
     messages = []
     if sound.missing_s > 1.0:
         messages.append(f"The file states {sound.stated_s:,.0f} s and holds {sound.read_s:,.0f}: it was cut short.")
+    if said := drums_sentence(drums.hits(), notes, sound.read_s):
+        messages.append(said)
     return Transcription(
         notes=parts,
         parts=tuple(TranscribedPart(confidence=value) for value in part_confidences(parts, trained.about.parts)),
@@ -96,13 +105,11 @@ def _notes(
     blocks: Iterable[Singles],
     trained: TrainedTranscriber,
     cents: float,
-    overview: OverviewBuilder,
-    on_seconds: Callable[[float], None],
+    on_magnitudes: Callable[[Singles], None],
 ) -> NoteTable:
     decoder = NoteDecoder(trained.about.thresholds, trained.network.config.timbre_width, FRAME_S)
-    for tile in sound_posteriors(blocks, trained.network, cents, overview.add):
+    for tile in sound_posteriors(blocks, trained.network, cents, on_magnitudes):
         decoder.add(*tile)
-        on_seconds(tile.note.shape[1] * FRAME_S)
     return decoder.finish()
 
 
