@@ -21,8 +21,8 @@ from meloctl.transcription.network import (
     level_and_contrast,
 )
 from meloctl.transcription.notes import Singles
-from meloctl.transcription.streamed_filters import filter_bins, filter_block
 from meloctl.transcription.spectrogram import SpectrogramChunk, spectrogram_chunks
+from meloctl.transcription.streamed_filters import filter_bins, filter_block
 
 TILE_FRAMES = 64
 """Frames of posteriors in a tile: 32 channels of all pitches are then 0.7 MB. Divisible by every dilation of a NetworkConfig."""
