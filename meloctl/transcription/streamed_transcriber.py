@@ -1,5 +1,5 @@
-"""The transcribing network on a spectrogram that comes piece by piece: each layer keeps the frames that its filters reach back to,
-so nothing is computed twice, tiles stay in the cache of a processor, and memory does not grow."""
+"""The transcribing network on a spectrogram that comes piece by piece: each layer keeps the frames its filters reach back to, so
+nothing is computed twice, tiles stay in the cache of a processor, and memory does not grow."""
 
 from collections.abc import Iterable, Iterator
 
@@ -155,7 +155,7 @@ class _Line:
         """With `edge` more rows of zeros at each end."""
 
     def push(self, frames: Tensor) -> Tensor:
-        """The window (rows, held + frames, channels) that ends with these frames (rows, frames, channels); it changes by the next."""
+        """The window (rows, held + frames, channels) that ends with these (rows, frames, channels); the next changes it."""
         window = self.window[self._edge : self._edge + len(frames)]
         window[:, : self._held] = window[:, frames.shape[1] :].clone()
         window[:, self._held :] = frames
@@ -224,13 +224,14 @@ def _in_fives(taps: Tensor) -> Singles:
 
 def _after_norm(norm: BatchNorm2d, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Weights (out, in) and bias (out,) that do what the norm does and then the given ones."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return weight * scale, bias + weight @ (norm.bias - norm.running_mean * scale)
 
 
 def _heads(network: Transcriber) -> tuple[Tensor, Tensor]:
-    """Weights (4, channels) and bias (4,): the note's logit, and what a frame adds to the onset's of the next, its own and the last."""
+    """Weights (4, channels) and bias (4,): the note's logit, and what a frame adds to the next onset's, its own and the last."""
     onset = network.onset.weight[0, :, 0].T
     weight = torch.cat([network.note.weight, onset])
     return _after_norm(network.note_norm, weight, torch.cat([network.note.bias, torch.zeros(len(onset))]))
