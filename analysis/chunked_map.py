@@ -259,7 +259,7 @@ def worker_executor(workers: Workers) -> Iterator[tuple[Executor, int]]:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     n = workers.processes or 1
-    pool = ProcessPoolExecutor(n, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(n, mp_context=context, initializer=follow_parent)
     try:
         yield pool, 2 * n
     except BaseException:  # Ctrl-C among them: what is running is not waited for
@@ -289,7 +289,7 @@ def _dask(address: str) -> Iterator[Any]:
         yield client
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """In a worker: end when the parent does, however it ends (a pool's workers would wait for ever); leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -49,8 +49,8 @@ def percent(share: float | None, *, decimals: int = 0) -> str:
 
 
 def whole(n: float | None) -> str:
-    """A count: "1,200"."""
-    return f"{n:,.0f}" if _known(n) else NOTHING
+    """A whole number: "1,200", "−90"."""
+    return f"{n:,.0f}".replace("-", _MINUS) if _known(n) else NOTHING
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

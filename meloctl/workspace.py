@@ -40,6 +40,7 @@ COMMAND_OF_STAGE = {
     "compare": "meloctl compare",
     "report": "meloctl report",
     "play": "meloctl play",
+    "transcription": "meloctl transcribe FILE",
 }
 """The command that fills each stage."""
 
@@ -291,6 +292,19 @@ def read_run(folder: Path, *, made_by: str) -> Run:
         return Run(folder=folder, manifest=Manifest.read(path))
     except MeloError as error:
         raise MeloError(f"{error}; make such a run again: {made_by}") from error
+
+
+def manifest_beside(path: Path, *, command: str) -> Manifest | None:
+    """The manifest of the run of a command in the folder of a file that it wrote and nobody changed; else None."""
+    beside = path.with_name(MANIFEST)
+    if not beside.is_file():
+        return None
+    try:
+        manifest = Manifest.read(beside)
+    except MeloError:  # other programs have files of this name too
+        return None
+    written = manifest.files.get(path.name)
+    return manifest if manifest.command == command and written is not None and written == file_hash(path) else None
 
 
 def text_hash(text: str) -> str:

@@ -51,7 +51,9 @@ def mistake(*arguments, work, status=1):
     done = meloctl_here(*arguments, work=work)
     assert done.returncode == status, (done.stdout, done.stderr)
     assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("measuring", "Starting;"))]
+    lines = [
+        line for line in done.stderr.splitlines() if not line.startswith(("measuring", "transcribing", "Starting;"))
+    ]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("meloctl")
     return lines[0]

@@ -18,9 +18,11 @@ from typer.testing import CliRunner
 from analysis.errors import MeloError
 from analysis.midi import parse_midi
 from meloctl.cli.main import app
+from meloctl.play import sound
+from meloctl.play.original import originals_of
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import piano_roll
-from meloctl.workspace import Recipe, Workspace
+from meloctl.workspace import Recipe, Workspace, file_hash
 
 HOSTILE = '</script><script>alert("1")<!--&'
 TEMPO_120, TEMPO_60 = b"\xff\x51\x03\x07\xa1\x20", b"\xff\x51\x03\x0f\x42\x40"
@@ -120,9 +122,9 @@ def test_facts_and_legend(markup):
 def test_the_sound_is_in_time_with_the_roll(markup):
     """The claves are struck at 0 and, after the change of tempo, at 5 seconds, and the lead is silent from 3 on."""
     (piece,) = pieces_of(markup)
-    head, sound = piece["audio"].split(",")
+    head, encoded = piece["audio"].split(",")
     assert head == "data:audio/mpeg;base64"
-    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound)))
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(encoded)))
     loud = np.abs(samples).max(axis=1)
     assert loud.max() < 1
     assert len(samples) / rate == pytest.approx(piece["audio_seconds"], abs=0.01)
@@ -146,6 +148,72 @@ def test_hostile_names_are_text(tmp_path):
     assert pieces_of(markup)[0]["parts"][0]["name"] == HOSTILE
     assert HOSTILE not in markup
     assert 'alert("1")' not in markup
+
+
+@pytest.fixture
+def transcribed(tmp_path):
+    """A run of `meloctl transcribe`: the small piece, made from a stereo recording of 8 seconds at 96 kHz with a click at 5."""
+    samples = np.zeros((8 * 96_000, 2), np.float32)
+    samples[5 * 96_000 : 5 * 96_000 + 4000] = 0.5
+    soundfile.write(tmp_path / "song.flac", samples, 96_000, subtype="PCM_24")
+    space = Workspace(tmp_path / "melo")
+    recipe = Recipe(
+        stage="transcription",
+        command="transcribe",
+        inputs={"recording": file_hash(tmp_path / "song.flac")},
+        options={},
+        label="song",
+    )
+    folder = space.folder(recipe)
+    folder.mkdir(parents=True)
+    (folder / "song.mid").write_bytes(small())
+    space.finish(recipe, files=["song.mid"], results={"sound": str(tmp_path / "song.flac")})
+    return folder
+
+
+def test_a_transcription_is_played_beside_its_recording(transcribed, tmp_path, body):
+    result = json.loads(run("play", transcribed, "--work", tmp_path / "melo", "--json"))
+    markup = Path(result["path"]).read_text(encoding="utf-8")
+    (piece,) = pieces_of(markup)
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(piece["original"].split(",")[1])))
+    assert rate == 48_000
+    loud = np.abs(samples).max(axis=1)
+    assert np.argmax(loud > 0.2) / rate == pytest.approx(5.0, abs=0.06)
+    assert [b.text for b in Page(markup).all("button") if "data-sound" in b.attributes] == ["Recording", "MIDI"]
+    body_tag, _ = body(Path(result["path"]), "t=3.5")
+    assert "data-error" not in body_tag
+    assert 'data-sound="original"' in body_tag
+    assert number(body_tag, "time") == 3.5
+    page = Path(result["path"]).with_name("pressed.html")
+    markup = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", markup)
+    press = "document.querySelector('[data-sound=audio]').click();"
+    page.write_text(markup.replace("</body>", f"<script>{press}</script></body>"), encoding="utf-8")
+    body_tag, _ = body(page, "t=3.5")
+    assert 'data-sound="audio"' in body_tag
+    assert number(body_tag, "time") == 3.5
+
+
+def test_an_mp3_in_blocks_is_the_mp3_at_once(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100)
+    soundfile.write(tmp_path / "a.mp3", noise, 44_100)
+    encoded = []
+    for block in (4096, 1 << 20):
+        monkeypatch.setattr(sound, "_BLOCK", block)
+        encoded.append(sound.recording_data_uri(tmp_path / "a.mp3"))
+    samples = [soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))[0] for uri, _ in encoded]
+    np.testing.assert_allclose(samples[0], samples[1], atol=1e-6)
+
+
+def test_a_recording_that_is_gone_or_another_is_left_out(transcribed, tmp_path):
+    (tmp_path / "song.flac").write_bytes(b"other")
+    done = CliRunner().invoke(app, ["play", str(transcribed), "--work", str(tmp_path / "melo"), "--json"])
+    assert (
+        "song.flac: not the recording that song.mid was transcribed from; the page plays the MIDI alone" in done.stderr
+    )
+    (piece,) = pieces_of(Path(json.loads(done.stdout)["path"]).read_text(encoding="utf-8"))
+    assert piece["original"] is None
+    (transcribed / "song.mid").write_bytes(small("changed"))
+    assert originals_of([transcribed / "song.mid"]) == ({}, [])
 
 
 def test_long_and_missing_names():

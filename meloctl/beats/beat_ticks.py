@@ -15,7 +15,7 @@ TICKS_PER_QUARTER = 480
 DEFAULT_TEMPO = 120.0
 """Quarter notes a minute, where there are no beats."""
 
-_TOLERANCE_S = 0.02
+TOLERANCE_S = 0.02
 """A tempo holds as long as every beat falls within so many seconds of its tick."""
 
 _ROUND = (1.0, 0.5, 0.1, 0.01)
@@ -46,12 +46,18 @@ class BeatTicks:
         """The nearest tick of each second ≥ 0, same shape."""
         s = np.asarray(seconds, dtype=np.float64)
         segment = np.searchsorted(self.tempo_s, s, side="right") - 1
-        rate = self.tempo[segment] * TICKS_PER_QUARTER / 60
+        rate = self.tempo[segment] * self.bars.ticks_per_quarter / 60
         return np.rint(self.tempo_tick[segment] + (s - self.tempo_s[segment]) * rate).astype(np.int64)
 
 
 def beat_ticks(
-    beats: Beats | None, end_s: float, *, tempo: float | None = None, signature: tuple[int, int] | None = None
+    beats: Beats | None,
+    end_s: float,
+    *,
+    tempo: float | None = None,
+    signature: tuple[int, int] | None = None,
+    tolerance_s: float = TOLERANCE_S,
+    ticks_per_quarter: int = TICKS_PER_QUARTER,
 ) -> BeatTicks:
     """Ticks, tempos and bars in which beats stand at whole beats, and downbeats at bar lines.
 
@@ -63,20 +69,22 @@ def beat_ticks(
         end_s: seconds up to which beats are wanted.
         tempo: quarter notes a minute where there are no beats; None for 120.
         signature: of the bars where there are no beats; None for 4/4.
+        tolerance_s: seconds that a beat may lie beside its tick; with 0 each beat has a tempo of its own.
+        ticks_per_quarter: of the result, a multiple of 8.
     """
     if beats is None or len(beats.times_s) < 2:
         value = _as_midi(tempo or DEFAULT_TEMPO)
-        bars = Bars.of([(0, *(signature or (4, 4)))], TICKS_PER_QUARTER)
+        bars = Bars.of([(0, *(signature or (4, 4)))], ticks_per_quarter)
         return BeatTicks(bars=bars, tempo_tick=np.zeros(1, np.int64), tempo=np.array([value]), tempo_s=np.zeros(1))
     times, first = _extended(beats.times_s, end_s)
     a_beat, quarters = beats_of_bar(beats.metre)
     downbeats = _all_downbeats(first + np.flatnonzero(beats.downbeat), first, len(times), a_beat)
-    signatures = _signatures(downbeats, beats.metre, a_beat, round(quarters * TICKS_PER_QUARTER))
-    anchors = list(_tempos(times, quarters))
+    signatures = _signatures(downbeats, beats.metre, a_beat, round(quarters * ticks_per_quarter))
+    anchors = list(_tempos(times, quarters, tolerance_s))
     beat, seconds, tempos = (np.array(column) for column in zip(*anchors, strict=True))
     return BeatTicks(
-        bars=Bars.of(signatures, TICKS_PER_QUARTER),
-        tempo_tick=(beat * round(quarters * TICKS_PER_QUARTER)).astype(np.int64),
+        bars=Bars.of(signatures, ticks_per_quarter),
+        tempo_tick=(beat * round(quarters * ticks_per_quarter)).astype(np.int64),
         tempo=tempos,
         tempo_s=seconds,
     )
@@ -128,19 +136,20 @@ def _signatures(
     return out
 
 
-def _tempos(times: Floats, quarters: float) -> Iterator[tuple[int, float, float]]:
+def _tempos(times: Floats, quarters: float, tolerance_s: float) -> Iterator[tuple[int, float, float]]:
     """(beat, its second, tempo from there on): the fewest tempos, from left to right, that keep beats near their ticks.
 
     Args:
         times: (B,) seconds of beats, the first 0.
         quarters: quarter notes in a beat.
+        tolerance_s: seconds that a beat may lie beside its tick.
     """
     beat, second = 0, 0.0
     while beat < len(times) - 1:
         low, high, end = 0.0, np.inf, beat
         for i in range(beat + 1, len(times)):
-            closer = max(low, (times[i] - _TOLERANCE_S - second) / (i - beat))
-            further = min(high, max((times[i] + _TOLERANCE_S - second) / (i - beat), _LEAST_S))
+            closer = max(low, (times[i] - tolerance_s - second) / (i - beat))
+            further = min(high, max((times[i] + tolerance_s - second) / (i - beat), _LEAST_S))
             if closer > further and end > beat:
                 break
             low, high, end = min(closer, further), further, i

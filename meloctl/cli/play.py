@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from meloctl.cli.common import Json, Work, page_name, page_outcome, report, run_once, workspace
+from meloctl.cli.common import Json, Work, page_name, page_outcome, report, run_once, say, workspace
 from meloctl.formatting import piece_line
 
 
@@ -15,7 +15,7 @@ def play(
         Path | None,
         typer.Argument(
             metavar="[FILE|RUN]",
-            help="A MIDI file, or a run of meloctl generate (default: the latest run).",
+            help="A MIDI file, or a run of meloctl generate or transcribe (default: the latest run of generate).",
             show_default=False,
         ),
     ] = None,
@@ -26,7 +26,7 @@ def play(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Write a piece as one HTML file that shows its piano roll and plays it, offline.
+    """Write a piece as one HTML file that shows its piano roll and plays it, offline; a transcription beside its recording.
 
     Example: meloctl play
 
@@ -37,6 +37,8 @@ def play(
     page_name(out)
     space = workspace(work)
     plan = plan_play(space, source)
+    for message in plan.messages:
+        say(message)
     run = run_once(space, plan.recipe, partial(write_page, plan))
     pieces = run.manifest_value("results", "pieces")
     path, lines = page_outcome(run, PAGE, out)

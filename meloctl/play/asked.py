@@ -10,10 +10,9 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec
 from meloctl.rows.attributes import ATTRIBUTES
-from meloctl.workspace import MANIFEST, Manifest, file_hash
+from meloctl.workspace import MANIFEST, manifest_beside
 
 _Bar = Annotated[tuple[float | None, ...], Meta(min_length=len(ATTRIBUTES), max_length=len(ATTRIBUTES))]
 
@@ -59,8 +58,8 @@ def asked_of(files: Iterable[Path]) -> dict[Path, AskedPiece]:
     """
     found = {}
     for path in files:
-        manifest = _manifest_beside(path)
-        if manifest is None or "asked" not in manifest.results or manifest.files.get(path.name) != file_hash(path):
+        manifest = manifest_beside(path, command="generate")
+        if manifest is None or "asked" not in manifest.results:
             continue
         pieces = [p for p in manifest.results.get("pieces", []) if isinstance(p, dict) and p.get("file") == path.name]
         where = str(path.with_name(MANIFEST))
@@ -72,18 +71,6 @@ def asked_of(files: Iterable[Path]) -> dict[Path, AskedPiece]:
 
 class _Measured(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     attributes: tuple[_Bar, ...]
-
-
-def _manifest_beside(path: Path) -> Manifest | None:
-    """The manifest of the run in a file's folder; None where there is none of ours."""
-    beside = path.with_name(MANIFEST)
-    if not beside.is_file():
-        return None
-    try:
-        manifest = Manifest.read(beside)
-    except MeloError:  # other programs have files of this name too
-        return None
-    return manifest if manifest.command == "generate" else None
 
 
 def asked_values(asked: dict[Path, AskedPiece]) -> dict[str, Any]:

@@ -30,13 +30,18 @@ class PlayedPiece:
     """Its sound as a data URI."""
 
     audio_seconds: float
+    original: str | None = None
+    """The recording that it was transcribed from, as a data URI."""
+
     asked: AskedPiece | None = None
     """What was asked of its new bars, if anything was."""
 
 
 def play_page(title: str, pieces: Sequence[PlayedPiece]) -> str:
     """The whole document; where there are several pieces, one chooses from a list."""
-    data = [{**p.roll, "audio": p.audio, "audio_seconds": round(p.audio_seconds, 3)} for p in pieces]
+    data = [
+        {**p.roll, "audio": p.audio, "audio_seconds": round(p.audio_seconds, 3), "original": p.original} for p in pieces
+    ]
     return document(
         f"{title}: piano roll",
         tag("header", tag("p", "meloctl play", class_="kicker"), tag("h1", title), _choice(pieces)),
@@ -94,6 +99,7 @@ def _player(pieces: Sequence[PlayedPiece]) -> Html:
     controls = tag(
         "div",
         tag("button", "Play", type="button", id="play"),
+        _sounds() if any(p.original for p in pieces) else None,
         tag("output", "", id="clock"),
         tag("span", tag("button", "−", **_named("narrower", "Narrower bars")), _WIDER, class_="zoom"),
         class_="controls",
@@ -109,11 +115,26 @@ def _player(pieces: Sequence[PlayedPiece]) -> Html:
     seek = tag("input", type="range", id="seek", min="0", step="any", value="0", aria_label="Time in seconds")
     legends = [_legend(i, p) for i, p in enumerate(pieces)]
     help_text = "Space plays and pauses, ← and → go a bar back and on; click the roll or a section to go there."
+    if any(p.original for p in pieces):
+        help_text += " S changes between the recording and the MIDI."
     keys = tag("p", help_text, class_="keys")
     hint = tag("p", "A part's button hides it in the roll; it still sounds.", class_="hint")
     trouble = tag("p", "This browser cannot play the sound.", id="trouble", role="alert", hidden=True)
     return tag(
         "section", controls, trouble, view, seek, *legends, keys, hint, tag("audio", "", preload="auto"), id="player"
+    )
+
+
+def _sounds() -> Html:
+    """Two buttons that choose what sounds; the recording first."""
+    return tag(
+        "span",
+        tag("button", "Recording", type="button", data_sound="original", aria_pressed="true"),
+        tag("button", "MIDI", type="button", data_sound="audio", aria_pressed="false"),
+        class_="sounds",
+        id="sounds",
+        role="group",
+        aria_label="What sounds",
     )
 
 

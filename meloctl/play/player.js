@@ -196,6 +196,17 @@ const goTo = (seconds) => {
 };
 
 const toggle = () => (audio.paused ? audio.play().catch(complain) : audio.pause());
+
+// Plays the recording ("original") or the MIDI ("audio") from here on.
+const sound = (name) => {
+  const [seconds, playing] = [now(), !audio.paused];
+  for (const button of document.querySelectorAll("[data-sound]")) button.setAttribute("aria-pressed", button.dataset.sound === name);
+  audio.src = piece[name];
+  document.body.dataset.sound = name;
+  goTo(seconds);
+  if (playing) audio.play().catch(complain);
+};
+const otherSound = () => piece.original && sound(document.body.dataset.sound === "audio" ? "original" : "audio");
 const complain = (error) => {
   if (error.name !== "AbortError") byId("trouble").hidden = false; // a pause right after play aborts it
 };
@@ -218,11 +229,11 @@ const choose = (index) => {
   for (const about of document.querySelectorAll("[data-piece]")) about.hidden = Number(about.dataset.piece) !== index;
   seek.max = length();
   byId("trouble").hidden = true;
-  audio.src = piece.audio;
   wanted = 0;
   fit();
   draw();
-  show(true);
+  if (byId("sounds")) byId("sounds").hidden = !piece.original;
+  sound(piece.original ? "original" : "audio");
 };
 
 // #piece=2&t=3.5 shows the second piece at 3.5 seconds.
@@ -238,6 +249,7 @@ const KEYS = {
   " ": toggle,
   ArrowLeft: () => goBars(-1),
   ArrowRight: () => goBars(1),
+  s: otherSound,
   Home: () => goTo(0),
   End: () => goTo(length()),
 };
@@ -271,6 +283,7 @@ for (const button of document.querySelectorAll("[data-part]")) {
     draw();
   });
 }
+for (const button of document.querySelectorAll("[data-sound]")) button.addEventListener("click", () => sound(button.dataset.sound));
 audio.addEventListener("play", () => {
   byId("play").textContent = "Pause";
   requestAnimationFrame(frame);

@@ -12,9 +12,10 @@ from analysis.midi_container import is_midi_name
 from analysis.piece import Piece
 from analysis.reading import READER
 from meloctl.play.asked import AskedPiece, asked_of, asked_values
+from meloctl.play.original import originals_of
 from meloctl.play.play_page import PlayedPiece, play_page
 from meloctl.play.roll import length_in_seconds, piano_roll
-from meloctl.play.sound import audio_data_uri
+from meloctl.play.sound import audio_data_uri, recording_data_uri
 from meloctl.progress import ProgressReporter
 from meloctl.rows.parts import part_names
 from meloctl.score.soundfont import find_soundfont
@@ -35,6 +36,10 @@ class PlayPlan:
     asked: dict[Path, AskedPiece]
     """What was asked of those of which something was."""
 
+    originals: dict[Path, Path]
+    """Recordings that pieces were transcribed from."""
+
+    messages: list[str]
     soundfont: Path
 
 
@@ -43,7 +48,8 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
 
     Args:
         space: the workspace.
-        source: a MIDI file, or a folder of them such as a run of `meloctl generate`; None is the latest run.
+        source: a MIDI file, or a folder of them such as a run of `meloctl generate` or `transcribe`; None is the latest run of
+            `generate`.
 
     Raises:
         MeloError: there is no such file or folder, a file cannot be read, or they are too long for one page.
@@ -51,6 +57,7 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
     place = source if source is not None else space.latest("out").folder
     pieces = _read(_files(place))
     soundfont, asked = find_soundfont(), asked_of(pieces)
+    originals, messages = originals_of(pieces)
     recipe = Recipe(
         stage="play",
         command="play",
@@ -59,11 +66,14 @@ def plan_play(space: Workspace, source: Path | None) -> PlayPlan:
             "soundfont": file_hash(soundfont),
             "reader": READER,
             "asked": text_hash(json.dumps(asked_values(asked))),
+            **({"originals": {path.name: file_hash(sound) for path, sound in originals.items()}} if originals else {}),
         },
         options={},
         label=place.name if place.is_dir() else place.stem,
     )
-    return PlayPlan(recipe=recipe, pieces=pieces, asked=asked, soundfont=soundfont)
+    return PlayPlan(
+        recipe=recipe, pieces=pieces, asked=asked, originals=originals, messages=messages, soundfont=soundfont
+    )
 
 
 def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunOutput:
@@ -73,9 +83,18 @@ def write_page(plan: PlayPlan, folder: Path, reporter: ProgressReporter) -> RunO
     for path, piece in plan.pieces.items():
         audio, seconds = audio_data_uri(path, soundfont=plan.soundfont)
         roll = piano_roll(piece)
-        asked = plan.asked.get(path)
+        asked, original = plan.asked.get(path), plan.originals.get(path)
+        recording, length = recording_data_uri(original) if original else (None, 0.0)
         played.append(
-            PlayedPiece(name=path.name, piece=piece, roll=roll, audio=audio, audio_seconds=seconds, asked=asked)
+            PlayedPiece(
+                name=path.name,
+                piece=piece,
+                roll=roll,
+                audio=audio,
+                audio_seconds=max(seconds, length),
+                original=recording,
+                asked=asked,
+            )
         )
         reporter.advance()
     atomic_write_text(folder / PAGE, play_page(plan.recipe.label, played))
