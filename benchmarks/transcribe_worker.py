@@ -23,6 +23,33 @@ Notes = list[tuple[float, float, int, int]]
 Transcribe = Callable[[str, int | None, str | None], Notes]
 
 
+def meloctl(model: str) -> tuple[str, Transcribe]:
+    """Ours, with the weights in the folder `model`, or with those that come with it; a request with "midi" runs the command."""
+    import hashlib
+
+    from meloctl import __version__, transcription
+    from meloctl.cli.main import app
+    from meloctl.transcription.engine import transcribe_audio, weights_file
+    from meloctl.transcription.options import TranscribeOptions
+
+    folder = Path(model) if model else None
+    sources = sorted(Path(transcription.__file__).parent.rglob("*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+    weights = hashlib.sha256(weights_file(folder).read_bytes()).hexdigest()[:8]
+
+    def transcribe(audio: str, parts: int | None, midi: str | None) -> Notes:
+        if midi:
+            command = ["transcribe", audio, "--out", str(Path(midi).parent / "meloctl")]
+            command += ["--parts", str(parts)] if parts else []
+            app(command + (["--model", model] if model else []), standalone_mode=False)
+            return []
+        notes = transcribe_audio(Path(audio), TranscribeOptions(parts=parts, model=folder)).notes
+        columns = (notes.onset, notes.offset, notes.pitch, notes.part)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    return f"meloctl {__version__} (weights {weights}, code {code})", transcribe
+
+
 def basic_pitch(_folder: str) -> tuple[str, Transcribe]:
     """basic-pitch's `predict` with its defaults, its ONNX network in one thread; it knows no parts."""
     import onnxruntime
@@ -71,6 +98,7 @@ def timbreamt_onnx(folder: str) -> tuple[str, Transcribe]:
 
 
 SYSTEMS: dict[str, Callable[[str], tuple[str, Transcribe]]] = {
+    "meloctl": meloctl,
     "basic-pitch": basic_pitch,
     "timbreamt": timbreamt,
     "timbreamt-searched": timbreamt_searched,

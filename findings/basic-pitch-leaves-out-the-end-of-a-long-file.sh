@@ -8,8 +8,8 @@
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
 python3 -m venv venv
-venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps basic-pitch==0.4.0
-venv/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime==1.32.0 librosa==0.11.0 numpy==2.4.6 scipy==1.17.1 \
+venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps basic-pitch==0.4.0
+venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check onnxruntime==1.32.0 librosa==0.11.0 numpy==2.4.6 scipy==1.17.1 \
   pretty_midi==0.2.11.post0 mir_eval==0.8.2 resampy==0.4.3 scikit-learn 'setuptools<81' 2>/dev/null # it pins an older resampy
 venv/bin/python - <<'PYTHON' 2>/dev/null
 import contextlib

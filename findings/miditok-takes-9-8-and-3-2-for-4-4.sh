@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# miditok 3.1.0 with symusic, REMI with use_time_signatures and use_programs; four bars of a whole-bar's first note each; 2026-12-01.
+# miditok 3.1.0 with symusic 0.6.0, REMI with use_time_signatures and use_programs; four bars of a whole-bar's first note each; 2026-12-01.
 # Expected: the metres that classical and folk music is full of (9/8, 3/2, 2/2, 7/8) are tokens, or an error says that they are not in
 #   time_signature_range; four bars are four Bar tokens. Two violins of one program come back as two tracks.
 # Seen: the default range is 3, 6, 12 eighths and 1 to 6 quarters; any other metre is 4/4 from there on without a word, in the tokens
@@ -9,7 +9,7 @@
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
 python3 -m venv venv
-venv/bin/python -m pip install --quiet --disable-pip-version-check miditok==3.1.0 symusic==0.5.9 numpy==2.4.6 2>/dev/null
+venv/bin/python -m pip install --quiet --disable-pip-version-check miditok==3.1.0 symusic==0.6.0 numpy==2.4.6 2>/dev/null
 venv/bin/python - <<'PYTHON' 2>/dev/null
 import sys
 
