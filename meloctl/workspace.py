@@ -35,6 +35,7 @@ COMMAND_OF_STAGE = {
     "model": "meloctl train",
     "plans": "meloctl plans FOLDER",
     "bridge": "meloctl train-bridge",
+    "transcriber": "meloctl train-transcriber",
     "out": "meloctl generate",
     "eval": "meloctl evaluate FOLDER",
     "compare": "meloctl compare",

@@ -61,3 +61,19 @@ def test_a_tone_an_octave_higher_gives_the_same_an_octave_higher():
 def test_loudness_changes_little(network):
     magnitudes = torch.rand(1, 288, 101)
     torch.testing.assert_close(network(magnitudes).note, network(8 * magnitudes).note, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("memory", ["hebbian", "linear", "flow"])
+@torch.no_grad()
+def test_a_memory_changes_timbre_alone(memory):
+    torch.manual_seed(3)
+    network = Transcriber(NetworkConfig(level_frames=21, memory=memory)).eval()
+    magnitudes = torch.rand(2, 288, 31)
+    before = network(magnitudes)
+    assert network.memory is not None
+    torch.nn.init.normal_(network.memory.maps.value.weight)
+    after = network(magnitudes)
+    assert torch.equal(after.note, before.note)
+    assert torch.equal(after.onset, before.onset)
+    assert after.timbre.shape == before.timbre.shape
+    assert float((after.timbre - before.timbre).abs().max()) > 0.01

@@ -47,7 +47,7 @@ def _convolved(x: Floats, weight: Floats, bias: Floats, dilation: int = 1) -> Fl
     y = np.tile(bias, (len(x), 1))
     for k in range(taps):
         shift = (k - taps // 2) * dilation
-        part = x[max(shift, 0) : len(x) + min(shift, 0)]
+        part = x[max(shift, 0) : max(len(x) + min(shift, 0), 0)]
         if len(part):
             at = max(-shift, 0)
             y[at : at + len(part)] += part @ weight[:, :, k].T

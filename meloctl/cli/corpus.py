@@ -1,4 +1,4 @@
-"""meloctl corpus: check a corpus, or make one."""
+"""meloctl corpus: check a corpus, mend one, or make one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,18 +6,18 @@ from typing import Annotated
 import typer
 
 from meloctl.cli import check
-from meloctl.cli.common import Json, Work, following, progress, report, workspace
+from meloctl.cli.common import Corpus, Json, Work, following, progress, report, workspace, wrote
 from meloctl.formatting import count
 
 app = typer.Typer(
-    help="Check a corpus before training on it, or make one.", no_args_is_help=True, rich_markup_mode=None
+    help="Check a corpus before training on it, mend one, or make one.", no_args_is_help=True, rich_markup_mode=None
 )
 app.command("check")(check.check)
 
 
 @app.callback()
 def _group() -> None:
-    """Check a corpus before training on it, or make one."""
+    """Check a corpus before training on it, mend one, or make one."""
 
 
 @app.command()
@@ -121,3 +121,28 @@ def compose(
     report(
         [f"{said}: {folder}/", following("stats", folder, work=work)], {"path": str(folder), **about}, as_json=as_json
     )
+
+
+@app.command()
+def fix(
+    corpus: Corpus,
+    out: Annotated[Path, typer.Argument(help="Folder for the mended copy: new, empty, or of an earlier fix.")],
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Number of worker processes (default: one per core).", show_default=False, min=1, max=1024),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a mended copy of a corpus: files that were played freely are put on the beats of their notes.
+
+    Nothing sounds at another time than before; all other MIDI files are copied byte for byte. fix.csv and fix.json list what was
+    done to which file. A fix that was interrupted goes on where it stopped.
+
+    Example: meloctl corpus fix corpus/ mended/
+    """
+    from meloctl.corpus.fix_corpus import LIST, TABLE, fix_corpus, fix_lines, plan_fix
+
+    plan = plan_fix(corpus, out)
+    table, there = fix_corpus(plan, progress, processes=processes)
+    ending = f"Unchanged, nothing redone: {out}/" if there else wrote(out, ["the copy", TABLE, LIST])
+    report([*fix_lines(table), "", ending, following("stats", out, work=None)], table, as_json=as_json)

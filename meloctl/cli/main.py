@@ -11,7 +11,21 @@ import typer
 from analysis.errors import MeloError
 from analysis.shown_text import escaped
 from meloctl import __version__
-from meloctl.cli import compare, corpus, evaluate, generate, mask, plans, play, report, stats, train, train_bridge
+from meloctl.cli import (
+    compare,
+    corpus,
+    evaluate,
+    generate,
+    mask,
+    plans,
+    play,
+    report,
+    stats,
+    train,
+    train_bridge,
+    train_transcriber,
+    transcribe,
+)
 from meloctl.openmp import limit_spinning
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -35,7 +49,9 @@ app.command("derive-mask")(mask.derive_mask)
 app.command("train")(train.train)
 app.command("plans")(plans.plans)
 app.command("train-bridge")(train_bridge.train_bridge)
+app.command("train-transcriber")(train_transcriber.train_transcriber)
 app.command("generate")(generate.generate)
+app.command("transcribe")(transcribe.transcribe)
 app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
@@ -75,8 +91,8 @@ def run() -> None:
         _fail(f"meloctl: {where}{(error.strerror or str(error)).lower()}", 1)
     if status == _INTERRUPTED:
         _fail(
-            "meloctl: stopped. Give the command again: stats, train, train-bridge and evaluate --text resume where they were, "
-            "others start over",
+            "meloctl: stopped. Give the command again: stats, train, train-bridge, train-transcriber, transcribe and "
+            "evaluate --text resume where they were, others start over",
             status,
         )
     sys.exit(status if isinstance(status, int) else 0)

@@ -21,6 +21,7 @@ from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.overview import OverviewBuilder
 from meloctl.transcription.spectrogram import magnitude_blocks, spectrogram_chunks
+from meloctl.transcription.transcribed_beats import transcribed_beats
 from meloctl.transcription.transcriber_file import MADE_BY, WEIGHTS, TrainedTranscriber, load_transcriber
 from meloctl.transcription.transcription import TranscribedPart, Transcription
 from meloctl.transcription.tuning import TuningMeter
@@ -83,7 +84,7 @@ def transcribe_audio(
     return Transcription(
         notes=parts,
         parts=tuple(TranscribedPart(confidence=value) for value in part_confidences(parts, trained.about.parts)),
-        beats=None,
+        beats=transcribed_beats(parts),
         duration_s=sound.read_s,
         peak_db=float(20 * np.log10(sound.peak)) if sound.peak > 0 else -np.inf,
         tuning_cents=cents,

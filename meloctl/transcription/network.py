@@ -23,8 +23,8 @@ BINS = 288
 TIME_STRIDE = 2
 """Frames of the transform for one frame of posteriors."""
 
-HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36, 38, 40, 43)
-"""Semitones above a pitch at which its harmonics ½, 1, 2, … 10 and 12 lie, to the nearest semitone."""
+HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
+"""Semitones above a pitch at which its harmonics ½, 1, 2, … 8 lie, to the nearest semitone."""
 
 _BINS_A_PITCH = 3
 _LEVEL_GAIN = 200.0
@@ -47,10 +47,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timbre_width: Width = 16
     """Dimensions of a direction of timbre."""
 
-    dilations: Dilations = (1, 2, 4, 8, 1, 2)
+    dilations: Dilations = (1, 2, 4, 8)
     """Dilation in time of each shared block; every other one, from the first, also looks along the pitches."""
 
-    timbre_dilations: Dilations = (1, 4)
+    timbre_dilations: Dilations = (1,)
     """Dilation in time of each block of the timbre branch."""
 
     time_kernel: Annotated[int, Meta(ge=1, le=15)] = 5
@@ -117,7 +117,7 @@ class _Block(nn.Module):
         y = self.along_time(x)
         if self.along_pitch is not None:
             y = y + self.along_pitch(x)
-        return x + self.outer(functional.gelu(self.inner(self.norm(y)), approximate="tanh"))
+        return x + self.outer(functional.relu(self.inner(self.norm(y))))
 
 
 class Transcriber(nn.Module):
@@ -127,7 +127,7 @@ class Transcriber(nn.Module):
         super().__init__()
         self.config = config
         first, channels = config.bin_channels, config.channels
-        self.bins = nn.Conv2d(2, first, (5, 5), padding=2)
+        self.bins = nn.Conv2d(2, first, (3, 5), padding=(1, 2))
         self.halved = nn.Conv2d(first, first, (3, 5), padding=(1, 2), stride=(1, TIME_STRIDE))
         self.harmonics = nn.Linear(_BINS_A_PITCH * first * len(HARMONIC_TAPS), channels)
         self.register = nn.Parameter(torch.zeros(1, channels, PITCHES, 1))
@@ -172,8 +172,8 @@ class Transcriber(nn.Module):
 
     def _at_pitches(self, features: Tensor) -> Tensor:
         """Features (batch, 2, 288, frames) → (batch, C, 88, T): filtered at the bins, then read at each pitch's harmonics."""
-        x = functional.gelu(self.bins(features.contiguous(memory_format=torch.channels_last)), approximate="tanh")
-        x = functional.gelu(self.halved(x), approximate="tanh")
+        x = functional.relu(self.bins(features.contiguous(memory_format=torch.channels_last)))
+        x = functional.relu(self.halved(x))
         batch, channels, bins, frames = x.shape
         semitones = bins // _BINS_A_PITCH
         x = x.permute(0, 2, 3, 1).reshape(batch, semitones, _BINS_A_PITCH, frames, channels)

@@ -71,16 +71,16 @@ class NoteDecoder:
             chunk = [np.concatenate([a, b], -1) for a, b in zip(self._held, chunk, strict=True)]
         frames = chunk[0].shape[1]
         if frames > 1:
-            self._step(*chunk, frames - 1)
+            self._step(frames - 1, *chunk)
         self._held = [np.ascontiguousarray(some[..., max(frames - 1, 0) :]) for some in chunk]
 
     def finish(self) -> NoteTable:
         """All notes, with embeddings (N, D) of unit length and loudness in decibels."""
         if self._held and self._held[0].shape[1]:
             silent = [np.concatenate([some, np.zeros_like(some[..., :1])], -1) for some in self._held]
-            self._step(*silent, 1)
+            self._step(1, *silent)
         end = np.zeros((PITCHES, self._thresholds.gap_frames + 5), np.float32)
-        self._step(end, end, np.zeros((self._width, *end.shape), np.float32), end, end.shape[1] - 1)
+        self._step(end.shape[1] - 1, end, end, np.zeros((self._width, *end.shape), np.float32), end)
         rows = np.concatenate(self._rows) if self._rows else np.zeros((0, _COLUMNS), np.float64)
         embeddings = np.concatenate(self._embeddings) if self._embeddings else np.zeros((0, self._width))
         length = np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -93,7 +93,7 @@ class NoteDecoder:
             embedding=embeddings / np.maximum(length, 1e-9),
         )
 
-    def _step(self, note: Singles, onset: Singles, timbre: Singles, strength: Singles, frames: int) -> None:
+    def _step(self, frames: int, note: Singles, onset: Singles, timbre: Singles, strength: Singles) -> None:
         limits = self._thresholds
         rows, embeddings = _decode(
             note, onset, timbre, strength, frames, self._frame, self._last_onset, self._state, self._timbre,

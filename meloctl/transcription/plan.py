@@ -110,12 +110,14 @@ def _header_seconds(path: Path) -> float:
     """The length of a recording by its header. Raises MeloError, without its path, for one that cannot be read or is too long."""
     import soundfile
 
+    from meloctl.transcription.sequential_sound import SequentialSound
+
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
     if not size:
         raise MeloError("the file is empty")
     try:
-        with soundfile.SoundFile(path) as sound:
+        with SequentialSound(path) as sound:
             frames, rate = sound.frames, sound.samplerate
     except soundfile.LibsndfileError as error:
         raise MeloError(f"no sound that can be read ({error.error_string.rstrip('.').lower()})") from error

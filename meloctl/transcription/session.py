@@ -117,7 +117,7 @@ def _write(
         from meloctl.transcription.transcription_picture import draw_transcription
 
         found = transcribe(recording.path, options, on_seconds)
-        check_sound(found)
+        found = replace(found, messages=(*check_sound(found), *found.messages))
         piece = transcribed_piece(found, velocities(found.notes), options)
         midi = folder / f"{folder.name.rpartition('-')[0]}.mid"
         write_midi(piece, midi)

@@ -95,7 +95,7 @@ def draw_mix(
 def _drawn_pitch(rng: np.random.Generator) -> tuple[int, float]:
     """(semitones, tuning in semitones) of a mix."""
     semitones = int(rng.integers(-_FURTHEST, _FURTHEST + 1)) if rng.random() < 0.7 else 0
-    return semitones, float(np.clip(rng.normal(0, 0.1), -0.35, 0.35))
+    return semitones, float(np.clip(rng.normal(0, 0.09), -0.25, 0.25))
 
 
 def _drawn_stems(library: StemLibrary, rng: np.random.Generator, parts: int, longest: float) -> list[_Chosen]:

