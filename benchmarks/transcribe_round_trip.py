@@ -71,7 +71,8 @@ def transcribed(composed: Path, folder: Path, font: Path, model: Path | None) ->
     if not midi.exists():
         command = ["fluidsynth", "-ni", "-q", "-r", "44100", "-F", sound, font, composed]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        meloctl("transcribe", sound, "--out", midi.parent, *(("--model", model) if model else ()))
+        chosen = ("--model", model) if model else ()
+        meloctl("transcribe", sound, "--out", midi, "--work", folder.parent / "work", *chosen)
     return midi
 
 

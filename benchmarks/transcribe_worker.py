@@ -11,6 +11,7 @@ own.
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +40,10 @@ def meloctl(model: str) -> tuple[str, Transcribe]:
 
     def transcribe(audio: str, parts: int | None, midi: str | None) -> Notes:
         if midi:
-            command = ["transcribe", audio, "--out", str(Path(midi).parent / "meloctl")]
-            command += ["--parts", str(parts)] if parts else []
-            app(command + (["--model", model] if model else []), standalone_mode=False)
+            chosen = [*(["--parts", str(parts)] if parts else []), *(["--model", model] if model else [])]
+            with tempfile.TemporaryDirectory() as work:
+                out = str(Path(work) / Path(midi).name)  # an earlier one is not overwritten
+                app(["transcribe", audio, "--out", out, "--work", work, *chosen], standalone_mode=False)
             return []
         notes = transcribe_audio(Path(audio), TranscribeOptions(parts=parts, model=folder)).notes
         columns = (notes.onset, notes.offset, notes.pitch, notes.part)
