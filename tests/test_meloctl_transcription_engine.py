@@ -7,11 +7,11 @@ import torch
 
 from analysis.errors import MeloError
 from meloctl.transcription import engine
-from meloctl.transcription.clustering import PartWeights
 from meloctl.transcription.constant_q import SAMPLE_RATE, ConstantQ
 from meloctl.transcription.network import NetworkConfig, Transcriber
 from meloctl.transcription.note_decoding import DecodingThresholds
 from meloctl.transcription.options import TranscribeOptions
+from meloctl.transcription.part_weights import PartWeights
 from meloctl.transcription.transcriber_file import (
     WEIGHTS,
     TrainedTranscriber,

@@ -32,6 +32,9 @@ def sines(monkeypatch, tmp_path):
     engine = types.ModuleType("meloctl.transcription.engine")
     engine.transcribe_audio, engine.weights_file = transcribe_sines, lambda model: weights
     monkeypatch.setitem(sys.modules, "meloctl.transcription.engine", engine)
+    file = types.ModuleType("meloctl.transcription.transcriber_file")
+    file.load_transcriber = lambda path: None
+    monkeypatch.setitem(sys.modules, "meloctl.transcription.transcriber_file", file)
     folder = tmp_path / "recordings"
     folder.mkdir()
     return folder
@@ -43,8 +46,8 @@ def test_a_recording_becomes_midi_and_a_picture_once(sines, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"{song}: 8 notes in 2 parts, 0:08, 2 bars of 4/4, about 60 quarter notes a minute"
-    assert lines[2].split() == ["Part", "1", "(perhaps", "Violin)", "2", "C3", "to", "C3", "0.750"]
-    assert lines[3].split() == ["Part", "2", "6", "C4", "to", "C5", "1.000"]
+    assert lines[2].split() == ["Part", "1", "(perhaps", "Violin)", "2", "C3", "to", "C3", "100", "%", "75", "%"]
+    assert lines[3].split() == ["Part", "2", "6", "C4", "to", "C5", "100", "%", "100", "%"]
     [midi] = (tmp_path / "melo").rglob("*.mid")
     assert lines[4:] == [
         f"Wrote {midi.parent}/: my_song.mid, my_song.png",
@@ -186,7 +189,8 @@ def test_what_is_done_before_ctrl_c_is_kept(sines, tmp_path):
         "import sys, types, pathlib; from small_transcriptions import transcribe_sines\n"
         "engine = types.ModuleType('meloctl.transcription.engine'); engine.transcribe_audio = transcribe_sines\n"
         "engine.weights_file = lambda model: pathlib.Path(__file__)\n"
-        "sys.modules[engine.__name__] = engine\n"
+        "engine.load_transcriber = lambda path: None\n"
+        "sys.modules[engine.__name__] = sys.modules['meloctl.transcription.transcriber_file'] = engine\n"
         "if __name__ == '__main__':\n    from meloctl.cli.main import run\n    run()\n"
     )
     (tmp_path / "main.py").write_text(code)

@@ -113,9 +113,12 @@ def _transcribe(
     with importing():
         from meloctl.transcription.engine import transcribe_audio, weights_file
         from meloctl.transcription.session import transcribe_recordings
+        from meloctl.transcription.transcriber_file import load_transcriber
         from meloctl.transcription.transcription_text import outcome_line, summary_line
 
-    plan = plan_transcription(space, source, paths, options, weights=weights_file(options.model), out=out)
+    weights = weights_file(options.model)
+    load_transcriber(weights)  # what is wrong with it is said once, not of each recording
+    plan = plan_transcription(space, source, paths, options, weights=weights, out=out)
     outcomes: dict[Path, Outcome] = {}
     several, missing = len(paths) > 1, {recording.path for recording in plan.missing}
     try:

@@ -1,61 +1,95 @@
-"""Notes → parts: notes of like timbre and register belong together."""
+"""Notes divided among parts: clusters of timbre and pitch, refined by what else a part has."""
 
-from typing import Annotated
+import warnings
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 
-from meloctl.transcription.notes import Floats, NoteTable
+from analysis.arrays import Floats, Ints
+from meloctl.transcription.notes import NoteTable
+from meloctl.transcription.part_refinement import note_costs, note_weights, own_costs, refined
+from meloctl.transcription.part_weights import CostWeights
+
+_STARTS = 4
+_SAMPLED = 3000
+"""Notes at most from which clusters are first sought."""
 
 
-class PartWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How timbre and pitch count when notes are divided among parts; fitted on validation mixes."""
+def divided(notes: NoteTable, parts: int, weights: CostWeights) -> Ints:
+    """(N,) the part of each note, 0 to `parts` − 1, the part of the highest mean pitch first.
 
-    octave: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.8
-    """Distance of two notes an octave apart; notes of opposite timbres are 2 apart."""
-
-
-def part_notes(notes: NoteTable, parts: int | None, weights: PartWeights) -> NoteTable:
-    """Notes with the part of each, parts numbered from the highest to the lowest.
+    The cheaper of two divisions is taken: from clusters of timbre alone, and of timbre and pitch, each refined.
 
     Args:
         notes: with embeddings (N, D).
-        parts: how many parts there are; None: as many as are found.
-        weights: of timbre and pitch.
+        parts: how many; no more are used than there are notes.
+        weights: of the cost.
     """
-    from sklearn.cluster import KMeans
-
-    wanted = min(parts or 1, max(len(notes), 1))
-    places = _places(notes, weights)
-    labels = (
-        np.zeros(len(notes), np.int64)
-        if wanted == 1
-        else KMeans(wanted, n_init=10, random_state=0).fit_predict(places).astype(np.int64)
-    )
-    order = (
-        np.argsort([-np.median(notes.pitch[labels == label]) for label in range(wanted)])
-        if len(notes)
-        else np.zeros(1, int)
-    )
-    return NoteTable(**{**notes.columns(), "part": np.argsort(order)[labels]})
+    tried = [_division(notes, parts, octaves, weights) for octaves in (0.0, weights.start_octave)]
+    counted = note_weights(notes)
+    costs = [float(own_costs(notes, part, parts, weights) @ counted) for part in tried]
+    return tried[int(np.argmin(costs))]
 
 
-def part_confidences(notes: NoteTable, weights: PartWeights) -> list[float]:
-    """How clearly each part's notes stand apart from those of other parts: from 0 to 1, the mean of 1 − distance to its own
-    centre / distance to the nearest other centre; 1 for a part alone."""
-    count = int(notes.part.max(initial=-1)) + 1
-    if count < 2:
-        return [1.0] * count
-    places = _places(notes, weights)
-    centres = np.stack([places[notes.part == part].mean(axis=0) for part in range(count)])
-    distance = np.linalg.norm(places[:, None] - centres, axis=2)
-    own = distance[np.arange(len(notes)), notes.part]
-    distance[np.arange(len(notes)), notes.part] = np.inf
-    margin = np.clip(1 - own / np.maximum(distance.min(axis=1), 1e-9), 0, 1)
-    return [float(margin[notes.part == part].mean()) for part in range(count)]
+def divided_by_timbre(notes: NoteTable, parts: int, weights: CostWeights) -> Ints:
+    """(N,) the same in a third of the time, from clusters of timbre alone.
+
+    Args:
+        notes: with embeddings (N, D).
+        parts: how many; no more are used than there are notes.
+        weights: of the cost.
+    """
+    return _division(notes, parts, 0.0, weights, starts=1)
 
 
-def _places(notes: NoteTable, weights: PartWeights) -> Floats:
-    """(N, D + 1) timbre and pitch."""
-    return np.concatenate([notes.embedding, weights.octave * notes.pitch[:, None] / 12], 1).astype(np.float64)
+def margins(notes: NoteTable, part: Ints, weights: CostWeights) -> Floats:
+    """(N,) by how much the next best part costs a note more than its own; infinite where there is one part.
+
+    Args:
+        notes: with embeddings (N, D).
+        part: (N,) from 0.
+        weights: of the cost.
+    """
+    parts, rows = int(part.max(initial=-1)) + 1, np.arange(len(notes))
+    if parts < 2:
+        return np.full(len(notes), np.inf)
+    costs = note_costs(notes, part, parts, weights)
+    own = costs[rows, part]
+    costs[rows, part] = np.inf
+    return np.asarray(costs.min(1) - own)
+
+
+def _division(notes: NoteTable, parts: int, octaves: float, weights: CostWeights, starts: int = _STARTS) -> Ints:
+    parts = min(parts, len(notes))
+    if parts <= 1:
+        return np.zeros(len(notes), np.int64)
+    start = _clusters(np.column_stack([notes.embedding, octaves * notes.pitch / 12.0]), parts, starts)
+    return _highest_first(notes, refined(notes, start, parts, weights), parts)
+
+
+def _clusters(points: Floats, parts: int, starts: int) -> Ints:
+    """(N,) clusters of points (N, D) by k-means, the best of some starts; some of many points stand for all."""
+    from scipy.cluster.vq import vq
+
+    rng = np.random.default_rng(0)
+    sample = points if len(points) <= _SAMPLED else points[rng.choice(len(points), _SAMPLED, replace=False)]
+    tried = [_centres(sample, parts, rng) for _ in range(starts)]
+    best = min(tried, key=lambda centres: float(np.square(vq(sample, centres)[1]).sum()))
+    return np.asarray(vq(points, best)[0], np.int64)
+
+
+def _centres(points: Floats, parts: int, rng: np.random.Generator) -> Floats:
+    """(parts, D) centres of clusters of points (N, D) from one random start; a cluster that loses its points keeps its centre."""
+    from scipy.cluster.vq import kmeans2
+
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
+        return np.asarray(kmeans2(points, parts, minit="++", rng=rng)[0])
+
+
+def _highest_first(notes: NoteTable, part: Ints, parts: int) -> Ints:
+    """(N,) the same parts, those without notes left out, numbered by falling mean pitch."""
+    count = np.bincount(part, minlength=parts)
+    mean = np.where(count > 0, np.bincount(part, notes.pitch, parts) / np.maximum(count, 1), -1.0)
+    place = np.empty(parts, np.int64)
+    place[np.argsort(-mean, kind="stable")] = np.arange(parts)
+    return place[part]

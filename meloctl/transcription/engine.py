@@ -13,10 +13,11 @@ from torch import Tensor
 
 from analysis.errors import MeloError
 from meloctl.transcription.audio_file import AudioFile
-from meloctl.transcription.clustering import part_confidences, part_notes
 from meloctl.transcription.constant_q import FIRST_FREQUENCY, HOP, SAMPLE_RATE, ConstantQ
+from meloctl.transcription.drum_hits import DrumHits, drums_sentence
 from meloctl.transcription.network import BINS, PITCHES, TIME_STRIDE
 from meloctl.transcription.note_decoding import NoteDecoder
+from meloctl.transcription.note_parts import part_confidences, part_notes
 from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.overview import OverviewBuilder
@@ -74,13 +75,21 @@ def transcribe_audio(
     """
     trained = load_transcriber(weights_file(options.model))
     cents = _tuning(path)
-    overview = OverviewBuilder(BINS, HOP / SAMPLE_RATE)
+    overview, drums = OverviewBuilder(BINS, HOP / SAMPLE_RATE), DrumHits(HOP / SAMPLE_RATE)
+
+    def on_magnitudes(magnitudes: Singles) -> None:
+        overview.add(magnitudes)
+        drums.add(magnitudes)
+        on_seconds(magnitudes.shape[1] * HOP / SAMPLE_RATE)
+
     with AudioFile(path) as sound, torch.inference_mode():
-        notes = _notes(sound.blocks(), trained, cents, overview, on_seconds)
+        notes = _notes(sound.blocks(), trained, cents, on_magnitudes)
     parts = part_notes(notes, options.parts, trained.about.parts)
     messages = []
     if sound.missing_s > 1.0:
         messages.append(f"The file states {sound.stated_s:,.0f} s and holds {sound.read_s:,.0f}: it was cut short.")
+    if said := drums_sentence(drums.hits(), notes, sound.read_s):
+        messages.append(said)
     return Transcription(
         notes=parts,
         parts=tuple(TranscribedPart(confidence=value) for value in part_confidences(parts, trained.about.parts)),
@@ -124,15 +133,9 @@ def _notes(
     blocks: Iterator[Singles],
     trained: TrainedTranscriber,
     cents: float,
-    overview: OverviewBuilder,
-    on_seconds: Callable[[float], None],
+    on_magnitudes: Callable[[Singles], None],
 ) -> NoteTable:
     decoder = NoteDecoder(trained.about.thresholds, trained.network.config.timbre_width, FRAME_S)
-
-    def on_magnitudes(magnitudes: Singles) -> None:
-        overview.add(magnitudes)
-        on_seconds(magnitudes.shape[1] * HOP / SAMPLE_RATE)
-
     for chunk in posteriors_of(blocks, trained, cents, on_magnitudes):
         decoder.add(*chunk)
     return decoder.finish()

@@ -11,9 +11,9 @@ from analysis.errors import MeloError
 from analysis.json_spec import JsonSpec, parse_json
 from meloctl.model.checkpoint import load_metadata, load_tensors, save_tensors
 from meloctl.model.init import shapes_alone
-from meloctl.transcription.clustering import PartWeights
 from meloctl.transcription.network import NetworkConfig, Transcriber
 from meloctl.transcription.note_decoding import DecodingThresholds
+from meloctl.transcription.part_weights import PartWeights
 
 WEIGHTS = "transcriber.safetensors"
 """The file's name in a folder of weights."""

@@ -16,9 +16,9 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from meloctl.progress import ProgressReporter
 from meloctl.threads import using_threads
-from meloctl.transcription.clustering import PartWeights
 from meloctl.transcription.network import NetworkConfig, Transcriber, parameter_count
 from meloctl.transcription.note_scores import note_score
+from meloctl.transcription.part_weights import PartWeights
 from meloctl.transcription.sounds.sound_sources import SoundSources, find_sources
 from meloctl.transcription.sounds.stem_building import build_stems
 from meloctl.transcription.sounds.stem_library import StemLibrary
