@@ -78,8 +78,8 @@ def transcribed(composed: Path, folder: Path, font: Path, model: Path | None) ->
 
 def alone(path: Path) -> Path:
     """A folder with this file and no other."""
-    folder = path.parent / f"{path.stem}-alone"
-    folder.mkdir(exist_ok=True)
+    folder = path.parent.parent / "alone" / path.stem
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / path.name).exists():
         (folder / path.name).hardlink_to(path)
     return folder
