@@ -158,7 +158,7 @@ def _decode(  # type: ignore[no-untyped-def]  # compiled by numba
                 if frame - s[1] < loudness_frames:
                     s[8] = max(s[8], strength[k, t])
             before = here
-    return rows[:found], vectors[:found]
+    return rows[:found].copy(), vectors[:found].copy()  # a view would keep all that was set aside
 
 
 @compiled
