@@ -101,8 +101,8 @@ class NoteDecoder:
         )  # fmt: skip
         self._last_onset = onset[:, frames - 1].copy()
         self._frame += frames
-        self._rows.append(rows)
-        self._embeddings.append(embeddings)
+        self._rows.append(rows.copy())  # a view would keep all that was set aside for notes
+        self._embeddings.append(embeddings.copy())
 
 
 _STATE = 9
@@ -158,7 +158,7 @@ def _decode(  # type: ignore[no-untyped-def]  # compiled by numba
                 if frame - s[1] < loudness_frames:
                     s[8] = max(s[8], strength[k, t])
             before = here
-    return rows[:found].copy(), vectors[:found].copy()  # a view would keep all that was set aside
+    return rows[:found], vectors[:found]
 
 
 @compiled
