@@ -3,11 +3,13 @@
     python benchmarks/transcribe_speed.py --basic-pitch ENVIRONMENT/bin/python --timbreamt CHECKOUT [--memory]
 
 Three files of 2.6 minutes (the five quartets of BACH10, $MELOCTL_DATA/bach10, one after the other in three orders, 44,100 Hz
-mono WAV), in turns, three rounds, after a first one that is not counted. Counted is all that a user waits for once a program runs: reading the file, resampling, the network, notes, parts
-(4, given) and writing MIDI; basic-pitch knows no parts. Importing is not counted. Ratios are of the same file in the same
-round. --memory: the largest resident memory of a process that transcribes one file: meloctl 6 and 60 minutes (a song,
-repeated), basic-pitch 8 minutes. timbreAMT runs in torch or, faster, by its published ONNX file. How to make the two
-environments: benchmarks/transcribe.py.
+mono WAV), in turns, three rounds, after a first one that is not counted. Counted is all that a user waits for once a program
+runs: reading the file, resampling, the network, notes, parts (4, given) and writing MIDI (meloctl draws its picture, too);
+basic-pitch knows no parts. Importing is not counted. Ratios are of the same file in the same round.
+
+--memory: the largest resident memory of a process that transcribes one file: meloctl 6 and 60 minutes (a song, repeated),
+basic-pitch 8 minutes. timbreAMT runs in torch or, faster, by its published ONNX file. How to make the two environments:
+benchmarks/transcribe.py.
 """
 
 import argparse
