@@ -86,3 +86,13 @@ def test_nothing_gives_no_notes():
     empty = NoteDecoder(DecodingThresholds(), 4, FRAME).finish()
     assert len(empty) == 0
     assert empty.embedding.shape == (0, 4)
+
+
+def test_more_notes_than_were_set_aside_for():
+    decoder = NoteDecoder(DecodingThresholds(), 4, FRAME)
+    for _ in range(30):
+        decoder.add(*planted([(pitch, 10, 40) for pitch in range(30, 80)], frames=60))
+    table = decoder.finish()
+    assert len(table) == 30 * 50
+    np.testing.assert_array_equal(table.pitch.reshape(30, 50), np.tile(np.arange(30, 80), (30, 1)))
+    np.testing.assert_allclose(table.embedding[:50], np.eye(4)[np.arange(30, 80) % 3], atol=1e-6)

@@ -1,5 +1,6 @@
 """`meloctl transcribe` with an engine that knows sines: files, runs that are not made twice, mistakes, several processes."""
 
+import errno
 import json
 import os
 import signal
@@ -32,6 +33,9 @@ def sines(monkeypatch, tmp_path):
     engine = types.ModuleType("meloctl.transcription.engine")
     engine.transcribe_audio, engine.weights_file = transcribe_sines, lambda model: weights
     monkeypatch.setitem(sys.modules, "meloctl.transcription.engine", engine)
+    file = types.ModuleType("meloctl.transcription.transcriber_file")
+    file.load_transcriber = lambda path: None
+    monkeypatch.setitem(sys.modules, "meloctl.transcription.transcriber_file", file)
     folder = tmp_path / "recordings"
     folder.mkdir()
     return folder
@@ -43,8 +47,8 @@ def test_a_recording_becomes_midi_and_a_picture_once(sines, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"{song}: 8 notes in 2 parts, 0:08, 2 bars of 4/4, about 60 quarter notes a minute"
-    assert lines[2].split() == ["Part", "1", "(perhaps", "Violin)", "2", "C3", "to", "C3", "0.750"]
-    assert lines[3].split() == ["Part", "2", "6", "C4", "to", "C5", "1.000"]
+    assert lines[2].split() == ["Part", "1", "(perhaps", "Violin)", "2", "C3", "to", "C3", "100", "%", "75", "%"]
+    assert lines[3].split() == ["Part", "2", "6", "C4", "to", "C5", "100", "%", "100", "%"]
     [midi] = (tmp_path / "melo").rglob("*.mid")
     assert lines[4:] == [
         f"Wrote {midi.parent}/: my_song.mid, my_song.png",
@@ -105,6 +109,25 @@ def test_three_recordings_with_a_broken_one_by_two_processes(sines, tmp_path):
     ]
 
 
+def test_copies_of_a_recording_are_one_run(sines, tmp_path):
+    for folder in ("one", "two"):
+        write_sines(sines / folder / "a.wav", TUNE)
+    out = tmp_path / "midi"
+    done = meloctl_here("transcribe", sines, "--out", out, work=tmp_path / "melo")
+    assert done.returncode == 0, done.stderr
+    assert (out / "one" / "a.mid").read_bytes() == (out / "two" / "a.mid").read_bytes()
+    assert len(list((tmp_path / "melo").rglob("*.mid"))) == 1
+
+
+def test_a_full_disk_is_named(sines, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("meloctl.transcription.session.draw_transcription", full)
+    said = mistake("transcribe", write_sines(sines / "a.wav", TUNE), work=tmp_path / "melo")
+    assert said == f"meloctl: {tmp_path}/melo: no space left on device; what is done is kept, the same command goes on"
+
+
 def test_silence_is_named(sines, tmp_path):
     said = mistake("transcribe", write_sines(sines / "a.wav", (0, 0)), work=tmp_path)
     assert said == f"meloctl: {sines}/a.wav: no music found: the file is silent (every sample is 0)"
@@ -113,10 +136,16 @@ def test_silence_is_named(sines, tmp_path):
     assert not everything_under(tmp_path / "transcription")
 
 
-def notes_of(onset, length, duration_s=10.0):
+def notes_of(onset, length, duration_s=10.0, confidence=0.6):
     onset = np.asarray(onset)
     return Transcription(
-        notes=NoteTable.of(onset, onset + length, np.full(len(onset), 60), part=np.zeros(len(onset))),
+        notes=NoteTable.of(
+            onset,
+            onset + length,
+            np.full(len(onset), 60),
+            part=np.zeros(len(onset)),
+            confidence=np.full(len(onset), confidence),
+        ),
         parts=(TranscribedPart(),),
         beats=None,
         duration_s=duration_s,
@@ -130,6 +159,7 @@ def test_speech_is_named_and_music_is_not():
         "Few steady pitches: half of the notes are shorter than 0.10 s, and they sound for 25 % of the time."
     )
     assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.3)) == []
+    assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.1, confidence=0.8)) == []
     assert check_sound(notes_of(np.arange(0, 10, 0.125), 0.1)) == []  # fast, but it never pauses
     [said] = check_sound(notes_of(np.repeat(np.arange(0, 10, 0.4), 8), 0.1))  # chords sound no longer than their notes
     assert "25 %" in said
@@ -186,7 +216,8 @@ def test_what_is_done_before_ctrl_c_is_kept(sines, tmp_path):
         "import sys, types, pathlib; from small_transcriptions import transcribe_sines\n"
         "engine = types.ModuleType('meloctl.transcription.engine'); engine.transcribe_audio = transcribe_sines\n"
         "engine.weights_file = lambda model: pathlib.Path(__file__)\n"
-        "sys.modules[engine.__name__] = engine\n"
+        "engine.load_transcriber = lambda path: None\n"
+        "sys.modules[engine.__name__] = sys.modules['meloctl.transcription.transcriber_file'] = engine\n"
         "if __name__ == '__main__':\n    from meloctl.cli.main import run\n    run()\n"
     )
     (tmp_path / "main.py").write_text(code)

@@ -106,6 +106,7 @@ def _transcribe(
     """The outcome of every recording, in their order; lines about each of several as it is done."""
     with importing():
         from analysis.cores import usable_cores
+        from analysis.errors import MeloError
         from meloctl.transcription.find_recordings import find_recordings
         from meloctl.transcription.plan import plan_transcription
 
@@ -113,11 +114,14 @@ def _transcribe(
     with importing():
         from meloctl.transcription.engine import transcribe_audio, weights_file
         from meloctl.transcription.session import transcribe_recordings
+        from meloctl.transcription.transcriber_file import load_transcriber
         from meloctl.transcription.transcription_text import outcome_line, summary_line
 
-    plan = plan_transcription(space, source, paths, options, weights=weights_file(options.model), out=out)
+    weights = weights_file(options.model)
+    load_transcriber(weights)  # what is wrong with it is said once, not of each recording
+    plan = plan_transcription(space, source, paths, options, weights=weights, out=out)
     outcomes: dict[Path, Outcome] = {}
-    several, missing = len(paths) > 1, {recording.path for recording in plan.missing}
+    several, missing = len(paths) > 1, {recording.path for copies in plan.missing for recording in copies}
     try:
         with progress() as reporter:
             for outcome in transcribe_recordings(space, plan, transcribe_audio, reporter, jobs=jobs or usable_cores()):
@@ -128,6 +132,11 @@ def _transcribe(
         if several:
             say(f"Stopped: {summary_line([*outcomes.values()], of=len(paths))}; what is done is kept")
         raise
+    except OSError as error:
+        if error.filename:
+            raise
+        reason = (error.strerror or str(error)).lower()
+        raise MeloError(f"{space.root}: {reason}; what is done is kept, the same command goes on") from error
     return [outcomes[path] for path in paths]
 
 

@@ -19,6 +19,7 @@ from meloctl.transcription.plan import PlannedRecording, TranscriptionPlan, Unre
 from meloctl.transcription.sound_check import check_sound
 from meloctl.transcription.transcription import Transcription
 from meloctl.transcription.transcription_midi import transcribed_piece
+from meloctl.transcription.transcription_picture import draw_transcription
 from meloctl.transcription.velocity import velocities
 from meloctl.transcription.worker_pool import run_works
 from meloctl.workspace import Run, RunOutput, Workspace
@@ -63,16 +64,18 @@ def transcribe_recordings(
             yield recording
         elif recording.done is not None:
             yield _copied(recording, recording.done)
-    missing = plan.missing
-    if not missing:
+    groups = plan.missing
+    first = [copies[0] for copies in groups]
+    if not first:
         return
-    reporter.stage("transcribing, seconds", max(1, round(sum(r.seconds for r in missing))))
-    progress = _Seconds(reporter, missing)
-    works = [partial(_write, space, recording, plan.options, transcribe) for recording in missing]
+    reporter.stage("transcribing, seconds", max(1, round(sum(recording.seconds for recording in first))))
+    progress = _Seconds(reporter, first)
+    works = [partial(_write, space, recording, plan.options, transcribe) for recording in first]
     ended = _in_this_process(works[0], progress) if len(works) == 1 else run_works(works, jobs, progress.set)
     for index, error in ended:
         progress.finish(index)
-        yield _outcome(space, missing[index], error)
+        for recording in groups[index]:
+            yield _outcome(space, recording, error)
 
 
 def _in_this_process(
@@ -114,8 +117,6 @@ def _write(
     """Make the run of a recording."""
 
     def make(folder: Path) -> RunOutput:
-        from meloctl.transcription.transcription_picture import draw_transcription
-
         found = transcribe(recording.path, options, on_seconds)
         found = replace(found, messages=(*check_sound(found), *found.messages))
         piece = transcribed_piece(found, velocities(found.notes), options)
@@ -146,12 +147,14 @@ def transcription_facts(found: Transcription, piece: Piece) -> dict[str, Any]:
 
 def _part_facts(found: Transcription, piece: Piece, part: int) -> dict[str, Any]:
     known, pitch = found.parts[part], piece.notes.pitch[piece.notes.part == part]
+    sure = found.notes.confidence[found.part_notes(part)]
     return {
         "name": found.part_name(part),
         "program": known.program,
         "program_confidence": round(known.program_confidence, 3),
         "is_drum": known.is_drum,
-        "confidence": round(known.confidence, 3),
+        "confidence": round(known.confidence, 3) if len(found.parts) > 1 else None,
+        "note_confidence": round(float(sure.mean()), 3) if len(sure) else None,
         "notes": len(pitch),
         "lowest": int(pitch.min()) if len(pitch) else None,
         "highest": int(pitch.max()) if len(pitch) else None,

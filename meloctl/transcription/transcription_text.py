@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from meloctl.formatting import NOTHING, clock, count, number, text_table
+from meloctl.formatting import NOTHING, clock, count, percent, text_table
 from meloctl.transcription.plan import UnreadRecording
 from meloctl.transcription.session import Outcome
 
@@ -44,7 +44,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         return {"sound": str(outcome.path), "error": outcome.reason}
     results = outcome.run.manifest.results
     copy = {} if outcome.out is None else {"out": str(outcome.out)}
-    return {**results, "path": str(outcome.run.folder / str(results["file"])), **copy}
+    return {**results, "sound": str(outcome.path), "path": str(outcome.run.folder / str(results["file"])), **copy}
 
 
 def _found_in_words(results: Mapping[str, Any]) -> str:
@@ -58,12 +58,13 @@ def _found_in_words(results: Mapping[str, Any]) -> str:
 
 
 def _part_table(parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [("", "notes", "pitches", "confidence")]
+    rows = [("", "notes", "pitches", "note confidence", "part confidence")]
     for part in parts:
         pitches = NOTHING
         if part["notes"] and not part["is_drum"]:
             pitches = f"{_pitch_name(part['lowest'])} to {_pitch_name(part['highest'])}"
-        rows.append((part["name"], f"{part['notes']:,}", pitches, number(part["confidence"])))
+        sure = (percent(part["note_confidence"]), percent(part["confidence"]))
+        rows.append((part["name"], f"{part['notes']:,}", pitches, *sure))
     return text_table(rows)
 
 
