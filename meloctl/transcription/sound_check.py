@@ -47,8 +47,8 @@ def speech_sentence(notes: NoteTable, duration_s: float) -> str | None:
     if median >= _SHORT_S or share >= _SPARSE or float(np.median(notes.confidence)) >= _UNSURE:
         return None
     return (
-        f"Few steady pitches: half of the notes are shorter than {median:.2f} s, and they sound for {percent(share)} of the time. "
-        "This is more like speech than music; the notes may mean nothing."
+        f"Few steady pitches: half of the notes are shorter than {median:.2f} s, and they sound for {percent(share)} of the "
+        "time. This is more like speech than music; the notes may mean nothing."
     )
 
 
