@@ -94,7 +94,7 @@ def transcribe_audio(
     return Transcription(
         notes=parts,
         parts=tuple(TranscribedPart(confidence=value) for value in part_confidences(parts, trained.about.parts)),
-        beats=transcribed_beats(parts),
+        beats=transcribed_beats(parts, options),
         duration_s=sound.read_s,
         peak_db=float(20 * np.log10(sound.peak)) if sound.peak > 0 else -np.inf,
         tuning_cents=cents,
