@@ -141,7 +141,14 @@ def test_file_names_repeat_only_where_they_mean_the_same():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["stats", "--help"], ["train", "--help"], ["generate", "--help"], ["play", "--help"]],
+    [
+        ["--help"],
+        ["stats", "--help"],
+        ["train", "--help"],
+        ["generate", "--help"],
+        ["transcribe", "--help"],
+        ["play", "--help"],
+    ],
 )
 def test_help_needs_nothing_heavy(arguments):
     code = (

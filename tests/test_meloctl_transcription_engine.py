@@ -7,7 +7,7 @@ import torch
 
 from analysis.errors import MeloError
 from meloctl.transcription import engine
-from meloctl.transcription.constant_q import SAMPLE_RATE, ConstantQ
+from meloctl.transcription.constant_q import SAMPLE_RATE
 from meloctl.transcription.network import NetworkConfig, Transcriber
 from meloctl.transcription.note_decoding import DecodingThresholds
 from meloctl.transcription.options import TranscribeOptions
@@ -32,24 +32,6 @@ def weights(tmp_path):
 def tones(seconds, cents=0.0):
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     return 0.1 * sum(np.sin(2 * np.pi * 220 * 2 ** (n / 12 + cents / 1200) * time) for n in (0, 4, 7, 12))
-
-
-def test_posteriors_in_chunks_are_those_of_the_whole(weights, monkeypatch):
-    trained = load_transcriber(weights / WEIGHTS)
-    samples = np.random.default_rng(2).normal(size=SAMPLE_RATE * 20).astype(np.float32) * 0.1
-    monkeypatch.setattr(engine, "CHUNK_FRAMES", 200)
-    with torch.inference_mode():
-        seen = []
-        found = list(
-            engine.posteriors_of(iter(np.split(samples, 9)), trained, 0.0, lambda some: seen.append(some.shape[1]))
-        )
-        magnitudes = ConstantQ()(torch.from_numpy(samples)[None]).abs()
-        whole = trained.network(magnitudes)
-    assert len(found) > 5
-    assert sum(seen) == magnitudes.shape[2]
-    for i, wanted in enumerate((whole.note[0].sigmoid(), whole.onset[0].sigmoid(), whole.timbre[0])):
-        np.testing.assert_allclose(np.concatenate([some[i] for some in found], -1), wanted.numpy(), atol=2e-4)
-    assert {some[3].shape[1] == some[0].shape[1] for some in found} == {True}
 
 
 def test_a_transcription_states_length_level_and_tuning(weights, tmp_path):
@@ -95,3 +77,11 @@ def test_damaged_weights_are_refused_in_a_line(weights, damage):
         path.unlink()
     with pytest.raises(MeloError, match="make one with"):
         load_transcriber(path)
+
+
+def test_a_network_with_a_memory_is_refused_in_words(tmp_path):
+    config = NetworkConfig(memory="linear")
+    about = TranscriberJson(network=config, thresholds=DecodingThresholds(), parts=PartWeights(), quality={})
+    save_transcriber(Transcriber(config), about, tmp_path / WEIGHTS)
+    with pytest.raises(MeloError, match="have a memory"):
+        engine.transcribe_audio(tmp_path / "a.wav", TranscribeOptions(model=tmp_path))

@@ -1,5 +1,6 @@
 """`meloctl transcribe` with an engine that knows sines: files, runs that are not made twice, mistakes, several processes."""
 
+import errno
 import json
 import os
 import signal
@@ -108,6 +109,15 @@ def test_three_recordings_with_a_broken_one_by_two_processes(sines, tmp_path):
     ]
 
 
+def test_a_full_disk_is_named(sines, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("meloctl.transcription.session.draw_transcription", full)
+    said = mistake("transcribe", write_sines(sines / "a.wav", TUNE), work=tmp_path / "melo")
+    assert said == f"meloctl: {tmp_path}/melo: no space left on device; what is done is kept, the same command goes on"
+
+
 def test_silence_is_named(sines, tmp_path):
     said = mistake("transcribe", write_sines(sines / "a.wav", (0, 0)), work=tmp_path)
     assert said == f"meloctl: {sines}/a.wav: no music found: the file is silent (every sample is 0)"
@@ -116,10 +126,16 @@ def test_silence_is_named(sines, tmp_path):
     assert not everything_under(tmp_path / "transcription")
 
 
-def notes_of(onset, length, duration_s=10.0):
+def notes_of(onset, length, duration_s=10.0, confidence=0.6):
     onset = np.asarray(onset)
     return Transcription(
-        notes=NoteTable.of(onset, onset + length, np.full(len(onset), 60), part=np.zeros(len(onset))),
+        notes=NoteTable.of(
+            onset,
+            onset + length,
+            np.full(len(onset), 60),
+            part=np.zeros(len(onset)),
+            confidence=np.full(len(onset), confidence),
+        ),
         parts=(TranscribedPart(),),
         beats=None,
         duration_s=duration_s,
@@ -133,6 +149,7 @@ def test_speech_is_named_and_music_is_not():
         "Few steady pitches: half of the notes are shorter than 0.10 s, and they sound for 25 % of the time."
     )
     assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.3)) == []
+    assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.1, confidence=0.8)) == []
     assert check_sound(notes_of(np.arange(0, 10, 0.125), 0.1)) == []  # fast, but it never pauses
     [said] = check_sound(notes_of(np.repeat(np.arange(0, 10, 0.4), 8), 0.1))  # chords sound no longer than their notes
     assert "25 %" in said

@@ -2,8 +2,9 @@
 
 import torch
 
+from meloctl.transcription.network import FRAME_S
 from meloctl.transcription.notes import NoteTable
-from meloctl.transcription.transcription_targets import FRAME_S, batch_targets
+from meloctl.transcription.transcription_targets import batch_targets
 
 
 def frames(*times: float) -> list[float]:

@@ -12,7 +12,7 @@ from analysis.errors import MeloError
 from meloctl.progress import SilentReporter
 from meloctl.transcription import transcriber_training
 from meloctl.transcription.constant_q import ConstantQ
-from meloctl.transcription.network import NetworkConfig, Posteriors, Transcriber
+from meloctl.transcription.network import FRAME_S, NetworkConfig, Posteriors, Transcriber
 from meloctl.transcription.note_decoding import DecodingThresholds
 from meloctl.transcription.notes import NoteTable
 from meloctl.transcription.sounds.stem_library import StemLibrary
@@ -29,7 +29,7 @@ from meloctl.transcription.transcriber_validation import (
     mean_f,
     validation_mixes,
 )
-from meloctl.transcription.transcription_targets import FRAME_S, batch_targets
+from meloctl.transcription.transcription_targets import batch_targets
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = NetworkConfig(bin_channels=2, channels=8, timbre_width=5, dilations=(1,), pitch_kernel=5, level_frames=87)

@@ -106,6 +106,7 @@ def _transcribe(
     """The outcome of every recording, in their order; lines about each of several as it is done."""
     with importing():
         from analysis.cores import usable_cores
+        from analysis.errors import MeloError
         from meloctl.transcription.find_recordings import find_recordings
         from meloctl.transcription.plan import plan_transcription
 
@@ -131,6 +132,11 @@ def _transcribe(
         if several:
             say(f"Stopped: {summary_line([*outcomes.values()], of=len(paths))}; what is done is kept")
         raise
+    except OSError as error:
+        if error.filename:
+            raise
+        reason = (error.strerror or str(error)).lower()
+        raise MeloError(f"{space.root}: {reason}; what is done is kept, the same command goes on") from error
     return [outcomes[path] for path in paths]
 
 

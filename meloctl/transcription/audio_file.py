@@ -96,7 +96,7 @@ class AudioFile:
                 block = self._file.read(frames, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
                 if not done:
-                    raise MeloError(f"{self.path}: no sound could be read of it ({error})") from None
+                    raise MeloError(f"{self.path}: no sound could be read of it ({_reason(error)})") from None
                 return
             if not len(block):
                 break
@@ -112,3 +112,8 @@ class AudioFile:
             yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
         if not done:
             raise MeloError(f"{self.path}: holds no sound: 0 samples")
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without its "Error : "."""
+    return str(getattr(error, "error_string", error)).rstrip(".").lower()

@@ -9,6 +9,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from meloctl.transcription.constant_q import HOP, SAMPLE_RATE
 from meloctl.transcription.memories import timbre_memory
 
 PITCHES = 88
@@ -23,11 +24,15 @@ BINS = 288
 TIME_STRIDE = 2
 """Frames of the transform for one frame of posteriors."""
 
+FRAME_S = HOP * TIME_STRIDE / SAMPLE_RATE
+"""Seconds from one frame of posteriors to the next."""
+
 HARMONIC_TAPS = (-12, 0, 12, 19, 24, 28, 31, 34, 36)
 """Semitones above a pitch at which its harmonics ½, 1, 2, … 8 lie, to the nearest semitone."""
 
-_BINS_A_PITCH = 3
+BINS_A_PITCH = 3
 _LEVEL_GAIN = 200.0
+_LEAST_LEVEL = 1e-4
 _WHITENING_BINS = 36
 
 Width = Annotated[int, Meta(ge=1, le=512)]
@@ -86,7 +91,7 @@ class _Channelwise(nn.Linear):
         return functional.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Residual block: depthwise filters along time and, where asked for, along pitch; then two linear maps of the channels."""
 
     def __init__(self, channels: int, dilation: int, time_kernel: int, pitch_kernel: int | None):
@@ -114,6 +119,7 @@ class _Block(nn.Module):
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, 88, T) → the same."""
         y = self.along_time(x)
         if self.along_pitch is not None:
             y = y + self.along_pitch(x)
@@ -129,14 +135,14 @@ class Transcriber(nn.Module):
         first, channels = config.bin_channels, config.channels
         self.bins = nn.Conv2d(2, first, (3, 5), padding=(1, 2))
         self.halved = nn.Conv2d(first, first, (3, 5), padding=(1, 2), stride=(1, TIME_STRIDE))
-        self.harmonics = nn.Linear(_BINS_A_PITCH * first * len(HARMONIC_TAPS), channels)
+        self.harmonics = nn.Linear(BINS_A_PITCH * first * len(HARMONIC_TAPS), channels)
         self.register = nn.Parameter(torch.zeros(1, channels, PITCHES, 1))
         self.shared = nn.ModuleList(
-            _Block(channels, dilation, config.time_kernel, config.pitch_kernel if i % 2 == 0 else None)
+            Block(channels, dilation, config.time_kernel, config.pitch_kernel if i % 2 == 0 else None)
             for i, dilation in enumerate(config.dilations)
         )
         self.timbre_blocks = nn.ModuleList(
-            _Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations
+            Block(channels, d, config.time_kernel, None) for d in config.timbre_dilations
         )
         self.note_norm, self.timbre_norm = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
         self.note = _Channelwise(channels, 1)
@@ -156,7 +162,7 @@ class Transcriber(nn.Module):
 
     def forward(self, magnitudes: Tensor) -> Posteriors:
         """Magnitudes (batch, 288, frames) of sound → Posteriors, each tensor with ⌈frames / 2⌉ frames."""
-        shared = self._at_pitches(_level_and_contrast(magnitudes, self.config.level_frames))
+        shared = self._at_pitches(level_and_contrast(magnitudes, level(magnitudes, self.config.level_frames)))
         for block in self.shared:
             shared = block(shared)
         timbre = shared
@@ -175,9 +181,9 @@ class Transcriber(nn.Module):
         x = functional.relu(self.bins(features.contiguous(memory_format=torch.channels_last)))
         x = functional.relu(self.halved(x))
         batch, channels, bins, frames = x.shape
-        semitones = bins // _BINS_A_PITCH
-        x = x.permute(0, 2, 3, 1).reshape(batch, semitones, _BINS_A_PITCH, frames, channels)
-        x = x.permute(0, 1, 3, 2, 4).reshape(batch, semitones, frames, _BINS_A_PITCH * channels)
+        semitones = bins // BINS_A_PITCH
+        x = x.permute(0, 2, 3, 1).reshape(batch, semitones, BINS_A_PITCH, frames, channels)
+        x = x.permute(0, 1, 3, 2, 4).reshape(batch, semitones, frames, BINS_A_PITCH * channels)
         below = -min(HARMONIC_TAPS)
         above = max(HARMONIC_TAPS) + PITCHES - semitones
         x = functional.pad(x, (0, 0, 0, 0, below, above))
@@ -185,11 +191,21 @@ class Transcriber(nn.Module):
         return self.harmonics(x).permute(0, 3, 1, 2) + self.register
 
 
-def _level_and_contrast(magnitudes: Tensor, level_frames: int) -> Tensor:
-    """Magnitudes (batch, bins, frames) → (batch, 2, bins, frames): the logarithm of what stands above the level of the seconds
-    around, and how far that stands out of the two octaves around."""
+def level(magnitudes: Tensor, level_frames: int) -> Tensor:
+    """Magnitudes (batch, bins, frames) → (batch, 1, frames): the root of the mean energy over `level_frames` frames around."""
     energy = magnitudes.square().sum(1, keepdim=True)
-    level = functional.avg_pool1d(energy, level_frames, 1, level_frames // 2, count_include_pad=False).sqrt() + 1e-4
+    around = functional.avg_pool1d(energy, level_frames, 1, level_frames // 2, count_include_pad=False)
+    return around.sqrt() + _LEAST_LEVEL
+
+
+def level_and_contrast(magnitudes: Tensor, level: Tensor) -> Tensor:
+    """Features (batch, 2, bins, frames): the logarithm of what stands above the level, and how far that stands out of the two
+    octaves around.
+
+    Args:
+        magnitudes: (batch, bins, frames).
+        level: (batch, 1, frames).
+    """
     x = torch.log1p(magnitudes * (_LEVEL_GAIN / level)) / 3.0
     bins = x.shape[1]
     sums = functional.pad(x.cumsum(1), (0, 0, 1, 0))

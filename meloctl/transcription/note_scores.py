@@ -30,6 +30,17 @@ def matched(reference: NoteTable, estimate: NoteTable, *, offsets: bool = False)
     Args:
         reference: the notes that were played.
         estimate: the notes that were found.
+        offsets: as in `partners`.
+    """
+    return int((partners(reference, estimate, offsets=offsets) >= 0).sum())
+
+
+def partners(reference: NoteTable, estimate: NoteTable, *, offsets: bool = False) -> npt.NDArray[np.int64]:
+    """(M,) for each estimated note the index of the reference note that it is paired with in the largest matching; −1 for none.
+
+    Args:
+        reference: the notes that were played.
+        estimate: the notes that were found.
         offsets: offsets must lie within 50 ms, or within a fifth of the reference note's length, as well.
     """
     near = (reference.pitch[:, None] == estimate.pitch[None]) & _within(
@@ -38,7 +49,9 @@ def matched(reference: NoteTable, estimate: NoteTable, *, offsets: bool = False)
     if offsets:
         longest = np.maximum(_OFFSET_SHARE * (reference.offset - reference.onset), ONSET_TOLERANCE_S)
         near &= _within(reference.offset, estimate.offset, longest)
-    return int((maximum_bipartite_matching(csr_matrix(near), perm_type="column") >= 0).sum()) if near.any() else 0
+    if not near.any():
+        return np.full(len(estimate), -1, np.int64)
+    return np.asarray(maximum_bipartite_matching(csr_matrix(near.T), perm_type="column"), np.int64)
 
 
 def _within(

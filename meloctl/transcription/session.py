@@ -19,6 +19,7 @@ from meloctl.transcription.plan import PlannedRecording, TranscriptionPlan, Unre
 from meloctl.transcription.sound_check import check_sound
 from meloctl.transcription.transcription import Transcription
 from meloctl.transcription.transcription_midi import transcribed_piece
+from meloctl.transcription.transcription_picture import draw_transcription
 from meloctl.transcription.velocity import velocities
 from meloctl.transcription.worker_pool import run_works
 from meloctl.workspace import Run, RunOutput, Workspace
@@ -114,8 +115,6 @@ def _write(
     """Make the run of a recording."""
 
     def make(folder: Path) -> RunOutput:
-        from meloctl.transcription.transcription_picture import draw_transcription
-
         found = transcribe(recording.path, options, on_seconds)
         found = replace(found, messages=(*check_sound(found), *found.messages))
         piece = transcribed_piece(found, velocities(found.notes), options)

@@ -13,9 +13,10 @@ SILENT_DB = -80.0
 SHORTEST_S = 0.1
 """Shortest recording, in seconds."""
 
-_SHORT_S, _SPARSE, _FEW_NOTES = 0.14, 0.5, 8
-"""Speech has so many notes or more, half of them shorter than this, which sound for less than this share of the time: spoken
-memos have 0.08 to 0.09 s and 23 to 30 %, music 0.3 to 0.6 s and 77 to 95 %."""
+_SHORT_S, _SPARSE, _UNSURE, _FEW_NOTES = 0.18, 0.5, 0.7, 8
+"""Speech has so many notes or more, half of them shorter and half less sure than this, which sound for less than this share of
+the time. Three spoken memos have 0.10 to 0.12 s, 0.55 to 0.61 and 28 to 39 %; nine staccato solos 0.11 to 0.44 s, 0.72 to 0.88
+and 54 to 85 % (docs/transcription.md)."""
 
 
 def check_sound(transcription: Transcription) -> list[str]:
@@ -32,11 +33,12 @@ def check_sound(transcription: Transcription) -> list[str]:
         raise MeloError(f"no music found: the file is silent ({level})")
     if not len(notes):
         raise MeloError(
-            f"no music found: no note stands out of the sound (peak {whole(peak)} dB), as in noise, clicks or hum"
+            f"no music found: no note stands out of the sound (peak {whole(peak)} dB), as in noise, drums alone, clicks or hum"
         )
     median = float(np.median(notes.offset - notes.onset))
     share = _sounding_share(notes, seconds)
-    if len(notes) >= _FEW_NOTES and median < _SHORT_S and share < _SPARSE:
+    unsure = float(np.median(notes.confidence)) < _UNSURE
+    if len(notes) >= _FEW_NOTES and median < _SHORT_S and share < _SPARSE and unsure:
         return [
             f"Few steady pitches: half of the notes are shorter than {median:.2f} s, and they sound for {percent(share)} of the "
             "time. This is more like speech than music; the notes may mean nothing."

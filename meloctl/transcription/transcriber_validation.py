@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from meloctl.transcription.constant_q import ConstantQ
-from meloctl.transcription.network import Transcriber
+from meloctl.transcription.network import FRAME_S, Transcriber
 from meloctl.transcription.note_decoding import DecodingThresholds, NoteDecoder
 from meloctl.transcription.note_scores import note_score
 from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.sounds.fixed_mixes import fixed_mixes
 from meloctl.transcription.sounds.stem_library import StemLibrary
-from meloctl.transcription.transcription_targets import FRAME_S
 
 _PARTS = (1, 2, 3, 4)
 _GRID = {

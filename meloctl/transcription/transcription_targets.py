@@ -10,12 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meloctl.transcription.constant_q import HOP, SAMPLE_RATE
-from meloctl.transcription.network import LOWEST_PITCH, PITCHES, TIME_STRIDE
+from meloctl.transcription.network import FRAME_S, LOWEST_PITCH, PITCHES
 from meloctl.transcription.notes import NoteTable
-
-FRAME_S = HOP * TIME_STRIDE / SAMPLE_RATE
-"""Seconds from one frame of posteriors to the next."""
 
 _ONSET_REACH = 2.0
 """Frames on each side of an onset over which its target falls from 1 to 0."""

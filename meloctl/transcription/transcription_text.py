@@ -44,7 +44,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         return {"sound": str(outcome.path), "error": outcome.reason}
     results = outcome.run.manifest.results
     copy = {} if outcome.out is None else {"out": str(outcome.out)}
-    return {**results, "path": str(outcome.run.folder / str(results["file"])), **copy}
+    return {**results, "sound": str(outcome.path), "path": str(outcome.run.folder / str(results["file"])), **copy}
 
 
 def _found_in_words(results: Mapping[str, Any]) -> str:
