@@ -1,15 +1,16 @@
 """How well meloctl and others transcribe mixes whose notes are known: notes, notes by part, and the number of parts.
 
-    python benchmarks/transcribe.py RESULTS.json --systems meloctl
+    python benchmarks/transcribe.py RESULTS.json --systems meloctl --stems STEMS
     python benchmarks/transcribe.py RESULTS.json --systems basic-pitch,timbreamt,timbreamt-searched \\
-        --basic-pitch ENVIRONMENT/bin/python --timbreamt CHECKOUT
-    python benchmarks/transcribe.py RESULTS.json --quick        (one piece of BACH10 and five synthetic mixes)
+        --stems STEMS --basic-pitch ENVIRONMENT/bin/python --timbreamt CHECKOUT
+    python benchmarks/transcribe.py RESULTS.json --sets bach10 --quick           (one piece of BACH10)
 
 It needs the extra: pip install -e '.[dev]'. BACH10's stems and notes are read from $MELOCTL_DATA/bach10; the set is for
-measuring alone: no threshold, no choice and no training of meloctl comes from it. Each mix is transcribed twice, with the
-number of parts K given and without. What was found is kept in RESULTS.json, a mix at a time, under the system's name and
-version, so that a run that was stopped goes on where it was, and other versions keep their rows. What each column counts:
-benchmarks/transcribe_scores.py; [low, high] is the 95 % interval of a bootstrap over mixes.
+measuring alone: no threshold, no choice and no training of meloctl comes from it. STEMS is a stem library as training builds
+it, of which the test split is used. Each mix is transcribed twice, with the number of parts K given and without. What was found
+is kept in RESULTS.json, a mix at a time, under the system's name and version, so that a run that was stopped goes on where it
+was, and other versions keep their rows. What each column counts: benchmarks/transcribe_scores.py; [low, high] is the 95 %
+interval of a bootstrap over mixes.
 
 For basic-pitch make an environment of its own: `pip install --no-deps basic-pitch==0.4.0`, then onnxruntime, librosa, resampy,
 mir_eval, pretty_midi, scipy, scikit-learn and setuptools<81. timbreAMT runs from a checkout.
@@ -30,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
-from transcribe_mixes import RATE, MeasuredMix, bach10_mixes  # noqa: E402
+from transcribe_mixes import RATE, MeasuredMix, bach10_mixes, synthetic_mixes  # noqa: E402
 from transcribe_scores import interval, note_f, parts_f  # noqa: E402
 
 from analysis.atomic_write import atomic_write_text  # noqa: E402
@@ -87,7 +88,7 @@ class Worker:
 def new_worker(system: str, options: argparse.Namespace) -> Worker:
     """The process of a system, run by the interpreter and from the folder that the options name."""
     python = options.basic_pitch if system in ("basic-pitch", "timbreamt-onnx") else sys.executable
-    folder = options.timbreamt if system.startswith("timbreamt") else ""
+    folder = options.timbreamt if system.startswith("timbreamt") else (options.model or "")
     if python is None or folder is None:
         raise SystemExit(f"{system} wants --basic-pitch PYTHON or --timbreamt CHECKOUT: see --help")
     return Worker(system, python, folder)
@@ -97,6 +98,8 @@ def mixes(options: argparse.Namespace) -> Iterator[MeasuredMix]:
     """All that is measured."""
     if "bach10" in options.sets:
         yield from bach10_mixes(Path(os.environ["MELOCTL_DATA"]) / "bach10", options.quick)
+    if "synthetic" in options.sets:
+        yield from synthetic_mixes(options.stems or sys.exit("--stems FOLDER is missing"), options.quick)
 
 
 def run(system: str, options: argparse.Namespace, kept: dict[str, Any]) -> str:
@@ -174,9 +177,13 @@ def main() -> None:
         "--systems", default="meloctl", help="comma-separated: meloctl, basic-pitch, timbreamt, timbreamt-searched"
     )
     parser.add_argument("--sets", default="bach10,synthetic", help="comma-separated: bach10, synthetic")
+    parser.add_argument(
+        "--stems", type=Path, metavar="FOLDER", help="a stem library; its test split makes the synthetic mixes"
+    )
+    parser.add_argument("--model", metavar="FOLDER", help="meloctl's weights (default: those that come with it)")
     parser.add_argument("--basic-pitch", metavar="PYTHON", help="an interpreter with basic-pitch installed")
     parser.add_argument("--timbreamt", metavar="CHECKOUT", help="a folder with timbreAMT's repository")
-    parser.add_argument("--quick", action="store_true", help="one piece of BACH10 and five synthetic mixes")
+    parser.add_argument("--quick", action="store_true", help="one piece of BACH10 and eight synthetic mixes")
     options = parser.parse_args()
     options.sets = options.sets.split(",")
     kept = json.loads(options.results.read_text()) if options.results.exists() else {}

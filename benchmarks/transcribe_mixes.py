@@ -11,6 +11,9 @@ import numpy.typing as npt
 import soundfile
 
 RATE = 22_050
+SYNTHETIC_MIXES = 20
+"""Of each number of parts, where the library has so many."""
+
 PEAK = 0.99
 """A sum of stems that is louder is made softer, down to this peak."""
 
@@ -54,6 +57,19 @@ def bach10_mixes(folder: Path, quick: bool = False) -> Iterator[MeasuredMix]:
                     mixed([stems[part] for part in chosen]),
                     np.array(sorted(notes)),
                 )
+
+
+def synthetic_mixes(folder: Path, quick: bool = False) -> Iterator[MeasuredMix]:
+    """Mixes of 1 to 4 parts of the test split of a stem library: fonts, music and instruments that training never meets."""
+    from meloctl.transcription.sounds.fixed_mixes import fixed_mixes
+    from meloctl.transcription.sounds.stem_library import StemLibrary
+
+    library = StemLibrary(folder, "test")
+    for parts in (1, 2, 3, 4):
+        for number, mix in enumerate(fixed_mixes(library, parts, 2 if quick else SYNTHETIC_MIXES)):
+            columns = (mix.notes.onset, mix.notes.offset, mix.notes.pitch, mix.notes.part)
+            name = f"synthetic/{parts}/{number}/{'+'.join(mix.instruments)}"
+            yield MeasuredMix(name, "unheard fonts", parts, mix.samples, np.stack(columns, axis=1).astype(np.float64))
 
 
 def mixed(stems: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

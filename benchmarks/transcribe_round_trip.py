@@ -62,7 +62,7 @@ def period(folder: Path, work: Path) -> int | None:
     return json.loads(meloctl("stats", folder, "--work", work, "--json"))["periods"]["pc-jaccard"]["same"]
 
 
-def transcribed(composed: Path, folder: Path, font: Path) -> Path:
+def transcribed(composed: Path, folder: Path, font: Path, model: Path | None) -> Path:
     """The MIDI file that comes back from a composed one, by way of sound."""
     sound = folder / "sound" / f"{composed.stem}.wav"
     midi = folder / "transcribed" / f"{composed.stem}.mid"
@@ -71,7 +71,8 @@ def transcribed(composed: Path, folder: Path, font: Path) -> Path:
     if not midi.exists():
         command = ["fluidsynth", "-ni", "-q", "-r", "44100", "-F", sound, font, composed]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        meloctl("transcribe", sound, "--out", midi.parent)
+        chosen = ("--model", model) if model else ()
+        meloctl("transcribe", sound, "--out", midi, "--work", folder.parent / "work", *chosen)
     return midi
 
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--font", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="folder of weights (default: those that come with meloctl)")
     parser.add_argument("--quick", action="store_true", help="two pieces of each period")
     options = parser.parse_args()
     right, each, pieces = 0, 0, 2 if options.quick else PIECES
@@ -98,7 +100,7 @@ def main() -> None:
         meloctl("corpus", "compose", folder / "composed", "--pieces", pieces, "--phrase", planted, "--seed", SEED)
         files = sorted((folder / "composed").glob("*.mid"))
         for composed in files:
-            midi = transcribed(composed, folder, options.font.resolve())
+            midi = transcribed(composed, folder, options.font.resolve(), options.model and options.model.resolve())
             played, found = bar_lines(composed), bar_lines(midi)
             agree, own = bars_agree(played, found), period(alone(midi), work)
             right, each = right + agree, each + (own == planted)

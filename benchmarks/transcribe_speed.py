@@ -93,6 +93,7 @@ def main() -> None:
     """Speed of all systems in turns; with --memory peak memory as well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--systems", default=SYSTEMS, help=f"ratios are to the first (default: {SYSTEMS})")
+    parser.add_argument("--model", metavar="FOLDER", help="meloctl's weights (default: those that come with it)")
     parser.add_argument("--basic-pitch", metavar="PYTHON", help="an interpreter with basic-pitch installed")
     parser.add_argument("--timbreamt", metavar="CHECKOUT", help="a folder with timbreAMT's repository")
     parser.add_argument("--rounds", type=int, default=3)

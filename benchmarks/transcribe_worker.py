@@ -11,6 +11,7 @@ own.
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,34 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 Notes = list[tuple[float, float, int, int]]
 Transcribe = Callable[[str, int | None, str | None], Notes]
+
+
+def meloctl(model: str) -> tuple[str, Transcribe]:
+    """Ours, with the weights in the folder `model`, or with those that come with it; a request with "midi" runs the command."""
+    import hashlib
+
+    from meloctl import __version__, transcription
+    from meloctl.cli.main import app
+    from meloctl.transcription.engine import transcribe_audio, weights_file
+    from meloctl.transcription.options import TranscribeOptions
+
+    folder = Path(model) if model else None
+    sources = sorted(Path(transcription.__file__).parent.rglob("*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+    weights = hashlib.sha256(weights_file(folder).read_bytes()).hexdigest()[:8]
+
+    def transcribe(audio: str, parts: int | None, midi: str | None) -> Notes:
+        if midi:
+            chosen = [*(["--parts", str(parts)] if parts else []), *(["--model", model] if model else [])]
+            with tempfile.TemporaryDirectory() as work:
+                out = str(Path(work) / Path(midi).name)  # an earlier one is not overwritten
+                app(["transcribe", audio, "--out", out, "--work", work, *chosen], standalone_mode=False)
+            return []
+        notes = transcribe_audio(Path(audio), TranscribeOptions(parts=parts, model=folder)).notes
+        columns = (notes.onset, notes.offset, notes.pitch, notes.part)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    return f"meloctl {__version__} (weights {weights}, code {code})", transcribe
 
 
 def basic_pitch(_folder: str) -> tuple[str, Transcribe]:
@@ -71,6 +100,7 @@ def timbreamt_onnx(folder: str) -> tuple[str, Transcribe]:
 
 
 SYSTEMS: dict[str, Callable[[str], tuple[str, Transcribe]]] = {
+    "meloctl": meloctl,
     "basic-pitch": basic_pitch,
     "timbreamt": timbreamt,
     "timbreamt-searched": timbreamt_searched,

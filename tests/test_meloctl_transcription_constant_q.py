@@ -96,3 +96,10 @@ def test_what_cannot_be_halved_or_lies_too_high_is_refused():
         ConstantQ(hop=100)
     with pytest.raises(ValueError, match="samples a second"):
         ConstantQ(sample_rate=11_025)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 63, 64, 65, 1000, 12_345])
+def test_magnitudes_are_those_of_the_transform(samples):
+    noise = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples))
+    transform = ConstantQ(gamma=3.0)
+    torch.testing.assert_close(transform.magnitudes(noise), transform(noise).abs())

@@ -86,3 +86,11 @@ def test_nothing_gives_no_notes():
     empty = NoteDecoder(DecodingThresholds(), 4, FRAME).finish()
     assert len(empty) == 0
     assert empty.embedding.shape == (0, 4)
+
+
+def test_notes_keep_no_more_memory_than_they_need():
+    decoder = NoteDecoder(DecodingThresholds(), 4, FRAME)
+    decoder.add(*planted([(60, 10, 40), (64, 10, 90)]))
+    kept = decoder._rows + decoder._embeddings
+    assert all(array.flags.owndata for array in kept)
+    assert sum(array.nbytes for array in kept) <= 2 * (6 + 4) * 8

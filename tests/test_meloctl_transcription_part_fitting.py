@@ -17,7 +17,7 @@ from meloctl.transcription.part_fitting import (
     part_example,
     separated_f,
 )
-from meloctl.transcription.part_weights import CostWeights
+from meloctl.transcription.part_weights import CostWeights, PartWeights
 
 
 def _mix(parts, seed, notes=16, spread=0.2):
@@ -63,6 +63,8 @@ def test_no_notes_score_nothing():
     example = part_example(none, none, 2)
     assert separated_f(example, divided(none, 2, CostWeights())) == 0.0
     assert mean_separated_f([], CostWeights()) == 0.0
+    assert fitted_parts([example, example]) == PartWeights()
+    assert count_score([example], [], CostWeights()).confusion.sum() == 0
 
 
 def test_a_fitted_cost_is_never_worse_than_the_default():

@@ -109,6 +109,16 @@ def test_three_recordings_with_a_broken_one_by_two_processes(sines, tmp_path):
     ]
 
 
+def test_copies_of_a_recording_are_one_run(sines, tmp_path):
+    for folder in ("one", "two"):
+        write_sines(sines / folder / "a.wav", TUNE)
+    out = tmp_path / "midi"
+    done = meloctl_here("transcribe", sines, "--out", out, work=tmp_path / "melo")
+    assert done.returncode == 0, done.stderr
+    assert (out / "one" / "a.mid").read_bytes() == (out / "two" / "a.mid").read_bytes()
+    assert len(list((tmp_path / "melo").rglob("*.mid"))) == 1
+
+
 def test_a_full_disk_is_named(sines, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")

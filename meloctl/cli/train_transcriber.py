@@ -40,7 +40,12 @@ def train_transcriber(
         ),
     ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", help="What lets notes recall each other's timbre: none, hebbian, linear or flow.")
+        str,
+        typer.Option(
+            "--memory",
+            help="What lets notes recall each other's timbre: none, hebbian, linear or flow "
+            "(to measure; transcribe takes none).",
+        ),
     ] = "none",
     loss: Annotated[
         str, typer.Option("--loss", help="Loss of timbre: info-nce, affinity or affinity-small.")
@@ -92,5 +97,6 @@ def train_transcriber(
     run = run_once(space, plan.recipe, partial(write_transcriber, plan))
     results = run.manifest_value("results", "transcriber")
     lines = [*transcriber_lines(results), outcome(run)]
-    lines.append(following("transcribe", "song.wav", "--model", str(run.folder), work=work))
+    if memory == "none":
+        lines.append(following("transcribe", "song.wav", "--model", str(run.folder), work=work))
     report(lines, {**results, "path": str(run.folder)}, as_json=as_json)

@@ -121,7 +121,7 @@ def _transcribe(
     load_transcriber(weights)  # what is wrong with it is said once, not of each recording
     plan = plan_transcription(space, source, paths, options, weights=weights, out=out)
     outcomes: dict[Path, Outcome] = {}
-    several, missing = len(paths) > 1, {recording.path for recording in plan.missing}
+    several, missing = len(paths) > 1, {recording.path for copies in plan.missing for recording in copies}
     try:
         with progress() as reporter:
             for outcome in transcribe_recordings(space, plan, transcribe_audio, reporter, jobs=jobs or usable_cores()):

@@ -101,8 +101,8 @@ class NoteDecoder:
         )  # fmt: skip
         self._last_onset = onset[:, frames - 1].copy()
         self._frame += frames
-        self._rows.append(rows)
-        self._embeddings.append(embeddings)
+        self._rows.append(rows.copy())  # a view would keep all that was set aside for notes
+        self._embeddings.append(embeddings.copy())
 
 
 _STATE = 9

@@ -4,6 +4,7 @@ Silhouettes cannot say "one", so the rule compares all numbers by the same featu
 of one to some parts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from meloctl.transcription.part_weights import COUNT_FEATURES, CostWeights, Part
 
 MOST_FOUND = 8
 """No more parts than this are found by themselves."""
+
+_GIVEN_UP = 2
 
 _NOTES_A_PART = 3
 """A number of parts for which there are not so many notes a part is not considered."""
@@ -45,14 +48,20 @@ class _Division:
 
 
 def number_of_parts(notes: NoteTable, weights: PartWeights) -> int:
-    """The most likely number of parts, 1 to `MOST_FOUND`.
+    """The most likely number of parts, 1 to `MOST_FOUND`; where `_GIVEN_UP` numbers in a row are less likely, no more are tried.
 
     Args:
         notes: with embeddings (N, D).
         weights: of the cost of a division, and of its features.
     """
-    features = count_features(notes, weights.cost)
-    return 1 + int(np.argmax(features @ np.asarray(weights.count.weights))) if len(features) else 1
+    best, most = 1, -np.inf
+    for parts, features in enumerate(_count_features(notes, weights.cost), 1):
+        odds = float(np.dot(features, weights.count.weights))
+        if odds > most:
+            best, most = parts, odds
+        elif parts - best >= _GIVEN_UP:
+            break
+    return best
 
 
 def count_features(notes: NoteTable, weights: CostWeights) -> Floats:
@@ -62,10 +71,17 @@ def count_features(notes: NoteTable, weights: CostWeights) -> Floats:
         notes: with embeddings (N, D).
         weights: of the cost of a division.
     """
+    return np.array(list(_count_features(notes, weights))).reshape(-1, COUNT_FEATURES)
+
+
+def _count_features(notes: NoteTable, weights: CostWeights) -> Iterator[list[float]]:
+    """The features of each number of parts, from 1 up."""
     notes = _sample(notes)
     most = min(MOST_FOUND, max(len(notes) // _NOTES_A_PART, min(len(notes), 1)))
-    divisions = [_division(notes, parts, weights) for parts in range(1, most + 2)] if most else []
-    return np.array([_features(divisions, parts) for parts in range(1, most + 1)]).reshape(most, COUNT_FEATURES)
+    divisions = [_division(notes, 1, weights)] if most else []
+    for parts in range(1, most + 1):
+        divisions.append(_division(notes, parts + 1, weights))
+        yield _features(divisions, parts)
 
 
 def _sample(notes: NoteTable) -> NoteTable:

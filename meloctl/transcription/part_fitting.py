@@ -125,13 +125,14 @@ def separated_f(example: PartExample, part: Ints) -> float:
 
 
 def fitted_count(examples: Sequence[PartExample], cost: CostWeights) -> CountRule:
-    """The most likely weights of the features of the number of parts, a little shrunk.
+    """The most likely weights of the features of the number of parts, a little shrunk; the default where no notes were found.
 
     Args:
         examples: of all numbers of parts.
         cost: of a division.
     """
-    return CountRule(weights=tuple(_count_weights(_count_cases(examples, cost)).tolist()))
+    cases = _count_cases(examples, cost)
+    return CountRule(weights=tuple(_count_weights(cases).tolist())) if cases else CountRule()
 
 
 def count_score(examples: Sequence[PartExample], others: Sequence[PartExample], cost: CostWeights) -> CountScore:
@@ -144,8 +145,8 @@ def count_score(examples: Sequence[PartExample], others: Sequence[PartExample], 
     """
     cases, further = _count_cases(examples, cost), _count_cases(others, cost)
     fold = np.random.default_rng(0).permutation(len(cases)) % _FOLDS
-    confusion = np.zeros((max(parts for _, parts, _ in cases), 10), np.int64)
-    for held_out in range(_FOLDS):
+    confusion = np.zeros((max((parts for _, parts, _ in cases), default=0), 10), np.int64)
+    for held_out in range(_FOLDS if len(cases) > 1 else 0):
         weights = _count_weights(further + [case for case, own in zip(cases, fold, strict=True) if own != held_out])
         for (features, parts, _), own in zip(cases, fold, strict=True):
             if own == held_out:
@@ -154,7 +155,8 @@ def count_score(examples: Sequence[PartExample], others: Sequence[PartExample], 
 
 
 def fitted_calibration(examples: Sequence[PartExample], cost: CostWeights) -> Calibration:
-    """Log odds of a note's being right and in the right part, fitted on divisions into the right number of parts.
+    """Log odds of a note's being right and in the right part, fitted on divisions into the right number of parts; the default
+    where no notes were found.
 
     Args:
         examples: some, with notes.
@@ -162,7 +164,7 @@ def fitted_calibration(examples: Sequence[PartExample], cost: CostWeights) -> Ca
     """
     limit = Calibration().margin_limit
     rows, right = [], []
-    for example in examples:
+    for example in (one for one in examples if len(one.notes)):
         part = divided(example.notes, example.parts, cost)
         of_true, of_own, _ = _paired(example, part)
         truth = np.full(int(part.max(initial=0)) + 1, NO_PART - 1)
@@ -170,6 +172,8 @@ def fitted_calibration(examples: Sequence[PartExample], cost: CostWeights) -> Ca
         margin = np.clip(margins(example.notes, part, cost), 0.0, limit)
         rows.append(np.column_stack([np.ones(len(part)), margin, example.notes.confidence]))
         right.append(truth[part] == example.true_part)
+    if not rows:
+        return Calibration()
     fitted = _logistic(np.concatenate(rows), np.concatenate(right))
     return Calibration(constant=fitted[0], margin=fitted[1], posterior=fitted[2], margin_limit=limit)
 

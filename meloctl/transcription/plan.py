@@ -50,9 +50,13 @@ class TranscriptionPlan:
     recordings: tuple[PlannedRecording | UnreadRecording, ...]
 
     @property
-    def missing(self) -> list[PlannedRecording]:
-        """Those that are not done yet."""
-        return [r for r in self.recordings if isinstance(r, PlannedRecording) and r.done is None]
+    def missing(self) -> list[list[PlannedRecording]]:
+        """Those that are not done yet, copies of one recording together."""
+        groups: dict[str, list[PlannedRecording]] = {}
+        for recording in self.recordings:
+            if isinstance(recording, PlannedRecording) and recording.done is None:
+                groups.setdefault(recording.recipe.key, []).append(recording)
+        return list(groups.values())
 
 
 def plan_transcription(

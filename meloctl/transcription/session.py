@@ -64,16 +64,18 @@ def transcribe_recordings(
             yield recording
         elif recording.done is not None:
             yield _copied(recording, recording.done)
-    missing = plan.missing
-    if not missing:
+    groups = plan.missing
+    first = [copies[0] for copies in groups]
+    if not first:
         return
-    reporter.stage("transcribing, seconds", max(1, round(sum(r.seconds for r in missing))))
-    progress = _Seconds(reporter, missing)
-    works = [partial(_write, space, recording, plan.options, transcribe) for recording in missing]
+    reporter.stage("transcribing, seconds", max(1, round(sum(recording.seconds for recording in first))))
+    progress = _Seconds(reporter, first)
+    works = [partial(_write, space, recording, plan.options, transcribe) for recording in first]
     ended = _in_this_process(works[0], progress) if len(works) == 1 else run_works(works, jobs, progress.set)
     for index, error in ended:
         progress.finish(index)
-        yield _outcome(space, missing[index], error)
+        for recording in groups[index]:
+            yield _outcome(space, recording, error)
 
 
 def _in_this_process(

@@ -41,7 +41,7 @@ def magnitude_blocks(blocks: Iterable[Singles], transform: ConstantQ, frames: in
     def transformed(count: int) -> Tensor:
         end = (frame + count + context - held_from) * hop
         window = torch.from_numpy(held[:end])[None]
-        return transform(window)[0, :, frame - held_from : frame - held_from + count].abs()
+        return transform.magnitudes(window)[0, :, frame - held_from : frame - held_from + count]
 
     for block in blocks:
         held = np.concatenate([held, block])

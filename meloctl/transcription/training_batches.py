@@ -80,7 +80,7 @@ def _is_of(sounds: SoundName, family: str) -> bool:
 def as_batch(mixes: list[Mix], transform: ConstantQ) -> TrainingBatch:
     """The magnitudes and targets of mixes of one length."""
     with torch.no_grad():
-        magnitudes = transform(torch.from_numpy(np.stack([mix.samples for mix in mixes]))).abs()
+        magnitudes = transform.magnitudes(torch.from_numpy(np.stack([mix.samples for mix in mixes])))
     frames = -(-magnitudes.shape[-1] // TIME_STRIDE)
     return TrainingBatch(magnitudes, batch_targets([mix.notes for mix in mixes], frames))
 

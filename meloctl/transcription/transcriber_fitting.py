@@ -90,7 +90,7 @@ def _drawn_mixes(library: StemLibrary, count: int) -> list[ValidationMix]:
                 mix = draw_mix(library, rng, _DRAWN_SECONDS, parts=parts)
                 sounding = len(np.unique(mix.notes.part))
                 if sounding:
-                    magnitudes = transform(torch.from_numpy(mix.samples)[None])[0].abs()
+                    magnitudes = transform.magnitudes(torch.from_numpy(mix.samples)[None])[0]
                     mixes.append(ValidationMix(magnitudes, mix.notes, sounding))
     return mixes
 

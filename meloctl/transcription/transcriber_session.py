@@ -1,13 +1,10 @@
 """One `meloctl train-transcriber`: sounds and music → stems → a transcriber that was trained on their mixes."""
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -17,21 +14,16 @@ from analysis.errors import MeloError
 from meloctl.progress import ProgressReporter
 from meloctl.threads import using_threads
 from meloctl.transcription.network import NetworkConfig, Transcriber, parameter_count
-from meloctl.transcription.note_scores import note_score
-from meloctl.transcription.part_weights import PartWeights
 from meloctl.transcription.sounds.sound_sources import SoundSources, find_sources
 from meloctl.transcription.sounds.stem_building import build_stems
 from meloctl.transcription.sounds.stem_library import StemLibrary
 from meloctl.transcription.sounds.training_music import Split
 from meloctl.transcription.training_batches import BatchOptions
 from meloctl.transcription.transcriber_file import WEIGHTS, TranscriberJson, save_transcriber
+from meloctl.transcription.transcriber_fitting import fitted_reading
 from meloctl.transcription.transcriber_options import TranscriberOptions
 from meloctl.transcription.transcriber_training import TranscriberTrainConfig, train_transcriber
 from meloctl.transcription.transcriber_validation import (
-    FoundPosteriors,
-    ValidationMix,
-    fitted_thresholds,
-    posteriors_of,
     validation_mixes,
 )
 from meloctl.workspace import Recipe, RunOutput, Workspace, file_hash, text_hash
@@ -126,7 +118,12 @@ def write_transcriber(plan: TranscriberPlan, folder: Path, reporter: ProgressRep
         if not on_the_way:
             raise MeloError(f"{plan.stems}: no mixes to validate on; give more music or more instruments")
         trained, progress = train_transcriber(network, library, on_the_way, config, folder / _SCRATCH, reporter)
-        about = _described(trained, validation_mixes(held_out, _MIXES_AT_THE_END), reporter)
+        reporter.stage("fitting thresholds", 1)
+        reading = fitted_reading(trained, held_out, library, _MIXES_AT_THE_END)
+        reporter.advance()
+    about = TranscriberJson(
+        network=trained.config, thresholds=reading.thresholds, parts=reading.parts, quality=reading.quality
+    )
     save_transcriber(trained, about, folder / WEIGHTS)
     with atomic_write(folder / LOSSES) as partial_path:
         pd.DataFrame(progress.history).to_csv(partial_path, index=False)
@@ -157,19 +154,6 @@ def _build(plan: TranscriberPlan, sources: SoundSources, hours: float, reporter:
         done = now
 
     build_stems(plan.stems, sources, plan.music, hours=hours, seed=plan.options.seed, on_stems=on_stems)
-
-
-def _described(network: Transcriber, mixes: Sequence[ValidationMix], reporter: ProgressReporter) -> TranscriberJson:
-    """The thresholds that fit validation mixes, and the F of each number of parts under them."""
-    reporter.stage("fitting thresholds", 1)
-    found: list[FoundPosteriors] = posteriors_of(network, mixes)
-    thresholds = fitted_thresholds(found, mixes)
-    scores: dict[int, list[float]] = defaultdict(list)
-    for mix, posteriors in zip(mixes, found, strict=True):
-        scores[mix.parts].append(note_score(mix.notes, posteriors.decoded(thresholds)).f)
-    reporter.advance()
-    quality = {"validation_f": {str(parts): round(float(np.mean(fs)), 4) for parts, fs in scores.items()}}
-    return TranscriberJson(network=network.config, thresholds=thresholds, parts=PartWeights(), quality=quality)
 
 
 def transcriber_lines(results: dict[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ def validation_mixes(library: StemLibrary, count: int, *, seconds: float = 20.0)
     transform = ConstantQ()
     with torch.no_grad():
         return [
-            ValidationMix(transform(torch.from_numpy(mix.samples)[None])[0].abs(), mix.notes, mix.parts)
+            ValidationMix(transform.magnitudes(torch.from_numpy(mix.samples)[None])[0], mix.notes, mix.parts)
             for parts in _PARTS
             for mix in fixed_mixes(library, parts, count, seconds=seconds)
         ]
