@@ -88,9 +88,11 @@ def test_nothing_gives_no_notes():
     assert empty.embedding.shape == (0, 4)
 
 
-def test_notes_keep_no_more_memory_than_they_need():
+def test_more_notes_than_were_set_aside_for():
     decoder = NoteDecoder(DecodingThresholds(), 4, FRAME)
-    decoder.add(*planted([(60, 10, 40), (64, 10, 90)]))
-    kept = decoder._rows + decoder._embeddings
-    assert all(array.flags.owndata for array in kept)
-    assert sum(array.nbytes for array in kept) <= 2 * (6 + 4) * 8
+    for _ in range(30):
+        decoder.add(*planted([(pitch, 10, 40) for pitch in range(30, 80)], frames=60))
+    table = decoder.finish()
+    assert len(table) == 30 * 50
+    np.testing.assert_array_equal(table.pitch.reshape(30, 50), np.tile(np.arange(30, 80), (30, 1)))
+    np.testing.assert_allclose(table.embedding[:50], np.eye(4)[np.arange(30, 80) % 3], atol=1e-6)

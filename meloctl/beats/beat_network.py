@@ -14,6 +14,9 @@ from analysis.arrays import Floats
 
 WEIGHTS = "beats.safetensors"
 
+_STRETCH = 30_000
+"""Frames, an even number, that are computed at a time, with as many around as they depend on: memory stays small."""
+
 
 def beat_odds(frames: Floats) -> Floats:
     """(T, 2) log odds that a beat, and that a downbeat, falls in each frame.
@@ -21,6 +24,17 @@ def beat_odds(frames: Floats) -> Floats:
     Args:
         frames: (T, FEATURES) float32 features, as `note_frames` gives them.
     """
+    reach = _reach()
+    stretches = []
+    for first in range(0, len(frames), _STRETCH):
+        before = min(first, reach)
+        some = _odds(frames[first - before : first + _STRETCH + reach])
+        stretches.append(some[before : before + _STRETCH])
+    return np.concatenate(stretches)
+
+
+def _odds(frames: Floats) -> Floats:
+    """(T, 2) log odds, as of `beat_odds`, with all frames at once."""
     w = _weights()
     x = (frames - w["mean"]) / w["deviation"]
     stem = _relu(_convolved(x, w["stem.weight"], w["stem.bias"]))
@@ -62,6 +76,14 @@ def _blocks(w: dict[str, Any]) -> list[tuple[Floats, Floats, Floats, Floats]]:
     """Taps, bias, mixing matrix and shift of each residual block."""
     count = len(w["blocks.bias"])
     return [(w["blocks.weight"][i], w["blocks.bias"][i], w["mix.weight"][i], w["mix.bias"][i]) for i in range(count)]
+
+
+def _reach() -> int:
+    """Frames on each side on which the odds of a frame depend, or some more; even."""
+    w = _weights()
+    layers = ("stem.weight", "down.weight", "up.weight")
+    taps = sum(w[name].shape[2] for name in layers) + w["blocks.weight"].shape[3] * 2 ** len(w["blocks.bias"])
+    return 2 * int(taps)
 
 
 @cache

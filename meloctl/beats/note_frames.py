@@ -76,7 +76,7 @@ def note_frames(onset: Floats, offset: Floats, pitch: Ints, velocity: Floats) ->
         np.log1p(np.maximum(sounding, 0)),
         *_newness(spread(force * np.sqrt(length), pitch % 12, 12)),
     ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.stack([column.astype(np.float32) for column in columns], axis=1)
 
 
 def _newness(classes: Floats) -> list[Floats]:
@@ -86,13 +86,18 @@ def _newness(classes: Floats) -> list[Floats]:
         classes: (12, T) weight of the onsets of each pitch class in each frame.
     """
     frames = classes.shape[1]
-    total = np.concatenate([np.zeros((12, 1)), np.cumsum(classes, axis=1)], axis=1)
     at, found = np.arange(frames), []
     for window in _WINDOWS:
         reach = round(window * FRAMES_A_SECOND)
         here = np.maximum(at - 2, 0)  # a chord that is spread belongs to what follows
-        after = total[:, np.minimum(here + reach, frames)] - total[:, here]
-        before = total[:, here] - total[:, np.maximum(here - reach, 0)]
-        norms = np.linalg.norm(after, axis=0) * np.linalg.norm(before, axis=0)
-        found.append(np.where(norms > 0, 1 - (after * before).sum(axis=0) / np.where(norms > 0, norms, 1), 0.5))
+        end, start = np.minimum(here + reach, frames), np.maximum(here - reach, 0)
+        both, behind, ahead = np.zeros((3, frames))
+        for one in classes:  # one by one: all at once take 12 times the memory
+            total = np.concatenate([[0.0], np.cumsum(one)])
+            after, before = total[end] - total[here], total[here] - total[start]
+            both += after * before
+            behind += before**2
+            ahead += after**2
+        norms = np.sqrt(ahead) * np.sqrt(behind)
+        found.append(np.where(norms > 0, 1 - both / np.where(norms > 0, norms, 1), 0.5))
     return found

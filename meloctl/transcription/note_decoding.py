@@ -15,6 +15,7 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 LOUDNESS_FRAMES = 8
 """Frames from the onset in which the loudest one gives a note's loudness."""
 
+_NOTES_AT_FIRST = 1024
 _COLUMNS = 6
 """Of a finished note: pitch index, onset and offset in frames, onset posterior, mean note posterior, and strength."""
 
@@ -54,8 +55,8 @@ class NoteDecoder:
         self._timbre = np.zeros((PITCHES, timbre_width))
         self._held: list[Singles] = []
         self._last_onset = np.zeros(PITCHES, np.float32)
-        self._rows: list[Singles] = []
-        self._embeddings: list[Singles] = []
+        self._found = np.zeros((_NOTES_AT_FIRST, _COLUMNS + timbre_width))  # grows by doubling: many small arrays
+        self._count = 0  # between large ones that come and go would leave holes in memory
 
     def add(self, note: Singles, onset: Singles, timbre: Singles, strength: Singles) -> None:
         """Add the next T frames.
@@ -81,8 +82,7 @@ class NoteDecoder:
             self._step(1, *silent)
         end = np.zeros((PITCHES, self._thresholds.gap_frames + 5), np.float32)
         self._step(end.shape[1] - 1, end, end, np.zeros((self._width, *end.shape), np.float32), end)
-        rows = np.concatenate(self._rows) if self._rows else np.zeros((0, _COLUMNS), np.float64)
-        embeddings = np.concatenate(self._embeddings) if self._embeddings else np.zeros((0, self._width))
+        rows, embeddings = np.split(self._found[: self._count], [_COLUMNS], axis=1)
         length = np.linalg.norm(embeddings, axis=1, keepdims=True)
         return NoteTable.of(
             np.maximum(rows[:, 1], 0) * self._frame_s,
@@ -101,8 +101,11 @@ class NoteDecoder:
         )  # fmt: skip
         self._last_onset = onset[:, frames - 1].copy()
         self._frame += frames
-        self._rows.append(rows.copy())  # a view would keep all that was set aside for notes
-        self._embeddings.append(embeddings.copy())
+        end = self._count + len(rows)
+        while end > len(self._found):
+            self._found = np.concatenate([self._found, np.zeros_like(self._found)])
+        self._found[self._count : end] = np.concatenate([rows, embeddings], 1)
+        self._count = end
 
 
 _STATE = 9

@@ -22,7 +22,7 @@ _GRID = {
 }
 """Values that are tried of each weight of the cost."""
 
-_SHRINKAGE = 0.02
+_SHRINKAGE = 0.004
 """Of the weights of the count's standardised features: a penalty a square."""
 
 _FOLDS = 5

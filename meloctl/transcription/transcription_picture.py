@@ -74,7 +74,7 @@ def draw_transcription(transcription: Transcription, piece: Piece, path: Path) -
         _label_row(draw, bar_s, row * end_s / rows, (row + 1) * end_s / rows, top, top + tall, (low, high))
     _label_parts(draw, transcription, piece, len(paper) - legend)
     with atomic_write(path) as partial:
-        image.save(partial, format="PNG", compress_level=3)
+        image.save(partial, format="PNG", compress_level=1)
 
 
 def _pitch_range(transcription: Transcription) -> tuple[int, int]:
