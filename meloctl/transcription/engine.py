@@ -20,6 +20,7 @@ from meloctl.transcription.note_parts import part_confidences, part_notes
 from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.overview import OverviewBuilder
+from meloctl.transcription.sound_check import speech_sentence
 from meloctl.transcription.sound_posteriors import sound_posteriors
 from meloctl.transcription.spectrogram import magnitude_blocks
 from meloctl.transcription.transcribed_beats import transcribed_beats
@@ -90,7 +91,8 @@ def transcribe_audio(
     messages = []
     if sound.missing_s > 1.0:
         messages.append(f"The file states {sound.stated_s:,.0f} s and holds {sound.read_s:,.0f}: it was cut short.")
-    if said := drums_sentence(drums.hits(), notes, sound.read_s):
+    said = speech_sentence(notes, sound.read_s) or drums_sentence(drums.hits(), notes, sound.read_s)
+    if said:  # consonants are no drums
         messages.append(said)
     return Transcription(
         notes=parts,
