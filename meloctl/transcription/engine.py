@@ -39,6 +39,9 @@ _CLEAR = 0.15
 
 _TUNING_HOP, _TUNING_FRAMES = 2048, 256
 
+_LEAD_IN_FRAMES = 64
+"""Frames of silence (0.74 s) ahead of a recording, so that a note on its first sample has an onset; even."""
+
 
 def weights_file(model: Path | None) -> Path:
     """The file of a transcriber: of a folder or as given; None for the one that comes with meloctl.
@@ -110,9 +113,20 @@ def _notes(
     on_magnitudes: Callable[[Singles], None],
 ) -> NoteTable:
     decoder = NoteDecoder(trained.about.thresholds, trained.network.config.timbre_width, FRAME_S)
-    for tile in sound_posteriors(blocks, trained.network, cents, on_magnitudes):
+    ahead = _LEAD_IN_FRAMES
+
+    def recorded(magnitudes: Singles) -> None:
+        nonlocal ahead
+        skipped = min(ahead, magnitudes.shape[1])
+        ahead -= skipped
+        on_magnitudes(magnitudes[:, skipped:])
+
+    silence = np.zeros(_LEAD_IN_FRAMES * HOP, np.float32)
+    for tile in sound_posteriors(itertools.chain([silence], blocks), trained.network, cents, recorded):
         decoder.add(*tile)
-    return decoder.finish()
+    notes, lead_in = decoder.finish(), len(silence) / SAMPLE_RATE
+    shifted = {"onset": np.maximum(notes.onset - lead_in, 0.0), "offset": np.maximum(notes.offset - lead_in, FRAME_S)}
+    return NoteTable(**{**notes.columns(), **shifted})
 
 
 def _tuned(sound: AudioFile) -> tuple[float, Iterator[Singles]]:
