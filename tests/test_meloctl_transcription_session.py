@@ -109,6 +109,15 @@ def test_three_recordings_with_a_broken_one_by_two_processes(sines, tmp_path):
     ]
 
 
+def test_what_must_be_known_of_each_of_several_is_said(sines, tmp_path):
+    write_sines(sines / "a.wav", TUNE)
+    write_sines(sines / "speech.wav", TUNE)
+    done = meloctl_here("transcribe", sines, work=tmp_path / "melo")
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == [f"{sines}/a.wav", f"{sines}/speech.wav"]
+    assert lines[2] == "  This is more like speech."
+
+
 def test_copies_of_a_recording_are_one_run(sines, tmp_path):
     for folder in ("one", "two"):
         write_sines(sines / folder / "a.wav", TUNE)
