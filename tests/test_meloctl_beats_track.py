@@ -72,3 +72,23 @@ def test_music_shorter_than_the_reach_of_the_network():
     onset = 0.5 * np.arange(12)
     found = track_beats(onset, onset + 0.4, np.full(12, 60))
     assert found is None or len(found.times_s) >= 2
+
+
+@pytest.mark.parametrize("factor", [0.5, 1, 2])
+def test_a_given_tempo_is_kept_to(factor):
+    columns, _, _ = played(24, 4, lambda b: 0.5)
+    beats = track_beats(*columns, tempo=120 * factor)
+    assert np.median(beats.tempo) == pytest.approx(120 * factor, rel=0.1)
+
+
+def test_a_given_signature_is_that_of_all_bars():
+    columns, _, _ = played(24, 4, lambda b: 0.5)
+    beats = track_beats(*columns, signature=(3, 4))
+    assert beats.metre == (3, 4)
+    assert set(np.diff(np.flatnonzero(beats.downbeat)).tolist()) == {3}
+    assert track_beats(*columns, signature=(6, 8)).metre == (6, 8)
+
+
+def test_a_tempo_that_no_music_has_is_refused():
+    with pytest.raises(MeloError, match="quarter notes a minute"):
+        track_beats([], [], [], tempo=2000)

@@ -19,7 +19,7 @@ from small_transcriptions import transcribe_sines, write_sines
 from analysis.errors import MeloError
 from analysis.midi import read_midi
 from meloctl.transcription.notes import NoteTable
-from meloctl.transcription.sound_check import check_sound
+from meloctl.transcription.sound_check import check_sound, speech_sentence
 from meloctl.transcription.transcription import TranscribedPart, Transcription
 
 TUNE = (48, 60, 64, 67, 48, 72, 71, 69)
@@ -109,6 +109,15 @@ def test_three_recordings_with_a_broken_one_by_two_processes(sines, tmp_path):
     ]
 
 
+def test_what_must_be_known_of_each_of_several_is_said(sines, tmp_path):
+    write_sines(sines / "a.wav", TUNE)
+    write_sines(sines / "speech.wav", TUNE)
+    done = meloctl_here("transcribe", sines, work=tmp_path / "melo")
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == [f"{sines}/a.wav", f"{sines}/speech.wav"]
+    assert lines[2] == "  This is more like speech."
+
+
 def test_copies_of_a_recording_are_one_run(sines, tmp_path):
     for folder in ("one", "two"):
         write_sines(sines / folder / "a.wav", TUNE)
@@ -154,15 +163,22 @@ def notes_of(onset, length, duration_s=10.0, confidence=0.6):
 
 
 def test_speech_is_named_and_music_is_not():
-    [said] = check_sound(notes_of(np.arange(0, 10, 0.4), 0.1))
-    assert said.startswith(
+    def said(*arguments, **more):
+        return speech_sentence(notes_of(*arguments, **more).notes, 10.0)
+
+    words = said(np.arange(0, 10, 0.4), 0.1)
+    assert words.startswith(
         "Few steady pitches: half of the notes are shorter than 0.10 s, and they sound for 25 % of the time."
     )
-    assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.3)) == []
-    assert check_sound(notes_of(np.arange(0, 10, 0.4), 0.1, confidence=0.8)) == []
-    assert check_sound(notes_of(np.arange(0, 10, 0.125), 0.1)) == []  # fast, but it never pauses
-    [said] = check_sound(notes_of(np.repeat(np.arange(0, 10, 0.4), 8), 0.1))  # chords sound no longer than their notes
-    assert "25 %" in said
+    assert said(np.arange(0, 10, 0.4), 0.3) is None
+    assert said(np.arange(0, 10, 0.4), 0.1, confidence=0.8) is None
+    assert said(np.arange(0, 10, 0.125), 0.1) is None  # fast, but it never pauses
+    assert "25 %" in said(np.repeat(np.arange(0, 10, 0.4), 8), 0.1)  # chords sound no longer than their notes
+    assert said([1.0, 2.0], 0.1) is None
+    assert said([], 0.1) is None
+
+
+def test_recordings_without_music_are_refused():
     with pytest.raises(MeloError, match=r"too short: 0\.01 s of sound; give at least 0\.1 s"):
         check_sound(notes_of([], 0.1, duration_s=0.01))
     with pytest.raises(MeloError, match="no note stands out of the sound"):

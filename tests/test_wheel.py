@@ -1,4 +1,5 @@
-"""A wheel, built and installed without a network: in an empty folder it writes 32 bars with the weights that it brought."""
+"""A wheel, built and installed without a network: in an empty folder it writes 32 bars, and transcribes, with the weights that it
+brought."""
 
 import os
 import shutil
@@ -7,7 +8,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from conftest import ROOT
 from test_meloctl_weights import write_model
 
@@ -69,3 +72,15 @@ def test_a_wheel_writes_32_bars_in_an_empty_folder(installed, tmp_path):
     assert read_midi(midi).n_bars == 32
     assert (midi.parent / "piece.wav").is_file()
     assert {p: p.stat().st_mtime_ns for p in weights.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_wheel_transcribes_sound(installed, tmp_path):
+    scripts, packages = installed
+    brought = {path.name for path in (packages / "meloctl" / "transcription" / "weights").iterdir()}
+    assert {"transcriber.safetensors", "CARD.md"} <= brought
+    chord = sum(np.sin(2 * np.pi * 220 * k * np.arange(88_200) / 22_050) / k**2 for k in (1, 2, 3, 4, 5))
+    soundfile.write(tmp_path / "a.wav", np.tile(0.2 * chord * np.exp(-np.arange(88_200) / 30_000), 4), 22_050)
+    run(scripts / "meloctl", "transcribe", "a.wav", cwd=tmp_path)
+    (midi,) = tmp_path.glob("melo/transcription/*/a.mid")
+    assert (read_midi(midi).notes.pitch == 57).sum() >= 3

@@ -16,30 +16,35 @@ _STIFFNESS = 45.0
 _JUMP = 9.0
 """Greatest cost of a change: a pause, or a new tempo."""
 
-_BONUS = 2.0
+_BONUS = 1.0
 """Nats for each beat: the network is trained on single frames, and a performer's beat may fall on any of several."""
 
-_USUAL_PERIOD, _SPREAD = 0.6, 0.55
-"""Seconds, and the standard deviation of the logarithm, of the prior of the interval."""
+_USUAL_PERIOD_S, _WIDE = 0.6, 0.8
+"""Seconds, and the standard deviation of the logarithm, of the prior of the interval where nothing is known."""
+
+_GIVEN, _GIVEN_BONUS = 0.08, 3.0
+"""Standard deviation and nats for each beat where the interval is known: a path may not thin out to longer ones."""
 
 
-def beat_path(odds: Floats) -> Ints:
+def beat_path(odds: Floats, *, period_s: float | None = None) -> Ints:
     """Frames of the likeliest beats, ascending, at least one.
 
     A path scores the log odds of its frames, the prior of its intervals, and a cost for each change of interval.
 
     Args:
         odds: (T,) natural logarithm of p / (1 − p), p the probability that a beat falls in the frame.
+        period_s: seconds of a beat where they are known; intervals stay near them.
     """
+    usual, spread, bonus = (period_s, _GIVEN, _GIVEN_BONUS) if period_s else (_USUAL_PERIOD_S, _WIDE, _BONUS)
     log = np.log(np.arange(SHORTEST, LONGEST + 1))
-    prior = -0.5 * ((log - np.log(_USUAL_PERIOD * FRAMES_A_SECOND)) / _SPREAD) ** 2
+    prior = -0.5 * ((log - np.log(usual * FRAMES_A_SECOND)) / spread) ** 2
     change = -_STIFFNESS * (log[:, None] - log[None, :]) ** 2
     first = np.array([np.flatnonzero(row > -_JUMP)[0] for row in change])
     last = np.array([np.flatnonzero(row > -_JUMP)[-1] for row in change])
     came = np.empty((len(odds), len(log)), dtype=np.int8)
     best = np.empty((LONGEST + 1, len(log)))
     onward, source = np.empty_like(best), np.empty(best.shape, dtype=np.int8)
-    _fill(odds + _BONUS, change, first, last, prior, _JUMP, best, came, onward, source)
+    _fill(odds + bonus, change, first, last, prior, _JUMP, best, came, onward, source)
     return _walk_back(best, came)
 
 

@@ -5,9 +5,10 @@ import numpy.typing as npt
 
 from analysis.arrays import Floats, Ints
 from analysis.errors import MeloError
-from meloctl.beats.bar_path import bar_path
+from meloctl.beats.bar_path import BAR_LENGTHS, bar_path
 from meloctl.beats.beat_network import beat_odds
 from meloctl.beats.beat_path import beat_path
+from meloctl.beats.beat_ticks import beats_of_bar
 from meloctl.beats.beats import Beats
 from meloctl.beats.note_frames import FRAMES_A_SECOND, note_frames
 
@@ -35,6 +36,9 @@ def track_beats(
     offset_s: npt.ArrayLike,
     pitch: npt.ArrayLike,
     velocity: npt.ArrayLike | None = None,
+    *,
+    tempo: float | None = None,
+    signature: tuple[int, int] | None = None,
 ) -> Beats | None:
     """The beats of N pitched notes, drums left out; None where fewer than 8 notes, or no two beats, are there.
 
@@ -43,23 +47,30 @@ def track_beats(
         offset_s: (N,) seconds.
         pitch: (N,) MIDI pitch, 0..127.
         velocity: (N,) any positive scale; None where it is not known.
+        tempo: quarter notes a minute near which beats lie; None to find it. A beat is a quarter without a signature.
+        signature: (numerator, denominator) of all bars; None to find it.
 
     Raises:
-        MeloError: columns of different lengths, times that are not numbers, negative, or over six hours.
+        MeloError: a tempo outside 5 to 1000, columns of different lengths, times that are no numbers, below 0 or over six hours.
     """
+    if tempo is not None and not 5 <= tempo <= 1000:
+        raise MeloError("quarter notes a minute, 5 to 1000", field="tempo", given=tempo)
     onset, offset, tone, force = _columns(onset_s, offset_s, pitch, velocity)
     if len(onset) < FEWEST_NOTES:
         return None
     lead = float(onset[0])
     onset, offset = onset - lead, offset - lead
     odds = beat_odds(note_frames(onset, offset, tone, force))
-    frames = beat_path(odds[:, 0].astype(np.float64))
+    a_beat = beats_of_bar(signature)[1] if signature else 1.0
+    of_beats = odds[:, 0].astype(np.float64)
+    frames = beat_path(of_beats, period_s=60 * a_beat / tempo) if tempo else beat_path(of_beats)
     frames = frames[frames <= onset[-1] * FRAMES_A_SECOND + 2]
     if len(frames) < 2:
         return None
-    opens, length = bar_path(_downbeat_odds(odds, frames))
+    lengths = (beats_of_bar(signature)[0],) if signature else BAR_LENGTHS
+    opens, length = bar_path(_downbeat_odds(odds, frames), lengths=lengths)
     times = _snapped(frames / FRAMES_A_SECOND, onset)
-    metre = (3 * length, 8) if _is_compound(times, onset) else (length, 4)
+    metre = signature or ((3 * length, 8) if _is_compound(times, onset) else (length, 4))
     confidence = float((1 / (1 + np.exp(-_near_most(odds[:, 0], frames)))).mean())
     return Beats(times_s=times + lead, downbeat=opens, metre=metre, confidence=confidence)
 
@@ -85,9 +96,14 @@ def _columns(
 
 
 def _near_most(values: Floats, frames: Ints) -> Floats:
-    """(B,) the greatest value in each of B frames and the frames beside it."""
+    """(B,) the greatest value in each of B frames and the frames beside it.
+
+    Args:
+        values: (T,) of all frames.
+        frames: (B,)
+    """
     last = len(values) - 1
-    return np.max([values[np.clip(frames + k, 0, last)] for k in (-1, 0, 1)], axis=0)
+    return np.asarray(np.max([values[np.clip(frames + k, 0, last)] for k in (-1, 0, 1)], axis=0))
 
 
 def _downbeat_odds(odds: Floats, frames: Ints) -> Floats:

@@ -165,7 +165,8 @@ def _print_lines(space: "Workspace", outcomes: list["Outcome"], out: Path | None
         raise MeloError(outcome_line(outcomes[0]))
     else:
         midi = out or space.root / STAGE
-        lines = [*map(outcome_line, outcomes), f"{summary_line(outcomes, of=len(outcomes))}: {midi}/"]
+        found = [line for outcome in outcomes for line in outcome_lines(outcome, table=False)]
+        lines = [*found, f"{summary_line(outcomes, of=len(outcomes))}: {midi}/"]
     if done:
         lines += [following("play", done[0].run.folder, work=work), following("stats", midi, work=work)]
     report(lines, {}, as_json=False)

@@ -13,7 +13,7 @@ from analysis.corpus import find_files, fingerprint
 from analysis.errors import MeloError
 from analysis.json_spec import read_json
 from analysis.reading import READER
-from meloctl.corpus.fix_files import COPIED, FIXED, LEFT, SKIPPED, VERSION, FixTask
+from meloctl.corpus.fix_files import COPIED, FIXED, FORMAT, LEFT, SKIPPED, FixTask
 from meloctl.formatting import count, whole
 from meloctl.progress import ProgressReporter
 
@@ -62,7 +62,7 @@ def plan_fix(corpus: Path, out: Path) -> FixPlan:
     ours = (place / LIST).is_file() or (place / _CHUNKS).is_dir()
     if place.is_dir() and not ours and any(place.iterdir()):
         raise MeloError("holds files that corpus fix did not write; name a new or empty folder", field="out", given=out)
-    key = f"{VERSION} {READER} {base} {fingerprint(paths, base)}"
+    key = f"{FORMAT} {READER} {base} {fingerprint(paths, base)}"
     return FixPlan(paths=paths, base=base, out=place, key=key)
 
 
@@ -84,7 +84,7 @@ def fix_corpus(
     (plan.out / LIST).unlink(missing_ok=True)
     with reporter() as progress:
         lines = _mend_all(plan, folder, progress, processes)
-    table = {"format": VERSION, "corpus": str(plan.base), "key": plan.key, "summary": _summary(lines), "files": lines}
+    table = {"format": FORMAT, "corpus": str(plan.base), "key": plan.key, "summary": _summary(lines), "files": lines}
     _write_csv(lines, plan.out / TABLE)
     atomic_write_text(plan.out / LIST, json.dumps(table, ensure_ascii=False, indent=1) + "\n")
     forget_chunks(folder)
@@ -127,7 +127,7 @@ def _finished(plan: FixPlan) -> dict[str, Any] | None:
         return None
     try:
         table = read_json(path, what="list of mended files", max_bytes=1 << 30)
-        same = table["format"] == VERSION and table["key"] == plan.key
+        same = table["format"] == FORMAT and table["key"] == plan.key
         whole_copy = same and all(f["became"] == SKIPPED or (plan.out / f["path"]).is_file() for f in table["files"])
     except (MeloError, KeyError, TypeError):
         return None  # damaged: made again

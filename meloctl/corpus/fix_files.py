@@ -18,7 +18,7 @@ Mend = Callable[[MidiSource], Mended | None]
 MENDS: tuple[Mend, ...] = (put_on_beats,)
 """In the order in which they are tried, each on what the ones before it made."""
 
-VERSION = "meloctl.fix/1"
+FORMAT = "meloctl.fix/1"
 """Of the mends, and of what is written about them."""
 
 FIXED, COPIED, LEFT, SKIPPED = "fixed", "copied", "copied as it was, not mended", "skipped"

@@ -20,6 +20,7 @@ from meloctl.transcription.note_parts import part_confidences, part_notes
 from meloctl.transcription.notes import NoteTable, Singles
 from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.overview import OverviewBuilder
+from meloctl.transcription.sound_check import speech_sentence
 from meloctl.transcription.sound_posteriors import sound_posteriors
 from meloctl.transcription.spectrogram import magnitude_blocks
 from meloctl.transcription.transcribed_beats import transcribed_beats
@@ -37,6 +38,9 @@ _CLEAR = 0.15
 """Least clearness of a tuning that is corrected."""
 
 _TUNING_HOP, _TUNING_FRAMES = 2048, 256
+
+_LEAD_IN_FRAMES = 64
+"""Frames of silence (0.74 s) ahead of a recording, so that a note on its first sample has an onset; even."""
 
 
 def weights_file(model: Path | None) -> Path:
@@ -87,12 +91,13 @@ def transcribe_audio(
     messages = []
     if sound.missing_s > 1.0:
         messages.append(f"The file states {sound.stated_s:,.0f} s and holds {sound.read_s:,.0f}: it was cut short.")
-    if said := drums_sentence(drums.hits(), notes, sound.read_s):
+    said = speech_sentence(notes, sound.read_s) or drums_sentence(drums.hits(), notes, sound.read_s)
+    if said:  # consonants are no drums
         messages.append(said)
     return Transcription(
         notes=parts,
         parts=tuple(TranscribedPart(confidence=value) for value in part_confidences(parts, trained.about.parts)),
-        beats=transcribed_beats(parts),
+        beats=transcribed_beats(parts, options),
         duration_s=sound.read_s,
         peak_db=float(20 * np.log10(sound.peak)) if sound.peak > 0 else -np.inf,
         tuning_cents=cents,
@@ -108,9 +113,20 @@ def _notes(
     on_magnitudes: Callable[[Singles], None],
 ) -> NoteTable:
     decoder = NoteDecoder(trained.about.thresholds, trained.network.config.timbre_width, FRAME_S)
-    for tile in sound_posteriors(blocks, trained.network, cents, on_magnitudes):
+    ahead = _LEAD_IN_FRAMES
+
+    def recorded(magnitudes: Singles) -> None:
+        nonlocal ahead
+        skipped = min(ahead, magnitudes.shape[1])
+        ahead -= skipped
+        on_magnitudes(magnitudes[:, skipped:])
+
+    silence = np.zeros(_LEAD_IN_FRAMES * HOP, np.float32)
+    for tile in sound_posteriors(itertools.chain([silence], blocks), trained.network, cents, recorded):
         decoder.add(*tile)
-    return decoder.finish()
+    notes, lead_in = decoder.finish(), len(silence) / SAMPLE_RATE
+    shifted = {"onset": np.maximum(notes.onset - lead_in, 0.0), "offset": np.maximum(notes.offset - lead_in, FRAME_S)}
+    return NoteTable(**{**notes.columns(), **shifted})
 
 
 def _tuned(sound: AudioFile) -> tuple[float, Iterator[Singles]]:

@@ -118,7 +118,7 @@ def _write(
 
     def make(folder: Path) -> RunOutput:
         found = transcribe(recording.path, options, on_seconds)
-        found = replace(found, messages=(*check_sound(found), *found.messages))
+        check_sound(found)
         piece = transcribed_piece(found, velocities(found.notes), options)
         midi = folder / f"{folder.name.rpartition('-')[0]}.mid"
         write_midi(piece, midi)

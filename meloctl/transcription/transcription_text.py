@@ -17,13 +17,15 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{outcome.path}: {_found_in_words(outcome.run.manifest.results)}"
 
 
-def outcome_lines(outcome: Outcome) -> list[str]:
-    """An outcome with a table of its parts and what must be known of it."""
+def outcome_lines(outcome: Outcome, *, table: bool = True) -> list[str]:
+    """An outcome with what must be known of it; `table`: and with a table of its parts."""
     lines = [outcome_line(outcome)]
-    if not isinstance(outcome, UnreadRecording):
-        lines += [*_part_table(outcome.run.manifest_value("results", "parts"))]
-        lines += outcome.run.manifest_value("results", "messages")
-    return lines
+    if isinstance(outcome, UnreadRecording):
+        return lines
+    messages = outcome.run.manifest_value("results", "messages")
+    if table:
+        return [*lines, *_part_table(outcome.run.manifest_value("results", "parts")), *messages]
+    return [*lines, *(f"  {message}" for message in messages)]
 
 
 def is_unread(outcome: Outcome) -> bool:
