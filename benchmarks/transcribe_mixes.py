@@ -11,7 +11,7 @@ import numpy.typing as npt
 import soundfile
 
 RATE = 22_050
-SYNTHETIC_MIXES = 20
+SYNTHETIC_MIXES = 12
 """Of each number of parts, where the library has so many."""
 
 PEAK = 0.99

@@ -68,9 +68,12 @@ def transcribed(composed: Path, folder: Path, font: Path, model: Path | None) ->
     midi = folder / "transcribed" / f"{composed.stem}.mid"
     for path in (sound, midi):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if not midi.exists():
-        command = ["fluidsynth", "-ni", "-q", "-r", "44100", "-F", sound, font, composed]
+    if not sound.exists():
+        begun = sound.with_suffix(".begun.wav")
+        command = ["fluidsynth", "-ni", "-q", "-r", "44100", "-F", begun, font, composed]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        begun.rename(sound)
+    if not midi.exists():
         chosen = ("--model", model) if model else ()
         meloctl("transcribe", sound, "--out", midi, "--work", folder.parent / "work", *chosen)
     return midi
@@ -78,8 +81,8 @@ def transcribed(composed: Path, folder: Path, font: Path, model: Path | None) ->
 
 def alone(path: Path) -> Path:
     """A folder with this file and no other."""
-    folder = path.parent / f"{path.stem}-alone"
-    folder.mkdir(exist_ok=True)
+    folder = path.parent.parent / "alone" / path.stem
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / path.name).exists():
         (folder / path.name).hardlink_to(path)
     return folder

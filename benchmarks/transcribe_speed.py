@@ -2,12 +2,14 @@
 
     python benchmarks/transcribe_speed.py --basic-pitch ENVIRONMENT/bin/python --timbreamt CHECKOUT [--memory]
 
-The five quartets of BACH10 ($MELOCTL_DATA/bach10) as 44,100 Hz mono WAV, in turns, three rounds, after a first file that is
-not counted. Counted is all that a user waits for once a program runs: reading the file, resampling, the network, notes, parts
-(4, given) and writing MIDI; basic-pitch knows no parts. Importing is not counted. Ratios are of the same file in the same
-round. --memory: the largest resident memory of a process that transcribes one file: meloctl 6 and 60 minutes (the quartets,
-repeated), basic-pitch 8 minutes. timbreAMT runs in torch or, faster, by its published ONNX file. How to make the two
-environments: benchmarks/transcribe.py.
+Three files of 2.6 minutes (the five quartets of BACH10, $MELOCTL_DATA/bach10, one after the other in three orders, 44,100 Hz
+mono WAV), in turns, three rounds, after a first one that is not counted. Counted is all that a user waits for once a program
+runs: reading the file, resampling, the network, notes, parts (4, given) and writing MIDI (meloctl draws its picture, too);
+basic-pitch knows no parts. Importing is not counted. Ratios are of the same file in the same round.
+
+--memory: the largest resident memory of a process that transcribes one file: meloctl 6 and 60 minutes (a song, repeated),
+basic-pitch 8 minutes. timbreAMT runs in torch or, faster, by its published ONNX file. How to make the two environments:
+benchmarks/transcribe.py.
 """
 
 import argparse
@@ -27,18 +29,21 @@ from transcribe import Worker, new_worker  # noqa: E402
 from transcribe_mixes import RATE, bach10_mixes  # noqa: E402
 
 PARTS = 4
+FILES = 3
 FILE_RATE = 44_100
 SYSTEMS = "meloctl,basic-pitch,timbreamt,timbreamt-onnx"
 LONG_FILES = (("meloctl", 6), ("meloctl", 60), ("basic-pitch", 8))
 
 
-def quartets(folder: Path) -> list[Path]:
-    """The quartets of BACH10 as WAV files in `folder`."""
+def songs(folder: Path) -> list[Path]:
+    """The quartets of BACH10, one after the other, as WAV files in `folder`, which begin with another one each."""
+    stem = Path(os.environ["MELOCTL_DATA"]) / "bach10"
+    pieces = [mix.samples for mix in bach10_mixes(stem) if mix.parts == PARTS]
     paths = []
-    for mix in bach10_mixes(Path(os.environ["MELOCTL_DATA"]) / "bach10"):
-        if mix.parts == PARTS:
-            paths.append(folder / f"{mix.name.split('/')[1]}.wav")
-            soundfile.write(paths[-1], soxr.resample(mix.samples, RATE, FILE_RATE), FILE_RATE, subtype="PCM_16")
+    for turn in range(FILES):
+        paths.append(folder / f"song-{turn}.wav")
+        sound = soxr.resample(np.concatenate(pieces[turn:] + pieces[:turn]), RATE, FILE_RATE)
+        soundfile.write(paths[-1], sound, FILE_RATE, subtype="PCM_16")
     return paths
 
 
@@ -69,7 +74,7 @@ def speed(files: list[Path], workers: Mapping[str, Worker], rounds: int, folder:
 
 def memory(files: list[Path], options: argparse.Namespace, folder: Path) -> None:
     """Prints the peak memory of one long file in a process of its own."""
-    quartet = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in files])
+    song = soundfile.read(files[0], dtype="int16")[0]
     for system, minutes in LONG_FILES:
         if system not in options.systems:
             continue
@@ -77,8 +82,8 @@ def memory(files: list[Path], options: argparse.Namespace, folder: Path) -> None
         with soundfile.SoundFile(path, "w", FILE_RATE, 1, "PCM_16") as file:
             left = minutes * 60 * FILE_RATE
             while left > 0:
-                file.write(quartet[:left])
-                left -= len(quartet)
+                file.write(song[:left])
+                left -= len(song)
         worker = new_worker(system, options)
         answer = worker.transcribe(path, PARTS, folder / "long.mid")
         worker.close()
@@ -101,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     options.systems = options.systems.split(",")
     with tempfile.TemporaryDirectory() as name:
-        files = quartets(Path(name))
+        files = songs(Path(name))
         workers = {system: new_worker(system, options) for system in options.systems}
         speed(files, workers, options.rounds, Path(name))
         for worker in workers.values():
