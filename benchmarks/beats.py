@@ -67,7 +67,7 @@ def by_partitura(piece: Piece) -> Found:
     kind = [("onset_sec", "f4"), ("duration_sec", "f4"), ("pitch", "i4"), ("velocity", "i4"), ("id", "U32")]
     rows = zip(onset, offset - onset, notes.pitch, notes.velocity, (f"n{i}" for i in range(len(onset))), strict=True)
     found = estimate_time(np.array(list(rows), dtype=kind))
-    beats = np.asarray(found["beats"], dtype=np.float64)
+    beats = np.array([second for second, _ in found["beats"]])  # with their salience
     return beats, beats[:: max(int(found["meter_numerator"]), 1)]
 
 
