@@ -179,7 +179,7 @@ def separated_f(mix: ValidationMix, notes: NoteTable, octave: float) -> float:
 
 
 def tables(rows: dict[str, dict[str, Any]], steps: int) -> list[str]:
-    """Markdown of each table: means over 2, 3 and 4 parts and over seeds, and behind them half the seeds' difference."""
+    """Markdown of each table: means over 2, 3 and 4 parts and over seeds, behind them half the difference of two seeds."""
     out = []
     for name, table in TABLES.items():
         lines = [f"| {name} | {' | '.join(SCORES)} | seeds |", "|---|" + "---:|" * (len(SCORES) + 1)]
@@ -197,7 +197,8 @@ def _mean(row: dict[str, Any], score: str) -> float:
 
 
 def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"
+    spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

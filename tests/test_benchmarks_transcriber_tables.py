@@ -37,3 +37,9 @@ def test_a_table_has_the_mean_of_the_seeds_and_half_their_difference():
     assert loss.splitlines()[2].startswith("| InfoNCE over notes | 0.850")
     assert sound.splitlines()[2].startswith("| all | 0.850")
     assert len(sound.splitlines()) == 3
+
+
+def test_one_seed_has_no_spread():
+    only = row(tables.Cell(memory="flow"), 1, 0.8, 0.5, 0.6)
+    memory = tables.tables({only["key"]: only}, 9)[0]
+    assert memory.splitlines()[2:] == ["| flow | 0.800 | 0.500 | 0.600 | 1 |"]
