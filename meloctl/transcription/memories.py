@@ -11,6 +11,7 @@ Sources: Hebbian read-out: Hopfield (1982), here of continuous states in one ste
 Shape letters: B batch, D width, N cells.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,12 +21,21 @@ from torch.nn import functional
 _LEAST = 1e-6
 
 
-class HebbianMemory(nn.Module):
-    """Recalls from the sum of the outer products of keys and values, without any competition."""
+Readout = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values (B, N, D) and a mask (B, N) → what each query recalls (B, N, D)."""
 
-    def __init__(self, width: int):
+
+class TimbreMemory(nn.Module):
+    """Adds to each cell what it recalls.
+
+    Args:
+        width: D, of the cells.
+        readout: `hebbian_readout`, `linear_attention` or `flow_attention`.
+    """
+
+    def __init__(self, width: int, readout: Readout):
         super().__init__()
-        self.maps = _Maps(width)
+        self.maps, self.readout = _Maps(width), readout
 
     def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
         """Cells with what they recall.
@@ -35,61 +45,21 @@ class HebbianMemory(nn.Module):
             mask: (B, N) from 0 to 1.
         """
         queries, keys, values = self.maps(cells)
-        return cells + hebbian_readout(queries, keys, values, mask).transpose(1, 2)
+        return cells + self.readout(queries, keys, values, mask).transpose(1, 2)
 
 
-class LinearMemory(nn.Module):
-    """Recalls the mean of the values, weighted by the kernel elu + 1 of query and key."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.maps = _Maps(width)
-
-    def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        """Cells with what they recall.
-
-        Args:
-            cells: (B, D, N).
-            mask: (B, N) from 0 to 1.
-        """
-        queries, keys, values = self.maps(cells)
-        return cells + linear_attention(queries, keys, values, mask).transpose(1, 2)
-
-
-class FlowMemory(nn.Module):
-    """Recalls by flow attention: values compete for the flow out of them, queries take their share of the flow into them."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.maps = _Maps(width)
-
-    def forward(self, cells: Tensor, mask: Tensor) -> Tensor:
-        """Cells with what they recall.
-
-        Args:
-            cells: (B, D, N).
-            mask: (B, N) from 0 to 1.
-        """
-        queries, keys, values = self.maps(cells)
-        return cells + flow_attention(queries, keys, values, mask).transpose(1, 2)
-
-
-def timbre_memory(name: str, width: int) -> nn.Module | None:
+def timbre_memory(name: str, width: int) -> TimbreMemory | None:
     """The memory "hebbian", "linear" or "flow" for cells of a width; None for "none".
 
     Raises:
         ValueError: another name.
     """
-    match name:
-        case "none":
-            return None
-        case "hebbian":
-            return HebbianMemory(width)
-        case "linear":
-            return LinearMemory(width)
-        case "flow":
-            return FlowMemory(width)
-    raise ValueError(f"no memory {name!r}")
+    readouts = {"hebbian": hebbian_readout, "linear": linear_attention, "flow": flow_attention}
+    if name == "none":
+        return None
+    if name not in readouts:
+        raise ValueError(f"no memory {name!r}")
+    return TimbreMemory(width, readouts[name])
 
 
 class _Projected(NamedTuple):

@@ -4,8 +4,6 @@ import numpy as np
 
 from meloctl.transcription.notes import Floats, Singles
 
-CENTS_A_BIN = 100 / 3
-
 _LEAST_SHARE = 0.1
 """Of the loudest bin of its frame that a peak must reach to count."""
 
