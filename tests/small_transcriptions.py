@@ -52,7 +52,7 @@ def transcribe_sines(path: Path, options, on_seconds=lambda seconds: None):
     return Transcription(
         notes=NoteTable.of(onsets, np.array(onsets) + 0.9, pitches, part=high * (n_parts > 1)),
         parts=tuple(
-            [TranscribedPart(program=40, program_confidence=0.5, confidence=0.75), TranscribedPart()][:n_parts]
+            [TranscribedPart(confidence=0.75), TranscribedPart()][:n_parts]
         ),
         beats=Beats(
             times_s=np.arange(len(sound) // RATE + 1.0),

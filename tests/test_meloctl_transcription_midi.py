@@ -13,10 +13,10 @@ from meloctl.transcription.options import TranscribeOptions
 from meloctl.transcription.transcription import TranscribedPart, Transcription
 from meloctl.transcription.transcription_midi import transcribed_piece
 
-VIOLIN = TranscribedPart(program=40, program_confidence=0.7)
+PART = TranscribedPart()
 
 
-def transcription(notes, parts=(VIOLIN,), beats=None, duration_s=4.0):
+def transcription(notes, parts=(PART,), beats=None, duration_s=4.0):
     return Transcription(notes=notes, parts=tuple(parts), beats=beats, duration_s=duration_s, peak_db=-3.0)
 
 
@@ -24,13 +24,12 @@ def piece_of(found, **options):
     return transcribed_piece(found, np.full(len(found.notes), 80), TranscribeOptions(**options))
 
 
-def test_parts_are_named_tracks_with_programs_and_drums_on_channel_ten(tmp_path):
+def test_parts_are_named_tracks_of_a_piano(tmp_path):
     notes = NoteTable.of([0, 0.5, 1.0], [0.5, 1.0, 1.1], [67, 60, 36], part=[0, 1, 2])
-    parts = (VIOLIN, TranscribedPart(), TranscribedPart(is_drum=True))
-    write_midi(piece_of(transcription(notes, parts), tempo=60, meter="3/4"), tmp_path / "a.mid")
+    write_midi(piece_of(transcription(notes, (PART, PART, PART)), tempo=60, meter="3/4"), tmp_path / "a.mid")
     piece = read_midi(tmp_path / "a.mid")
-    assert [part.name for part in piece.parts] == ["Part 1 (perhaps Violin)", "Part 2", "Drums"]
-    assert [(part.program, part.is_drum) for part in piece.parts] == [(40, False), (0, False), (0, True)]
+    assert [part.name for part in piece.parts] == ["Part 1", "Part 2", "Part 3"]
+    assert [(part.program, part.is_drum) for part in piece.parts] == [(0, False)] * 3
     assert piece.bars.signature(0) == (3, 4)
     assert piece.notes.onset_tick.tolist() == [0, 240, 480]
     assert piece.notes.duration_tick.tolist() == [240, 240, 48]
@@ -39,7 +38,7 @@ def test_parts_are_named_tracks_with_programs_and_drums_on_channel_ten(tmp_path)
 
 def test_a_note_ends_where_the_next_of_its_pitch_begins():
     notes = NoteTable.of([0, 0.5, 0.5, 0.5], [2.0, 0.8, 1.0, 1.0], [60, 60, 60, 60], part=[0, 0, 0, 1])
-    piece = piece_of(transcription(notes, (VIOLIN, VIOLIN)))
+    piece = piece_of(transcription(notes, (PART, PART)))
     assert piece.notes.onset_tick.tolist() == [0, 480, 480]
     assert piece.notes.duration_tick.tolist() == [480, 480, 480]
     assert piece.notes.part.tolist() == [0, 0, 1]
@@ -77,11 +76,7 @@ def test_what_was_written_is_what_is_read(tmp_path_factory, seed, count, parts):
         random.integers(58, 62, count),
         part=random.integers(0, parts, count),
     )
-    drums = random.integers(0, parts + 1)
-    kinds = [
-        TranscribedPart(program=int(random.integers(128)) * (i != drums), is_drum=i == drums) for i in range(parts)
-    ]
-    piece = piece_of(transcription(notes, kinds), tempo=97.0)
+    piece = piece_of(transcription(notes, [PART] * parts), tempo=97.0)
     path = tmp_path_factory.mktemp("midi") / "a.mid"
     write_midi(piece, path)
     read = read_midi(path)

@@ -12,13 +12,13 @@ from meloctl.transcription.transcription_midi import transcribed_piece
 from meloctl.transcription.transcription_picture import COLOURS, draw_transcription
 
 
-def pixels(tmp_path, duration_s, drums=False):
+def pixels(tmp_path, duration_s):
     """The picture of a note at pitch 60 from 5 to 10 seconds over a spectrum that sounds at its centre from 0 to 10."""
     magnitude = np.zeros((288, 200), np.float32)
     magnitude[3 * 39 + 1, :100] = 1.0
     found = Transcription(
         notes=NoteTable.of([5.0, 12.0], [10.0, 12.1], [60, 36], part=[0, 1]),
-        parts=(TranscribedPart(), TranscribedPart(is_drum=drums)),
+        parts=(TranscribedPart(), TranscribedPart()),
         beats=Beats(times_s=np.arange(0.0, 21.0), downbeat=np.arange(21) % 4 == 0, metre=(4, 4)),
         duration_s=duration_s,
         peak_db=-1.0,
@@ -44,13 +44,6 @@ def test_a_note_lies_at_its_seconds_and_on_its_spectrum(tmp_path):
     assert abs(columns.max() - (44 + 10 * a_second)) <= 1
     grey = np.flatnonzero(picture[60:-60, round(44 + 2.5 * a_second), 0] == 145) + 60
     assert abs(grey.mean() - rows.mean()) <= 1
-
-
-def test_drums_stand_below_the_pitches(tmp_path):
-    rows, _ = of_colour(pixels(tmp_path, 20.0, drums=True), 0)
-    struck, columns = of_colour(pixels(tmp_path, 20.0, drums=True), 1)
-    assert struck.min() > rows.max()
-    assert columns.max() - columns.min() < 4
 
 
 def test_long_recordings_have_rows_of_their_length(tmp_path):

@@ -150,9 +150,6 @@ def _part_facts(found: Transcription, piece: Piece, part: int) -> dict[str, Any]
     sure = found.notes.confidence[found.part_notes(part)]
     return {
         "name": found.part_name(part),
-        "program": known.program,
-        "program_confidence": round(known.program_confidence, 3),
-        "is_drum": known.is_drum,
         "confidence": round(known.confidence, 3) if len(found.parts) > 1 else None,
         "note_confidence": round(float(sure.mean()), 3) if len(sure) else None,
         "notes": len(pitch),

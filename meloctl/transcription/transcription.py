@@ -6,30 +6,16 @@ import numpy as np
 
 from analysis.arrays import Bools
 from meloctl.beats.beats import Beats
-from meloctl.formatting import capitalised
-from meloctl.rows.general_midi import PROGRAMS
 from meloctl.transcription.notes import NoteTable
 from meloctl.transcription.overview import Overview
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranscribedPart:
-    """What is known of a part but its notes."""
+    """What is known of a part but its notes; no program is guessed (docs/decisions.md)."""
 
-    program: int = 0
-    """General MIDI program whose timbre is nearest; 0 where none is near. Of drums the kit."""
-
-    program_confidence: float = 0.0
-    """From 0, no program is near, to 1."""
-
-    is_drum: bool = False
     confidence: float = 1.0
     """How clearly its notes stand apart from those of other parts, 0 to 1."""
-
-    @property
-    def named_program(self) -> str | None:
-        """ "Violin", where a program is near; None for drums and where none is."""
-        return capitalised(PROGRAMS[self.program]) if self.program_confidence > 0 and not self.is_drum else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +49,5 @@ class Transcription:
         return np.asarray(self.notes.part == part)
 
     def part_name(self, part: int) -> str:
-        """ "Part 1 (perhaps Violin)", "Part 2", "Drums"."""
-        known = self.parts[part]
-        if known.is_drum:
-            return "Drums"
-        return f"Part {part + 1}" + (f" (perhaps {known.named_program})" if known.named_program else "")
+        """ "Part 1" of 0."""
+        return f"Part {part + 1}"

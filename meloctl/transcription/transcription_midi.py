@@ -28,8 +28,7 @@ def transcribed_piece(transcription: Transcription, velocity: Ints, options: Tra
     kept, offset = _one_at_a_time(notes, onset, offset)
     return Piece(
         parts=tuple(
-            Part(program=part.program, is_drum=part.is_drum, name=transcription.part_name(i))
-            for i, part in enumerate(transcription.parts)
+            Part(program=0, is_drum=False, name=transcription.part_name(i)) for i in range(len(transcription.parts))
         ),
         notes=Notes.of(
             onset[kept], (offset - onset)[kept], notes.pitch[kept], np.clip(velocity[kept], 1, 127), notes.part[kept]

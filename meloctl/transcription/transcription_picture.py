@@ -35,8 +35,8 @@ _WIDTH, _LEFT, _RIGHT = 1600, 44, 12
 _HEAD, _ABOVE, _BELOW, _LEGEND = 40, 18, 22, 34
 """Pixels: of the title, of the bar numbers above a row and the seconds below it, of a line of the legend."""
 
-_SEMITONE, _NOTE, _DRUM_LANE = 6, 4, 18
-"""Pixels: of a semitone, of a note's height, of the drums below the pitches."""
+_SEMITONE, _NOTE = 6, 4
+"""Pixels: of a semitone, of a note's height."""
 
 _INK, _QUIET, _BAR = (34, 34, 34), (110, 110, 110), (150, 150, 150)
 
@@ -55,8 +55,7 @@ def draw_transcription(transcription: Transcription, piece: Piece, path: Path) -
     end_s = max(transcription.duration_s, float(transcription.notes.offset.max()), 1.0)
     rows = int(np.clip(np.ceil(end_s / _ROW_S - 0.25), 1, _MOST_ROWS))
     low, high = _pitch_range(transcription)
-    lane = _DRUM_LANE * any(part.is_drum for part in transcription.parts)
-    tall = (high - low + 1) * _SEMITONE + lane
+    tall = (high - low + 1) * _SEMITONE
     legend = -(-len(transcription.parts) // 5) * _LEGEND
     paper = np.full((_HEAD + rows * (_ABOVE + tall + _BELOW) + legend, _WIDTH, 3), 255, np.uint8)
     tops = [_HEAD + _ABOVE + row * (_ABOVE + tall + _BELOW) for row in range(rows)]
@@ -65,7 +64,7 @@ def draw_transcription(transcription: Transcription, piece: Piece, path: Path) -
         start, stop = row * end_s / rows, (row + 1) * end_s / rows
         panel = paper[top : top + tall, _LEFT : _WIDTH - _RIGHT]
         if transcription.overview is not None:
-            _draw_spectrum(panel[: tall - lane], transcription.overview, start, stop, high)
+            _draw_spectrum(panel, transcription.overview, start, stop, high)
         panel[:, _places(bar_s[(bar_s >= start) & (bar_s < stop)], start, stop, panel)] = _BAR
         _draw_notes(panel, transcription, start, stop, high)
     image = Image.fromarray(paper)
@@ -78,10 +77,8 @@ def draw_transcription(transcription: Transcription, piece: Piece, path: Path) -
 
 
 def _pitch_range(transcription: Transcription) -> tuple[int, int]:
-    """Lowest and highest pitch of the picture: some more than the pitched notes, and at least 18 semitones."""
-    drums = [i for i, part in enumerate(transcription.parts) if part.is_drum]
-    pitched = transcription.notes.pitch[~np.isin(transcription.notes.part, drums)]
-    low, high = (int(pitched.min()), int(pitched.max())) if len(pitched) else (48, 60)
+    """Lowest and highest pitch of the picture: some more than the notes, and at least 18 semitones."""
+    low, high = int(transcription.notes.pitch.min()), int(transcription.notes.pitch.max())
     missing = max(0, 14 - (high - low))
     return max(0, low - 2 - missing // 2), min(127, high + 2 + missing // 2)
 
@@ -110,7 +107,7 @@ def _draw_spectrum(panel: Pixels, overview: Overview, start: float, stop: float,
 
 
 def _draw_notes(panel: Pixels, transcription: Transcription, start: float, stop: float, high: int) -> None:
-    """Draw the notes that sound between two seconds; drums as strokes in the lane below the pitches."""
+    """Draw the notes that sound between two seconds."""
     notes = transcription.notes
     seen = np.flatnonzero((notes.offset > start) & (notes.onset < stop))
     left, right = (_places(side[seen], start, stop, panel) for side in (notes.onset, notes.offset))
@@ -118,10 +115,7 @@ def _draw_notes(panel: Pixels, transcription: Transcription, start: float, stop:
     columns = (left, np.maximum(right, left + 2), tops, notes.part[seen])
     for x, end, y, part in zip(*(column.tolist() for column in columns), strict=True):
         colour = ImageColor.getrgb(COLOURS[part % len(COLOURS)])
-        if transcription.parts[part].is_drum:
-            panel[-_DRUM_LANE + 3 : -2, x : x + 2] = colour
-        else:
-            panel[y : y + _NOTE, x:end] = colour
+        panel[y : y + _NOTE, x:end] = colour
 
 
 def _label_row(

@@ -63,7 +63,7 @@ def _part_table(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [("", "notes", "pitches", "note confidence", "part confidence")]
     for part in parts:
         pitches = NOTHING
-        if part["notes"] and not part["is_drum"]:
+        if part["notes"]:
             pitches = f"{_pitch_name(part['lowest'])} to {_pitch_name(part['highest'])}"
         sure = (percent(part["note_confidence"]), percent(part["confidence"]))
         rows.append((part["name"], f"{part['notes']:,}", pitches, *sure))
