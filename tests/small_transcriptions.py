@@ -51,9 +51,7 @@ def transcribe_sines(path: Path, options, on_seconds=lambda seconds: None):
     peak = np.abs(sound).max(initial=0.0)
     return Transcription(
         notes=NoteTable.of(onsets, np.array(onsets) + 0.9, pitches, part=high * (n_parts > 1)),
-        parts=tuple(
-            [TranscribedPart(confidence=0.75), TranscribedPart()][:n_parts]
-        ),
+        parts=tuple([TranscribedPart(confidence=0.75), TranscribedPart()][:n_parts]),
         beats=Beats(
             times_s=np.arange(len(sound) // RATE + 1.0),
             downbeat=np.arange(len(sound) // RATE + 1) % 4 == 0,
